@@ -1,0 +1,225 @@
+//! Owns two things about JSON ([RFC 8259]) that tokens and events need and `serde` alone does not say: an object's members
+//! one by one, values untouched, so that nothing in them can fail a reader who does not want them; and whether a name
+//! stands twice in one object. Knows nothing of what the members mean.
+//!
+//! [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The members of one JSON object, in their order, duplicates included.
+#[derive(Debug)]
+pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// Reads `json`, which must be one object in UTF-8. Values may nest to any depth: they are skipped, not built.
+    pub(crate) fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+
+    /// The value of the member `name`; of several with that name the last, as in ECMAScript.
+    pub(crate) fn value(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().rev().find(|(each, _)| each == name).map(|(_, value)| *value)
+    }
+
+    /// The member `name` as a `T`; `None` also where it is of another type.
+    pub(crate) fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
+        serde_json::from_str(self.value(name)?.get()).ok()
+    }
+
+    /// The member `name` as a string, borrowed where it has no escapes; `None` also where it is of another type.
+    pub(crate) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.read::<Text<'a>>(name).map(|text| text.0)
+    }
+
+    /// The member `name` as an object of its own; `None` also where it is of another type.
+    pub(crate) fn object(&self, name: &str) -> Option<Members<'a>> {
+        self.read(name)
+    }
+}
+
+impl<'a> Deserialize<'a> for Members<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+
+        impl<'a> Visitor<'a> for MembersVisitor {
+            type Value = Members<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::with_capacity(8);
+                while let Some(Text(name)) = map.next_key()? {
+                    members.push((name, map.next_value()?));
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// A string that is borrowed where the JSON holds it as it is.
+#[derive(Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+/// Any one JSON value in which no object, at any depth, names a member twice.
+#[derive(Debug)]
+pub(crate) struct Unambiguous;
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unambiguous {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value without duplicate names")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self, A::Error> {
+        while sequence.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut names = Names::default();
+        while let Some(name) = map.next_key()? {
+            names.insert(name)?;
+            map.next_value::<Self>()?;
+        }
+        Ok(self)
+    }
+}
+
+/// The names seen so far in one object.
+#[derive(Debug, Default)]
+pub(crate) struct Names<'a>(HashSet<Text<'a>>);
+
+impl<'a> Names<'a> {
+    /// Notes `name`; an error where it was there before.
+    pub(crate) fn insert<E: Error>(&mut self, name: Text<'a>) -> Result<(), E> {
+        if self.0.insert(name) { Ok(()) } else { Err(E::custom("a name stands twice in one object")) }
+    }
+}
+
+/// Appends `text` as a JSON string.
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        write(out, text);
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    }
+}
+
+/// Appends `value` as JSON. For types whose serialization cannot fail: strings, numbers, and structs and maps of them.
+pub(crate) fn write<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok(), "only infallible types are written");
+}
+
+/// Writes one object straight into a buffer. Zero values are left out, as `omitempty` does in Go.
+#[derive(Debug)]
+pub(crate) struct ObjectWriter<'a> {
+    out: &'a mut Vec<u8>,
+    separator: u8,
+}
+
+impl<'a> ObjectWriter<'a> {
+    /// An object of its own.
+    pub(crate) fn begin(out: &'a mut Vec<u8>) -> Self {
+        Self { out, separator: b'{' }
+    }
+
+    /// More members of an object that has some.
+    pub(crate) fn resume(out: &'a mut Vec<u8>) -> Self {
+        Self { out, separator: b',' }
+    }
+
+    /// Closes the object.
+    pub(crate) fn end(self) {
+        if self.separator == b'{' {
+            self.out.push(b'{');
+        }
+        self.out.push(b'}');
+    }
+
+    /// Begins the member `name`, whose value the caller appends. The name needs no escapes.
+    #[inline]
+    pub(crate) fn member(&mut self, name: &'static str) -> &mut Vec<u8> {
+        self.out.extend_from_slice(&[self.separator, b'"']);
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.separator = b',';
+        self.out
+    }
+
+    #[inline]
+    pub(crate) fn flag(&mut self, name: &'static str, value: bool) {
+        if value {
+            self.three_valued(name, Some(true));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn three_valued(&mut self, name: &'static str, value: Option<bool>) {
+        if let Some(value) = value {
+            self.member(name).extend_from_slice(if value { b"true" } else { b"false" });
+        }
+    }
+
+    #[inline]
+    pub(crate) fn text(&mut self, name: &'static str, value: &str) {
+        if !value.is_empty() {
+            write_text(self.member(name), value);
+        }
+    }
+
+    pub(crate) fn value<T: serde::Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
+        write(self.member(name), value);
+    }
+
+    pub(crate) fn optional<T: serde::Serialize>(&mut self, name: &'static str, value: Option<&T>) {
+        if let Some(value) = value {
+            self.value(name, value);
+        }
+    }
+}

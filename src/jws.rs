@@ -1,0 +1,232 @@
+//! Owns JWS in compact serialization with HMAC-SHA256 ([RFC 7515], [RFC 7518, section 3.2]): signing and verifying, and
+//! nothing that a payload may mean. No other algorithm exists here, so none can be asked for.
+//!
+//! [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515
+//! [RFC 7518, section 3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL; // strict: no padding, no trailing bits
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::json::{Members, Unambiguous};
+
+/// `{"alg":"HS256","typ":"JWT"}` in base64url: the one header that is written, and the one that most tokens bear.
+const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+/// Bytes of an HMAC-SHA256 (RFC 2104), and of the same in base64url.
+const MAC_BYTES: usize = 32;
+const MAC_CHARS: usize = 43;
+/// Bytes that SHA-256 takes in at once (FIPS 180-4, section 1).
+const BLOCK: usize = 64;
+
+/// A secret, ready to sign and verify.
+///
+/// Only the keyed state of HMAC is kept, never the secret; it is wiped when the key is dropped.
+#[derive(Clone)]
+pub struct Key(Hmac<Sha256>);
+
+impl Key {
+    /// The key of `secret`, which RFC 7518 wants to be at least 32 bytes long; `None` where it is empty.
+    #[must_use]
+    pub fn new(secret: &[u8]) -> Option<Self> {
+        if secret.is_empty() { None } else { Hmac::new_from_slice(secret).ok().map(Self) }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(<redacted>)")
+    }
+}
+
+/// Keys are equal where they make the same MAC, which is compared in constant time.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.clone().verify(&other.0.clone().finalize().into_bytes()).is_ok()
+    }
+}
+
+impl Eq for Key {}
+
+/// Signs payloads that all begin with the same bytes, which are encoded and hashed once.
+#[derive(Clone)]
+pub struct Signer {
+    /// The MAC's state after `hashed` bytes of `head`.
+    state: Hmac<Sha256>,
+    hashed: usize,
+    /// The encoded header, a dot, and the payload's beginning as far as it fills groups of three bytes.
+    head: String,
+    /// The up to two bytes of the payload's beginning that `head` lacks.
+    rest: Vec<u8>,
+}
+
+impl Signer {
+    /// A signer of payloads that begin with `beginning`.
+    #[must_use]
+    pub fn new(key: &Key, beginning: &[u8]) -> Self {
+        let (whole, rest) = beginning.as_chunks::<3>();
+        let mut head = format!("{HEADER}.");
+        BASE64URL.encode_string(whole.as_flattened(), &mut head);
+        let (blocks, _) = head.as_bytes().as_chunks::<BLOCK>();
+        let mut state = key.0.clone();
+        state.update(blocks.as_flattened());
+        Self { hashed: blocks.as_flattened().len(), state, rest: rest.to_vec(), head }
+    }
+
+    /// The token whose payload is the beginning and whatever `write` appends to it.
+    pub fn sign(&self, write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut payload = Vec::with_capacity(256);
+        payload.extend_from_slice(&self.rest);
+        write(&mut payload);
+
+        let mut token =
+            String::with_capacity(self.head.len().saturating_add(payload.len().saturating_mul(3) / 2).saturating_add(MAC_CHARS));
+        token.push_str(&self.head);
+        BASE64URL.encode_string(&payload, &mut token);
+        let mut mac = self.state.clone();
+        mac.update(token.as_bytes().get(self.hashed..).unwrap_or_default());
+        token.push('.');
+        BASE64URL.encode_string(mac.finalize().into_bytes(), &mut token);
+        token
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer(<redacted>)")
+    }
+}
+
+/// A token whose form and header are right and whose signature nobody has looked at yet.
+pub struct Unverified<'a> {
+    signing_input: &'a str,
+    payload: Vec<u8>,
+    signature: [u8; MAC_BYTES],
+}
+
+impl<'a> Unverified<'a> {
+    /// Reads the form and the header.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for what is not three non-empty parts of base64url; every other one but [`Error::Signature`].
+    pub fn parse(token: &'a str) -> Result<Self, Error> {
+        Self::read(token).map_err(|error| if has_form(token) { error } else { Error::Malformed })
+    }
+
+    fn read(token: &'a str) -> Result<Self, Error> {
+        let (signing_input, signature) = token.rsplit_once('.').ok_or(Error::Malformed)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(Error::Malformed)?;
+        if header != HEADER {
+            check_header(&BASE64URL.decode(header).or(Err(Error::Encoding))?)?;
+        }
+        let payload = BASE64URL.decode(payload).or(Err(Error::Encoding))?;
+        let signature = BASE64URL.decode(signature).or(Err(Error::Encoding))?;
+        let signature = signature.try_into().or(Err(Error::Encoding))?;
+        Ok(Self { signing_input, payload, signature })
+    }
+
+    /// The payload, which anyone may have written: good for choosing a key and nothing else.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The payload, now that `key` is known to have signed it. Compares in constant time.
+    ///
+    /// # Errors
+    /// [`Error::Signature`] where it was another key, or another payload.
+    pub fn verify(&self, key: &Key) -> Result<&[u8], Error> {
+        let mac = key.0.clone().chain_update(self.signing_input);
+        mac.verify(&self.signature.into()).or(Err(Error::Signature))?;
+        Ok(&self.payload)
+    }
+}
+
+impl fmt::Debug for Unverified<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unverified(<redacted>)")
+    }
+}
+
+/// Whether `token` is three non-empty parts of base64url's letters (RFC 7515, section 7.1).
+fn has_form(token: &str) -> bool {
+    let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let mut parts = token.split('.');
+    let well_formed = |part: &str| !part.is_empty() && part.bytes().all(is_base64url);
+    parts.by_ref().take(3).filter(|part| well_formed(part)).count() == 3 && parts.next().is_none()
+}
+
+/// Refuses every header but those that ask for HS256 and for nothing that we would have to understand
+/// ([RFC 7515, section 4.1.11](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11)).
+fn check_header(header: &[u8]) -> Result<(), Error> {
+    serde_json::from_slice::<Unambiguous>(header).or(Err(Error::Header))?;
+    let header = Members::parse(header).or(Err(Error::Header))?;
+    if header.value("crit").is_some() {
+        return Err(Error::Critical);
+    }
+    if header.text("alg").as_deref() == Some("HS256") { Ok(()) } else { Err(Error::Algorithm) }
+}
+
+/// Why a token is no JWS that its key made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// It is not three non-empty parts of base64url, joined by dots.
+    Malformed,
+    /// A part is not base64url as it would be written: its length or its last bits are off, or the signature is not one of 32 bytes.
+    Encoding,
+    /// The header is no JSON object, or names a parameter twice.
+    Header,
+    /// The header's `alg` is not exactly `HS256`.
+    Algorithm,
+    /// The header has `crit`, and with it demands that no reader here meets.
+    Critical,
+    /// Another secret made the signature, or the token was changed.
+    Signature,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "not three non-empty parts of base64url",
+            Self::Encoding => "a part is not canonical base64url",
+            Self::Header => "the header is not a JSON object with unique names",
+            Self::Algorithm => "the algorithm is not HS256",
+            Self::Critical => "the header has critical parameters",
+            Self::Signature => "the signature was made with another secret or the token was changed",
+        })
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_constant_says_what_it_should() {
+        assert_eq!(BASE64URL.decode(HEADER).unwrap(), br#"{"alg":"HS256","typ":"JWT"}"#);
+    }
+
+    #[test]
+    fn a_signer_agrees_with_itself_whatever_the_beginning() {
+        let key = Key::new(b"secret").unwrap();
+        let payload = [b'x'; 200];
+        let whole = Signer::new(&key, b"").sign(|out| out.extend_from_slice(&payload));
+        for at in 0..payload.len() {
+            let (beginning, end) = payload.split_at(at);
+            assert_eq!(Signer::new(&key, beginning).sign(|out| out.extend_from_slice(end)), whole, "at {at}");
+        }
+        assert_eq!(Unverified::parse(&whole).unwrap().verify(&key).unwrap(), payload);
+    }
+
+    #[test]
+    fn keys_are_equal_by_their_secret() {
+        assert_eq!(Key::new(b"a"), Key::new(b"a"));
+        assert_ne!(Key::new(b"a"), Key::new(b"b"));
+        assert_eq!(Key::new(b""), None);
+    }
+}

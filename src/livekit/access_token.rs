@@ -1,0 +1,342 @@
+//! Owns the minting of access tokens: what a token may say, within LiveKit's limits, and its default lifetime. Who may have
+//! which token is not decided here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::clock::UnixTime;
+use crate::livekit::claims::Claims;
+use crate::livekit::grants::{
+    AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
+    VideoGrants,
+};
+use crate::livekit::key::ApiKey;
+use crate::livekit::room_config::RoomConfiguration;
+
+/// How long a token holds where nothing else is said, as in LiveKit's SDKs.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(6 * 60 * 60);
+/// Bytes of a room's name, an identity and a participant's name (livekit `pkg/config/config.go`).
+pub const MAX_NAME_BYTES: usize = 256;
+/// Bytes of a participant's metadata (likewise).
+pub const MAX_METADATA_BYTES: usize = 512 * 1024;
+/// Bytes of all keys and values of a participant's attributes (likewise).
+pub const MAX_ATTRIBUTES_BYTES: usize = 64 * 1024;
+
+/// Declares a name that is neither empty nor over [`MAX_NAME_BYTES`] long, and is kept to the byte.
+macro_rules! name {
+    ($(#[$about:meta])* $name:ident) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes `name` as it is.
+            ///
+            /// # Errors
+            /// Where it is empty, or over 256 bytes long.
+            pub fn new(name: impl Into<String>) -> Result<Self, NameError> {
+                let name = name.into();
+                match name.len() {
+                    0 => Err(NameError::Empty),
+                    1..=MAX_NAME_BYTES => Ok(Self(name)),
+                    _ => Err(NameError::TooLong),
+                }
+            }
+
+            /// The name.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name! {
+    /// A room's name.
+    RoomName
+}
+
+name! {
+    /// Who a participant is, unique in a room.
+    Identity
+}
+
+name! {
+    /// How a participant is shown.
+    ParticipantName
+}
+
+/// Why a name cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameError {
+    /// It is empty.
+    Empty,
+    /// It is over [`MAX_NAME_BYTES`] long.
+    TooLong,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("must not be empty"),
+            Self::TooLong => write!(f, "must be at most {MAX_NAME_BYTES} bytes"),
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
+
+/// A token that lets one participant join one room. It cannot lack either, so that minting it cannot fail.
+///
+/// ```
+/// use roomkey::{ApiKey, Identity, ParticipantName, ParticipantToken, RoomName, UnixTime, VideoGrants};
+///
+/// let key = ApiKey::new("devkey", "secret")?;
+/// let jwt = ParticipantToken::new(RoomName::new("daily")?, Identity::new("alice")?)
+///     .with_name(ParticipantName::new("Alice")?)
+///     .with_grants(VideoGrants { can_publish: Some(false), ..VideoGrants::default() })
+///     .to_jwt(&key, UnixTime::now());
+/// # assert_eq!(jwt.split('.').count(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParticipantToken(AccessToken);
+
+impl ParticipantToken {
+    /// A token for `identity` to join `room`.
+    #[must_use]
+    pub fn new(room: RoomName, identity: Identity) -> Self {
+        let grants = VideoGrants { room_join: true, room: room.0, ..VideoGrants::default() };
+        Self(AccessToken::new().with_identity(identity.0).with_grants(grants))
+    }
+
+    /// The name that the others see.
+    #[must_use]
+    pub fn with_name(self, name: ParticipantName) -> Self {
+        Self(self.0.with_name(name.0))
+    }
+
+    /// What the participant may do beside joining. The room, and the right to join it, stay as they are.
+    #[must_use]
+    pub fn with_grants(mut self, grants: VideoGrants) -> Self {
+        let room = self.0.claims.video.take().map(|video| video.room).unwrap_or_default();
+        Self(self.0.with_grants(VideoGrants { room_join: true, room, ..grants }))
+    }
+
+    /// The participant's metadata.
+    ///
+    /// # Errors
+    /// Where it is over [`MAX_METADATA_BYTES`] long.
+    pub fn with_metadata(self, metadata: impl Into<String>) -> Result<Self, AccessTokenError> {
+        self.0.with_metadata(metadata).within_limits().map(Self)
+    }
+
+    /// The participant's attributes.
+    ///
+    /// # Errors
+    /// Where they are over [`MAX_ATTRIBUTES_BYTES`] long.
+    pub fn with_attributes<K: Into<String>, V: Into<String>>(
+        self,
+        attributes: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, AccessTokenError> {
+        self.0.with_attributes(attributes).within_limits().map(Self)
+    }
+
+    /// How the room is set up where this participant's joining creates it.
+    #[must_use]
+    pub fn with_room_config(self, room_config: RoomConfiguration) -> Self {
+        Self(self.0.with_room_config(room_config))
+    }
+
+    /// How long the token holds; [`DEFAULT_TTL`] where this is not said. Counts in whole seconds.
+    #[must_use]
+    pub fn with_ttl(self, ttl: Duration) -> Self {
+        Self(self.0.with_ttl(ttl))
+    }
+
+    /// The token, signed with `key`, holding from `now`.
+    #[must_use]
+    pub fn to_jwt(&self, key: &ApiKey, now: UnixTime) -> String {
+        self.0.sign(key, now)
+    }
+}
+
+/// An access token with any claims and grants: for services, agents and tools. For a participant, [`ParticipantToken`] is
+/// safer.
+///
+/// ```
+/// use roomkey::{AccessToken, ApiKey, SIPGrants, UnixTime, VideoGrants};
+///
+/// let jwt = AccessToken::new()
+///     .with_identity("dialer")
+///     .with_grants(VideoGrants { room_list: true, ..VideoGrants::default() })
+///     .with_sip_grants(SIPGrants { call: true, ..SIPGrants::default() })
+///     .to_jwt(&ApiKey::new("devkey", "secret")?, UnixTime::now())?;
+/// # assert_eq!(jwt.split('.').count(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessToken {
+    claims: Claims,
+    ttl: Duration,
+}
+
+impl Default for AccessToken {
+    fn default() -> Self {
+        Self { claims: Claims::default(), ttl: DEFAULT_TTL }
+    }
+}
+
+/// Declares setters, each of one claim.
+macro_rules! setters {
+    ($($(#[$about:meta])* $setter:ident($claim:ident: $type:ty) $value:expr;)*) => {
+        $($(#[$about])* #[must_use] pub fn $setter(mut self, $claim: $type) -> Self {
+            self.claims.$claim = $value;
+            self
+        })*
+    };
+}
+
+impl AccessToken {
+    /// A token that grants nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Who the bearer is.
+    #[must_use]
+    pub fn with_identity(mut self, identity: impl Into<String>) -> Self {
+        self.claims.sub = identity.into();
+        self
+    }
+
+    /// What the bearer may do with rooms.
+    #[must_use]
+    pub fn with_grants(mut self, grants: VideoGrants) -> Self {
+        self.claims.video = Some(grants);
+        self
+    }
+
+    /// The bearer's attributes.
+    #[must_use]
+    pub fn with_attributes<K: Into<String>, V: Into<String>>(mut self, attributes: impl IntoIterator<Item = (K, V)>) -> Self {
+        let attributes = attributes.into_iter().map(|(key, value)| (key.into(), value.into()));
+        self.claims.attributes = BTreeMap::from_iter(attributes);
+        self
+    }
+
+    /// How long the token holds; [`DEFAULT_TTL`] where this is not said. Counts in whole seconds.
+    #[must_use]
+    pub fn with_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    setters! {
+        /// The name that others see.
+        with_name(name: impl Into<String>) name.into();
+        /// The bearer's metadata.
+        with_metadata(metadata: impl Into<String>) metadata.into();
+        /// What the bearer is.
+        with_kind(kind: ParticipantKind) Some(kind);
+        /// More about the kind, in lower case.
+        with_kind_details(kind_details: Vec<String>) kind_details;
+        /// What the bearer may do over SIP.
+        with_sip_grants(sip: SIPGrants) Some(sip);
+        /// What the bearer may do with agents.
+        with_agent_grants(agent: AgentGrants) Some(agent);
+        /// Whether the bearer may use inference.
+        with_inference_grants(inference: InferenceGrants) Some(inference);
+        /// Whether the bearer may report observations.
+        with_observability_grants(observability: ObservabilityGrants) Some(observability);
+        /// Which agent endpoint the bearer may call.
+        with_agent_endpoint_grants(agent_endpoint: AgentEndpointGrants) Some(agent_endpoint);
+        /// What the bearer may do with agents' threads.
+        with_agent_thread_grants(agent_thread: AgentThreadGrants) Some(agent_thread);
+        /// How the room is set up where the bearer's joining creates it.
+        with_room_config(room_config: RoomConfiguration) Some(room_config);
+        /// The name of such a set-up.
+        with_room_preset(room_preset: impl Into<String>) room_preset.into();
+        /// The standard base64 of a body's SHA-256: makes this the token of a webhook.
+        with_sha256(sha256: impl Into<String>) sha256.into();
+    }
+
+    /// The token, signed with `key`, holding from `now`.
+    ///
+    /// # Errors
+    /// Where it lets someone join but lacks the room or the identity, or vouches for a body too, or where something is over
+    /// LiveKit's limits.
+    pub fn to_jwt(&self, key: &ApiKey, now: UnixTime) -> Result<String, AccessTokenError> {
+        let claims = &self.claims;
+        if let Some(VideoGrants { room_join: true, room, .. }) = &claims.video {
+            if room.is_empty() {
+                return Err(AccessTokenError::NoRoom);
+            }
+            if claims.sub.is_empty() {
+                return Err(AccessTokenError::NoIdentity);
+            }
+            if !claims.sha256.is_empty() {
+                return Err(AccessTokenError::DigestForParticipant);
+            }
+        }
+        Ok(self.clone().within_limits()?.sign(key, now))
+    }
+
+    fn within_limits(self) -> Result<Self, AccessTokenError> {
+        let claims = &self.claims;
+        let room = claims.video.as_ref().map_or(0, |video| video.room.len());
+        let attributes = claims.attributes.iter().map(|(key, value)| key.len().saturating_add(value.len())).sum();
+        for (what, bytes, limit) in [
+            ("room", room, MAX_NAME_BYTES),
+            ("identity", claims.sub.len(), MAX_NAME_BYTES),
+            ("name", claims.name.len(), MAX_NAME_BYTES),
+            ("metadata", claims.metadata.len(), MAX_METADATA_BYTES),
+            ("attributes", attributes, MAX_ATTRIBUTES_BYTES),
+        ] {
+            if bytes > limit {
+                return Err(AccessTokenError::TooLong { what, limit });
+            }
+        }
+        Ok(self)
+    }
+
+    fn sign(&self, key: &ApiKey, now: UnixTime) -> String {
+        key.sign_claims(|payload| self.claims.write_after_iss(payload, now, now.saturating_add(self.ttl)))
+    }
+}
+
+/// Why an access token cannot be minted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AccessTokenError {
+    /// It lets its bearer join, but names no room: it would open all of them.
+    NoRoom,
+    /// It lets its bearer join, but does not say who that is.
+    NoIdentity,
+    /// It lets its bearer join and vouches for a webhook's body too.
+    DigestForParticipant,
+    /// Something is longer than LiveKit takes.
+    TooLong {
+        /// What.
+        what: &'static str,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for AccessTokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRoom => f.write_str("a token to join needs a room"),
+            Self::NoIdentity => f.write_str("a token to join needs an identity"),
+            Self::DigestForParticipant => f.write_str("a token to join cannot bear a webhook's sha256"),
+            Self::TooLong { what, limit } => write!(f, "{what} must be at most {limit} bytes"),
+        }
+    }
+}
+
+impl std::error::Error for AccessTokenError {}

@@ -1,0 +1,182 @@
+//! Owns the reading of a webhook's payload (livekit/protocol `protobufs/livekit_webhook.proto`, in protobuf's JSON). Nothing
+//! in a payload can fail the reading but that it is no JSON object: what is unknown, or of another type than it was, is left out.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::clock::UnixTime;
+use crate::json::Members;
+
+/// A webhook's payload: what happened, and to whom. Strings that the payload lacks are empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WebhookEvent<'a> {
+    /// What happened, such as `participant_joined`. New names come.
+    pub event: Cow<'a, str>,
+    /// The event's id, the same in every delivery of it.
+    pub id: Cow<'a, str>,
+    /// When it happened, to the second.
+    pub created_at: Option<UnixTime>,
+    /// How many events before this one LiveKit dropped.
+    pub num_dropped: u64,
+    /// The room, in `room_*`, `participant_*` and `track_*`.
+    pub room: Option<Room<'a>>,
+    /// The participant, in `participant_*` and `track_*`.
+    pub participant: Option<Participant<'a>>,
+    /// The track, in `track_*`.
+    pub track: Option<Track<'a>>,
+    /// The egress, in `egress_*`.
+    pub egress_info: Option<EgressInfo<'a>>,
+    /// The ingress, in `ingress_*`.
+    pub ingress_info: Option<IngressInfo<'a>>,
+    /// The job, in `agent_job_*`.
+    pub job: Option<Job<'a>>,
+}
+
+impl<'a> WebhookEvent<'a> {
+    /// Reads `body`. Of a member that is there twice, the last one counts.
+    ///
+    /// # Errors
+    /// Where it is no JSON object in UTF-8.
+    pub fn parse(body: &'a [u8]) -> Result<Self, NotAnEvent> {
+        let payload = Members::parse(body).or(Err(NotAnEvent))?;
+        Ok(Self {
+            event: text(&payload, "event"),
+            id: text(&payload, "id"),
+            created_at: integer(&payload, "createdAt").map(UnixTime::from_secs),
+            num_dropped: integer(&payload, "numDropped").unwrap_or(0),
+            room: payload.object("room").map(|room| Room::of(&room)),
+            participant: payload.object("participant").map(|participant| Participant::of(&participant)),
+            track: payload.object("track").map(|track| Track::of(&track)),
+            egress_info: payload.object("egressInfo").map(|egress| EgressInfo::of(&egress)),
+            ingress_info: payload.object("ingressInfo").map(|ingress| IngressInfo::of(&ingress)),
+            job: payload.object("job").map(|job| Job {
+                id: text(&job, "id"),
+                room: job.object("room").map(|room| Room::of(&room)),
+                agent_name: text(&job, "agentName"),
+            }),
+        })
+    }
+
+    /// The name of the room that this is about, whichever part of the payload tells it.
+    #[must_use]
+    pub fn room_name(&self) -> Option<&str> {
+        let room = self.room.as_ref().map(|room| &room.name);
+        let egress = self.egress_info.as_ref().map(|egress| &egress.room_name);
+        let ingress = self.ingress_info.as_ref().map(|ingress| &ingress.room_name);
+        let job = self.job.as_ref().and_then(|job| job.room.as_ref()).map(|room| &room.name);
+        [room, egress, ingress, job].into_iter().flatten().map(Cow::as_ref).find(|name| !name.is_empty())
+    }
+}
+
+fn text<'a>(object: &Members<'a>, name: &str) -> Cow<'a, str> {
+    object.text(name).unwrap_or_default()
+}
+
+/// Protobuf's JSON writes integers of 64 bits as strings and takes both.
+fn integer(object: &Members<'_>, name: &str) -> Option<u64> {
+    object.read(name).or_else(|| object.text(name)?.parse().ok())
+}
+
+/// Declares a part of the payload of which strings are read.
+macro_rules! part {
+    ($(#[$about:meta])* $part:ident { $($(#[$field_about:meta])* $field:ident: $name:literal,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct $part<'a> {
+            $($(#[$field_about])* pub $field: Cow<'a, str>,)*
+        }
+
+        impl<'a> $part<'a> {
+            fn of(object: &Members<'a>) -> Self {
+                Self { $($field: text(object, $name),)* }
+            }
+        }
+    };
+}
+
+part! {
+    /// A room.
+    Room {
+        /// The id of this session of the room.
+        sid: "sid",
+        /// Its name.
+        name: "name",
+    }
+}
+
+part! {
+    /// A participant.
+    Participant {
+        /// The id of this session of the participant. One who comes again has another.
+        sid: "sid",
+        /// Who it is.
+        identity: "identity",
+        /// Its display name.
+        name: "name",
+    }
+}
+
+part! {
+    /// A track.
+    Track {
+        /// Its id.
+        sid: "sid",
+        /// Its name.
+        name: "name",
+        /// `AUDIO` (the default, then empty), `VIDEO` or `DATA`.
+        kind: "type",
+        /// Where it comes from, such as `CAMERA` or `MICROPHONE`.
+        source: "source",
+    }
+}
+
+part! {
+    /// An egress.
+    EgressInfo {
+        /// Its id.
+        egress_id: "egressId",
+        /// The room's name.
+        room_name: "roomName",
+        /// Its state, such as `EGRESS_ACTIVE`.
+        status: "status",
+    }
+}
+
+part! {
+    /// An ingress.
+    IngressInfo {
+        /// Its id.
+        ingress_id: "ingressId",
+        /// The room's name.
+        room_name: "roomName",
+        /// The identity that it has in the room.
+        participant_identity: "participantIdentity",
+    }
+}
+
+/// An agent's job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Job<'a> {
+    /// Its id.
+    pub id: Cow<'a, str>,
+    /// The room it is in.
+    pub room: Option<Room<'a>>,
+    /// The agent.
+    pub agent_name: Cow<'a, str>,
+}
+
+/// A body is no JSON object, and so tells no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotAnEvent;
+
+impl fmt::Display for NotAnEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body is not a JSON object")
+    }
+}
+
+impl std::error::Error for NotAnEvent {}

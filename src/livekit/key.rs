@@ -1,0 +1,162 @@
+//! Owns API keys: a name that stands in tokens and a secret that signs them, and the set of them that a program trusts.
+//! Does not know where keys come from.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::json;
+use crate::jws;
+
+/// Bytes that a secret has at least, outside development. LiveKit Server calls shorter ones unsafe
+/// (livekit `pkg/config/config.go`), as does RFC 7518, section 3.2.
+pub const MIN_SECRET_BYTES: usize = 32;
+/// The pair that `livekit-server --dev` trusts.
+pub const DEVELOPMENT_PAIR: (&str, &str) = ("devkey", "secret");
+
+/// An API key and its secret, ready to sign and verify. `Debug` shows the name alone.
+#[derive(Clone)]
+pub struct ApiKey {
+    name: Arc<str>,
+    key: jws::Key,
+    /// Signs payloads that begin with `{"iss":"<name>"`.
+    signer: jws::Signer,
+}
+
+impl ApiKey {
+    /// The key `name` with `secret`.
+    ///
+    /// # Errors
+    /// Where the name is empty, or the secret is under [`MIN_SECRET_BYTES`] long. LiveKit's [`DEVELOPMENT_PAIR`] alone
+    /// is taken as it is.
+    pub fn new(name: &str, secret: &str) -> Result<Self, KeyError> {
+        if name.is_empty() {
+            return Err(KeyError::EmptyName);
+        }
+        if secret.len() < MIN_SECRET_BYTES && (name, secret) != DEVELOPMENT_PAIR {
+            return Err(KeyError::ShortSecret);
+        }
+        let key = jws::Key::new(secret.as_bytes()).ok_or(KeyError::ShortSecret)?;
+        let mut beginning = br#"{"iss":"#.to_vec();
+        json::write_text(&mut beginning, name);
+        let signer = jws::Signer::new(&key, &beginning);
+        Ok(Self { name: name.into(), key, signer })
+    }
+
+    /// The name: a token's `iss`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether this is LiveKit's [`DEVELOPMENT_PAIR`], which everyone knows.
+    #[must_use]
+    pub fn is_development(&self) -> bool {
+        let (name, secret) = DEVELOPMENT_PAIR;
+        self.name() == name && jws::Key::new(secret.as_bytes()).as_ref() == Some(&self.key)
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    pub(crate) fn key(&self) -> &jws::Key {
+        &self.key
+    }
+
+    /// Signs the claims that `write` appends after `iss`, each with a comma in front, and closes the object.
+    pub(crate) fn sign_claims(&self, write: impl FnOnce(&mut Vec<u8>)) -> String {
+        self.signer.sign(|payload| {
+            write(payload);
+            payload.push(b'}');
+        })
+    }
+}
+
+/// Keys are equal by name and secret.
+impl PartialEq for ApiKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.key == other.key
+    }
+}
+
+impl Eq for ApiKey {}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKey").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The keys that a program trusts, never none: the first one mints, all verify.
+#[derive(Clone, Debug)]
+pub struct ApiKeys(Vec<ApiKey>);
+
+impl ApiKeys {
+    /// Only `key`.
+    #[must_use]
+    pub fn single(key: ApiKey) -> Self {
+        Self(vec![key])
+    }
+
+    /// `first`, which mints, and `others`, which verify beside it.
+    ///
+    /// # Errors
+    /// Where two keys of one name have different secrets. A key that is there twice is kept once.
+    pub fn new(first: ApiKey, others: impl IntoIterator<Item = ApiKey>) -> Result<Self, KeyError> {
+        let mut keys = Self::single(first);
+        for key in others {
+            match keys.find(key.name()) {
+                None => keys.0.push(key),
+                Some(same) if *same == key => {}
+                Some(_) => return Err(KeyError::Contradiction { name: key.name().to_owned() }),
+            }
+        }
+        Ok(keys)
+    }
+
+    /// The key that mints.
+    #[must_use]
+    pub fn minting(&self) -> &ApiKey {
+        #[expect(clippy::indexing_slicing, reason = "both constructors put a first key in, and nothing takes it out")]
+        &self.0[0]
+    }
+
+    /// The key of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&ApiKey> {
+        self.0.iter().find(|key| key.name() == name)
+    }
+}
+
+impl From<ApiKey> for ApiKeys {
+    fn from(key: ApiKey) -> Self {
+        Self::single(key)
+    }
+}
+
+/// Why a key, or a set of keys, cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The name is empty.
+    EmptyName,
+    /// The secret is under [`MIN_SECRET_BYTES`] long.
+    ShortSecret,
+    /// Two keys have the same name and different secrets.
+    Contradiction {
+        /// That name.
+        name: String,
+    },
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyName => f.write_str("the API key is empty"),
+            Self::ShortSecret => write!(f, "the API secret is shorter than {MIN_SECRET_BYTES} bytes"),
+            Self::Contradiction { name } => write!(f, "the API key {name:?} stands there with two different secrets"),
+        }
+    }
+}
+
+impl std::error::Error for KeyError {}

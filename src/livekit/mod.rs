@@ -1,0 +1,11 @@
+//! Owns what LiveKit means by keys, claims, grants, access tokens and webhooks. Knows nothing of HTTP, storage or
+//! configuration, takes the time as an argument, and does no I/O.
+
+pub mod access_token;
+pub mod claims;
+pub mod event;
+pub mod grants;
+pub mod key;
+pub mod room_config;
+pub mod token_verifier;
+pub mod webhook;

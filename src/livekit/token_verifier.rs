@@ -1,0 +1,139 @@
+//! Owns the judgement of a token: whether one of our keys signed it, and whether it holds now. Does not judge what it grants.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::clock::UnixTime;
+use crate::jws;
+use crate::livekit::claims::{Claims, Registered};
+use crate::livekit::key::{ApiKey, ApiKeys, KeyError};
+
+/// How far clocks may differ, both ways (livekit/protocol `auth/verifier.go` takes go-jose's default leeway).
+pub const LEEWAY: Duration = Duration::from_secs(60);
+
+/// Verifies access tokens against a set of keys.
+///
+/// ```
+/// use roomkey::{ApiKey, Identity, ParticipantToken, RoomName, TokenVerifier, UnixTime};
+///
+/// let key = ApiKey::new("devkey", "secret")?;
+/// let now = UnixTime::now();
+/// let jwt = ParticipantToken::new(RoomName::new("daily")?, Identity::new("alice")?).to_jwt(&key, now);
+///
+/// let claims = TokenVerifier::new(key).verify(&jwt, now)?;
+/// assert_eq!(claims.identity(), "alice");
+/// assert!(claims.video.is_some_and(|video| video.room_join && video.room == "daily"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TokenVerifier {
+    keys: ApiKeys,
+}
+
+impl TokenVerifier {
+    /// A verifier that trusts `keys`.
+    #[must_use]
+    pub fn new(keys: impl Into<ApiKeys>) -> Self {
+        Self { keys: keys.into() }
+    }
+
+    /// A verifier that trusts the one key `api_key` with `api_secret`.
+    ///
+    /// # Errors
+    /// As [`ApiKey::new`].
+    pub fn with_api_key(api_key: &str, api_secret: &str) -> Result<Self, KeyError> {
+        Ok(Self::new(ApiKey::new(api_key, api_secret)?))
+    }
+
+    /// The claims of `token`, a bare compact JWS that holds at `now`.
+    ///
+    /// # Errors
+    /// Where it is no HS256 JWS of one of the keys, does not hold at `now` with a [`LEEWAY`] of 60 s both ways, has no `exp`,
+    /// names a member twice, or has a claim of a type that LiveKit does not take.
+    pub fn verify(&self, token: &str, now: UnixTime) -> Result<Claims, TokenError> {
+        self.authenticate(token, now, |_, payload, _| serde_json::from_slice(payload).or(Err(TokenError::Claims)))?
+    }
+
+    /// Judges `token`, and gives the key, the payload and the claims it was judged by to `then`.
+    pub(crate) fn authenticate<T>(
+        &self,
+        token: &str,
+        now: UnixTime,
+        then: impl FnOnce(&ApiKey, &[u8], Registered<'_>) -> T,
+    ) -> Result<T, TokenError> {
+        let token = jws::Unverified::parse(token)?;
+        let claims: Registered<'_> = serde_json::from_slice(token.payload()).or(Err(TokenError::Claims))?;
+        let name = claims.iss.as_deref().unwrap_or_default();
+        let key = self.keys.find(name).ok_or_else(|| TokenError::UnknownKey { name: name.to_owned() })?;
+        let payload = token.verify(key.key())?;
+        check_times(&claims, now)?;
+        Ok(then(key, payload, claims))
+    }
+}
+
+/// RFC 7519, sections 4.1.4 to 4.1.6.
+fn check_times(claims: &Registered<'_>, now: UnixTime) -> Result<(), TokenError> {
+    let expiry = claims.exp.ok_or(TokenError::NoExpiry)?;
+    if now > expiry.saturating_add(LEEWAY) {
+        return Err(TokenError::Expired { since: expiry });
+    }
+    match [claims.nbf, claims.iat].into_iter().flatten().max() {
+        Some(from) if from > now.saturating_add(LEEWAY) => Err(TokenError::NotYetValid { until: from }),
+        _ => Ok(()),
+    }
+}
+
+/// Why a token does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// It is no HS256 JWS, or its signature is not that of the key it names.
+    Jws(jws::Error),
+    /// Its payload is not a JSON object of unique names, or a claim has a type that it cannot have.
+    Claims,
+    /// Its `iss` is none of the keys.
+    UnknownKey {
+        /// The `iss`; empty where there is none.
+        name: String,
+    },
+    /// It has no `exp`.
+    NoExpiry,
+    /// It has ended.
+    Expired {
+        /// Its `exp`.
+        since: UnixTime,
+    },
+    /// It has not begun.
+    NotYetValid {
+        /// Its `nbf` or `iat`, whichever is later.
+        until: UnixTime,
+    },
+}
+
+impl From<jws::Error> for TokenError {
+    fn from(error: jws::Error) -> Self {
+        Self::Jws(error)
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Jws(error) => error.fmt(f),
+            Self::Claims => f.write_str("the claims are not a JSON object with unique names and the right types"),
+            Self::UnknownKey { name } => write!(f, "the API key {name:?} is not known here"),
+            Self::NoExpiry => f.write_str("the token has no expiry"),
+            Self::Expired { since } => write!(f, "the token expired at {}", since.as_secs()),
+            Self::NotYetValid { until } => write!(f, "the token is not valid before {}", until.as_secs()),
+        }
+    }
+}
+
+impl std::error::Error for TokenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Jws(error) => Some(error),
+            _ => None,
+        }
+    }
+}

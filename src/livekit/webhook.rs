@@ -1,0 +1,184 @@
+//! Owns the verification of a webhook (livekit/protocol `webhook/verifier.go`): first the token, then the body. What comes
+//! out is a [`Delivery`], which nothing else can make. Does not know how either came here.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::{Digest, Sha256};
+
+use crate::clock::UnixTime;
+use crate::jws;
+use crate::livekit::event::{NotAnEvent, WebhookEvent};
+use crate::livekit::token_verifier::{TokenError, TokenVerifier};
+
+/// Characters of a SHA-256 in standard base64.
+const DIGEST_CHARS: usize = 44;
+
+/// Receives LiveKit's webhooks: verifies the token in `Authorization` and the body that it vouches for.
+///
+/// ```
+/// # use roomkey::{ApiKey, TokenVerifier, UnixTime, WebhookReceiver};
+/// # let authorization = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJBUElkZXZlbG9wRml4dHVyZSIsImV4cCI6MTc5NTMxNzYxNSwibmJmIjoxNzk1MzE3MzE1LCJpYXQiOjE3OTUzMTczMTUsInNoYTI1NiI6InpEcEpGdWZCQnFQWkVTb2txVEoyakpkRjBjQS9WVitIVkJDUFRuN3pzTTg9In0.TRMmEWjBWooCF4sltR6KNoWBp9uVLOEFJNwcaszRPb4";
+/// # let body = include_bytes!("../../fixtures/deliveries/001-room_started.body");
+/// # let now = UnixTime::from_secs(1_795_317_315);
+/// let verifier = TokenVerifier::with_api_key("APIdevelopFixture", "fixtureSecret-for-tests-only-0123456789abcdef")?;
+/// let receiver = WebhookReceiver::new(verifier);
+///
+/// let delivery = receiver.receive(authorization, body, now)?;
+/// assert_eq!(delivery.key(), "APIdevelopFixture");
+/// let event = delivery.event()?;
+/// assert_eq!(event.event, "room_started");
+/// assert_eq!(event.room_name(), Some("daily-standup"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct WebhookReceiver {
+    verifier: TokenVerifier,
+}
+
+impl WebhookReceiver {
+    /// A receiver that trusts the keys of `verifier`.
+    #[must_use]
+    pub fn new(verifier: TokenVerifier) -> Self {
+        Self { verifier }
+    }
+
+    /// The delivery of `body`, where `authorization` vouches for it at `now`.
+    ///
+    /// # Errors
+    /// As [`authenticate`](Self::authenticate) and [`Authenticated::accept`].
+    pub fn receive<B: AsRef<[u8]>>(&self, authorization: &str, body: B, now: UnixTime) -> Result<Delivery<B>, WebhookError> {
+        self.authenticate(authorization, now)?.accept(body)
+    }
+
+    /// Judges the value of `Authorization`, before anything of the body is read. It is a bare token, as LiveKit sends it, or one
+    /// after `Bearer `, as some proxies write it.
+    ///
+    /// # Errors
+    /// Where the token does not hold at `now`, or vouches for no body.
+    pub fn authenticate(&self, authorization: &str, now: UnixTime) -> Result<Authenticated, WebhookError> {
+        self.verifier.authenticate(strip_bearer(authorization), now, |key, _, claims| {
+            let digest = claims.sha256.ok_or(WebhookError::NoDigest)?;
+            let digest = digest.as_bytes().try_into().or(Err(WebhookError::Digest))?;
+            Ok(Authenticated { key: key.shared_name(), digest })
+        })?
+    }
+}
+
+/// The rest of `authorization` after an optional `Bearer` in any case ([RFC 6750, section 2.1]).
+///
+/// [RFC 6750, section 2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+fn strip_bearer(authorization: &str) -> &str {
+    match authorization.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_start_matches(' '),
+        _ => authorization,
+    }
+}
+
+/// A sender that has proven its key, and the one body that it may deliver.
+#[derive(Debug)]
+pub struct Authenticated {
+    key: Arc<str>,
+    digest: [u8; DIGEST_CHARS],
+}
+
+impl Authenticated {
+    /// The delivery, where `body` is the one that the token vouches for.
+    ///
+    /// # Errors
+    /// [`WebhookError::Digest`] where it is another one. The body is dropped then.
+    pub fn accept<B: AsRef<[u8]>>(self, body: B) -> Result<Delivery<B>, WebhookError> {
+        let digest: [u8; 32] = Sha256::digest(body.as_ref()).into();
+        let mut encoded = [0; DIGEST_CHARS];
+        match BASE64.encode_slice(digest, &mut encoded) {
+            Ok(_) if encoded == self.digest => Ok(Delivery { body, digest, key: self.key }),
+            _ => Err(WebhookError::Digest),
+        }
+    }
+}
+
+/// One verified POST of LiveKit: a body to the byte, and the key that signed for it. Only [`Authenticated::accept`] makes one.
+#[derive(Clone)]
+pub struct Delivery<B> {
+    body: B,
+    digest: [u8; 32],
+    key: Arc<str>,
+}
+
+impl<B: AsRef<[u8]>> Delivery<B> {
+    /// The body, as it came. It may hold secrets (`room.turnPassword`, `ingressInfo.streamKey`): log parts of it, never all.
+    pub fn body(&self) -> &[u8] {
+        self.body.as_ref()
+    }
+
+    /// The body's SHA-256.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// The name of the API key that signed.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The body as an event. For all of its fields, read [`body`](Self::body) into a type of your own.
+    ///
+    /// # Errors
+    /// Where the body is no JSON object. It is authentic nevertheless.
+    pub fn event(&self) -> Result<WebhookEvent<'_>, NotAnEvent> {
+        WebhookEvent::parse(self.body())
+    }
+}
+
+impl<B: AsRef<[u8]>> fmt::Debug for Delivery<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("key", &self.key).field("bytes", &self.body().len()).finish_non_exhaustive()
+    }
+}
+
+/// Why a webhook is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WebhookError {
+    /// The token does not hold.
+    Token(TokenError),
+    /// The token holds, but vouches for no body: it has no `sha256`. It is no webhook's.
+    NoDigest,
+    /// The token vouches for another body.
+    Digest,
+}
+
+impl WebhookError {
+    /// Whether what came was not even in the form of a token.
+    #[must_use]
+    pub fn is_malformed(&self) -> bool {
+        matches!(self, Self::Token(TokenError::Jws(jws::Error::Malformed)))
+    }
+}
+
+impl From<TokenError> for WebhookError {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl fmt::Display for WebhookError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(error) => error.fmt(f),
+            Self::NoDigest => f.write_str("the token has no sha256 and so is no webhook's"),
+            Self::Digest => f.write_str("the body is not the one that the token was signed for"),
+        }
+    }
+}
+
+impl std::error::Error for WebhookError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Token(error) => Some(error),
+            _ => None,
+        }
+    }
+}
