@@ -27,6 +27,12 @@ impl<'a> Members<'a> {
         self.0.iter().rev().find(|(each, _)| each == name).map(|(_, value)| *value)
     }
 
+    /// Whether the member `name` stands there more than once.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_ambiguous(&self, name: &str) -> bool {
+        self.0.iter().filter(|(each, _)| each == name).count() > 1
+    }
+
     /// The member `name` as a `T`; `None` also where it is of another type.
     pub(crate) fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
         serde_json::from_str(self.value(name)?.get()).ok()

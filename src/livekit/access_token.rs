@@ -68,6 +68,13 @@ name! {
     ParticipantName
 }
 
+/// Where no other name is given, a participant is shown by its identity.
+impl From<Identity> for ParticipantName {
+    fn from(identity: Identity) -> Self {
+        Self(identity.0)
+    }
+}
+
 /// Why a name cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

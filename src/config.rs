@@ -1,0 +1,384 @@
+//! Owns the settings: their names, defaults and explanations, and what they become. A flag beats the environment, and that beats
+//! the file `.env`. No secret has a flag, for the command line is there for other users to see.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hyper::header::HeaderValue;
+
+use crate::http::{Bind, Cors};
+use crate::livekit::access_token::DEFAULT_TTL;
+use crate::livekit::key::{ApiKey, ApiKeys, DEVELOPMENT_PAIR, KeyError};
+
+const DEFAULT_PORT: u16 = 6080;
+const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
+
+/// The settings that have a flag. Each is also a variable: the flag's name in upper case, with underscores.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Flags {
+    /// The port to listen on [default: 6080] [env: SERVER_PORT]
+    #[arg(long, value_name = "PORT")]
+    server_port: Option<String>,
+    /// The address or host name to listen on [default: all interfaces] [env: SERVER_BIND]
+    #[arg(long, value_name = "HOST")]
+    server_bind: Option<String>,
+    /// Where clients find LiveKit Server [default: ws://localhost:7880] [env: LIVEKIT_URL]
+    #[arg(long, value_name = "URL")]
+    livekit_url: Option<String>,
+    /// The API key that mints; its secret is the variable LIVEKIT_API_SECRET [default: devkey, LiveKit's for development] [env: LIVEKIT_API_KEY]
+    #[arg(long, value_name = "KEY")]
+    livekit_api_key: Option<String>,
+    /// A file that holds the secret, instead of LIVEKIT_API_SECRET; a line end at its end is dropped [env: LIVEKIT_API_SECRET_FILE]
+    #[arg(long, value_name = "FILE")]
+    livekit_api_secret_file: Option<String>,
+    /// How long a token holds, such as 90s, 10m or 2h [default: 6h] [env: TOKEN_TTL]
+    #[arg(long, value_name = "DURATION")]
+    token_ttl: Option<String>,
+    /// How much is logged: error, warn, info, debug or trace [default: info] [env: LOG_LEVEL]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// How log lines look on stderr: text or json [default: text] [env: LOG_FORMAT]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// An origin whose pages may read the answers, such as https://app.example.com; repeat it for more [default: any] [env: CORS_ORIGIN, separated by commas]
+    #[arg(long, value_name = "ORIGIN")]
+    cors_origin: Vec<String>,
+}
+
+/// The variables that have no flag, for `--help`.
+pub const HELP_ON_SECRETS: &str = "\
+Variables without a flag, for flags are visible to other users:
+  LIVEKIT_API_SECRET  The secret of LIVEKIT_API_KEY, of 32 bytes at least [default: secret, LiveKit's for development]
+  LIVEKIT_KEYS        More keys, `key: secret` one a line, as LiveKit Server takes them: all verify webhooks, and the first
+                      mints where there is no LIVEKIT_API_KEY
+
+A flag beats a variable, and a variable beats the file .env in the working directory.";
+
+/// Where settings come from beside flags: the value of a variable, if it is set.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The settings, read and checked.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The addresses to listen on.
+    pub bind: Bind,
+    /// The port to listen on.
+    pub port: u16,
+    /// Where clients find LiveKit Server.
+    pub livekit_url: String,
+    /// The keys.
+    pub keys: ApiKeys,
+    /// How long a token holds.
+    pub token_ttl: Duration,
+    /// How much is logged.
+    pub log_level: tracing::Level,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Whose pages may read the answers.
+    pub cors: Cors,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads all settings.
+    ///
+    /// # Errors
+    /// At the first one that cannot be used. The error names it, and never a secret.
+    pub fn read(flags: Flags, variables: Variables<'_>) -> Result<Self, ConfigError> {
+        let setting = |name: &'static str, flag: Option<String>| Setting {
+            name,
+            value: flag.or_else(|| variables(name)).filter(|value| !value.is_empty()),
+        };
+        let keys = read_keys(
+            setting("LIVEKIT_API_KEY", flags.livekit_api_key),
+            setting("LIVEKIT_API_SECRET_FILE", flags.livekit_api_secret_file),
+            variables,
+        )?;
+        Ok(Self {
+            bind: setting("SERVER_BIND", flags.server_bind).value.map_or(Bind::All, Bind::Host),
+            port: setting("SERVER_PORT", flags.server_port)
+                .parse("a port from 0 to 65535", DEFAULT_PORT, |port| port.parse().ok())?,
+            livekit_url: setting("LIVEKIT_URL", flags.livekit_url).value.unwrap_or_else(|| DEFAULT_LIVEKIT_URL.to_owned()),
+            keys,
+            token_ttl: setting("TOKEN_TTL", flags.token_ttl).parse(
+                "a duration of a second or more, such as 90s, 10m or 2h",
+                DEFAULT_TTL,
+                ttl,
+            )?,
+            log_level: setting("LOG_LEVEL", flags.log_level).parse(
+                "error, warn, info, debug or trace",
+                tracing::Level::INFO,
+                |level| level.parse().ok().filter(|_| !level.starts_with(|first: char| first.is_ascii_digit())),
+            )?,
+            log_format: setting("LOG_FORMAT", flags.log_format).parse(
+                "text or json",
+                LogFormat::Text,
+                |format| match format {
+                    "text" => Some(LogFormat::Text),
+                    "json" => Some(LogFormat::Json),
+                    _ => None,
+                },
+            )?,
+            cors: read_cors(flags.cors_origin, setting("CORS_ORIGIN", None))?,
+        })
+    }
+}
+
+/// A setting's name and value, if it has one.
+struct Setting {
+    name: &'static str,
+    value: Option<String>,
+}
+
+impl Setting {
+    fn parse<T>(self, expected: &'static str, default: T, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
+        match self.value {
+            None => Ok(default),
+            Some(value) => parse(&value).ok_or(ConfigError::Invalid { setting: self.name, value, expected }),
+        }
+    }
+}
+
+/// Whole seconds, since a token counts in them.
+fn ttl(text: &str) -> Option<Duration> {
+    humantime::parse_duration(text).ok().filter(|ttl| ttl.as_secs() > 0)
+}
+
+fn read_cors(flags: Vec<String>, variable: Setting) -> Result<Cors, ConfigError> {
+    const EXPECTED: &str = "an origin such as https://app.example.com, without a path";
+    let listed: Vec<String> = if flags.is_empty() {
+        variable.value.iter().flat_map(|list| list.split(',')).map(|origin| origin.trim().to_owned()).collect()
+    } else {
+        flags
+    };
+    if listed.is_empty() || listed == ["*"] {
+        return Ok(Cors::AnyOrigin);
+    }
+    let origin = |origin: String| {
+        let after_scheme = origin.split_once("://").map_or("", |(_, after)| after);
+        let is_origin = !after_scheme.is_empty() && !after_scheme.contains('/') && !origin.contains(char::is_whitespace);
+        match HeaderValue::from_str(&origin) {
+            Ok(value) if is_origin || origin == "null" => Ok(value),
+            _ => Err(ConfigError::Invalid { setting: "CORS_ORIGIN", value: origin, expected: EXPECTED }),
+        }
+    };
+    listed.into_iter().map(origin).collect::<Result<_, _>>().map(Cors::Origins)
+}
+
+/// The keys, of the variables that may name them. Without any, LiveKit's development pair.
+fn read_keys(name: Setting, file: Setting, variables: Variables<'_>) -> Result<ApiKeys, ConfigError> {
+    let secret = present("LIVEKIT_API_SECRET", variables)?;
+    let listed = present("LIVEKIT_KEYS", variables)?;
+    let secret = match (secret, file.value) {
+        (Some(_), Some(_)) => return Err(ConfigError::Both { settings: ("LIVEKIT_API_SECRET", file.name) }),
+        (None, Some(path)) => Some((read_secret_file(file.name, path.into())?, file.name)),
+        (secret, None) => secret.map(|secret| (secret, "LIVEKIT_API_SECRET")),
+    };
+    let pair = match (name.value, secret) {
+        (Some(name), Some((secret, setting))) => Some(key(setting, &name, &secret)?),
+        (None, None) => None,
+        (Some(_), None) => return Err(ConfigError::HalfAPair { given: "LIVEKIT_API_KEY", missing: "LIVEKIT_API_SECRET" }),
+        (None, Some((_, given))) => return Err(ConfigError::HalfAPair { given, missing: "LIVEKIT_API_KEY" }),
+    };
+    let listed = listed.map(|list| parse_keys("LIVEKIT_KEYS", &list)).transpose()?.unwrap_or_default();
+    let mut keys = pair.into_iter().chain(listed);
+    match keys.next() {
+        Some(first) => ApiKeys::new(first, keys).map_err(|source| ConfigError::Key { setting: "LIVEKIT_KEYS", source }),
+        None => Ok(ApiKeys::single(key("LIVEKIT_API_KEY", DEVELOPMENT_PAIR.0, DEVELOPMENT_PAIR.1)?)),
+    }
+}
+
+fn key(setting: &'static str, name: &str, secret: &str) -> Result<ApiKey, ConfigError> {
+    ApiKey::new(name, secret).map_err(|source| ConfigError::Key { setting, source })
+}
+
+/// A variable with secrets, which must not be empty where it is set: an orchestrator that lost a secret should not go
+/// unnoticed.
+fn present(name: &'static str, variables: Variables<'_>) -> Result<Option<String>, ConfigError> {
+    match variables(name) {
+        Some(value) if value.trim().is_empty() => Err(ConfigError::Empty { setting: name }),
+        value => Ok(value),
+    }
+}
+
+fn read_secret_file(setting: &'static str, path: PathBuf) -> Result<String, ConfigError> {
+    let mut secret = match std::fs::read_to_string(&path) {
+        Ok(secret) => secret,
+        Err(source) => return Err(ConfigError::Unreadable { setting, path, source }),
+    };
+    if secret.ends_with('\n') {
+        secret.pop();
+        if secret.ends_with('\r') {
+            secret.pop();
+        }
+    }
+    Ok(secret)
+}
+
+/// Pairs of `key: secret`, one a line, as LiveKit Server takes them. Empty lines and comments count as nothing.
+fn parse_keys(setting: &'static str, list: &str) -> Result<Vec<ApiKey>, ConfigError> {
+    let mut keys = Vec::new();
+    for (index, line) in list.lines().enumerate() {
+        let line_number = index.saturating_add(1);
+        let text = line.trim();
+        if text.is_empty() || text.starts_with('#') {
+            continue;
+        }
+        let (name, secret) = text.split_once(':').ok_or(ConfigError::NotAPair { setting, line: line_number })?;
+        keys.push(key(setting, unquoted(name), unquoted(secret)).map_err(|error| error.at_line(line_number))?);
+    }
+    if keys.is_empty() { Err(ConfigError::Empty { setting }) } else { Ok(keys) }
+}
+
+fn unquoted(text: &str) -> &str {
+    let text = text.trim();
+    let within = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
+    within('"').or_else(|| within('\'')).unwrap_or(text)
+}
+
+/// The variables of the file `.env` in `directory`, if it is there.
+///
+/// # Errors
+/// Where it cannot be read, or a line of it cannot be understood.
+pub fn read_dotenv(directory: &Path) -> Result<Vec<(String, String)>, ConfigError> {
+    let path = directory.join(".env");
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(ConfigError::Unreadable { setting: ".env", path, source }),
+    };
+    // The error of a line quotes the line, which may hold a secret: only its number is told.
+    dotenvy::from_read_iter(text.as_slice()).collect::<Result<_, _>>().map_err(|error| match error {
+        dotenvy::Error::LineParse(line, _) => {
+            let text = String::from_utf8_lossy(&text);
+            let number = text.lines().position(|each| line.lines().next().is_some_and(|first| each == first));
+            ConfigError::DotenvLine { line: number.map_or(1, |index| index.saturating_add(1)) }
+        }
+        _ => ConfigError::Unreadable { setting: ".env", path: path.clone(), source: io::ErrorKind::InvalidData.into() },
+    })
+}
+
+/// Why settings cannot be used. Says which one and what to do, and never a secret.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A value cannot be understood.
+    Invalid {
+        /// The setting.
+        setting: &'static str,
+        /// Its value, which is no secret.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Something that should hold a secret holds nothing.
+    Empty {
+        /// The setting.
+        setting: &'static str,
+    },
+    /// A key without its secret, or the other way round.
+    HalfAPair {
+        /// The half that is there.
+        given: &'static str,
+        /// The half that is not.
+        missing: &'static str,
+    },
+    /// Two settings that exclude each other.
+    Both {
+        /// The two.
+        settings: (&'static str, &'static str),
+    },
+    /// A key that cannot be.
+    Key {
+        /// The setting.
+        setting: &'static str,
+        /// Why.
+        source: KeyError,
+    },
+    /// A key in a list that cannot be.
+    KeyAtLine {
+        /// The setting.
+        setting: &'static str,
+        /// The line, from 1.
+        line: usize,
+        /// Why.
+        source: KeyError,
+    },
+    /// A line that is no `key: secret`.
+    NotAPair {
+        /// The setting.
+        setting: &'static str,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A line of `.env` that is no `NAME=value`.
+    DotenvLine {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A file that cannot be read.
+    Unreadable {
+        /// The setting that names it.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl ConfigError {
+    fn at_line(self, line: usize) -> Self {
+        match self {
+            Self::Key { setting, source } => Self::KeyAtLine { setting, line, source },
+            other => other,
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid { setting, value, expected } => write!(f, "{setting} is {value:?} but must be {expected}"),
+            Self::Empty { setting } => write!(f, "{setting} is empty: give it a value, or unset it"),
+            Self::HalfAPair { given, missing } => write!(f, "{given} is set without {missing}: set both, or neither"),
+            Self::Both { settings: (one, other) } => write!(f, "{one} and {other} are both set: unset one of them"),
+            Self::Key { setting, source } => write!(f, "{setting}: {source}{}", remedy(source)),
+            Self::KeyAtLine { setting, line, source } => write!(f, "{setting}, line {line}: {source}{}", remedy(source)),
+            Self::NotAPair { setting, line } => write!(f, "{setting}, line {line}: write it as `key: secret`"),
+            Self::DotenvLine { line } => {
+                write!(f, ".env, line {line}: write it as NAME=value, the value in quotes where it has blanks")
+            }
+            Self::Unreadable { setting, path, source } => write!(f, "{setting}: cannot read {}: {source}", path.display()),
+        }
+    }
+}
+
+fn remedy(error: &KeyError) -> &'static str {
+    match error {
+        KeyError::ShortSecret => ", which is unsafe: make one with `openssl rand -base64 36`",
+        KeyError::Contradiction { .. } => ": keep the right one",
+        _ => ": give it a name",
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Key { source, .. } | Self::KeyAtLine { source, .. } => Some(source),
+            Self::Unreadable { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Owns the reading of a request's body: at most so many bytes, so long, and so many of all connections together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+
+use crate::http::reply::Refusal;
+
+/// The bytes that all connections together may hold as bodies.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: usize,
+    held: AtomicUsize,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, held: AtomicUsize::new(0) })
+    }
+}
+
+/// A share of the budget, given back when dropped.
+#[derive(Debug)]
+struct Share {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Share {
+    fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let held = self.budget.held.fetch_add(bytes, Relaxed);
+        if held.saturating_add(bytes) > self.budget.limit { Err(Refusal::Overloaded) } else { Ok(()) }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.held.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+/// A whole body, counted as held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct HeldBody {
+    bytes: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for HeldBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads all of `body`. One that is announced as larger than `limit` is refused before any of it is read, one that grows
+/// beyond it as soon as it does.
+pub(crate) async fn read(body: Incoming, limit: usize, within: Duration, budget: &Arc<Budget>) -> Result<HeldBody, Refusal> {
+    let least = body.size_hint().lower();
+    if usize::try_from(least).map_or(true, |least| least > limit) {
+        return Err(Refusal::BodyTooLarge { limit });
+    }
+    let share = Share { budget: Arc::clone(budget), bytes: 0 };
+    tokio::time::timeout(within, collect(body, limit, share)).await.unwrap_or(Err(Refusal::BodyTooLate))
+}
+
+async fn collect(mut body: Incoming, limit: usize, mut share: Share) -> Result<HeldBody, Refusal> {
+    let mut whole = Bytes::new();
+    let mut parts = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(part) = frame.or(Err(Refusal::BodyBroken))?.into_data() else { continue };
+        share.grow(part.len())?;
+        if share.bytes > limit {
+            return Err(Refusal::BodyTooLarge { limit });
+        }
+        // Most bodies come in one piece, which is kept as it is.
+        if whole.is_empty() && parts.is_empty() {
+            whole = part;
+        } else {
+            parts.extend_from_slice(&std::mem::take(&mut whole));
+            parts.extend_from_slice(&part);
+        }
+    }
+    let bytes = if parts.is_empty() { whole } else { parts.freeze() };
+    Ok(HeldBody { bytes, _share: share })
+}

@@ -1,0 +1,5 @@
+//! Owns the endpoints, one file each.
+
+pub(crate) mod health;
+pub(crate) mod token;
+pub(crate) mod webhook;

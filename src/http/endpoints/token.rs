@@ -1,0 +1,39 @@
+//! Owns `POST /token`: the contract of OpenVidu's LiveKit tutorials, which their application clients speak.
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+
+use crate::http::reply::{self, FieldError, Refusal, Reply};
+use crate::http::{Edge, body};
+use crate::json::Members;
+use crate::livekit::access_token::{Identity, NameError, RoomName};
+
+/// `{"roomName","participantName"}` in, `{"token"}` out.
+pub(crate) async fn answer(edge: &Edge, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    require_json(request.headers())?;
+    let body = body::read(request.into_body(), edge.limits.token_body_bytes, edge.limits.body, &edge.budget).await?;
+    let fields = Members::parse(body.as_ref()).or(Err(Refusal::NotTheTutorialsFields))?;
+    let room = name(&fields, "roomName", RoomName::new)?;
+    let identity = name(&fields, "participantName", Identity::new)?;
+
+    let token = edge.policy.tutorial_token(room, identity).to_jwt(edge.keys.minting(), edge.clock.now());
+    Ok(reply::json([r#"{"token":""#, &token, r#""}"#].concat()))
+}
+
+/// `Content-Type` is JSON's, or missing.
+fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(content_type) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let essence = content_type.to_str().ok().and_then(|value| value.split(';').next()).unwrap_or_default();
+    if essence.trim().eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(Refusal::ContentType) }
+}
+
+/// The field as a name, kept to the byte.
+fn name<T>(fields: &Members<'_>, field: &'static str, new: fn(String) -> Result<T, NameError>) -> Result<T, Refusal> {
+    if fields.is_ambiguous(field) {
+        return Err(Refusal::Field(field, FieldError::Twice));
+    }
+    fields.value(field).ok_or(Refusal::MissingField(field))?;
+    let text = fields.text(field).ok_or(Refusal::Field(field, FieldError::NotText))?;
+    new(text.into_owned()).map_err(|error| Refusal::Field(field, FieldError::Name(error)))
+}

@@ -1,0 +1,64 @@
+//! Owns `POST /webhook`, where LiveKit Server reports: the token is judged before a byte of the body is read, and an authentic
+//! delivery gets a 200 whatever its body says.
+
+use std::fmt::Write;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use tracing::{debug, info, warn};
+
+use crate::http::reply::{self, Refusal, Reply};
+use crate::http::{Edge, body};
+use crate::livekit::webhook::{Delivery, WebhookError};
+
+/// 200 with an empty body.
+pub(crate) async fn answer(edge: &Edge, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    let authenticated = edge.receiver.authenticate(authorization(request.headers())?, edge.clock.now()).map_err(refused)?;
+    let body = body::read(request.into_body(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.budget).await?;
+    let delivery = authenticated.accept(body).map_err(refused)?;
+    log(&delivery);
+    Ok(reply::empty())
+}
+
+/// The one value of `Authorization`. Two of them are as one that is no token.
+fn authorization(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(Refusal::NoAuthorization)?;
+    match values.next() {
+        None => Ok(value.to_str().unwrap_or_default()),
+        Some(_) => Ok(""),
+    }
+}
+
+fn refused(error: WebhookError) -> Refusal {
+    debug!(reason = %error, "webhook refused");
+    Refusal::Webhook(error)
+}
+
+/// One line a delivery. It names parts of the event, for the whole holds secrets.
+fn log<B: AsRef<[u8]>>(delivery: &Delivery<B>) {
+    match delivery.event() {
+        Ok(event) => info!(
+            event = &*event.event,
+            id = &*event.id,
+            room = event.room_name().unwrap_or_default(),
+            participant = event.participant.as_ref().map_or("", |participant| &participant.identity),
+            key = delivery.key(),
+            "delivery"
+        ),
+        Err(_) => warn!(
+            bytes = delivery.body().len(),
+            sha256 = hex(delivery.digest()),
+            key = delivery.key(),
+            "undecodable delivery: authentic, but no JSON object"
+        ),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}"); // cannot fail
+        hex
+    })
+}

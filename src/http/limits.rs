@@ -1,0 +1,65 @@
+//! Owns every bound of the edge: how much it takes and how long it waits. A test may shorten them.
+
+use std::time::Duration;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// What the edge takes and how long it waits.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of a request's head, from its first letter to the empty line; more is a 431.
+    pub head_bytes: usize,
+    /// Bytes of a request for a token; more is a 413.
+    pub token_body_bytes: usize,
+    /// Bytes of a webhook's body; more is a 413.
+    pub webhook_body_bytes: usize,
+    /// Bytes of bodies that all connections together hold; more is a 503.
+    pub held_body_bytes: usize,
+    /// Connections at once; one more gets a 503.
+    pub connections: usize,
+    /// From a head's first byte to its last; later is a 408.
+    pub head: Duration,
+    /// From a head's last byte to its body's last; later is a 408.
+    pub body: Duration,
+    /// Without a byte on a new connection, or after an answer. Load balancers keep a connection for 60 s, and want to be the ones to close.
+    pub idle: Duration,
+    /// In which a reader takes at least [`WRITE_PROGRESS_BYTES`], or is cut.
+    pub write: Duration,
+    /// After a connection's last answer, for its client to read it and to hang up.
+    pub linger: Duration,
+    /// For the requests under way when the server stops.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_bytes: 16 * KIB,
+            token_body_bytes: 64 * KIB,
+            webhook_body_bytes: 8 * MIB,
+            held_body_bytes: 64 * MIB,
+            connections: 100_000,
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            write: Duration::from_secs(10),
+            linger: Duration::from_secs(1),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Bytes that a reader has to take in each [`Limits::write`].
+pub(crate) const WRITE_PROGRESS_BYTES: usize = KIB;
+/// Bytes of a head that hyper refuses by itself, with a bare 431; between the two bounds the answer is ours.
+pub(crate) const HYPER_HEAD_BYTES: usize = 64 * KIB;
+/// Bytes that are read and thrown away after a connection's last answer, so that its client gets to read it.
+pub(crate) const LINGER_BYTES: usize = 64 * KIB;
+/// After an answer, before a quiet connection gives its buffers back.
+pub(crate) const BUFFER_GRACE: Duration = Duration::from_millis(50);
+/// Connections over [`Limits::connections`] that are told so at once; the others wait their turn.
+pub(crate) const REFUSALS_AT_ONCE: usize = 16;
+/// For a refused connection's client to read the refusal.
+pub(crate) const REFUSAL_LINGER: Duration = Duration::from_millis(200);

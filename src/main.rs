@@ -1,0 +1,5 @@
+//! The program `roomkey`; all of it is in the library.
+
+fn main() -> std::process::ExitCode {
+    roomkey::cli::run()
+}
