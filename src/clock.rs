@@ -40,6 +40,24 @@ impl UnixTime {
         self.0.as_secs()
     }
 
+    /// The moment `milliseconds` after 1970 began.
+    #[must_use]
+    pub const fn from_millis(milliseconds: u64) -> Self {
+        Self(Duration::from_millis(milliseconds))
+    }
+
+    /// Whole milliseconds since 1970.
+    #[must_use]
+    pub fn as_millis(self) -> u64 {
+        self.0.as_millis().try_into().unwrap_or(u64::MAX)
+    }
+
+    /// The moment `earlier` before this one, at least 1970.
+    #[must_use]
+    pub const fn saturating_sub(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(earlier))
+    }
+
     /// The moment `later` after this one, at most the end of time.
     #[must_use]
     pub const fn saturating_add(self, later: Duration) -> Self {

@@ -3,17 +3,23 @@
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::cli::fail;
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigError, Flags, LogFormat};
+use crate::config::{self, Config, ConfigError, Flags, InboxPlace, LogFormat};
 use crate::http::{self, Bind, Edge, Limits};
+use crate::inbox::{Inbox, OpenError};
 use crate::policy::Policy;
+
+/// For the inbox to end in good order.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves until a signal ends it.
 pub(super) fn run(flags: Flags) -> ExitCode {
@@ -54,11 +60,26 @@ async fn serve(config: Config) -> ExitCode {
         (_, Err(error)) => return fail(format_args!("cannot listen for signals: {error}")),
     };
     let policy = Policy { ttl: config.token_ttl };
-    let edge = Edge::new(config.keys.clone(), policy, config.cors.clone(), Limits::default(), Clock::system());
+    let inbox = match open_inbox(&config) {
+        Ok(inbox) => inbox,
+        Err(error) => return fail(error),
+    };
+    let edge =
+        Edge::new(config.keys.clone(), policy, config.cors.clone(), Limits::default(), Clock::system()).with_inbox(inbox.clone());
     announce(&config, &listener, &edge);
     http::run(listener, edge, stop_signal(terminate, interrupt)).await;
+    if timeout(CLOSE_PATIENCE, inbox.close()).await.is_err() {
+        warn!("the inbox does not come to an end; what was answered with 200 is safe");
+    }
     info!("stopped");
     ExitCode::SUCCESS
+}
+
+fn open_inbox(config: &Config) -> Result<Inbox, OpenError> {
+    match &config.inbox {
+        InboxPlace::None => Ok(Inbox::none()),
+        InboxPlace::Sqlite(path) => Inbox::sqlite(path, config.retention, Clock::system()),
+    }
 }
 
 fn signals() -> io::Result<[Signal; 2]> {

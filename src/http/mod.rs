@@ -18,6 +18,7 @@ pub use limits::Limits;
 pub use listener::{Bind, bind, run};
 
 use crate::clock::Clock;
+use crate::inbox::Inbox;
 use crate::livekit::key::ApiKeys;
 use crate::livekit::token_verifier::TokenVerifier;
 use crate::livekit::webhook::WebhookReceiver;
@@ -32,6 +33,7 @@ pub struct Edge {
     cors: Cors,
     limits: Limits,
     clock: Clock,
+    inbox: Inbox,
     budget: Arc<body::Budget>,
 }
 
@@ -47,7 +49,15 @@ impl Edge {
             cors,
             limits,
             clock,
+            inbox: Inbox::none(),
         }
+    }
+
+    /// The same edge, which keeps deliveries in `inbox`. Without one they are verified, logged and forgotten.
+    #[must_use]
+    pub fn with_inbox(mut self, inbox: Inbox) -> Self {
+        self.inbox = inbox;
+        self
     }
 
     /// The paths that are served.

@@ -12,6 +12,7 @@ use hyper::{Response, StatusCode};
 
 use crate::http::pulse::InFlight;
 use crate::http::router::Methods;
+use crate::inbox::AppendError;
 use crate::livekit::access_token::NameError;
 use crate::livekit::webhook::WebhookError;
 
@@ -59,6 +60,7 @@ pub(crate) enum Refusal {
     Field(&'static str, FieldError),
     NoAuthorization,
     Webhook(WebhookError),
+    Inbox(AppendError),
     Panic,
 }
 
@@ -86,7 +88,7 @@ impl Refusal {
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::Inbox(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -101,6 +103,9 @@ impl Refusal {
             }
             Self::Overloaded => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::Inbox(_) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             Self::HeadTooLarge | Self::BodyTooLate => {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -131,6 +136,7 @@ impl fmt::Display for Refusal {
             Self::NoAuthorization => f.write_str("the Authorization header is missing"),
             Self::Webhook(error) if error.is_malformed() => f.write_str("the Authorization header is not a token"),
             Self::Webhook(_) => f.write_str("Error validating webhook event"),
+            Self::Inbox(error) => error.fmt(f),
             Self::Panic => f.write_str("something went wrong here"),
         }
     }

@@ -1,5 +1,5 @@
 //! Owns `POST /webhook`, where LiveKit Server reports: the token is judged before a byte of the body is read, and an authentic
-//! delivery gets a 200 whatever its body says.
+//! delivery gets a 200 whatever its body says, once the inbox has it.
 
 use std::fmt::Write;
 
@@ -14,10 +14,12 @@ use crate::livekit::webhook::{Delivery, WebhookError};
 
 /// 200 with an empty body.
 pub(crate) async fn answer(edge: &Edge, request: Request<Incoming>) -> Result<Reply, Refusal> {
-    let authenticated = edge.receiver.authenticate(authorization(request.headers())?, edge.clock.now()).map_err(refused)?;
+    let now = edge.clock.now();
+    let authenticated = edge.receiver.authenticate(authorization(request.headers())?, now).map_err(refused)?;
     let body = body::read(request.into_body(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.budget).await?;
     let delivery = authenticated.accept(body).map_err(refused)?;
     log(&delivery);
+    edge.inbox.append(delivery, now).await.map_err(Refusal::Inbox)?;
     Ok(reply::empty())
 }
 

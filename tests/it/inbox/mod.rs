@@ -1,0 +1,4 @@
+//! The inbox: one contract over every backend, and what each does when it is killed, starved or robbed.
+
+mod contract;
+mod support;
