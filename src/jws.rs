@@ -206,6 +206,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
     use super::*;
 
