@@ -1,0 +1,23 @@
+//! Owns the tests of everything public, a module a topic; those of the server are behind its feature. `fixtures` holds what
+//! they share: recordings, keys, and a signer of its own that signs what the crate would refuse to.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that breaks says so by panicking"
+)]
+
+mod fixtures;
+
+mod claims;
+mod deliveries;
+mod events;
+mod jws;
+mod keys;
+mod minting;
+mod room_config;
+mod tokens;
+mod webhook;
