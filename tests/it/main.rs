@@ -21,3 +21,4 @@ mod minting;
 mod room_config;
 mod tokens;
 mod webhook;
+mod wycheproof;
