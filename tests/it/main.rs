@@ -12,6 +12,7 @@
 
 mod fixtures;
 
+mod architecture;
 mod claims;
 mod deliveries;
 mod events;
