@@ -58,6 +58,12 @@ impl UnixTime {
         Self(self.0.saturating_sub(earlier))
     }
 
+    /// How long this is after `earlier`; nothing where it is before.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// The moment `later` after this one, at most the end of time.
     #[must_use]
     pub const fn saturating_add(self, later: Duration) -> Self {

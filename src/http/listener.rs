@@ -77,7 +77,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// under way [`Limits::drain`](crate::http::Limits::drain) to finish.
 pub async fn run(listener: TcpListener, edge: Edge, shutdown: impl Future<Output = ()>) {
     let edge = Arc::new(edge);
-    let stop = Arc::new(Stop::default());
+    let stop = Arc::clone(&edge.stop);
     let most = edge.limits.connections.min(Semaphore::MAX_PERMITS).try_into().unwrap_or(u32::MAX);
     let permits = Arc::new(Semaphore::new(edge.limits.connections));
     tokio::select! {

@@ -24,11 +24,14 @@ use crate::livekit::key::ApiKeys;
 use crate::livekit::token_verifier::TokenVerifier;
 use crate::livekit::webhook::WebhookReceiver;
 use crate::policy::Policy;
+use endpoints::events::LargeBodies;
+use stop::Stop;
 
 /// All that the edge needs to answer.
 #[derive(Debug)]
 pub struct Edge {
     keys: ApiKeys,
+    verifier: TokenVerifier,
     receiver: WebhookReceiver,
     policy: Policy,
     cors: Cors,
@@ -36,6 +39,8 @@ pub struct Edge {
     clock: Clock,
     inbox: Inbox,
     budget: Arc<body::Budget>,
+    large_bodies: LargeBodies,
+    stop: Arc<Stop>,
 }
 
 impl Edge {
@@ -44,6 +49,7 @@ impl Edge {
     pub fn new(keys: ApiKeys, policy: Policy, cors: Cors, limits: Limits, clock: Clock) -> Self {
         Self {
             receiver: WebhookReceiver::new(TokenVerifier::new(keys.clone())),
+            verifier: TokenVerifier::new(keys.clone()),
             budget: body::Budget::new(limits.held_body_bytes),
             keys,
             policy,
@@ -51,6 +57,8 @@ impl Edge {
             limits,
             clock,
             inbox: Inbox::none(),
+            large_bodies: LargeBodies::default(),
+            stop: Arc::default(),
         }
     }
 

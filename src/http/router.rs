@@ -11,16 +11,17 @@ use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response};
 use tracing::{debug, error};
 
-use crate::http::endpoints::{health, token, webhook};
+use crate::http::endpoints::{events, health, token, webhook};
 use crate::http::pulse::InFlight;
 use crate::http::reply::{self, Refusal, Reply, ReplyBody};
 use crate::http::{Edge, cors};
 
 /// What is served where. A path begins with one slash; more in front of it count as one.
-const ROUTES: [Route; 4] = [
+const ROUTES: [Route; 5] = [
     Route { path: "/token", methods: POST, endpoint: Endpoint::Token },
     Route { path: "/webhook", methods: POST, endpoint: Endpoint::Webhook },
     Route { path: "/livekit/webhook", methods: POST, endpoint: Endpoint::Webhook },
+    Route { path: "/events", methods: GET, endpoint: Endpoint::Events },
     Route { path: "/healthz", methods: GET, endpoint: Endpoint::Health },
 ];
 
@@ -38,6 +39,7 @@ struct Route {
 enum Endpoint {
     Token,
     Webhook,
+    Events,
     Health,
 }
 
@@ -78,7 +80,7 @@ pub(crate) async fn answer(edge: &Edge, in_flight: InFlight, mut request: Reques
         refusal.reply()
     });
     edge.cors.admit(cors::origin(request.headers()), reply.headers_mut());
-    reply.map(|bytes| ReplyBody::new(bytes, in_flight))
+    reply.map(|content| ReplyBody::new(content, in_flight))
 }
 
 async fn dispatch(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
@@ -98,6 +100,8 @@ async fn dispatch(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply,
     match route.endpoint {
         Endpoint::Token => token::answer(edge, request).await,
         Endpoint::Webhook => webhook::answer(edge, request).await,
+        // On the heap, so that the others do not carry its size.
+        Endpoint::Events => Box::pin(events::answer(edge, request)).await,
         Endpoint::Health => Ok(health::answer()),
     }
 }

@@ -42,6 +42,19 @@ impl Follower {
         Ok(page)
     }
 
+    /// Done when something was committed since the last [`poll`](Self::poll) began.
+    ///
+    /// # Errors
+    /// Where there is no inbox any more, and so never will be.
+    pub async fn changed(&mut self) -> Result<(), ReadError> {
+        self.changed.changed().await.or(Err(ReadError::NotKept))
+    }
+
+    /// Goes back to a place where it was, so that the next [`poll`](Self::poll) gives what followed there once more.
+    pub fn rewind(&mut self, to: Option<Cursor>) {
+        self.cursor = to;
+    }
+
     /// The next entries, as soon as there are some: at least one. Dropping the future loses nothing.
     ///
     /// # Errors
@@ -52,8 +65,8 @@ impl Follower {
             if !page.entries.is_empty() {
                 return Ok(page);
             }
-            if page.is_last && self.changed.changed().await.is_err() {
-                return Err(ReadError::NotKept);
+            if page.is_last {
+                self.changed().await?;
             }
         }
     }
