@@ -19,11 +19,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
+use crate::http::Edge;
 use crate::http::limits::{BUFFER_GRACE, HYPER_HEAD_BYTES, LINGER_BYTES};
 use crate::http::pulse::{Pulse, PulsedStream, Waiting};
 use crate::http::reply::Refusal;
+use crate::http::router::{self, Door};
 use crate::http::stop::Stop;
-use crate::http::{Edge, router};
 
 /// How a conversation went.
 enum Outcome {
@@ -38,21 +39,23 @@ enum Outcome {
 }
 
 /// Serves `stream` until it is closed.
-pub(crate) async fn serve(mut stream: TcpStream, edge: &Arc<Edge>, stop: &Stop) {
+pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, door: Door) {
     let mut before = Bytes::new();
     let mut pace = Pace::default();
     loop {
-        if before.is_empty() && !first_byte(&stream, edge.limits.idle, stop).await {
+        if before.is_empty() && !first_byte(&stream, edge.limits.idle, &edge.stop).await {
             return;
         }
         // On the heap, so that the task of a silent connection stays small.
-        match Box::pin(converse(stream, before, edge, stop, pace.is_busy())).await {
+        match Box::pin(converse(stream, before, edge, door, pace.is_busy())).await {
             Outcome::Quiet(quiet, rest) => (stream, before) = (quiet, rest),
             Outcome::Over(stream) => return linger(stream, edge.limits.linger).await,
             Outcome::Overdue(stream, Waiting::Head) => {
+                edge.count_cut("head");
                 return refuse(stream, edge, &Refusal::HeadTooLate, edge.limits.linger).await;
             }
-            Outcome::Overdue(..) | Outcome::Broken => return,
+            Outcome::Overdue(..) => return edge.count_cut("reader"),
+            Outcome::Broken => return,
         }
         pace.rests();
     }
@@ -90,11 +93,11 @@ async fn first_byte(stream: &TcpStream, within: Duration, stop: &Stop) -> bool {
 }
 
 /// Lets hyper answer requests until the connection rests or ends.
-async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stop: &Stop, is_busy: bool) -> Outcome {
+async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_busy: bool) -> Outcome {
     let pulse = Pulse::new();
     let io = PulsedStream { before, stream: TokioIo::new(stream), pulse: Arc::clone(&pulse) };
     let service = service_fn(|request| {
-        let answer = router::answer(edge, pulse.answering(), request);
+        let answer = router::answer(edge, door, pulse.answering(), request);
         async { Ok::<_, Infallible>(answer.await) }
     });
     let mut connection = http1::Builder::new()
@@ -104,7 +107,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stop: &Sto
         .serve_connection(io, service);
 
     // The task's waker never changes, so that what has to wake it is polled when it is set, and not each time.
-    let mut told = pin!(stop.told());
+    let mut told = pin!(edge.stop.told());
     let (mut is_listening, mut is_stopping) = (false, false);
     let mut alarm = pin!(sleep(edge.limits.head));
     let mut alarmed_for = None;
@@ -117,7 +120,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stop: &Sto
             if let Poll::Ready(end) = Pin::new(&mut connection).poll(cx) {
                 return Poll::Ready(Ok(end));
             }
-            if !is_stopping && stop.is_told() {
+            if !is_stopping && edge.stop.is_told() {
                 is_stopping = true;
                 Pin::new(&mut connection).graceful_shutdown();
                 continue;
@@ -132,6 +135,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stop: &Sto
                 }
                 Waiting::Idle => BUFFER_GRACE,
                 Waiting::Answer => return Poll::Pending,
+                Waiting::Nothing => return Poll::Ready(Ok(Ok(()))),
                 Waiting::Head => edge.limits.head,
                 Waiting::Reader => edge.limits.write,
             };
@@ -165,7 +169,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stop: &Sto
 
 /// Answers without hyper, on a connection whose request was not read to its end, and closes it.
 pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal, within: Duration) {
-    let mut reply = refusal.reply();
+    let mut reply = refusal.reply(edge.next_request_id());
     edge.cors.admit(None, reply.headers_mut());
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", reply.status(), reply.body().whole().len()).into_bytes();

@@ -29,6 +29,8 @@ pub struct Limits {
     pub write: Duration,
     /// After a connection's last answer, for its client to read it and to hang up.
     pub linger: Duration,
+    /// After the signal to stop, before anything changes but `/readyz`: for load balancers to look elsewhere.
+    pub farewell: Duration,
     /// For the requests under way when the server stops.
     pub drain: Duration,
     /// On a stream of events that is silent for its reader, until a comment tells it that all is well.
@@ -48,6 +50,7 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             write: Duration::from_secs(10),
             linger: Duration::from_secs(1),
+            farewell: Duration::ZERO,
             drain: Duration::from_secs(10),
             silence: Duration::from_secs(15),
         }
@@ -60,12 +63,16 @@ pub(crate) const WRITE_PROGRESS_BYTES: usize = KIB;
 pub(crate) const HYPER_HEAD_BYTES: usize = 64 * KIB;
 /// Bytes that are read and thrown away after a connection's last answer, so that its client gets to read it.
 pub(crate) const LINGER_BYTES: usize = 64 * KIB;
+/// Bytes of a body that are thrown away after an early answer, so that the connection can be used again.
+pub(crate) const DISCARDED_BYTES: usize = 64 * KIB;
 /// After an answer, before a quiet connection gives its buffers back.
 pub(crate) const BUFFER_GRACE: Duration = Duration::from_millis(50);
 /// Connections over [`Limits::connections`] that are told so at once; the others wait their turn.
-pub(crate) const REFUSALS_AT_ONCE: usize = 16;
+pub(crate) const REFUSALS_AT_ONCE: usize = 8;
 /// For a refused connection's client to read the refusal.
-pub(crate) const REFUSAL_LINGER: Duration = Duration::from_millis(200);
+pub(crate) const REFUSAL_LINGER: Duration = Duration::from_millis(100);
+/// Connections at once to the listener for those who watch.
+pub(crate) const METRICS_CONNECTIONS: usize = 8;
 /// Bytes of bodies that are read from the inbox at once for one who follows it. A single larger one is read nevertheless.
 pub(crate) const READ_AHEAD_BYTES: usize = 32 * KIB;
 /// Bytes of larger bodies that all who follow the inbox hold together; the others wait their turn.

@@ -2,5 +2,6 @@
 
 pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod metrics;
 pub(crate) mod token;
 pub(crate) mod webhook;

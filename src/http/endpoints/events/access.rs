@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
-use tracing::debug;
 
 use crate::clock::UnixTime;
 use crate::http::Edge;
@@ -29,13 +28,10 @@ impl Access {
     /// Judges the token in `Authorization`, or else the one in the query, for the `EventSource` of browsers cannot set headers.
     pub(super) fn judge(edge: &Edge, headers: &HeaderMap, access_token: Option<&str>) -> Result<Self, Refusal> {
         let now = edge.clock.now();
-        let token = bearer(headers).or(access_token).ok_or(Refusal::ReaderToken)?;
-        let claims = edge.verifier.verify(token, now).map_err(|error| {
-            debug!(reason = %error, "reader refused");
-            Refusal::ReaderToken
-        })?;
+        let token = bearer(headers).or(access_token).ok_or(Refusal::Reader(None))?;
+        let claims = edge.verifier.verify(token, now).map_err(|error| Refusal::Reader(Some(error)))?;
         // A webhook's token lets its sender deliver one body, and lies in the logs of whatever stands between.
-        let expiry = claims.exp.filter(|_| claims.sha256.is_empty()).ok_or(Refusal::ReaderToken)?;
+        let expiry = claims.exp.filter(|_| claims.sha256.is_empty()).ok_or(Refusal::Reader(None))?;
         // One that holds only because clocks differ goes on for as long as it would be taken anew.
         let until = if now < expiry { expiry } else { expiry.saturating_add(LEEWAY) };
         Ok(Self { scope: Scope::of(claims)?, until })

@@ -61,5 +61,5 @@ fn let_go(request: &mut Request<Incoming>) {
     if let Some(origin) = origin {
         request.headers_mut().insert(hyper::header::ORIGIN, origin);
     }
-    *request.uri_mut() = Uri::from_static("/events");
+    *request.uri_mut() = Uri::try_from(request.uri().path().to_owned()).unwrap_or_default();
 }
