@@ -17,6 +17,8 @@ mod claims;
 mod deliveries;
 mod events;
 #[cfg(feature = "server")]
+mod following;
+#[cfg(feature = "server")]
 mod inbox;
 mod jws;
 mod keys;
