@@ -89,10 +89,10 @@ impl std::error::Error for MalformedCursor {}
 
 /// What tells one event from all others: its id, or its body where it has none. Cut to 128 bits, which only one who holds a key
 /// and tries 2^64 times could make collide, with an event of their own.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Identity(pub(crate) [u8; 16]);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Fingerprint(pub(crate) [u8; 16]);
 
-impl Identity {
+impl Fingerprint {
     fn of_id(id: &str) -> Self {
         // Set apart from the digests of bodies: a body may be any text, an id too.
         Self::cut(&Sha256::new_with_prefix(b"event id\0").chain_update(id).finalize().into())
@@ -107,7 +107,7 @@ impl Identity {
 
 /// A delivery on its way into the inbox.
 pub(crate) struct Arrival {
-    pub(crate) identity: Identity,
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) received: UnixTime,
     pub(crate) key: Arc<str>,
     /// The event's id; empty where it has none.
@@ -130,8 +130,8 @@ impl Arrival {
             }
             Err(_) => Default::default(),
         };
-        let identity = if id.is_empty() { Identity::cut(&digest) } else { Identity::of_id(&id) };
-        Self { identity, received, key, id, event, room, body }
+        let fingerprint = if id.is_empty() { Fingerprint::cut(&digest) } else { Fingerprint::of_id(&id) };
+        Self { fingerprint, received, key, id, event, room, body }
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, watch};
 
 pub use entry::{Cursor, Entry, Filter, MalformedCursor, Page, PageLimit};
 pub use follower::Follower;
-pub use sqlite::OpenError;
+pub use sqlite::{OpenError, Why};
 pub use statistics::{Histogram, Statistics};
 pub use store::{Appended, Cause, ReadError, Retention, StoreError, Usage};
 pub use writer::AppendError;
@@ -64,7 +64,7 @@ impl Inbox {
     /// Where the file cannot be used. It stays as it is then.
     pub fn sqlite(path: &Path, retention: Retention, clock: Clock) -> Result<Self, OpenError> {
         let store = sqlite::SqliteStore::open(path, clock.now())?;
-        Self::start(Arc::new(store), watch::Sender::new(()), retention, clock).map_err(OpenError::Thread)
+        Self::start(Arc::new(store), watch::Sender::new(()), retention, clock).map_err(|error| OpenError::no_thread(path, error))
     }
 
     /// An inbox over `store`, which may itself tell `changed` of what others have committed.

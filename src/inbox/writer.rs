@@ -97,7 +97,11 @@ impl Writer {
             ended: watch::Sender::new(false),
         });
         let desk = Desk { shared: Arc::clone(&shared), store, retention, clock, changed, prune_due: true };
-        thread::Builder::new().name("inbox".to_owned()).spawn(move || desk.run())?;
+        let end = End(Arc::clone(&shared));
+        thread::Builder::new().name("inbox".to_owned()).spawn(move || {
+            let _end = end; // dropped after the store is
+            desk.run();
+        })?;
         Ok(Self { shared })
     }
 
@@ -270,14 +274,17 @@ impl Desk {
     }
 }
 
-/// Also when a panic ends the thread: then nobody waits in vain.
-impl Drop for Desk {
+/// The end of the thread, also by a panic: nobody waits in vain.
+struct End(Arc<Shared>);
+
+impl Drop for End {
     fn drop(&mut self) {
-        let mut queue = lock(&self.shared.queue);
+        let Self(shared) = self;
+        let mut queue = lock(&shared.queue);
         queue.closed = true;
         queue.waiting.clear();
         drop(queue);
-        lock(&self.shared.outage).get_or_insert_with(|| Arc::new(StoreError::Stalled));
-        self.shared.ended.send_replace(true);
+        lock(&shared.outage).get_or_insert_with(|| Arc::new(StoreError::Stalled));
+        shared.ended.send_replace(true);
     }
 }
