@@ -1,15 +1,17 @@
-//! Owns two things about JSON ([RFC 8259]) that tokens and events need and `serde` alone does not say: an object's members
-//! one by one, values untouched, so that nothing in them can fail a reader who does not want them; and whether a name
-//! stands twice in one object. Knows nothing of what the members mean.
+//! Owns what tokens and events need of JSON ([RFC 8259]) and `serde` alone does not say: an object's members one by one,
+//! values untouched, so that nothing in them can fail a reader who does not want them; whether a name stands twice in one
+//! object; and types that are read from one form alone. Knows nothing of what the members mean.
 //!
 //! [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The members of one JSON object, in their order, duplicates included.
@@ -142,6 +144,40 @@ impl<'a> Names<'a> {
     /// Notes `name`; an error where it was there before.
     pub(crate) fn insert<E: Error>(&mut self, name: Text<'a>) -> Result<(), E> {
         if self.0.insert(name) { Ok(()) } else { Err(E::custom("a name stands twice in one object")) }
+    }
+}
+
+/// Reads a struct from an object; `null` is as if it were absent. What `derive` makes would take a list of the fields' values too.
+pub(crate) fn only_object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = Option<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+
+    deserializer.deserialize_any(Object(PhantomData))
+}
+
+/// An enum's variant that is read from a string. What `derive` makes would take an object of that one name too.
+#[derive(Debug)]
+pub(crate) struct Named<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = Text::deserialize(deserializer)?;
+        T::deserialize(name.0.into_deserializer()).map(Self)
     }
 }
 

@@ -48,7 +48,8 @@ fn read_config(flags: Flags) -> Result<Config, ConfigError> {
 }
 
 fn init_log(config: &Config) {
-    let log = tracing_subscriber::fmt().with_max_level(config.log_level).with_writer(io::stderr).with_ansi(false);
+    let log =
+        tracing_subscriber::fmt().with_max_level(config.log_level).with_target(false).with_writer(io::stderr).with_ansi(false);
     match config.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

@@ -1,12 +1,16 @@
 //! Owns the reading of a request's body: at most so many bytes, so long, and so many of all connections together.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
 
 use crate::http::reply::Refusal;
 
@@ -59,16 +63,21 @@ impl AsRef<[u8]> for HeldBody {
 
 /// Reads all of `body`. One that is announced as larger than `limit` is refused before any of it is read, one that grows
 /// beyond it as soon as it does.
-pub(crate) async fn read(body: Incoming, limit: usize, within: Duration, budget: &Arc<Budget>) -> Result<HeldBody, Refusal> {
+pub(crate) async fn read(body: &mut Incoming, limit: usize, within: Duration, budget: &Arc<Budget>) -> Result<HeldBody, Refusal> {
     let least = body.size_hint().lower();
     if usize::try_from(least).map_or(true, |least| least > limit) {
         return Err(Refusal::BodyTooLarge { limit });
     }
     let share = Share { budget: Arc::clone(budget), bytes: 0 };
-    tokio::time::timeout(within, collect(body, limit, share)).await.unwrap_or(Err(Refusal::BodyTooLate))
+    let mut collected = pin!(collect(body, limit, share));
+    // Most bodies are there with their head, and need no timer.
+    match poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
+        Poll::Ready(read) => read,
+        Poll::Pending => timeout(within, collected).await.unwrap_or(Err(Refusal::BodyTooLate)),
+    }
 }
 
-async fn collect(mut body: Incoming, limit: usize, mut share: Share) -> Result<HeldBody, Refusal> {
+async fn collect(body: &mut Incoming, limit: usize, mut share: Share) -> Result<HeldBody, Refusal> {
     let mut whole = Bytes::new();
     let mut parts = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::http::Edge;
-use crate::http::connection::{self, Stopping};
+use crate::http::connection;
 use crate::http::limits::{REFUSAL_LINGER, REFUSALS_AT_ONCE};
 use crate::http::reply::Refusal;
+use crate::http::stop::Stop;
 
 /// Connections that the kernel completes before we accept them; it cuts this to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -76,22 +77,22 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// under way [`Limits::drain`](crate::http::Limits::drain) to finish.
 pub async fn run(listener: TcpListener, edge: Edge, shutdown: impl Future<Output = ()>) {
     let edge = Arc::new(edge);
-    let (stop, stopping) = watch::channel(false);
+    let stop = Arc::new(Stop::default());
     let most = edge.limits.connections.min(Semaphore::MAX_PERMITS).try_into().unwrap_or(u32::MAX);
     let permits = Arc::new(Semaphore::new(edge.limits.connections));
     tokio::select! {
-        () = accept_all(&listener, &edge, &permits, &stopping) => {}
+        () = accept_all(&listener, &edge, &permits, &stop) => {}
         () = shutdown => {}
     }
     drop(listener);
-    let _ = stop.send(true); // without receivers there is nobody to tell
+    stop.tell();
     // Each connection holds a permit until its end.
     if timeout(edge.limits.drain, permits.acquire_many(most)).await.is_err() {
         warn!("some requests did not finish in time and are cut");
     }
 }
 
-async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, permits: &Arc<Semaphore>, stopping: &Stopping) {
+async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, permits: &Arc<Semaphore>, stop: &Arc<Stop>) {
     let refusals = Arc::new(Semaphore::new(REFUSALS_AT_ONCE));
     let mut back_off = BACK_OFF.0;
     loop {
@@ -108,9 +109,9 @@ async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, permits: &Arc<Sema
         let _ = stream.set_nodelay(true); // slower without it, and nothing worse
         match Arc::clone(permits).try_acquire_owned() {
             Ok(permit) => {
-                let (edge, stopping) = (Arc::clone(edge), stopping.clone());
+                let (edge, stop) = (Arc::clone(edge), Arc::clone(stop));
                 tokio::spawn(async move {
-                    connection::serve(stream, edge, stopping).await;
+                    connection::serve(stream, &edge, &stop).await;
                     drop(permit);
                 });
             }

@@ -10,6 +10,7 @@ mod listener;
 mod pulse;
 mod reply;
 mod router;
+mod stop;
 
 use std::sync::Arc;
 

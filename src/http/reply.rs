@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use crate::http::pulse::InFlight;
@@ -28,11 +28,10 @@ pub(crate) fn json(json: impl Into<Bytes>) -> Reply {
     reply
 }
 
-/// 200 with an empty body and `Content-Length: 0`. LiveKit Server reads no body, and cannot use the connection again after one.
+/// 200 with an empty body, for which hyper writes `Content-Length: 0`. LiveKit Server reads no body, and cannot use the
+/// connection again after one.
 pub(crate) fn empty() -> Reply {
-    let mut reply = Reply::new(Bytes::new());
-    reply.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    reply
+    Reply::new(Bytes::new())
 }
 
 /// 204 with one more header.

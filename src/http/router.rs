@@ -4,7 +4,6 @@
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::Poll;
 
 use hyper::body::Incoming;
@@ -13,17 +12,20 @@ use hyper::{Method, Request, Response};
 use tracing::{debug, error};
 
 use crate::http::endpoints::{health, token, webhook};
-use crate::http::pulse::Pulse;
+use crate::http::pulse::InFlight;
 use crate::http::reply::{self, Refusal, Reply, ReplyBody};
 use crate::http::{Edge, cors};
 
 /// What is served where. A path begins with one slash; more in front of it count as one.
 const ROUTES: [Route; 4] = [
-    Route { path: "/token", methods: Methods("POST, OPTIONS"), endpoint: Endpoint::Token },
-    Route { path: "/webhook", methods: Methods("POST, OPTIONS"), endpoint: Endpoint::Webhook },
-    Route { path: "/livekit/webhook", methods: Methods("POST, OPTIONS"), endpoint: Endpoint::Webhook },
-    Route { path: "/healthz", methods: Methods("GET, HEAD, OPTIONS"), endpoint: Endpoint::Health },
+    Route { path: "/token", methods: POST, endpoint: Endpoint::Token },
+    Route { path: "/webhook", methods: POST, endpoint: Endpoint::Webhook },
+    Route { path: "/livekit/webhook", methods: POST, endpoint: Endpoint::Webhook },
+    Route { path: "/healthz", methods: GET, endpoint: Endpoint::Health },
 ];
+
+const GET: Methods = Methods(&[Method::GET, Method::HEAD, Method::OPTIONS]);
+const POST: Methods = Methods(&[Method::POST, Method::OPTIONS]);
 
 /// A path, what may be done there, and what does it.
 struct Route {
@@ -39,23 +41,21 @@ enum Endpoint {
     Health,
 }
 
-/// The methods that a path takes, as `Allow` lists them.
+/// The methods that a path takes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Methods(&'static str);
+pub(crate) struct Methods(&'static [Method]);
 
 impl Methods {
-    fn contains(self, method: &Method) -> bool {
-        self.0.split(", ").any(|each| each == method.as_str())
-    }
-
+    /// As `Allow` lists them.
     pub(crate) fn header(self) -> HeaderValue {
-        HeaderValue::from_static(self.0)
+        HeaderValue::try_from(self.to_string()).unwrap_or(HeaderValue::from_static(""))
     }
 }
 
 impl fmt::Display for Methods {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        let names: Vec<&str> = self.0.iter().map(Method::as_str).collect();
+        f.write_str(&names.join(", "))
     }
 }
 
@@ -65,10 +65,8 @@ pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
 }
 
 /// Answers `request`. Whatever goes wrong in it, even a panic, ends this request alone.
-pub(crate) async fn answer(edge: Arc<Edge>, pulse: Arc<Pulse>, request: Request<Incoming>) -> Response<ReplyBody> {
-    let in_flight = pulse.answering();
-    let origin = cors::origin(request.headers());
-    let answered = match caught(dispatch(&edge, request)).await {
+pub(crate) async fn answer(edge: &Edge, in_flight: InFlight, mut request: Request<Incoming>) -> Response<ReplyBody> {
+    let answered = match caught(dispatch(edge, &mut request)).await {
         Some(answered) => answered,
         None => {
             error!("a request panicked and was answered with 500");
@@ -79,17 +77,17 @@ pub(crate) async fn answer(edge: Arc<Edge>, pulse: Arc<Pulse>, request: Request<
         debug!(status = refusal.status().as_u16(), reason = %refusal, "refused");
         refusal.reply()
     });
-    edge.cors.admit(origin.as_ref(), reply.headers_mut());
+    edge.cors.admit(cors::origin(request.headers()), reply.headers_mut());
     reply.map(|bytes| ReplyBody::new(bytes, in_flight))
 }
 
-async fn dispatch(edge: &Edge, request: Request<Incoming>) -> Result<Reply, Refusal> {
-    if head_bytes(&request) > edge.limits.head_bytes {
+async fn dispatch(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
+    if head_bytes(request) > edge.limits.head_bytes {
         return Err(Refusal::HeadTooLarge);
     }
     let path = request.uri().path().trim_start_matches('/');
     let route = ROUTES.iter().find(|route| route.path.strip_prefix('/') == Some(path)).ok_or(Refusal::NoSuchPath)?;
-    if !route.methods.contains(request.method()) {
+    if !route.methods.0.contains(request.method()) {
         return Err(Refusal::Method(route.methods));
     }
     if request.method() == Method::OPTIONS {

@@ -242,6 +242,8 @@ impl Desk {
         self.shared.statistics.batch(&batch, appended.as_deref().unwrap_or_default(), begin.elapsed());
         match appended {
             Ok(appended) => {
+                // Who has its answer finds readiness and followers told.
+                self.judge(Ok(()));
                 self.changed.send_replace(());
                 for ((arrival, answer), appended) in batch.iter().zip(answers).zip(appended) {
                     let _ = answer.send(Ok(appended)); // nobody may wait any more
@@ -253,13 +255,12 @@ impl Desk {
                         );
                     }
                 }
-                self.judge(Ok(()));
             }
             Err(error) => {
+                self.judge(Err(error));
                 for answer in answers {
                     let _ = answer.send(Err(AppendError::Unavailable)); // as above
                 }
-                self.judge(Err(error));
             }
         }
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::clock::UnixTime;
-use crate::json::{Names, ObjectWriter, Text, Unambiguous};
+use crate::json::{Named, Names, ObjectWriter, Text, Unambiguous, only_object};
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
     VideoGrants,
@@ -39,22 +39,30 @@ pub struct Claims {
     /// The participant's attributes.
     pub attributes: BTreeMap<String, String>,
     /// What the participant is; absent means a person.
+    #[serde(deserialize_with = "kind")]
     pub kind: Option<ParticipantKind>,
     /// More about the kind, in lower case.
     pub kind_details: Vec<String>,
     /// What the bearer may do with rooms.
+    #[serde(deserialize_with = "only_object")]
     pub video: Option<VideoGrants>,
     /// What the bearer may do over SIP.
+    #[serde(deserialize_with = "only_object")]
     pub sip: Option<SIPGrants>,
     /// What the bearer may do with agents.
+    #[serde(deserialize_with = "only_object")]
     pub agent: Option<AgentGrants>,
     /// Whether the bearer may use inference.
+    #[serde(deserialize_with = "only_object")]
     pub inference: Option<InferenceGrants>,
     /// Whether the bearer may report observations.
+    #[serde(deserialize_with = "only_object")]
     pub observability: Option<ObservabilityGrants>,
     /// Which agent endpoint the bearer may call.
+    #[serde(deserialize_with = "only_object")]
     pub agent_endpoint: Option<AgentEndpointGrants>,
     /// What the bearer may do with agents' threads.
+    #[serde(deserialize_with = "only_object")]
     pub agent_thread: Option<AgentThreadGrants>,
     /// How the room is set up where the bearer's joining creates it.
     pub room_config: Option<RoomConfiguration>,
@@ -102,6 +110,10 @@ impl Claims {
         object.text("roomPreset", &self.room_preset);
         object.text("sha256", &self.sha256);
     }
+}
+
+fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ParticipantKind>, D::Error> {
+    Ok(Option::<Named<_>>::deserialize(deserializer)?.map(|kind| kind.0))
 }
 
 /// The claims that decide whether a token holds (RFC 7519, section 4.1), and a webhook's digest. Reading them refuses an

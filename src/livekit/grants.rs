@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::json;
 
@@ -35,6 +35,7 @@ pub struct VideoGrants {
     /// Publish data.
     pub can_publish_data: Option<bool>,
     /// The only sources that may be published; empty means all of them.
+    #[serde(deserialize_with = "sources")]
     pub can_publish_sources: Vec<TrackSource>,
     /// Change the bearer's own name, metadata and attributes.
     pub can_update_own_metadata: Option<bool>,
@@ -78,6 +79,11 @@ impl VideoGrants {
         object.three_valued("canManageAgentSession", self.can_manage_agent_session);
         object.end();
     }
+}
+
+fn sources<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TrackSource>, D::Error> {
+    let sources = Vec::<json::Named<_>>::deserialize(deserializer)?;
+    Ok(sources.into_iter().map(|source| source.0).collect())
 }
 
 /// A kind of track that a participant may be limited to.
