@@ -89,10 +89,10 @@ impl std::error::Error for MalformedCursor {}
 
 /// What tells one event from all others: its id, or its body where it has none. Cut to 128 bits, which only one who holds a key
 /// and tries 2^64 times could make collide, with an event of their own.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Identity(pub(crate) [u8; 16]);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Fingerprint(pub(crate) [u8; 16]);
 
-impl Identity {
+impl Fingerprint {
     fn of_id(id: &str) -> Self {
         // Set apart from the digests of bodies: a body may be any text, an id too.
         Self::cut(&Sha256::new_with_prefix(b"event id\0").chain_update(id).finalize().into())
@@ -105,33 +105,60 @@ impl Identity {
     }
 }
 
-/// A delivery on its way into the inbox.
-pub(crate) struct Arrival {
-    pub(crate) identity: Identity,
+/// A verified delivery on its way into the inbox, its event's outline read.
+pub struct Arrival {
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) received: UnixTime,
-    pub(crate) key: Arc<str>,
-    /// The event's id; empty where it has none.
-    pub(crate) id: String,
-    /// The event's name; empty where it has none.
-    pub(crate) event: String,
-    /// The room's name; empty where it has none.
-    pub(crate) room: String,
-    pub(crate) body: Bytes,
+    key: Arc<str>,
+    id: String,
+    event: String,
+    room: String,
+    body: Bytes,
 }
 
 impl Arrival {
-    pub(crate) fn new<B: AsRef<[u8]> + Send + 'static>(delivery: Delivery<B>, received: UnixTime) -> Self {
+    /// `delivery`, which came at `received`.
+    #[must_use]
+    pub fn new<B: AsRef<[u8]> + Send + 'static>(delivery: Delivery<B>, received: UnixTime) -> Self {
         let (body, key, digest) = delivery.into_parts();
         let body = Bytes::from_owner(body);
-        let (id, event, room) = match WebhookEvent::parse(&body) {
-            Ok(event) => {
-                let room = event.room_name().unwrap_or_default().to_owned();
-                (event.id.into_owned(), event.event.into_owned(), room)
-            }
-            Err(_) => Default::default(),
-        };
-        let identity = if id.is_empty() { Identity::cut(&digest) } else { Identity::of_id(&id) };
-        Self { identity, received, key, id, event, room, body }
+        let outline = WebhookEvent::outline(&body).map(|event| {
+            let room = event.room_name().unwrap_or_default().to_owned();
+            (event.id.into_owned(), event.event.into_owned(), room)
+        });
+        let (id, event, room) = outline.unwrap_or_default();
+        let fingerprint = if id.is_empty() { Fingerprint::cut(&digest) } else { Fingerprint::of_id(&id) };
+        Self { fingerprint, received, key, id, event, room, body }
+    }
+
+    /// The event's id; empty where it has none.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What happened; empty where the body does not say.
+    #[must_use]
+    pub fn event(&self) -> &str {
+        &self.event
+    }
+
+    /// The name of the room that it is about; empty where there is none.
+    #[must_use]
+    pub fn room(&self) -> &str {
+        &self.room
+    }
+
+    /// The name of the API key that signed.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The body, as it came. It may hold secrets.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
     }
 }
 

@@ -20,6 +20,8 @@ const QUEUE_ENTRIES: usize = 2048;
 const APPEND_PATIENCE: Duration = Duration::from_secs(4);
 /// A store that takes longer for one batch does not answer: who comes then does not wait for it.
 const STALL: Duration = Duration::from_secs(2);
+/// How long a batch is gathered: a part of what the last one took, and never longer than this.
+const GATHER: (u32, Duration) = (4, Duration::from_millis(1));
 /// Between two looks for what need not be kept, and between two tries of a failing store.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -62,9 +64,11 @@ struct Shared {
     ended: watch::Sender<bool>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     waiting: Vec<Waiting>,
+    /// How many have to wait before the thread is woken.
+    wanted: usize,
     closed: bool,
 }
 
@@ -88,7 +92,7 @@ impl Writer {
         changed: watch::Sender<()>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue { waiting: Vec::new(), wanted: 1, closed: false }),
             filled: Condvar::new(),
             statistics,
             failing: AtomicBool::new(false),
@@ -97,7 +101,11 @@ impl Writer {
             ended: watch::Sender::new(false),
         });
         let desk = Desk { shared: Arc::clone(&shared), store, retention, clock, changed, prune_due: true };
-        thread::Builder::new().name("inbox".to_owned()).spawn(move || desk.run())?;
+        let end = End(Arc::clone(&shared));
+        thread::Builder::new().name("inbox".to_owned()).spawn(move || {
+            let _end = end; // dropped after the store is
+            desk.run();
+        })?;
         Ok(Self { shared })
     }
 
@@ -151,20 +159,29 @@ impl Shared {
             return Err(AppendError::QueueFull);
         }
         queue.waiting.push(Waiting { arrival, answer });
-        if queue.waiting.len() == 1 {
+        if queue.waiting.len() == queue.wanted {
             drop(queue);
             self.filled.notify_one();
         }
         Ok(appended)
     }
 
-    /// All that waits; where nothing does within `within`, nothing. `None` once the queue is closed and empty.
-    fn take(&self, within: Duration) -> Option<Vec<Waiting>> {
-        let is_idle = |queue: &mut Queue| queue.waiting.is_empty() && !queue.closed;
-        let (mut queue, _) =
-            self.filled.wait_timeout_while(lock(&self.queue), within, is_idle).unwrap_or_else(PoisonError::into_inner);
+    /// All that waits; where nothing does within `within`, nothing. `None` once the queue is closed and empty. Senders that were
+    /// answered together come again together: where some are there, the others have a moment to come too, up to `crowd`.
+    fn take(&self, within: Duration, crowd: usize, gather: Duration) -> Option<Vec<Waiting>> {
+        let mut queue = self.wait(lock(&self.queue), 1, within);
+        if !queue.waiting.is_empty() {
+            queue = self.wait(queue, crowd, gather);
+        }
         let waiting = std::mem::take(&mut queue.waiting);
         if waiting.is_empty() && queue.closed { None } else { Some(waiting) }
+    }
+
+    /// Waits until so many wait as are `wanted`, or for as long as `within`.
+    fn wait<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, wanted: usize, within: Duration) -> MutexGuard<'a, Queue> {
+        queue.wanted = wanted;
+        let is_short = |queue: &mut Queue| queue.waiting.len() < wanted && !queue.closed;
+        self.filled.wait_timeout_while(queue, within, is_short).unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn close(&self) {
@@ -190,10 +207,15 @@ struct Desk {
 impl Desk {
     fn run(mut self) {
         let mut looked = Instant::now();
+        let (mut crowd, mut gather) = (1, Duration::ZERO);
         loop {
-            let Some(waiting) = self.shared.take(if self.prune_due { Duration::ZERO } else { PAUSE }) else { break };
+            let within = if self.prune_due { Duration::ZERO } else { PAUSE };
+            let Some(waiting) = self.shared.take(within, crowd, gather) else { break };
             if !waiting.is_empty() {
+                let begin = Instant::now();
+                crowd = waiting.len();
                 self.commit(waiting);
+                gather = begin.elapsed().checked_div(GATHER.0).unwrap_or_default().min(GATHER.1);
             } else if self.shared.failing.load(Relaxed) {
                 let probe = self.work(|store| store.probe());
                 self.judge(probe);
@@ -220,24 +242,25 @@ impl Desk {
         self.shared.statistics.batch(&batch, appended.as_deref().unwrap_or_default(), begin.elapsed());
         match appended {
             Ok(appended) => {
+                // Who has its answer finds readiness and followers told.
+                self.judge(Ok(()));
                 self.changed.send_replace(());
                 for ((arrival, answer), appended) in batch.iter().zip(answers).zip(appended) {
                     let _ = answer.send(Ok(appended)); // nobody may wait any more
                     if appended == Appended::Conflict {
                         warn!(
-                            id = arrival.id,
-                            key = &*arrival.key,
+                            id = arrival.id(),
+                            key = arrival.key(),
                             "another body under the id of an event that is kept: the first one stays"
                         );
                     }
                 }
-                self.judge(Ok(()));
             }
             Err(error) => {
+                self.judge(Err(error));
                 for answer in answers {
                     let _ = answer.send(Err(AppendError::Unavailable)); // as above
                 }
-                self.judge(Err(error));
             }
         }
     }
@@ -270,14 +293,17 @@ impl Desk {
     }
 }
 
-/// Also when a panic ends the thread: then nobody waits in vain.
-impl Drop for Desk {
+/// The end of the thread, also by a panic: nobody waits in vain.
+struct End(Arc<Shared>);
+
+impl Drop for End {
     fn drop(&mut self) {
-        let mut queue = lock(&self.shared.queue);
+        let Self(shared) = self;
+        let mut queue = lock(&shared.queue);
         queue.closed = true;
         queue.waiting.clear();
         drop(queue);
-        lock(&self.shared.outage).get_or_insert_with(|| Arc::new(StoreError::Stalled));
-        self.shared.ended.send_replace(true);
+        lock(&shared.outage).get_or_insert_with(|| Arc::new(StoreError::Stalled));
+        shared.ended.send_replace(true);
     }
 }

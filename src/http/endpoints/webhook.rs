@@ -10,6 +10,7 @@ use tracing::{Level, info};
 
 use crate::http::reply::{self, Refusal, Reply, RequestId};
 use crate::http::{Edge, body};
+use crate::inbox::Arrival;
 use crate::livekit::webhook::Delivery;
 
 /// 200 with an empty body.
@@ -19,7 +20,9 @@ pub(crate) async fn answer(edge: &Edge, id: RequestId, request: &mut Request<Inc
     let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.budget).await?;
     let delivery = authenticated.accept(body).map_err(Refusal::Webhook)?;
     log(id, &delivery);
-    edge.inbox.append(delivery, now).await.map_err(Refusal::Inbox)?;
+    if edge.inbox.keeps() {
+        edge.inbox.append(Arrival::new(delivery, now)).await.map_err(Refusal::Inbox)?;
+    }
     Ok(reply::empty())
 }
 
