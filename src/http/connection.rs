@@ -82,12 +82,13 @@ impl Pace {
     }
 }
 
-/// Waits for something to read, without a buffer; `false` where it does not come in time or the server stops.
+/// Waits for something to read, without a buffer; `false` where it does not come in time, the client hangs up, or the server stops.
 async fn first_byte(stream: &TcpStream, within: Duration, stop: &Stop) -> bool {
     let told = stop.told();
+    let mut byte = [0];
     tokio::select! {
         biased; // a request that is there when the server stops is answered
-        readable = timeout(within, stream.readable()) => matches!(readable, Ok(Ok(()))),
+        peeked = timeout(within, stream.peek(&mut byte)) => matches!(peeked, Ok(Ok(1..))),
         () = async { if !stop.is_told() { told.await } } => false,
     }
 }
@@ -159,7 +160,8 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
             debug!(%error, "connection ended");
             if error.is_parse() { Outcome::Over(stream) } else { Outcome::Broken }
         }
-        Err(Waiting::Idle) => Outcome::Quiet(stream, parts.read_buf),
+        // Copied, for even an empty part of a buffer keeps all of it.
+        Err(Waiting::Idle) => Outcome::Quiet(stream, Bytes::copy_from_slice(&parts.read_buf)),
         Err(waiting) => {
             debug!(?waiting, "connection cut: it took too long");
             Outcome::Overdue(stream, waiting)
