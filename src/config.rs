@@ -22,7 +22,7 @@ const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
     /// The port to listen on [default: 6080] [env: SERVER_PORT]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
     server_port: Option<String>,
     /// The address or host name to listen on [default: all interfaces] [env: SERVER_BIND]
     #[arg(long, value_name = "HOST")]
@@ -37,7 +37,7 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     livekit_api_secret_file: Option<String>,
     /// How long a token holds, such as 90s, 10m or 2h [default: 6h] [env: TOKEN_TTL]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     token_ttl: Option<String>,
     /// Serve everything below this path, such as /x, for a reverse proxy that does not strip it [default: none] [env: BASE_PATH]
     #[arg(long, value_name = "PATH")]
