@@ -142,7 +142,7 @@ impl Config {
             log_level: setting("LOG_LEVEL", flags.log_level).parse(
                 "error, warn, info, debug or trace",
                 tracing::Level::INFO,
-                |level| level.parse().ok().filter(|_| !level.starts_with(|first: char| first.is_ascii_digit())),
+                |level| level.parse().ok().filter(|_| level.bytes().all(|byte| byte.is_ascii_alphabetic())), // not by number
             )?,
             log_format: setting("LOG_FORMAT", flags.log_format).parse(
                 "text or json",
