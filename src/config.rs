@@ -304,11 +304,12 @@ pub fn read_dotenv(directory: &Path) -> Result<Vec<(String, String)>, ConfigErro
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(ConfigError::Unreadable { setting: ".env", path, source }),
     };
-    // The error of a line quotes the line, which may hold a secret: only its number is told.
+    // The error quotes the line, or the value in it, which may be a secret: only the line's number is told.
     dotenvy::from_read_iter(text.as_slice()).collect::<Result<_, _>>().map_err(|error| match error {
         dotenvy::Error::LineParse(line, _) => {
             let text = String::from_utf8_lossy(&text);
-            let number = text.lines().position(|each| line.lines().next().is_some_and(|first| each == first));
+            let quoted = line.lines().next().unwrap_or_default();
+            let number = text.lines().position(|each| !each.trim_start().starts_with('#') && each.contains(quoted));
             ConfigError::DotenvLine { line: number.map_or(1, |index| index.saturating_add(1)) }
         }
         _ => ConfigError::Unreadable { setting: ".env", path: path.clone(), source: io::ErrorKind::InvalidData.into() },
