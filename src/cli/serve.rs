@@ -18,6 +18,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::config::{self, Config, ConfigError, Flags, InboxPlace, LogFormat, MAX_CONNECTIONS};
 use crate::http::{self, Bind, Edge, Limits, Metrics};
 use crate::inbox::{Inbox, OpenError};
+use crate::livekit::key::{ApiKey, DEVELOPMENT_PAIR};
 use crate::policy::Policy;
 
 /// The signal of a file that is larger than the limit (signal(7), Linux on all but MIPS).
@@ -175,9 +176,10 @@ fn announce(config: &Config, listener: &TcpListener, edge: &Edge) {
         key = minting.name(),
         "listening"
     );
-    if minting.is_development() {
+    // One that only verifies lets everyone forge webhooks.
+    if config.keys.find(DEVELOPMENT_PAIR.0).is_some_and(ApiKey::is_development) {
         warn!(
-            "LiveKit's development key is in use, whose secret everyone knows: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET before others can reach this"
+            "LiveKit's development key is in use, whose secret everyone knows: before others can reach this, set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or take it out of LIVEKIT_KEYS"
         );
     }
 }
