@@ -8,6 +8,7 @@ mod content;
 mod cors;
 mod endpoints;
 mod framing;
+mod inbox_metrics;
 mod limits;
 mod listener;
 mod metrics;
@@ -76,6 +77,12 @@ impl Edge {
         }
     }
 
+    /// The same edge, which keeps deliveries in `inbox`. Without one they are verified, logged and forgotten.
+    #[must_use]
+    pub fn with_inbox(self, inbox: Inbox) -> Self {
+        Self { inbox, ..self }
+    }
+
     /// Lets only pages of these origins read the answers; all of them otherwise.
     #[must_use]
     pub fn with_cors(self, cors: Cors) -> Self {
@@ -92,12 +99,6 @@ impl Edge {
     #[must_use]
     pub fn with_metrics(self, metrics: Option<Metrics>) -> Self {
         Self { metrics, ..self }
-    }
-
-    /// The same edge, which keeps deliveries in `inbox`. Without one they are verified, logged and forgotten.
-    #[must_use]
-    pub fn with_inbox(self, inbox: Inbox) -> Self {
-        Self { inbox, ..self }
     }
 
     /// The paths that are served.

@@ -6,3 +6,4 @@ mod outages;
 mod program;
 mod starts;
 mod support;
+mod watching;
