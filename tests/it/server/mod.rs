@@ -19,6 +19,7 @@ mod refusals;
 mod routes;
 mod settings;
 mod shutdown;
+mod soak;
 mod start;
 mod token;
 mod watching;
