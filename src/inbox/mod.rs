@@ -6,6 +6,7 @@ mod follower;
 mod sqlite;
 mod statistics;
 mod store;
+mod tail;
 mod writer;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ pub use writer::AppendError;
 
 use crate::clock::Clock;
 use store::Store;
+use tail::Tail;
 use writer::Writer;
 
 /// Reads at once; the others wait their turn.
@@ -47,6 +49,7 @@ struct Kept {
     writer: Writer,
     store: Arc<dyn Store>,
     readers: Arc<Semaphore>,
+    tail: Tail,
 }
 
 impl Inbox {
@@ -69,7 +72,7 @@ impl Inbox {
     fn start(store: Arc<dyn Store>, changed: watch::Sender<()>, retention: Retention, clock: Clock) -> std::io::Result<Self> {
         let statistics = Arc::new(Statistics::new());
         let writer = Writer::start(Arc::clone(&store), retention, clock, Arc::clone(&statistics), changed.clone())?;
-        let kept = Kept { writer, store, readers: Arc::new(Semaphore::new(READERS)) };
+        let kept = Kept { writer, store, readers: Arc::new(Semaphore::new(READERS)), tail: Tail::default() };
         Ok(Self(Arc::new(Inner { kept: Some(kept), statistics, changed })))
     }
 
@@ -101,6 +104,16 @@ impl Inbox {
             read.await.unwrap_or(Err(ReadError::Store(StoreError::Stalled)))
         };
         tokio::time::timeout(READ_PATIENCE, reading).await.unwrap_or(Err(ReadError::Store(StoreError::Stalled)))
+    }
+
+    /// [`read`](Self::read) for one who has just heard of a commit, as all who follow have: they share what was read for the first.
+    async fn read_newest(&self, after: Cursor, filter: &Arc<Filter>, limit: PageLimit) -> Result<Page, ReadError> {
+        let kept = self.0.kept.as_ref().ok_or(ReadError::NotKept)?;
+        let read = async |after, all, limit| self.read(Some(after), &all, limit).await;
+        match kept.tail.read(after, filter, limit, || self.0.changed.subscribe(), read).await? {
+            Some(page) => Ok(page),
+            None => self.read(Some(after), filter, limit).await,
+        }
     }
 
     /// A reader that goes on from `after`, or from the oldest entry.
