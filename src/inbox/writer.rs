@@ -87,12 +87,14 @@ impl Writer {
         statistics: Arc<Statistics>,
         changed: watch::Sender<()>,
     ) -> io::Result<Self> {
+        // A file was tried out when it was opened.
+        let outage = store.is_remote().then(|| Arc::new(StoreError::Unreached));
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             filled: Condvar::new(),
             statistics,
-            failing: AtomicBool::new(false),
-            outage: Mutex::default(),
+            failing: AtomicBool::new(outage.is_some()),
+            outage: Mutex::new(outage),
             busy_since: Mutex::default(),
             ended: watch::Sender::new(false),
         });
@@ -198,7 +200,7 @@ impl Desk {
             let Some(waiting) = self.shared.take(if self.prune_due { Duration::ZERO } else { PAUSE }) else { break };
             if !waiting.is_empty() {
                 self.commit(waiting);
-            } else if self.shared.failing.load(Relaxed) {
+            } else if self.shared.failing.load(Relaxed) || self.store.is_remote() {
                 let probe = self.work(|store| store.probe());
                 self.judge(probe);
             }
@@ -224,6 +226,8 @@ impl Desk {
         self.shared.statistics.batch(&batch, appended.as_deref().unwrap_or_default(), begin.elapsed());
         match appended {
             Ok(appended) => {
+                // Who has its answer finds readiness and followers told.
+                self.judge(Ok(()));
                 self.changed.send_replace(());
                 for ((arrival, answer), appended) in batch.iter().zip(answers).zip(appended) {
                     let _ = answer.send(Ok(appended)); // nobody may wait any more
@@ -235,13 +239,12 @@ impl Desk {
                         );
                     }
                 }
-                self.judge(Ok(()));
             }
             Err(error) => {
+                self.judge(Err(error));
                 for answer in answers {
                     let _ = answer.send(Err(AppendError::Unavailable)); // as above
                 }
-                self.judge(Err(error));
             }
         }
     }
@@ -262,6 +265,7 @@ impl Desk {
         }
         let mut outage = lock(&self.shared.outage);
         match outcome {
+            Ok(()) if matches!(outage.as_deref(), Some(StoreError::Unreached)) => {}
             Ok(()) => info!("the inbox works again"),
             Err(ref error) if outage.as_ref().is_none_or(|last| last.to_string() != error.to_string()) => {
                 let cause = std::error::Error::source(error).map(tracing::field::display);
