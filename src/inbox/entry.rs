@@ -116,33 +116,75 @@ impl Fingerprint {
     }
 }
 
-/// A delivery on its way into the inbox.
-pub(crate) struct Arrival {
+/// A verified delivery on its way into the inbox, its event's outline read.
+pub struct Arrival {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) received: UnixTime,
-    pub(crate) key: Arc<str>,
-    /// The event's id; empty where it has none.
-    pub(crate) id: String,
-    /// The event's name; empty where it has none.
-    pub(crate) event: String,
-    /// The room's name; empty where it has none.
-    pub(crate) room: String,
-    pub(crate) body: Bytes,
+    key: Arc<str>,
+    is_event: bool,
+    id: String,
+    event: String,
+    room: String,
+    digest: [u8; 32],
+    body: Bytes,
 }
 
 impl Arrival {
-    pub(crate) fn new<B: AsRef<[u8]> + Send + 'static>(delivery: Delivery<B>, received: UnixTime) -> Self {
+    /// `delivery`, which came at `received`.
+    #[must_use]
+    pub fn new<B: AsRef<[u8]> + Send + 'static>(delivery: Delivery<B>, received: UnixTime) -> Self {
         let (body, key, digest) = delivery.into_parts();
         let body = Bytes::from_owner(body);
-        let (id, event, room) = match WebhookEvent::parse(&body) {
-            Ok(event) => {
-                let room = event.room_name().unwrap_or_default().to_owned();
-                (event.id.into_owned(), event.event.into_owned(), room)
-            }
-            Err(_) => Default::default(),
-        };
+        let outline = WebhookEvent::outline(&body).map(|event| {
+            let room = event.room_name().unwrap_or_default().to_owned();
+            (event.id.into_owned(), event.event.into_owned(), room)
+        });
+        let is_event = outline.is_ok();
+        let (id, event, room) = outline.unwrap_or_default();
         let fingerprint = if id.is_empty() { Fingerprint::cut(&digest) } else { Fingerprint::of_id(&id) };
-        Self { fingerprint, received, key, id, event, room, body }
+        Self { fingerprint, received, key, is_event, id, event, room, digest, body }
+    }
+
+    /// Whether the body is an event at all: a JSON object. If not, it is authentic nevertheless.
+    #[must_use]
+    pub fn is_event(&self) -> bool {
+        self.is_event
+    }
+
+    /// The event's id; empty where it has none.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What happened; empty where the body does not say.
+    #[must_use]
+    pub fn event(&self) -> &str {
+        &self.event
+    }
+
+    /// The name of the room that it is about; empty where there is none.
+    #[must_use]
+    pub fn room(&self) -> &str {
+        &self.room
+    }
+
+    /// The name of the API key that signed.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The body's SHA-256.
+    #[must_use]
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// The body, as it came. It may hold secrets.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
-pub use entry::{Cursor, Entry, Filter, MalformedCursor, Page, PageLimit};
+pub use entry::{Arrival, Cursor, Entry, Filter, MalformedCursor, Page, PageLimit};
 pub use follower::Follower;
 pub use redis::{MalformedRedisUrl, RedisUrl};
 pub use sqlite::{OpenError, Why};
@@ -23,9 +23,7 @@ pub use statistics::{Histogram, Statistics};
 pub use store::{Appended, Cause, ReadError, Retention, StoreError, Usage};
 pub use writer::AppendError;
 
-use crate::clock::{Clock, UnixTime};
-use crate::livekit::webhook::Delivery;
-use entry::Arrival;
+use crate::clock::Clock;
 use store::Store;
 use writer::Writer;
 
@@ -87,16 +85,13 @@ impl Inbox {
         Ok(Self(Arc::new(Inner { kept: Some(kept), statistics, changed })))
     }
 
-    /// Commits `delivery`, which came at `received`. Once this is done it survives the end of the process and of the machine.
+    /// Commits `arrival`. Once this is done it survives the end of the process and of the machine.
     ///
     /// # Errors
     /// Where it is not committed, or not known to be. The sender should come again.
-    pub async fn append<B>(&self, delivery: Delivery<B>, received: UnixTime) -> Result<Appended, AppendError>
-    where
-        B: AsRef<[u8]> + Send + 'static,
-    {
+    pub async fn append(&self, arrival: Arrival) -> Result<Appended, AppendError> {
         match &self.0.kept {
-            Some(kept) => kept.writer.append(Arrival::new(delivery, received)).await,
+            Some(kept) => kept.writer.append(arrival).await,
             None => Ok(Appended::NotKept),
         }
     }

@@ -233,8 +233,8 @@ impl Desk {
                     let _ = answer.send(Ok(appended)); // nobody may wait any more
                     if appended == Appended::Conflict {
                         warn!(
-                            id = arrival.id,
-                            key = &*arrival.key,
+                            id = arrival.id(),
+                            key = arrival.key(),
                             "another body under the id of an event that is kept: the first one stays"
                         );
                     }

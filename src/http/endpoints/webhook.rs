@@ -6,20 +6,22 @@ use std::fmt::Write;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
-use tracing::{debug, info, warn};
+use tracing::{Level, debug, enabled, info, warn};
 
 use crate::http::reply::{self, Refusal, Reply};
 use crate::http::{Edge, body};
-use crate::livekit::webhook::{Delivery, WebhookError};
+use crate::inbox::Arrival;
+use crate::livekit::event::WebhookEvent;
+use crate::livekit::webhook::WebhookError;
 
 /// 200 with an empty body.
 pub(crate) async fn answer(edge: &Edge, request: Request<Incoming>) -> Result<Reply, Refusal> {
     let now = edge.clock.now();
     let authenticated = edge.receiver.authenticate(authorization(request.headers())?, now).map_err(refused)?;
     let body = body::read(request.into_body(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.budget).await?;
-    let delivery = authenticated.accept(body).map_err(refused)?;
-    log(&delivery);
-    edge.inbox.append(delivery, now).await.map_err(Refusal::Inbox)?;
+    let arrival = Arrival::new(authenticated.accept(body).map_err(refused)?, now);
+    log(&arrival);
+    edge.inbox.append(arrival).await.map_err(Refusal::Inbox)?;
     Ok(reply::empty())
 }
 
@@ -38,23 +40,26 @@ fn refused(error: WebhookError) -> Refusal {
     Refusal::Webhook(error)
 }
 
-/// One line a delivery. It names parts of the event, for the whole holds secrets.
-fn log<B: AsRef<[u8]>>(delivery: &Delivery<B>) {
-    match delivery.event() {
-        Ok(event) => info!(
-            event = &*event.event,
-            id = &*event.id,
-            room = event.room_name().unwrap_or_default(),
-            participant = event.participant.as_ref().map_or("", |participant| &participant.identity),
-            key = delivery.key(),
-            "delivery"
-        ),
-        Err(_) => warn!(
-            bytes = delivery.body().len(),
-            sha256 = hex(delivery.digest()),
-            key = delivery.key(),
+/// One line a delivery. It names parts of the event, for the whole holds secrets; only where it is written are they read.
+fn log(arrival: &Arrival) {
+    if !arrival.is_event() {
+        warn!(
+            bytes = arrival.body().len(),
+            sha256 = hex(arrival.digest()),
+            key = arrival.key(),
             "undecodable delivery: authentic, but no JSON object"
-        ),
+        );
+    } else if enabled!(Level::INFO) {
+        let event = WebhookEvent::parse(arrival.body());
+        let participant = event.as_ref().ok().and_then(|event| event.participant.as_ref());
+        info!(
+            event = arrival.event(),
+            id = arrival.id(),
+            room = arrival.room(),
+            participant = participant.map_or("", |participant| &participant.identity),
+            key = arrival.key(),
+            "delivery"
+        );
     }
 }
 

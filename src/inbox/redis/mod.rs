@@ -102,8 +102,8 @@ impl RedisStore {
         script.arg(keys::id(self.begin())).arg(OVERHEAD_BYTES);
         for arrival in arrivals {
             let (received, _) = Cursor::at(arrival.received).parts();
-            script.arg(&arrival.fingerprint.0[..]).arg(received).arg(&*arrival.key).arg(&*arrival.id);
-            script.arg(&*arrival.event).arg(&*arrival.room).arg(&*arrival.body);
+            script.arg(&arrival.fingerprint.0[..]).arg(received).arg(arrival.key()).arg(arrival.id());
+            script.arg(arrival.event()).arg(arrival.room()).arg(arrival.body());
         }
         let (answers, newest, entries, bytes): (String, String, u64, u64) = script.invoke(connection)?;
         let appended = answers.bytes().map(appended).collect::<Option<Vec<_>>>();
@@ -135,7 +135,7 @@ fn split(batch: &[Arrival]) -> (&[Arrival], &[Arrival]) {
     let mut bytes = 0_usize;
     let fits = batch.iter().take(SCRIPT_ARRIVALS).take_while(|arrival| {
         let fits = bytes < SCRIPT_BYTES;
-        bytes = bytes.saturating_add(arrival.body.len());
+        bytes = bytes.saturating_add(arrival.body().len());
         fits
     });
     batch.split_at_checked(fits.count()).unwrap_or((batch, &[]))

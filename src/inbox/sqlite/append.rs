@@ -48,11 +48,11 @@ pub(super) fn append(
                 newest.number,
                 arrival.fingerprint.0,
                 i64::try_from(arrival.received.as_millis()).unwrap_or(i64::MAX),
-                arrival.key,
-                arrival.id,
-                arrival.event,
-                arrival.room,
-                &*arrival.body,
+                arrival.key(),
+                arrival.id(),
+                arrival.event(),
+                arrival.room(),
+                arrival.body(),
             ])?;
             fingerprints.add(arrival.fingerprint, newest.cursor);
             appended.push(Appended::Committed);
@@ -67,6 +67,6 @@ pub(super) fn append(
 /// What `arrival` is, whose fingerprint is that of the entry at `cursor`.
 fn again(transaction: &Transaction<'_>, arrival: &Arrival, cursor: Cursor) -> rusqlite::Result<Appended> {
     let mut same = transaction.prepare_cached("SELECT body = ? FROM entry WHERE cursor = ?")?;
-    let same: bool = same.query_row(params![&*arrival.body, cursor.number()], |row| row.get(0))?;
+    let same: bool = same.query_row(params![arrival.body(), cursor.number()], |row| row.get(0))?;
     Ok(if same { Appended::Duplicate } else { Appended::Conflict })
 }

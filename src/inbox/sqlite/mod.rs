@@ -69,7 +69,7 @@ impl Store for SqliteStore {
             }
         };
         self.count(&writer);
-        self.checkpointer.note(batch.iter().map(|arrival| arrival.body.len()).sum(), &writer.connection);
+        self.checkpointer.note(batch.iter().map(|arrival| arrival.body().len()).sum(), &writer.connection);
         Ok(appended)
     }
 

@@ -6,18 +6,22 @@ use std::time::{Duration, Instant};
 
 use roomkey::UnixTime;
 use roomkey::clock::Clock;
-use roomkey::inbox::{AppendError, Appended, Cursor, Filter, Follower, Inbox, ReadError, Retention};
+use roomkey::inbox::{AppendError, Appended, Arrival, Cursor, Filter, Follower, Inbox, ReadError, Retention};
 
 use super::redis_server::RedisServer;
-use super::support::{ALL, Hands, KEYS, delivery, delivery_of, event, everything};
+use super::support::{ALL, Hands, KEYS, arrival, delivery_of, event, everything};
 
 /// Within which a delivery is told to come again.
 const REFUSED_WITHIN: Duration = Duration::from_secs(5);
 /// Within which it is taken again, once the server is there.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
+fn at(body: String, received: UnixTime) -> Arrival {
+    Arrival::new(delivery_of(KEYS[0], body), received)
+}
+
 async fn append(inbox: &Inbox, id: &str) -> Result<Appended, AppendError> {
-    inbox.append(delivery(event(id, "room_started", "daily")), UnixTime::now()).await
+    inbox.append(arrival(event(id, "room_started", "daily"))).await
 }
 
 /// That appends fail in time, and that readiness says so.
@@ -78,7 +82,7 @@ async fn what_is_acknowledged_survives_the_kill_of_the_server() {
                 let mut acknowledged = Vec::new();
                 for count in 0.. {
                     let body = event(&format!("EV_{sender}_{count}"), "room_started", &format!("room-{sender}"));
-                    match inbox.append(delivery(body.clone()), UnixTime::now()).await {
+                    match inbox.append(arrival(body.clone())).await {
                         Ok(Appended::Committed) => acknowledged.push(body),
                         Ok(other) => panic!("{other:?}"),
                         Err(_) => break,
@@ -232,7 +236,7 @@ async fn two_roomkeys_keep_each_event_once_and_their_followers_see_the_same() {
             let mut committed = 0;
             for count in 0..EVENTS {
                 let body = event(&format!("EV_{count}"), "room_started", "daily");
-                match inbox.append(delivery_of(KEYS[which], body), UnixTime::now()).await.unwrap() {
+                match inbox.append(Arrival::new(delivery_of(KEYS[which], body), UnixTime::now())).await.unwrap() {
                     Appended::Committed => committed += 1,
                     other => assert_eq!(other, Appended::Duplicate),
                 }
@@ -288,7 +292,7 @@ async fn what_is_too_old_or_too_much_goes_with_its_memory_of_duplicates() {
     let inbox = server.inbox_with(Retention { age: day, bytes: 64 * 1024 }, hands.clock());
     let put = async |id: &str| {
         let body = event(id, "room_started", "daily");
-        inbox.append(delivery(body + &" ".repeat(700)), hands.now()).await.unwrap()
+        inbox.append(at(body + &" ".repeat(700), hands.now())).await.unwrap()
     };
     let counts = || (server.number(&["XLEN", "{roomkey}:entries"]), server.number(&["HLEN", "{roomkey}:index"]));
     let settle = async |most: i64| {
@@ -344,7 +348,7 @@ async fn cursors_go_on_though_the_clock_goes_back() {
     let now = UnixTime::now();
     for (id, back) in [("EV_1", 0), ("EV_2", 3600), ("EV_3", 7200)] {
         let received = now.saturating_sub(Duration::from_secs(back));
-        inbox.append(delivery(event(id, "room_started", "daily")), received).await.unwrap();
+        inbox.append(at(event(id, "room_started", "daily"), received)).await.unwrap();
     }
     let entries = everything(&inbox).await;
     assert!(entries.is_sorted_by(|before, after| before.cursor < after.cursor));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use roomkey::clock::Clock;
-use roomkey::inbox::{Entry, Filter, Inbox, PageLimit, ReadError, Retention};
+use roomkey::inbox::{Arrival, Entry, Filter, Inbox, PageLimit, ReadError, Retention};
 use roomkey::{AccessToken, ApiKey, ApiKeys, Delivery, TokenVerifier, UnixTime, WebhookReceiver};
 use sha2::{Digest, Sha256};
 
@@ -34,8 +34,9 @@ pub(super) fn delivery_of(key: &str, body: impl Into<Vec<u8>>) -> Delivery<Vec<u
     WebhookReceiver::new(TokenVerifier::new(keys)).receive(&authorization, body, now).unwrap()
 }
 
-pub(super) fn delivery(body: impl Into<Vec<u8>>) -> Delivery<Vec<u8>> {
-    delivery_of(KEYS[0], body)
+/// `body`, as it comes to the inbox now.
+pub(super) fn arrival(body: impl Into<Vec<u8>>) -> Arrival {
+    Arrival::new(delivery_of(KEYS[0], body), UnixTime::now())
 }
 
 /// A body like LiveKit's.
