@@ -209,6 +209,19 @@ async fn a_user_who_may_no_more_than_is_needed_suffices() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_node_of_a_cluster_that_has_the_keys_is_found() {
+    let Some((asked, owner)) = RedisServer::cluster() else { return };
+    let inbox = asked.inbox();
+    append(&inbox, "EV_1").await.unwrap();
+    assert_eq!(ids(&inbox).await, ["EV_1"]);
+    assert_eq!(owner.number(&["XLEN", "{roomkey}:entries"]), 1);
+    owner.kill();
+    assert_refuses(&inbox, "EV_2").await;
+    owner.run();
+    assert_comes_back(&inbox, "EV_2").await;
+}
+
 /// Reads until `count` entries came.
 async fn follow(follower: &mut Follower, count: usize) -> Vec<(Cursor, String)> {
     let mut seen = Vec::new();

@@ -14,6 +14,10 @@ use super::support::{Backend, Scratch};
 /// What an acknowledged event needs to survive the server's end.
 pub(super) const SAFE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// One server, or the place for one.
 pub(super) struct RedisServer {
     port: u16,
@@ -42,9 +46,29 @@ impl RedisServer {
             let _ = writeln!(std::io::stderr(), "SKIPPED: a test of the inbox in Redis, for there is no redis-server here");
             return None;
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let settings = settings.iter().map(|&each| each.to_owned()).collect();
         Some(Self { port, directory: Scratch::new(), settings, process: Mutex::new(None) })
+    }
+
+    /// Two nodes of a cluster: one that has no keys, and one that has all.
+    pub(super) fn cluster() -> Option<(Self, Self)> {
+        let node = || {
+            let bus = free_port().to_string();
+            Self::start_with(&[&SAFE[..], &["--cluster-enabled", "yes", "--cluster-port", &bus]].concat())
+                .map(|server| (server, bus))
+        };
+        let ((one, bus), (owner, _)) = (node()?, node()?);
+        owner.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        owner.command(&["CLUSTER", "MEET", "127.0.0.1", &one.port.to_string(), &bus]);
+        let begin = Instant::now();
+        let ask = |server: &Self| server.try_command(&["EXISTS", "{roomkey}:state"]);
+        let is_moved = || ask(&one).is_err_and(|error| error.redirect_node().is_some());
+        while !is_moved() || ask(&owner).is_err() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "the nodes do not meet");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some((one, owner))
     }
 
     /// Runs the server, on the same port over the same directory each time.
