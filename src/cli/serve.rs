@@ -19,6 +19,8 @@ use crate::http::{self, Bind, Edge, Limits};
 use crate::inbox::Inbox;
 use crate::policy::Policy;
 
+/// The signal of a file that is larger than the limit (signal(7), Linux on all but MIPS).
+const SIGXFSZ: i32 = 25;
 /// For the inbox to end in good order.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -86,6 +88,8 @@ fn open_inbox(config: &Config) -> Result<Inbox, Box<dyn Error>> {
 }
 
 fn signals() -> io::Result<[Signal; 2]> {
+    // Without a handler the limit on a file's size ends the process; with one, a write fails as on a full disk.
+    drop(signal(SignalKind::from_raw(SIGXFSZ))?);
     Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
 }
 

@@ -35,7 +35,7 @@ pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
 }
 
 /// How the append of a delivery went. In each case LiveKit may be told 200.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Appended {
     /// It is an entry now.

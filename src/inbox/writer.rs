@@ -20,6 +20,8 @@ const QUEUE_ENTRIES: usize = 2048;
 const APPEND_PATIENCE: Duration = Duration::from_secs(4);
 /// A store that takes longer for one batch does not answer: who comes then does not wait for it.
 const STALL: Duration = Duration::from_secs(2);
+/// How long a batch is gathered: a part of what the last one took, and never longer than this.
+const GATHER: (u32, Duration) = (4, Duration::from_millis(1));
 /// Between two looks for what need not be kept, and between two tries of a failing store.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -62,9 +64,11 @@ struct Shared {
     ended: watch::Sender<bool>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     waiting: Vec<Waiting>,
+    /// How many have to wait before the thread is woken.
+    wanted: usize,
     closed: bool,
 }
 
@@ -90,7 +94,7 @@ impl Writer {
         // A file was tried out when it was opened.
         let outage = store.is_remote().then(|| Arc::new(StoreError::Unreached));
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue { waiting: Vec::new(), wanted: 1, closed: false }),
             filled: Condvar::new(),
             statistics,
             failing: AtomicBool::new(outage.is_some()),
@@ -157,20 +161,29 @@ impl Shared {
             return Err(AppendError::QueueFull);
         }
         queue.waiting.push(Waiting { arrival, answer });
-        if queue.waiting.len() == 1 {
+        if queue.waiting.len() == queue.wanted {
             drop(queue);
             self.filled.notify_one();
         }
         Ok(appended)
     }
 
-    /// All that waits; where nothing does within `within`, nothing. `None` once the queue is closed and empty.
-    fn take(&self, within: Duration) -> Option<Vec<Waiting>> {
-        let is_idle = |queue: &mut Queue| queue.waiting.is_empty() && !queue.closed;
-        let (mut queue, _) =
-            self.filled.wait_timeout_while(lock(&self.queue), within, is_idle).unwrap_or_else(PoisonError::into_inner);
+    /// All that waits; where nothing does within `within`, nothing. `None` once the queue is closed and empty. Senders that were
+    /// answered together come again together: where some are there, the others have a moment to come too, up to `crowd`.
+    fn take(&self, within: Duration, crowd: usize, gather: Duration) -> Option<Vec<Waiting>> {
+        let mut queue = self.wait(lock(&self.queue), 1, within);
+        if !queue.waiting.is_empty() {
+            queue = self.wait(queue, crowd, gather);
+        }
         let waiting = std::mem::take(&mut queue.waiting);
         if waiting.is_empty() && queue.closed { None } else { Some(waiting) }
+    }
+
+    /// Waits until so many wait as are `wanted`, or for as long as `within`.
+    fn wait<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, wanted: usize, within: Duration) -> MutexGuard<'a, Queue> {
+        queue.wanted = wanted;
+        let is_short = |queue: &mut Queue| queue.waiting.len() < wanted && !queue.closed;
+        self.filled.wait_timeout_while(queue, within, is_short).unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn close(&self) {
@@ -196,10 +209,15 @@ struct Desk {
 impl Desk {
     fn run(mut self) {
         let mut looked = Instant::now();
+        let (mut crowd, mut gather) = (1, Duration::ZERO);
         loop {
-            let Some(waiting) = self.shared.take(if self.prune_due { Duration::ZERO } else { PAUSE }) else { break };
+            let within = if self.prune_due { Duration::ZERO } else { PAUSE };
+            let Some(waiting) = self.shared.take(within, crowd, gather) else { break };
             if !waiting.is_empty() {
+                let begin = Instant::now();
+                crowd = waiting.len();
                 self.commit(waiting);
+                gather = begin.elapsed().checked_div(GATHER.0).unwrap_or_default().min(GATHER.1);
             } else if self.shared.failing.load(Relaxed) || self.store.is_remote() {
                 let probe = self.work(|store| store.probe());
                 self.judge(probe);

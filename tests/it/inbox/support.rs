@@ -1,14 +1,17 @@
 //! Signed deliveries, and inboxes to put them into.
 
+use std::collections::{HashSet, VecDeque};
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use roomkey::clock::Clock;
-use roomkey::inbox::{Arrival, Entry, Filter, Inbox, PageLimit, ReadError, Retention};
+use roomkey::inbox::{Appended, Arrival, Entry, Filter, Inbox, PageLimit, ReadError, Retention};
 use roomkey::{AccessToken, ApiKey, ApiKeys, Delivery, TokenVerifier, UnixTime, WebhookReceiver};
 use sha2::{Digest, Sha256};
 
@@ -137,4 +140,45 @@ pub(super) async fn read_all(inbox: &Inbox, filter: Filter) -> Result<Vec<Entry>
 
 pub(super) async fn everything(inbox: &Inbox) -> Vec<Entry> {
     read_all(inbox, Filter::default()).await.unwrap()
+}
+
+/// Appends `body`, which must work.
+pub(super) async fn append(inbox: &Inbox, body: impl Into<Vec<u8>>) -> Appended {
+    inbox.append(arrival(body)).await.unwrap()
+}
+
+/// Appends all `bodies` in their order, some hundreds at a time, and gives what became of them.
+pub(super) async fn append_all(inbox: &Inbox, bodies: impl Iterator<Item = String>) -> HashSet<Appended> {
+    let mut outcomes = HashSet::new();
+    let mut waiting = VecDeque::new();
+    for body in bodies {
+        // Polled once each, in their order, so that they wait in their order.
+        let mut appended = Box::pin({
+            let (inbox, arrival) = (inbox.clone(), arrival(body));
+            async move { inbox.append(arrival).await.unwrap() }
+        });
+        if let Poll::Ready(outcome) = poll_fn(|cx| Poll::Ready(appended.as_mut().poll(cx))).await {
+            outcomes.insert(outcome);
+        } else {
+            waiting.push_back(appended);
+        }
+        if waiting.len() >= 500 {
+            outcomes.insert(waiting.pop_front().unwrap().await);
+        }
+    }
+    for appended in waiting {
+        outcomes.insert(appended.await);
+    }
+    outcomes
+}
+
+/// Waits until `done`, for a while.
+pub(super) async fn eventually(what: &str, done: impl AsyncFn() -> bool) {
+    for _ in 0..500 {
+        if done().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("in vain: {what}");
 }
