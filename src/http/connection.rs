@@ -2,7 +2,7 @@
 //! last closed in a way that lets its client read what it was told. A silent connection has no buffers.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -16,17 +16,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::{debug, trace};
+use tracing::debug;
 
-use crate::http::limits::{HYPER_HEAD_BYTES, LINGER_BYTES};
-use crate::http::pulse::{Patience, Pulse, PulsedStream};
+use crate::http::Edge;
+use crate::http::limits::{BUFFER_GRACE, HYPER_HEAD_BYTES, LINGER_BYTES};
+use crate::http::pulse::{Pulse, PulsedStream, Waiting};
 use crate::http::reply::Refusal;
-use crate::http::{Edge, router};
-
-/// Tells connections that the server stops.
-pub(crate) type Stopping = watch::Receiver<bool>;
+use crate::http::router::{self, Door};
+use crate::http::stop::Stop;
 
 /// How a conversation went.
 enum Outcome {
@@ -34,46 +32,73 @@ enum Outcome {
     Quiet(TcpStream, Bytes),
     /// It is over, and the stream is still whole.
     Over(TcpStream),
-    /// Its client tried our patience.
-    Overdue(TcpStream, Patience),
+    /// What it waited for did not come in time.
+    Overdue(TcpStream, Waiting),
     /// The stream is broken.
     Broken,
 }
 
 /// Serves `stream` until it is closed.
-pub(crate) async fn serve(mut stream: TcpStream, edge: Arc<Edge>, mut stopping: Stopping) {
+pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, door: Door) {
     let mut before = Bytes::new();
+    let mut pace = Pace::default();
     loop {
-        if before.is_empty() && !first_byte(&stream, edge.limits.idle, &mut stopping).await {
+        if before.is_empty() && !first_byte(&stream, edge.limits.idle, &edge.stop).await {
             return;
         }
         // On the heap, so that the task of a silent connection stays small.
-        match Box::pin(converse(stream, before, &edge, &mut stopping)).await {
+        match Box::pin(converse(stream, before, edge, door, pace.is_busy())).await {
             Outcome::Quiet(quiet, rest) => (stream, before) = (quiet, rest),
             Outcome::Over(stream) => return linger(stream, edge.limits.linger).await,
-            Outcome::Overdue(stream, Patience::Head) => {
-                return refuse(stream, &edge, &Refusal::HeadTooLate, edge.limits.linger).await;
+            Outcome::Overdue(stream, Waiting::Head) => {
+                edge.count_cut("head");
+                return refuse(stream, edge, &Refusal::HeadTooLate, edge.limits.linger).await;
             }
-            Outcome::Overdue(..) | Outcome::Broken => return,
+            Outcome::Overdue(..) => return edge.count_cut("reader"),
+            Outcome::Broken => return,
         }
+        pace.rests();
     }
 }
 
-/// Waits for something to read, without a buffer; `false` where it does not come in time or the server stops.
-async fn first_byte(stream: &TcpStream, within: Duration, stopping: &mut Stopping) -> bool {
+/// How quickly requests follow each other. A busy connection keeps its buffers for a moment after each answer, for making them
+/// anew costs time; one that is not gives them back at once.
+#[derive(Default)]
+struct Pace {
+    rested_at: Option<Instant>,
+    quick_returns: u8,
+}
+
+impl Pace {
+    fn rests(&mut self) {
+        self.rested_at = Some(Instant::now());
+    }
+
+    /// Whether the connection came back soon several times in a row, now that it has.
+    fn is_busy(&mut self) -> bool {
+        let is_quick = self.rested_at.is_some_and(|at| at.elapsed() < BUFFER_GRACE);
+        self.quick_returns = if is_quick { self.quick_returns.saturating_add(1) } else { 0 };
+        self.quick_returns > 2
+    }
+}
+
+/// Waits for something to read, without a buffer; `false` where it does not come in time, the client hangs up, or the server stops.
+async fn first_byte(stream: &TcpStream, within: Duration, stop: &Stop) -> bool {
+    let told = stop.told();
+    let mut byte = [0];
     tokio::select! {
-        biased;
-        readable = timeout(within, stream.readable()) => matches!(readable, Ok(Ok(()))),
-        _ = stopping.wait_for(|stopping| *stopping) => false,
+        biased; // a request that is there when the server stops is answered
+        peeked = timeout(within, stream.peek(&mut byte)) => matches!(peeked, Ok(Ok(1..))),
+        () = async { if !stop.is_told() { told.await } } => false,
     }
 }
 
 /// Lets hyper answer requests until the connection rests or ends.
-async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stopping: &mut Stopping) -> Outcome {
+async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_busy: bool) -> Outcome {
     let pulse = Pulse::new();
     let io = PulsedStream { before, stream: TokioIo::new(stream), pulse: Arc::clone(&pulse) };
     let service = service_fn(|request| {
-        let answer = router::answer(Arc::clone(edge), Arc::clone(&pulse), request);
+        let answer = router::answer(edge, door, pulse.answering(), request);
         async { Ok::<_, Infallible>(answer.await) }
     });
     let mut connection = http1::Builder::new()
@@ -82,26 +107,44 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stopping: 
         .max_buf_size(HYPER_HEAD_BYTES)
         .serve_connection(io, service);
 
-    let mut stop = pin!(stopping.wait_for(|stopping| *stopping));
-    let mut stopped = false;
+    // The task's waker never changes, so that what has to wake it is polled when it is set, and not each time.
+    let mut told = pin!(edge.stop.told());
+    let (mut is_listening, mut is_stopping) = (false, false);
     let mut alarm = pin!(sleep(edge.limits.head));
+    let mut alarmed_for = None;
     let end = poll_fn(|cx| {
+        if !is_listening {
+            is_listening = true;
+            let _ = told.as_mut().poll(cx); // asked below
+        }
         loop {
             if let Poll::Ready(end) = Pin::new(&mut connection).poll(cx) {
                 return Poll::Ready(Ok(end));
             }
-            if !stopped && stop.as_mut().poll(cx).is_ready() {
-                stopped = true;
+            if !is_stopping && edge.stop.is_told() {
+                is_stopping = true;
                 Pin::new(&mut connection).graceful_shutdown();
                 continue;
             }
-            // One alarm a connection. It may ring early, for deadlines move; then it is set again.
-            match pulse.deadline(&edge.limits) {
-                Some((deadline, patience)) if deadline <= Instant::now() => return Poll::Ready(Err(patience)),
-                Some((deadline, _)) if deadline < alarm.deadline() || alarm.is_elapsed() => alarm.as_mut().reset(deadline),
-                None if alarm.is_elapsed() => return Poll::Pending,
-                _ => {}
+            let waiting = pulse.waiting();
+            let rings = alarm.is_elapsed();
+            let patience = match waiting.0 {
+                Waiting::Idle if !is_busy => return Poll::Ready(Err(Waiting::Idle)),
+                // Not set anew for each request: what beats between two rings is not idle.
+                Waiting::Idle if alarmed_for.is_some_and(|(waiting, _)| waiting == Waiting::Idle) && !rings => {
+                    return Poll::Pending;
+                }
+                Waiting::Idle => BUFFER_GRACE,
+                Waiting::Answer => return Poll::Pending,
+                Waiting::Nothing => return Poll::Ready(Ok(Ok(()))),
+                Waiting::Head => edge.limits.head,
+                Waiting::Reader => edge.limits.write,
+            };
+            if alarmed_for == Some(waiting) {
+                return if rings { Poll::Ready(Err(waiting.0)) } else { Poll::Pending };
             }
+            alarmed_for = Some(waiting);
+            alarm.set(sleep(patience));
             if alarm.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -117,17 +160,18 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stopping: 
             debug!(%error, "connection ended");
             if error.is_parse() { Outcome::Over(stream) } else { Outcome::Broken }
         }
-        Err(Patience::Idle) => Outcome::Quiet(stream, parts.read_buf),
-        Err(patience) => {
-            trace!(?patience, "connection overdue");
-            Outcome::Overdue(stream, patience)
+        // Copied, for even an empty part of a buffer keeps all of it.
+        Err(Waiting::Idle) => Outcome::Quiet(stream, Bytes::copy_from_slice(&parts.read_buf)),
+        Err(waiting) => {
+            debug!(?waiting, "connection cut: it took too long");
+            Outcome::Overdue(stream, waiting)
         }
     }
 }
 
 /// Answers without hyper, on a connection whose request was not read to its end, and closes it.
 pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal, within: Duration) {
-    let mut reply = refusal.reply();
+    let mut reply = refusal.reply(edge.next_request_id());
     edge.cors.admit(None, reply.headers_mut());
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", reply.status(), reply.body().len()).into_bytes();
@@ -144,20 +188,20 @@ pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal
     }
 }
 
-/// Closes `stream` so that its client can read what it was sent: were it closed over unread bytes, the client would lose both
-/// (RFC 9112, section 9.6).
+/// Closes `stream` so that its client can read what it was sent: were it closed at once over unread bytes, the client could lose
+/// both (RFC 9112, section 9.6). A client that goes on sending is read no further than [`LINGER_BYTES`], and has the time that is left.
 async fn linger(mut stream: TcpStream, within: Duration) {
-    let drain = async {
+    let _ = timeout(within, async {
         stream.shutdown().await?;
         let mut left = LINGER_BYTES;
         let mut sink = Box::new([0; 4096]);
-        while left > 0 {
-            match stream.read(&mut sink[..]).await? {
-                0 => break,
-                bytes => left = left.saturating_sub(bytes),
+        while let read @ 1.. = stream.read(&mut sink[..]).await? {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                pending::<()>().await;
             }
         }
         io::Result::Ok(())
-    };
-    let _ = timeout(within, drain).await; // closed now in any case
+    })
+    .await; // closed now in any case
 }

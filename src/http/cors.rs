@@ -8,6 +8,7 @@ use hyper::header::{
 
 use crate::http::router::Methods;
 
+const ANY: HeaderValue = HeaderValue::from_static("*");
 /// For how long a browser may remember a preflight: a day, in seconds. Browsers cut it to what they like.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 /// The request headers that pages may set.
@@ -28,7 +29,7 @@ impl Cors {
     pub(crate) fn admit(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         match self {
             Self::AnyOrigin => {
-                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
             }
             Self::Origins(allowed) => {
                 headers.append(VARY, HeaderValue::from_static("Origin"));
@@ -48,6 +49,6 @@ impl Cors {
 }
 
 /// The origin of the page that asks.
-pub(crate) fn origin(headers: &HeaderMap) -> Option<HeaderValue> {
-    headers.get(ORIGIN).cloned()
+pub(crate) fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(ORIGIN)
 }

@@ -1,78 +1,88 @@
-//! Owns the knowledge of what a connection is doing and since when: the byte stream and the requests report here, and the
-//! connection reads off when its patience ends. Does not act on it.
+//! Owns the knowledge of what a connection is doing: its byte stream and its requests report here, and the connection reads off
+//! whether anything has moved. Keeps no time, and does not act.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
-use crate::http::limits::{BUFFER_GRACE, Limits, WRITE_PROGRESS_BYTES};
+use crate::http::limits::WRITE_PROGRESS_BYTES;
 
 /// What a connection is doing. One task turns all of it, so that plain loads and stores do.
 #[derive(Debug)]
 pub(crate) struct Pulse {
-    begin: Instant,
     phase: AtomicU8,
-    /// When the phase began; milliseconds after `begin`, as all of these.
-    since: AtomicU64,
-    /// When the reader last took enough of what it was sent, plus one; 0 while nothing waits for it.
-    blocked_since: AtomicU64,
-    /// What it has taken since then, in bytes.
+    /// Counts the beats: each time that something moved.
+    beats: AtomicU32,
+    /// Whether the reader's side of the stream is full, and what it has taken since the last beat, in bytes.
+    is_blocked: AtomicU8,
     taken: AtomicUsize,
 }
 
-/// Reading a request's head.
-const HEAD: u8 = 0;
-/// Answering a request.
-const ANSWERING: u8 = 1;
-/// The answer is made, and perhaps not written yet.
-const ANSWERED: u8 = 2;
-/// Waiting for another request.
-const IDLE: u8 = 3;
+const IDLE: u8 = 0;
+const HEAD: u8 = 1;
+const ANSWERING: u8 = 2;
+const ANSWERED: u8 = 3;
+const ANSWERED_LAST: u8 = 4;
+const OVER: u8 = 5;
 
-/// How a connection tries its server's patience.
+/// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// Its head does not come to an end.
-    Head,
-    /// Its reader does not take the answer.
-    Write,
-    /// It has nothing to say; not its fault.
+pub(crate) enum Waiting {
+    /// A request, of which nothing has come.
     Idle,
+    /// The rest of a request's head.
+    Head,
+    /// Its reader, who does not take the answer.
+    Reader,
+    /// Us.
+    Answer,
+    /// Nothing more: the last answer is out, to a request whose body was not read to its end.
+    Nothing,
 }
 
 impl Pulse {
     /// Of a connection that nothing was read from yet.
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            begin: Instant::now(),
             phase: AtomicU8::new(IDLE),
-            since: AtomicU64::new(0),
-            blocked_since: AtomicU64::new(0),
+            beats: AtomicU32::new(0),
+            is_blocked: AtomicU8::new(0),
             taken: AtomicUsize::new(0),
         })
     }
 
-    fn now(&self) -> u64 {
-        self.begin.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
-    }
-
-    fn enter(&self, phase: u8) {
-        self.since.store(self.now(), Relaxed);
-        self.phase.store(phase, Relaxed);
+    /// What the connection waits for, and the beat at which that began.
+    pub(crate) fn waiting(&self) -> (Waiting, u32) {
+        let waiting = match self.phase.load(Relaxed) {
+            _ if self.is_blocked.load(Relaxed) != 0 => Waiting::Reader,
+            IDLE => Waiting::Idle,
+            HEAD => Waiting::Head,
+            OVER => Waiting::Nothing,
+            _ => Waiting::Answer,
+        };
+        (waiting, self.beats.load(Relaxed))
     }
 
     /// A request's head is complete; it is under way until what this returns is dropped.
     pub(crate) fn answering(self: &Arc<Self>) -> InFlight {
-        self.phase.store(ANSWERING, Relaxed);
-        InFlight(Arc::clone(self))
+        self.enter(ANSWERING);
+        InFlight { pulse: Arc::clone(self), is_last: false }
+    }
+
+    fn enter(&self, phase: u8) {
+        self.phase.store(phase, Relaxed);
+        self.beat();
+    }
+
+    fn beat(&self) {
+        self.beats.store(self.beats.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
     fn has_read(&self) {
@@ -82,54 +92,50 @@ impl Pulse {
     }
 
     fn has_written(&self, written: &Poll<io::Result<usize>>) {
-        let blocked = self.blocked_since.load(Relaxed) != 0;
         match written {
-            Poll::Pending if !blocked => self.begin_window(),
-            Poll::Ready(Ok(bytes)) if blocked => {
+            Poll::Pending => self.is_blocked.store(1, Relaxed),
+            Poll::Ready(Ok(bytes)) if self.is_blocked.load(Relaxed) != 0 => {
                 let taken = self.taken.load(Relaxed).saturating_add(*bytes);
-                self.taken.store(taken, Relaxed);
-                if taken >= WRITE_PROGRESS_BYTES {
-                    self.begin_window();
+                let is_progress = taken >= WRITE_PROGRESS_BYTES;
+                self.taken.store(if is_progress { 0 } else { taken }, Relaxed);
+                if is_progress {
+                    self.beat();
                 }
             }
-            _ => {}
+            Poll::Ready(_) => {}
         }
     }
 
-    fn begin_window(&self) {
-        self.blocked_since.store(self.now().saturating_add(1), Relaxed);
-        self.taken.store(0, Relaxed);
-    }
-
+    /// hyper has nothing more to write.
     fn has_flushed(&self) {
-        self.blocked_since.store(0, Relaxed);
-        if self.phase.load(Relaxed) == ANSWERED {
-            self.enter(IDLE);
-        }
-    }
-
-    /// When which patience ends, if nothing happens.
-    pub(crate) fn deadline(&self, limits: &Limits) -> Option<(Instant, Patience)> {
-        let at = |since: u64, patience: Duration| self.begin.checked_add(Duration::from_millis(since))?.checked_add(patience);
-        let blocked_since = self.blocked_since.load(Relaxed);
-        if blocked_since != 0 {
-            return Some((at(blocked_since, limits.write)?, Patience::Write));
-        }
+        self.is_blocked.store(0, Relaxed);
+        self.taken.store(0, Relaxed);
         match self.phase.load(Relaxed) {
-            HEAD => Some((at(self.since.load(Relaxed), limits.head)?, Patience::Head)),
-            IDLE => Some((at(self.since.load(Relaxed), BUFFER_GRACE)?, Patience::Idle)),
-            _ => None,
+            ANSWERED => self.enter(IDLE),
+            ANSWERED_LAST => self.enter(OVER),
+            _ => {}
         }
     }
 }
 
 /// A request under way.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Pulse>);
+pub(crate) struct InFlight {
+    pulse: Arc<Pulse>,
+    is_last: bool,
+}
+
+impl InFlight {
+    /// The request's body was not read to its end, so that nothing after it can be told from it: the connection ends with this
+    /// answer.
+    pub(crate) fn ends_connection(&mut self) {
+        self.is_last = true;
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.phase.store(ANSWERED, Relaxed);
+        self.pulse.enter(if self.is_last { ANSWERED_LAST } else { ANSWERED });
     }
 }
 
@@ -137,7 +143,7 @@ impl Drop for InFlight {
 #[derive(Debug)]
 pub(crate) struct PulsedStream {
     /// What was read before and comes first.
-    pub(crate) before: bytes::Bytes,
+    pub(crate) before: Bytes,
     pub(crate) stream: TokioIo<TcpStream>,
     pub(crate) pulse: Arc<Pulse>,
 }
@@ -145,13 +151,13 @@ pub(crate) struct PulsedStream {
 impl Read for PulsedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if !this.before.is_empty() {
+        let read = if this.before.is_empty() {
+            Pin::new(&mut this.stream).poll_read(cx, buf)
+        } else {
             let take = this.before.len().min(buf.remaining());
             buf.put_slice(&this.before.split_to(take));
-            this.pulse.has_read();
-            return Poll::Ready(Ok(()));
-        }
-        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+            Poll::Ready(Ok(()))
+        };
         if read.is_ready() {
             this.pulse.has_read();
         }
@@ -177,7 +183,6 @@ impl Write for PulsedStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper calls this when its own buffer is empty: all that was answered is on its way.
         self.pulse.has_flushed();
         Pin::new(&mut self.stream).poll_flush(cx)
     }

@@ -121,11 +121,9 @@ pub struct Arrival {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) received: UnixTime,
     key: Arc<str>,
-    is_event: bool,
     id: String,
     event: String,
     room: String,
-    digest: [u8; 32],
     body: Bytes,
 }
 
@@ -139,16 +137,9 @@ impl Arrival {
             let room = event.room_name().unwrap_or_default().to_owned();
             (event.id.into_owned(), event.event.into_owned(), room)
         });
-        let is_event = outline.is_ok();
         let (id, event, room) = outline.unwrap_or_default();
         let fingerprint = if id.is_empty() { Fingerprint::cut(&digest) } else { Fingerprint::of_id(&id) };
-        Self { fingerprint, received, key, is_event, id, event, room, digest, body }
-    }
-
-    /// Whether the body is an event at all: a JSON object. If not, it is authentic nevertheless.
-    #[must_use]
-    pub fn is_event(&self) -> bool {
-        self.is_event
+        Self { fingerprint, received, key, id, event, room, body }
     }
 
     /// The event's id; empty where it has none.
@@ -173,12 +164,6 @@ impl Arrival {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
-    }
-
-    /// The body's SHA-256.
-    #[must_use]
-    pub fn digest(&self) -> &[u8; 32] {
-        &self.digest
     }
 
     /// The body, as it came. It may hold secrets.

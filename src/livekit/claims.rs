@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::clock::UnixTime;
-use crate::json::{Names, ObjectWriter, Text, Unambiguous};
+use crate::json::{Named, Names, ObjectWriter, Text, Unambiguous, name, only_object};
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
     VideoGrants,
@@ -39,22 +39,30 @@ pub struct Claims {
     /// The participant's attributes.
     pub attributes: BTreeMap<String, String>,
     /// What the participant is; absent means a person.
+    #[serde(deserialize_with = "kind")]
     pub kind: Option<ParticipantKind>,
     /// More about the kind, in lower case.
     pub kind_details: Vec<String>,
     /// What the bearer may do with rooms.
+    #[serde(deserialize_with = "only_object")]
     pub video: Option<VideoGrants>,
     /// What the bearer may do over SIP.
+    #[serde(deserialize_with = "only_object")]
     pub sip: Option<SIPGrants>,
     /// What the bearer may do with agents.
+    #[serde(deserialize_with = "only_object")]
     pub agent: Option<AgentGrants>,
     /// Whether the bearer may use inference.
+    #[serde(deserialize_with = "only_object")]
     pub inference: Option<InferenceGrants>,
     /// Whether the bearer may report observations.
+    #[serde(deserialize_with = "only_object")]
     pub observability: Option<ObservabilityGrants>,
     /// Which agent endpoint the bearer may call.
+    #[serde(deserialize_with = "only_object")]
     pub agent_endpoint: Option<AgentEndpointGrants>,
     /// What the bearer may do with agents' threads.
+    #[serde(deserialize_with = "only_object")]
     pub agent_thread: Option<AgentThreadGrants>,
     /// How the room is set up where the bearer's joining creates it.
     pub room_config: Option<RoomConfiguration>,
@@ -75,33 +83,38 @@ impl Claims {
     /// minting of a token; the names are those that the derived reader takes.
     pub(crate) fn write_after_iss(&self, out: &mut Vec<u8>, now: UnixTime, expiry: UnixTime) {
         let mut object = ObjectWriter::resume(out);
-        object.text("sub", &self.sub);
-        object.text("jti", &self.jti);
-        object.text("name", &self.name);
-        object.value("nbf", &now.as_secs());
-        object.value("iat", &now.as_secs());
-        object.value("exp", &expiry.as_secs());
+        object.text(name!("sub"), &self.sub);
+        object.text(name!("jti"), &self.jti);
+        object.text(name!("name"), &self.name);
+        object.value(name!("nbf"), &now.as_secs());
+        object.value(name!("iat"), &now.as_secs());
+        object.value(name!("exp"), &expiry.as_secs());
         if let Some(video) = &self.video {
-            video.write(object.member("video"));
+            object.member(name!("video"), |out| video.write(out));
         }
-        object.text("metadata", &self.metadata);
+        object.text(name!("metadata"), &self.metadata);
         if !self.attributes.is_empty() {
-            object.value("attributes", &self.attributes);
+            object.value(name!("attributes"), &self.attributes);
         }
-        object.optional("kind", self.kind.as_ref());
+        object.optional(name!("kind"), self.kind.as_ref());
         if !self.kind_details.is_empty() {
-            object.value("kindDetails", &self.kind_details);
+            object.value(name!("kindDetails"), &self.kind_details);
         }
-        object.optional("sip", self.sip.as_ref());
-        object.optional("agent", self.agent.as_ref());
-        object.optional("inference", self.inference.as_ref());
-        object.optional("observability", self.observability.as_ref());
-        object.optional("agentEndpoint", self.agent_endpoint.as_ref());
-        object.optional("agentThread", self.agent_thread.as_ref());
-        object.optional("roomConfig", self.room_config.as_ref());
-        object.text("roomPreset", &self.room_preset);
-        object.text("sha256", &self.sha256);
+        object.optional(name!("sip"), self.sip.as_ref());
+        object.optional(name!("agent"), self.agent.as_ref());
+        object.optional(name!("inference"), self.inference.as_ref());
+        object.optional(name!("observability"), self.observability.as_ref());
+        object.optional(name!("agentEndpoint"), self.agent_endpoint.as_ref());
+        object.optional(name!("agentThread"), self.agent_thread.as_ref());
+        object.optional(name!("roomConfig"), self.room_config.as_ref());
+        object.text(name!("roomPreset"), &self.room_preset);
+        object.text(name!("sha256"), &self.sha256);
+        object.end();
     }
+}
+
+fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ParticipantKind>, D::Error> {
+    Ok(Option::<Named<_>>::deserialize(deserializer)?.map(|kind| kind.0))
 }
 
 /// The claims that decide whether a token holds (RFC 7519, section 4.1), and a webhook's digest. Reading them refuses an
@@ -154,7 +167,7 @@ impl<'de> Deserialize<'de> for Registered<'de> {
                         }
                         _ => {
                             map.next_value::<Unambiguous>()?;
-                            unknown.insert(name)?;
+                            unknown.push(name);
                             continue;
                         }
                     };
@@ -162,6 +175,7 @@ impl<'de> Deserialize<'de> for Registered<'de> {
                         return Err(A::Error::custom("a claim stands twice"));
                     }
                 }
+                unknown.check()?;
                 Ok(claims)
             }
         }

@@ -132,7 +132,9 @@ impl Type {
         let fits = match (self, value) {
             (Self::Text, Value::String(_)) | (Self::Flag, Value::Bool(_)) | (Self::Enumeration, Value::String(_)) => true,
             (Self::Unsigned, Value::Number(number)) => is_whole(number.as_f64(), 0.0, u32::MAX.into()),
-            (Self::Unsigned, Value::String(digits)) => digits.parse::<u32>().is_ok(),
+            (Self::Unsigned, Value::String(number)) => {
+                number.trim() == number && is_whole(serde_json::from_str(number).ok(), 0.0, u32::MAX.into())
+            }
             (Self::Enumeration, Value::Number(number)) => is_whole(number.as_f64(), i32::MIN.into(), i32::MAX.into()),
             (Self::TextMap, Value::Object(map)) => map.values().all(Value::is_string),
             (Self::Object(known), Value::Object(fields)) => return check_fields(fields, known, path),

@@ -1,4 +1,5 @@
-//! Owns the tests of everything public, a module a topic; those of the server are behind its feature.
+//! Owns the tests of everything public, a module a topic; those of the server are behind its feature. `fixtures` holds what
+//! they share: recordings, keys, and a signer of its own that signs what the crate would refuse to.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -9,5 +10,21 @@
     reason = "a test that breaks says so by panicking"
 )]
 
+mod fixtures;
+
+mod architecture;
+mod claims;
+mod deliveries;
+mod events;
 #[cfg(feature = "server")]
 mod inbox;
+mod jws;
+mod keys;
+mod minting;
+mod room_config;
+mod tokens;
+mod webhook;
+mod wycheproof;
+
+#[cfg(feature = "server")]
+mod server;

@@ -10,9 +10,9 @@ use crate::json::Members;
 use crate::livekit::access_token::{Identity, NameError, RoomName};
 
 /// `{"roomName","participantName"}` in, `{"token"}` out.
-pub(crate) async fn answer(edge: &Edge, request: Request<Incoming>) -> Result<Reply, Refusal> {
+pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     require_json(request.headers())?;
-    let body = body::read(request.into_body(), edge.limits.token_body_bytes, edge.limits.body, &edge.budget).await?;
+    let body = body::read(request.body_mut(), edge.limits.token_body_bytes, edge.limits.body, &edge.budget).await?;
     let fields = Members::parse(body.as_ref()).or(Err(Refusal::NotTheTutorialsFields))?;
     let room = name(&fields, "roomName", RoomName::new)?;
     let identity = name(&fields, "participantName", Identity::new)?;

@@ -6,22 +6,23 @@ use std::fmt::Write;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
-use tracing::{Level, debug, enabled, info, warn};
+use tracing::{Level, info};
 
-use crate::http::reply::{self, Refusal, Reply};
+use crate::http::reply::{self, Refusal, Reply, RequestId};
 use crate::http::{Edge, body};
 use crate::inbox::Arrival;
-use crate::livekit::event::WebhookEvent;
-use crate::livekit::webhook::WebhookError;
+use crate::livekit::webhook::Delivery;
 
 /// 200 with an empty body.
-pub(crate) async fn answer(edge: &Edge, request: Request<Incoming>) -> Result<Reply, Refusal> {
+pub(crate) async fn answer(edge: &Edge, id: RequestId, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let now = edge.clock.now();
-    let authenticated = edge.receiver.authenticate(authorization(request.headers())?, now).map_err(refused)?;
-    let body = body::read(request.into_body(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.budget).await?;
-    let arrival = Arrival::new(authenticated.accept(body).map_err(refused)?, now);
-    log(&arrival);
-    edge.inbox.append(arrival).await.map_err(Refusal::Inbox)?;
+    let authenticated = edge.receiver.authenticate(authorization(request.headers())?, now).map_err(Refusal::Webhook)?;
+    let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.budget).await?;
+    let delivery = authenticated.accept(body).map_err(Refusal::Webhook)?;
+    log(id, &delivery);
+    if edge.inbox.keeps() {
+        edge.inbox.append(Arrival::new(delivery, now)).await.map_err(Refusal::Inbox)?;
+    }
     Ok(reply::empty())
 }
 
@@ -35,31 +36,28 @@ fn authorization(headers: &HeaderMap) -> Result<&str, Refusal> {
     }
 }
 
-fn refused(error: WebhookError) -> Refusal {
-    debug!(reason = %error, "webhook refused");
-    Refusal::Webhook(error)
-}
-
-/// One line a delivery. It names parts of the event, for the whole holds secrets; only where it is written are they read.
-fn log(arrival: &Arrival) {
-    if !arrival.is_event() {
-        warn!(
-            bytes = arrival.body().len(),
-            sha256 = hex(arrival.digest()),
-            key = arrival.key(),
-            "undecodable delivery: authentic, but no JSON object"
-        );
-    } else if enabled!(Level::INFO) {
-        let event = WebhookEvent::parse(arrival.body());
-        let participant = event.as_ref().ok().and_then(|event| event.participant.as_ref());
-        info!(
-            event = arrival.event(),
-            id = arrival.id(),
-            room = arrival.room(),
-            participant = participant.map_or("", |participant| &participant.identity),
-            key = arrival.key(),
+/// One line a delivery. It names parts of the event, for the whole holds secrets.
+fn log<B: AsRef<[u8]>>(id: RequestId, delivery: &Delivery<B>) {
+    if !tracing::enabled!(Level::INFO) {
+        return; // reading the event costs more than all the rest
+    }
+    match delivery.event() {
+        Ok(event) => info!(
+            request = %id,
+            event = &*event.event,
+            id = &*event.id,
+            room = event.room_name().unwrap_or_default(),
+            participant = event.participant.as_ref().map_or("", |participant| &participant.identity),
+            key = delivery.key(),
             "delivery"
-        );
+        ),
+        Err(_) => info!(
+            request = %id,
+            bytes = delivery.body().len(),
+            sha256 = hex(delivery.digest()),
+            key = delivery.key(),
+            "undecodable delivery: authentic, but no JSON object"
+        ),
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct SqliteStore {
     entries: AtomicU64,
     bytes: AtomicU64,
     checkpointer: Checkpointer,
-    /// Connections that nobody reads with now.
+    /// Connections that nobody reads with now. Some are made at the start, so that reading goes on when none can be made.
     readers: Mutex<Vec<Connection>>,
     writer: Mutex<Writer>,
     /// Its lock keeps other processes off.

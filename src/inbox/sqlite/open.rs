@@ -50,6 +50,8 @@ const TABLES: &str = "
 const PAGE: i32 = 8192;
 /// What the writer keeps of the file in memory at most.
 const WRITER_CACHE_KIB: i64 = 4096;
+/// Connections that read, from the start.
+const READERS: usize = 2;
 /// How long a lock of another process is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the start looks for damage: all of a small file is checked, and the beginning of a large one.
@@ -64,7 +66,7 @@ impl SqliteStore {
         let is_new = !path.exists();
         let locked = lock_file(path).map_err(refused)?;
         let opened = open(path, now).map_err(refused);
-        let (writer, checkpointer) = match opened {
+        let (writer, readers, checkpointer) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 if is_new {
@@ -78,7 +80,7 @@ impl SqliteStore {
             entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             checkpointer,
-            readers: Mutex::default(),
+            readers: Mutex::new(readers),
             writer: Mutex::new(writer),
             locked,
         };
@@ -106,7 +108,7 @@ fn remove(path: &Path) {
     }
 }
 
-fn open(path: &Path, now: UnixTime) -> Result<(Writer, Checkpointer), Why> {
+fn open(path: &Path, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpointer), Why> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let is_new = match (pragma("page_count")?, pragma("application_id")?, pragma("user_version")?) {
@@ -136,7 +138,8 @@ fn open(path: &Path, now: UnixTime) -> Result<(Writer, Checkpointer), Why> {
     let deleted_number = connection.query_row("SELECT deleted_number FROM inbox", [], |row| row.get(0))?;
     let fingerprints = Fingerprints::load(&connection)?;
     let checkpointer = Checkpointer::start(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?).map_err(Why::Io)?;
-    Ok((Writer { connection, newest, deleted_number, fingerprints }, checkpointer))
+    let readers = (0..READERS).map(|_| reader(path)).collect::<Result<_, _>>()?;
+    Ok((Writer { connection, newest, deleted_number, fingerprints }, readers, checkpointer))
 }
 
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
@@ -149,7 +152,10 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
 
 /// A connection that reads.
 pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
-    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // SQLite opens what it needs at the first read.
+    connection.query_row("SELECT deleted FROM inbox", [], |_| Ok(()))?;
+    Ok(connection)
 }
 
 /// Looks for damage, for a while.

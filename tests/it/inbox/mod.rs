@@ -1,7 +1,11 @@
 //! The inbox: one contract over every backend, and what each does when it is killed, starved or robbed.
 
 mod contract;
+mod kill;
+mod outages;
+mod program;
 mod redis;
 mod redis_server;
 mod redis_start;
+mod starts;
 mod support;

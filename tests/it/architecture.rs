@@ -1,0 +1,343 @@
+//! Owns the floors of the house: a file imports from its own floor and those below, the time and the environment come in at
+//! one place each, and every file says what it owns. Reads the source as text, so that it also sees what a feature hides.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::fixtures;
+
+/// Each place under `src`, a file or a folder, and its floor. `lib.rs` is on none: it is the map.
+const FLOORS: [(&str, u8); 11] = [
+    ("jws", 1),
+    ("clock", 1),
+    ("json", 1),
+    ("livekit", 2),
+    ("policy", 3),
+    ("inbox", 3),
+    ("relay", 3),
+    ("http", 4),
+    ("config", 5),
+    ("cli", 5),
+    ("main", 5),
+];
+const OUTERMOST: u8 = 5;
+
+fn floor(place: &str) -> Option<u8> {
+    FLOORS.iter().find(|(each, _)| *each == place).map(|(_, floor)| *floor)
+}
+
+/// `source` without comments and without what strings and characters hold.
+fn code_of(source: &str) -> String {
+    let mut code = String::new();
+    let mut rest = source;
+    while let Some(first) = rest.chars().next() {
+        let hashes = rest.strip_prefix('r').map(|raw| raw.len() - raw.trim_start_matches('#').len());
+        let after_word = code.ends_with(|last: char| last.is_alphanumeric() && last != 'b' && last != 'c');
+        let skipped = if rest.starts_with("//") {
+            rest.find('\n')
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map(|end| end + 2)
+        } else if let Some(hashes) = hashes.filter(|hashes| !after_word && rest[1 + hashes..].starts_with('"')) {
+            let end = format!("\"{}", "#".repeat(hashes));
+            rest[hashes + 2..].find(&end).map(|at| hashes + 2 + at + end.len())
+        } else if first == '"' {
+            end_of_literal(rest, '"')
+        } else if first == '\'' && (rest[1..].starts_with('\\') || rest.chars().nth(2) == Some('\'')) {
+            end_of_literal(rest, '\'')
+        } else {
+            code.push(first);
+            rest = &rest[first.len_utf8()..];
+            continue;
+        };
+        code.push(' ');
+        rest = &rest[skipped.unwrap_or(rest.len())..];
+    }
+    code
+}
+
+/// Where the literal ends with which `text` begins.
+fn end_of_literal(text: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    text.char_indices().skip(1).find_map(|(at, letter)| {
+        let ends = letter == quote && !escaped;
+        escaped = letter == '\\' && !escaped;
+        ends.then_some(at + 1)
+    })
+}
+
+/// Words, `::`, and every other character on its own.
+fn tokens_of(code: &str) -> Vec<&str> {
+    let mut tokens = Vec::new();
+    let mut rest = code.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let length = match rest.find(|letter| !is_word(letter)) {
+            Some(0) if rest.starts_with("::") => 2,
+            Some(0) => first.len_utf8(),
+            Some(end) => end,
+            None => rest.len(),
+        };
+        tokens.push(&rest[..length]);
+        rest = rest[length..].trim_start();
+    }
+    tokens
+}
+
+fn is_name(token: &str) -> bool {
+    token.starts_with(|first: char| first.is_alphabetic() || first == '_')
+}
+
+/// A path as it stands in the source, groups taken apart.
+#[derive(Debug, PartialEq)]
+struct Found<'a> {
+    path: Vec<&'a str>,
+    /// The name that it has after `as`.
+    alias: Option<&'a str>,
+    /// How many modules within its file it stands in.
+    inline: usize,
+}
+
+/// All paths of two names and more.
+fn paths_of(code: &str) -> Vec<Found<'_>> {
+    let tokens = tokens_of(code);
+    let (mut found, mut depth, mut modules, mut at) = (Vec::new(), 0, Vec::new(), 0);
+    while at < tokens.len() {
+        match tokens[at] {
+            "mod" if tokens.get(at + 2) == Some(&"{") => modules.push(depth),
+            "{" => depth += 1,
+            "}" => {
+                depth -= 1;
+                modules.retain(|module| *module < depth);
+            }
+            name if is_name(name) && tokens.get(at + 1) == Some(&"::") => {
+                at = tree(&tokens, at, &[], modules.len(), &mut found);
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found
+}
+
+/// Follows the path that begins `at` and every branch of it; tells where it ends.
+fn tree<'a>(tokens: &[&'a str], mut at: usize, prefix: &[&'a str], inline: usize, found: &mut Vec<Found<'a>>) -> usize {
+    let mut path = prefix.to_vec();
+    while let Some(&token) = tokens.get(at) {
+        at += 1;
+        if token == "{" {
+            while tokens.get(at).is_some_and(|next| *next != "}") {
+                at = tree(tokens, at, &path, inline, found).max(at + 1);
+                at += usize::from(tokens.get(at) == Some(&","));
+            }
+            return at + 1;
+        }
+        if is_name(token) || token == "*" {
+            path.push(token);
+        }
+        if tokens.get(at) != Some(&"::") {
+            break;
+        }
+        at += 1;
+        if !tokens.get(at).is_some_and(|next| is_name(next) || matches!(*next, "{" | "*")) {
+            break;
+        }
+    }
+    let alias = if tokens.get(at) == Some(&"as") { tokens.get(at + 1).copied() } else { None };
+    found.push(Found { path, alias, inline });
+    if alias.is_some() { at + 2 } else { at }
+}
+
+/// The modules that lead to the file `src/<file>`.
+fn modules_of(file: &Path) -> Vec<String> {
+    let mut modules: Vec<String> =
+        file.with_extension("").components().map(|part| part.as_os_str().to_str().unwrap().to_owned()).collect();
+    if modules.last().is_some_and(|last| last == "mod") {
+        modules.pop();
+    }
+    modules
+}
+
+/// The place that each name in the crate's root stands for.
+fn exports_of(lib: &str) -> BTreeMap<String, String> {
+    let code = code_of(lib);
+    let export = |found: Found<'_>| {
+        let path: Vec<_> = found.path.into_iter().skip_while(|part| matches!(*part, "crate" | "self")).collect();
+        Some(((*found.alias.as_ref().or(path.last())?).to_owned(), (*path.first()?).to_owned()))
+    };
+    paths_of(&code).into_iter().filter_map(export).collect()
+}
+
+/// The name in the crate's root that `found` goes through, unless it stays within its own modules.
+fn root_of<'a>(found: &Found<'a>, file: &Path) -> Option<&'a str> {
+    let mut depth = modules_of(file).len() + found.inline;
+    let is_program = file == Path::new("main.rs");
+    let mut path = found.path.iter().copied();
+    match path.next()? {
+        "roomkey" => return path.next(),
+        "crate" if !is_program => return path.next(),
+        "super" => depth -= 1,
+        "self" => {}
+        _ => return None,
+    }
+    let next = path.find(|part| {
+        let is_super = *part == "super";
+        depth -= usize::from(is_super);
+        !is_super
+    });
+    if depth == 0 { next } else { None }
+}
+
+/// What `source`, which is `src/<file>`, does against the rules.
+fn violations(file: &Path, source: &str, exports: &BTreeMap<String, String>) -> Vec<String> {
+    let place = modules_of(file).swap_remove(0);
+    let own = if place == "lib" { None } else { floor(&place) };
+    let code = code_of(source);
+    let mut violations = Vec::new();
+    let mut against = |what: String| violations.push(format!("src/{}: {what}", file.display()));
+
+    if !source.starts_with("//!") {
+        against("does not open with what it owns (`//!`)".to_owned());
+    }
+    if own.is_none() && place != "lib" {
+        against(format!("`{place}` is on no floor"));
+    }
+    for found in paths_of(&code) {
+        let path = found.path.join("::");
+        let calls = |of: &str| found.path.windows(2).any(|pair| pair == [of, "now"]);
+        if calls("SystemTime") && place != "clock" || calls("UnixTime") && place != "clock" && own != Some(OUTERMOST) {
+            against(format!("takes the time itself: `{path}`"));
+        }
+        if (found.path.starts_with(&["std", "env"]) || found.path[0] == "env") && own != Some(OUTERMOST) {
+            against(format!("reads the environment: `{path}`"));
+        }
+        if let (Some(own), Some(root)) = (own, root_of(&found, file)) {
+            let target = exports.get(root).map_or(root, String::as_str);
+            match floor(target) {
+                Some(floor) if floor <= own => {}
+                Some(floor) => against(format!("is on floor {own} and imports `{path}` of floor {floor}")),
+                None => against(format!("imports `{path}`, which is on no floor")),
+            }
+        }
+    }
+    violations
+}
+
+fn sources_under(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources_under(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn every_file_keeps_to_its_floor() {
+    let src = fixtures::path("src");
+    let exports = exports_of(&fs::read_to_string(src.join("lib.rs")).unwrap());
+    let files = sources_under(&src);
+    let names: Vec<&Path> = files.iter().map(|path| path.strip_prefix(&src).unwrap()).collect();
+    for expected in ["lib.rs", "jws.rs", "clock.rs", "json.rs", "livekit/mod.rs"] {
+        assert!(names.contains(&Path::new(expected)), "src/{expected} was not found");
+    }
+    let violations: Vec<String> =
+        files.iter().zip(names).flat_map(|(path, name)| violations(name, &fs::read_to_string(path).unwrap(), &exports)).collect();
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}
+
+/// The rows of the code map in `lib.rs`: each place and its floor.
+fn code_map(lib: &str) -> BTreeMap<String, u8> {
+    let mut map = BTreeMap::new();
+    for row in lib.lines().filter_map(|line| line.strip_prefix("//! | ")) {
+        let mut cells = row.split(" | ");
+        let (Some(Ok(floor)), Some(places)) = (cells.next().map(str::parse), cells.next()) else { continue };
+        map.extend(places.split('`').skip(1).step_by(2).map(|place| (place.to_owned(), floor)));
+    }
+    map
+}
+
+#[test]
+fn the_code_map_shows_every_place_on_its_floor() {
+    let src = fixtures::path("src");
+    let exists = |place: &str| src.join(place).is_dir() || src.join(place).with_extension("rs").is_file();
+    let mut expected: BTreeMap<_, _> = FLOORS.map(|(place, floor)| (place.to_owned(), floor)).into();
+    expected.retain(|place, _| exists(place) && place != "main");
+    assert_eq!(code_map(&fs::read_to_string(src.join("lib.rs")).unwrap()), expected);
+}
+
+#[test]
+fn the_time_is_taken_in_the_clock() {
+    let clock = code_of(&fs::read_to_string(fixtures::path("src/clock.rs")).unwrap());
+    assert!(paths_of(&clock).iter().any(|found| found.path.ends_with(&["SystemTime", "now"])));
+}
+
+#[test]
+fn paths_are_found_however_they_are_written() {
+    let paths = |code: &str| paths_of(&code_of(code)).iter().map(|found| found.path.join("::")).collect::<Vec<_>>();
+    for (code, expected) in [
+        ("use crate::jws;", &["crate::jws"][..]),
+        (
+            "pub(crate) use crate::{jws, livekit::key::{ApiKey, self}, http as web};",
+            &["crate::jws", "crate::livekit::key::ApiKey", "crate::livekit::key::self", "crate::http"],
+        ),
+        ("use crate::{\n    a,\n    b::*,\n};\nuse std::env;", &["crate::a", "crate::b::*", "std::env"]),
+        (
+            "fn f() -> crate::http::Reply { g::<crate::inbox::Id>(&Vec::<u8>::new()) }",
+            &["crate::http::Reply", "g", "crate::inbox::Id", "Vec"],
+        ),
+        ("impl<'a> X<'a> for crate::A<'a> { const C: char = '\\''; fn f(self) { crate::b!() } }", &["crate::A", "crate::b"]),
+        ("// crate::http\n/// use crate::http;\n/* crate::http */ let s = (\"crate::http\", r#\"\"crate::http\"#, '\"');", &[]),
+        ("let x = b\"\\\"crate::http\"; let y = br\"crate::http\"; crate::jws::f()", &["crate::jws::f"]),
+    ] {
+        assert_eq!(paths(code), expected, "{code}");
+    }
+}
+
+#[test]
+fn a_breach_of_the_floors_is_noticed() {
+    let lib =
+        "pub mod livekit;\npub use livekit::key::{ApiKey, KeyError as Error};\n#[cfg(feature = \"server\")]\npub use http::run;";
+    let exports = exports_of(lib);
+    for (allowed, file, code) in [
+        (true, "jws.rs", "use crate::json::Members;"),
+        (true, "livekit/key.rs", "use crate::jws; use super::claims; use crate::{ApiKey, Error};"),
+        (true, "livekit/mod.rs", "use super::jws; use self::key::X; use std::time::SystemTime;"),
+        (true, "http/endpoints/token.rs", "use crate::policy::Policy; use super::super::router; use super::super::super::inbox;"),
+        (true, "main.rs", "use roomkey::cli; use crate::own; fn f() { std::env::args(); UnixTime::now(); }"),
+        (true, "cli/run.rs", "use std::env; fn f() { env::var(\"X\") }"),
+        (true, "clock.rs", "fn f() { SystemTime::now() }"),
+        (true, "lib.rs", "pub use cli::run;"),
+        (true, "jws.rs", "fn f() { let v = env!(\"CARGO_PKG_VERSION\"); } mod tests { use super::*; fn g() { super::f() } }"),
+        (false, "jws.rs", "use crate::livekit;"),
+        (false, "jws.rs", "use super::livekit;"),
+        (false, "jws.rs", "mod tests { use super::super::livekit; }"),
+        (false, "jws.rs", "use crate::ApiKey;"),
+        (false, "jws.rs", "use crate::Error;"),
+        (false, "livekit/key.rs", "fn f(x: &crate::http::Request) {}"),
+        (false, "livekit/key.rs", "use super::super::http;"),
+        (false, "livekit/key.rs", "use crate::{jws, inbox::Cursor};"),
+        (false, "inbox/mod.rs", "use crate::run;"),
+        (false, "inbox.rs", "use crate::config::Config;"),
+        (false, "http/mod.rs", "use crate::*;"),
+        (false, "http/mod.rs", "use crate::nowhere;"),
+        (false, "nowhere.rs", ""),
+        (false, "relay/mod.rs", "fn f() { std::time::SystemTime::now() }"),
+        (false, "relay/mod.rs", "fn f() { crate::UnixTime::now() }"),
+        (false, "cli/mod.rs", "use std::time::SystemTime; fn f() { SystemTime::now() }"),
+        (false, "http/mod.rs", "use std::env;"),
+        (false, "http/mod.rs", "use std::{env, fmt};"),
+        (false, "http/mod.rs", "fn f() { env::var(\"X\") }"),
+        (false, "lib.rs", "fn f() { std::env::var(\"X\") }"),
+    ] {
+        let found = violations(Path::new(file), &format!("//! Owns nothing.\n{code}"), &exports);
+        assert_eq!(found.is_empty(), allowed, "src/{file}: {code}: {found:?}");
+    }
+    assert!(!violations(Path::new("jws.rs"), "use std::fmt;", &exports).is_empty(), "a file that does not say what it owns");
+}

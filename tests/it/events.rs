@@ -1,0 +1,191 @@
+//! Owns the reading of events: the recorded ones as they are, and bodies that are authentic and strange.
+
+use std::borrow::Cow;
+
+use roomkey::WebhookEvent;
+use roomkey::livekit::event::NotAnEvent;
+use serde_json::{Map, Value};
+
+use crate::fixtures::{digest, forge_with, nested_lists, nested_objects, now, receiver, recorded};
+
+fn parse(body: &str) -> Result<WebhookEvent<'_>, NotAnEvent> {
+    WebhookEvent::parse(body.as_bytes())
+}
+
+/// The strings `names` of the object `part` of `json`; empty where one is not there, as protobuf has it.
+fn texts<'a, const N: usize>(json: &'a Map<String, Value>, part: &str, names: [&str; N]) -> Option<[&'a str; N]> {
+    let part = json.get(part)?;
+    Some(names.map(|name| part.get(name).map_or("", |value| value.as_str().unwrap())))
+}
+
+#[test]
+fn recorded_events_say_what_their_bodies_say() {
+    for each in recorded() {
+        let json = each.json();
+        let event = WebhookEvent::parse(&each.body).unwrap();
+        assert_eq!(event.event, each.event());
+        assert_eq!(event.id, json["id"].as_str().unwrap());
+        assert_eq!(event.created_at.unwrap().as_secs().to_string(), json["createdAt"].as_str().unwrap());
+        assert_eq!(event.num_dropped, 0);
+        assert_eq!(event.room_name(), Some("daily-standup"), "{}", each.name);
+
+        let room = event.room.as_ref().map(|room| [&*room.sid, &*room.name]);
+        assert_eq!(room, texts(&json, "room", ["sid", "name"]), "{}", each.name);
+        let participant = event.participant.as_ref().map(|who| [&*who.sid, &*who.identity, &*who.name]);
+        assert_eq!(participant, texts(&json, "participant", ["sid", "identity", "name"]), "{}", each.name);
+        let track = event.track.as_ref().map(|track| [&*track.sid, &*track.name, &*track.kind, &*track.source]);
+        assert_eq!(track, texts(&json, "track", ["sid", "name", "type", "source"]), "{}", each.name);
+        let egress = event.egress_info.as_ref().map(|egress| [&*egress.egress_id, &*egress.room_name, &*egress.status]);
+        assert_eq!(egress, texts(&json, "egressInfo", ["egressId", "roomName", "status"]), "{}", each.name);
+        let ingress = event
+            .ingress_info
+            .as_ref()
+            .map(|ingress| [&*ingress.ingress_id, &*ingress.room_name, &*ingress.participant_identity]);
+        assert_eq!(ingress, texts(&json, "ingressInfo", ["ingressId", "roomName", "participantIdentity"]), "{}", each.name);
+        assert_eq!(event.job, None);
+    }
+}
+
+#[test]
+fn a_job_tells_its_room() {
+    let event = parse(
+        r#"{"event":"agent_job_started","job":{"id":"AJ_1","agentName":"helper","room":{"sid":"RM_1","name":"r"},"type":"JT_ROOM"}}"#,
+    )
+    .unwrap();
+    assert_eq!(event.room_name(), Some("r"));
+    let job = event.job.unwrap();
+    assert_eq!((&*job.id, &*job.agent_name, &*job.room.unwrap().sid), ("AJ_1", "helper", "RM_1"));
+}
+
+#[test]
+fn unknown_events_and_fields_fail_nothing() {
+    let event = parse(
+        r#"{"event":"room_painted","colour":"red","room":{"name":"r","shape":{"corners":4}},"createdAt":"7","numDropped":3,
+            "participant":{"identity":"alice","state":17,"kind":"NEW_KIND"},"huge":1e999,"negative":-1e-999}"#,
+    )
+    .unwrap();
+    assert_eq!((&*event.event, event.room_name(), event.num_dropped), ("room_painted", Some("r"), 3));
+    assert_eq!(event.created_at.unwrap().as_secs(), 7);
+    assert_eq!(event.participant.unwrap().identity, "alice");
+}
+
+#[test]
+fn a_member_of_a_wrong_type_is_as_if_it_were_not_there() {
+    let nothing = parse("{}").unwrap();
+    for wrong in ["null", "true", "-1.5", "1e999", r#""\ud800""#, r#"[{"name":"r"}]"#] {
+        let members =
+            ["event", "id", "createdAt", "numDropped", "room", "participant", "track", "egressInfo", "ingressInfo", "job"];
+        let body = members.map(|name| format!(r#""{name}":{wrong}"#)).join(",");
+        assert_eq!(parse(&format!("{{{body}}}")).unwrap(), nothing, "{wrong}");
+    }
+    let event = parse(r#"{"event":7,"id":"EV_1","room":{"name":["x"],"sid":"RM_1"},"job":{"room":"r","id":{}}}"#).unwrap();
+    assert_eq!((&*event.event, &*event.id, &*event.room.unwrap().sid), ("", "EV_1", "RM_1"));
+    assert_eq!(event.job.unwrap().room, None);
+}
+
+#[test]
+fn integers_are_read_as_strings_and_as_numbers() {
+    for (json, expected) in [
+        (r#""1795317315""#, Some(1_795_317_315)),
+        ("1795317315", Some(1_795_317_315)),
+        (r#""9007199254740993""#, Some(9_007_199_254_740_993)),
+        (r#""18446744073709551615""#, Some(u64::MAX)),
+        (r#""18446744073709551616""#, None),
+        (r#""-1""#, None),
+        (r#""""#, None),
+        (r#""0x10""#, None),
+        ("-1", None),
+    ] {
+        let body = format!(r#"{{"createdAt":{json},"numDropped":{json}}}"#);
+        let event = parse(&body).unwrap();
+        assert_eq!(event.created_at.map(|at| at.as_secs()), expected, "{json}");
+        assert_eq!(event.num_dropped, expected.unwrap_or(0), "{json}");
+    }
+}
+
+#[test]
+fn of_a_member_that_is_there_twice_the_last_counts() {
+    let event =
+        parse(r#"{"event":"a","room":{"name":"x","name":"y"},"event":"b","room":{"sid":"RM_1"},"\u0065vent":"c"}"#).unwrap();
+    assert_eq!(event.event, "c");
+    let room = event.room.unwrap();
+    assert_eq!((&*room.name, &*room.sid), ("", "RM_1"));
+}
+
+#[test]
+fn strings_are_borrowed_unless_they_have_escapes() {
+    let event = parse(r#"{"event":"room_started","id":"EV_\u00e9\ud83d\ude80"}"#).unwrap();
+    assert!(matches!(event.event, Cow::Borrowed("room_started")));
+    assert_eq!(event.id, "EV_é🚀");
+}
+
+#[test]
+fn a_room_without_a_name_tells_none() {
+    assert_eq!(parse("{}").unwrap().room_name(), None);
+    assert_eq!(parse(r#"{"room":{"sid":"RM_1"},"job":{}}"#).unwrap().room_name(), None);
+    let egress = parse(r#"{"room":{"name":""},"egressInfo":{"roomName":"r"}}"#).unwrap();
+    assert_eq!(egress.room_name(), Some("r"));
+}
+
+#[test]
+fn a_body_that_is_no_object_is_delivered_and_no_event() {
+    let bodies: [&[u8]; 15] = [
+        b"",
+        b" ",
+        b"null",
+        b"true",
+        b"1",
+        b"\"event\"",
+        b"[]",
+        br#"[{"event":"room_started"}]"#,
+        b"{",
+        b"{}{}",
+        br#"{"event":}"#,
+        b"{'event':'x'}",
+        b"\xef\xbb\xbf{}",
+        b"\xff",
+        b"{\"event\":\"\xff\"}",
+    ];
+    for body in bodies {
+        let token = forge_with(&format!(r#""sha256":"{}""#, digest(body)));
+        let delivery = receiver().receive(&token, body, now()).unwrap();
+        assert_eq!(delivery.body(), body);
+        assert!(delivery.event().is_err(), "{:?}", String::from_utf8_lossy(body));
+    }
+}
+
+#[test]
+fn a_body_of_100_000_levels_is_delivered_and_overflows_no_stack() {
+    let (objects, lists) = (nested_objects(100_000), nested_lists(100_000));
+    let rows = [
+        (Some(""), objects.clone()),
+        (None, lists.clone()),
+        (None, "[".repeat(100_000)),
+        (None, r#"{"x":"#.repeat(100_000)),
+        (Some("e"), format!(r#"{{"event":"e","x":{objects}}}"#)),
+        (Some("e"), format!(r#"{{"event":"e","x":{lists}}}"#)),
+        (Some("e"), format!(r#"{{"event":"e","room":{objects},"participant":{lists},"createdAt":{objects},"id":{lists}}}"#)),
+        (Some("e"), format!(r#"{{"event":"e","job":{{"room":{{"name":{objects}}}}}}}"#)),
+        (Some(""), format!(r#"{{"event":{lists}}}"#)),
+    ];
+    for (expected, body) in rows {
+        let token = forge_with(&format!(r#""sha256":"{}""#, digest(&body)));
+        let delivery = receiver().receive(&token, &body, now()).unwrap();
+        assert_eq!(delivery.event().ok().as_ref().map(|event| &*event.event), expected, "{body:.60}");
+    }
+}
+
+#[test]
+fn a_delivery_shows_nothing_of_its_body() {
+    for each in recorded() {
+        let delivery = receiver().receive(&each.authorization, &each.body, roomkey::UnixTime::from_secs(each.at)).unwrap();
+        let event = delivery.event().unwrap();
+        for (part, secret) in [("room", "turnPassword"), ("ingressInfo", "streamKey")] {
+            if let Some(secret) = each.json().get(part).and_then(|part| part.get(secret)) {
+                let secret = secret.as_str().unwrap();
+                assert!(!format!("{delivery:?} {delivery:#?} {event:?}").contains(secret), "{}", each.name);
+            }
+        }
+        assert_eq!(format!("{delivery:?}"), format!("Delivery {{ key: {:?}, bytes: {}, .. }}", each.key, each.body.len()));
+    }
+}
