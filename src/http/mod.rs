@@ -6,6 +6,7 @@ mod connection;
 mod cors;
 mod endpoints;
 mod framing;
+mod inbox_metrics;
 mod limits;
 mod listener;
 mod metrics;
