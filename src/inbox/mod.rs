@@ -1,8 +1,11 @@
 //! Owns the inbox: the durable, deduplicated record of verified deliveries. What is appended is committed before the append is
 //! done, once, and every reader can follow from any cursor. Knows nothing of requests.
 
+mod cursor;
 mod entry;
 mod follower;
+mod health;
+mod queue;
 mod redis;
 mod sqlite;
 mod statistics;
@@ -10,18 +13,19 @@ mod store;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
-pub use entry::{Arrival, Cursor, Entry, Filter, MalformedCursor, Page, PageLimit};
+pub use cursor::{Cursor, MalformedCursor};
+pub use entry::{Arrival, Entry, Filter, Page, PageLimit};
 pub use follower::Follower;
+pub use queue::AppendError;
 pub use redis::{MalformedRedisUrl, RedisUrl};
 pub use sqlite::{OpenError, Why};
 pub use statistics::{Histogram, Statistics};
 pub use store::{Appended, Cause, ReadError, Retention, StoreError, Usage};
-pub use writer::AppendError;
 
 use crate::clock::Clock;
 use store::Store;
@@ -153,4 +157,9 @@ impl Inbox {
             kept.writer.close().await;
         }
     }
+}
+
+/// A panic elsewhere leaves nothing half done here: the locks are held for single steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
