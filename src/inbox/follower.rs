@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::watch;
 
 use crate::inbox::Inbox;
-use crate::inbox::entry::{Cursor, Filter, Page, PageLimit};
+use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::{Filter, Page, PageLimit};
 use crate::inbox::store::ReadError;
 
 /// One reader's place in the inbox. It holds no entries, so a slow one costs nothing and loses nothing.

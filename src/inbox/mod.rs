@@ -1,8 +1,12 @@
 //! Owns the inbox: the durable, deduplicated record of verified deliveries. What is appended is committed before the append is
 //! done, once, and every reader can follow from any cursor. Knows nothing of requests.
 
+mod cursor;
 mod entry;
 mod follower;
+mod health;
+mod queue;
+mod redis;
 mod sqlite;
 mod statistics;
 mod store;
@@ -10,17 +14,19 @@ mod tail;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
-pub use entry::{Arrival, Cursor, Entry, Filter, MalformedCursor, Page, PageLimit};
+pub use cursor::{Cursor, MalformedCursor};
+pub use entry::{Arrival, Entry, Filter, Page, PageLimit};
 pub use follower::Follower;
+pub use queue::AppendError;
+pub use redis::{MalformedRedisUrl, RedisUrl};
 pub use sqlite::{OpenError, Why};
 pub use statistics::{Histogram, Statistics};
 pub use store::{Appended, Cause, ReadError, Retention, StoreError, Usage};
-pub use writer::AppendError;
 
 use crate::clock::Clock;
 use store::Store;
@@ -66,6 +72,16 @@ impl Inbox {
     pub fn sqlite(path: &Path, retention: Retention, clock: Clock) -> Result<Self, OpenError> {
         let store = sqlite::SqliteStore::open(path, clock.now())?;
         Self::start(Arc::new(store), watch::Sender::new(()), retention, clock).map_err(|error| OpenError::no_thread(path, error))
+    }
+
+    /// The inbox in the Redis at `url`, which other roomkeys may share. It need not be there yet: what comes before it is refused.
+    ///
+    /// # Errors
+    /// Where no thread can be had.
+    pub fn redis(url: RedisUrl, retention: Retention, clock: Clock) -> std::io::Result<Self> {
+        let changed = watch::Sender::new(());
+        let store = redis::RedisStore::open(url, changed.clone(), clock.clone())?;
+        Self::start(Arc::new(store), changed, retention, clock)
     }
 
     /// An inbox over `store`, which may itself tell `changed` of what others have committed.
@@ -154,4 +170,9 @@ impl Inbox {
             kept.writer.close().await;
         }
     }
+}
+
+/// A panic elsewhere leaves nothing half done here: the locks are held for single steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

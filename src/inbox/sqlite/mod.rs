@@ -3,6 +3,7 @@
 
 mod append;
 mod checkpoint;
+mod error;
 mod fingerprints;
 mod open;
 mod prune;
@@ -12,20 +13,21 @@ use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use crate::clock::UnixTime;
-use crate::inbox::entry::{Arrival, Cursor, Filter, Page, PageLimit};
+use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
+use crate::inbox::lock;
 use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
 use append::Newest;
 use checkpoint::Checkpointer;
 use fingerprints::Fingerprints;
 
-pub use open::{OpenError, Why};
+pub use error::{OpenError, Why};
 
 /// An open file. Fields are dropped in their order: closing any descriptor of a file drops the locks that SQLite has on it (POSIX
 /// has it so), and so `locked` comes last.
@@ -47,16 +49,29 @@ struct Writer {
     /// Of the newest entry that was deleted.
     deleted_number: i64,
     fingerprints: Fingerprints,
+    /// Whether each commit is synced, and no transaction is left open.
+    is_safe: bool,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Writer {
+    /// After this, no transaction that could not even be undone is open, and each commit is synced.
+    fn be_safe(&mut self) -> rusqlite::Result<()> {
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        if !self.is_safe {
+            self.connection.pragma_update(None, "synchronous", "FULL")?;
+            self.is_safe = true;
+        }
+        Ok(())
+    }
 }
 
 impl Store for SqliteStore {
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
         self.check_place()?;
         let mut writer = lock(&self.writer);
+        writer.be_safe()?;
         let Writer { connection, newest, fingerprints, .. } = &mut *writer;
         let appended = match append::append(connection, *newest, fingerprints, batch) {
             Ok((appended, now_newest)) => {
@@ -69,7 +84,7 @@ impl Store for SqliteStore {
                 return Err(error.into());
             }
         };
-        self.count(&writer);
+        self.measure(&writer);
         self.checkpointer.note(batch.iter().map(|arrival| arrival.body().len()).sum(), &writer.connection);
         Ok(appended)
     }
@@ -89,30 +104,31 @@ impl Store for SqliteStore {
 
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError> {
         let mut writer = lock(&self.writer);
-        let Writer { connection, fingerprints, deleted_number, .. } = &mut *writer;
-        self.bytes.store(prune::bytes(connection)?, Relaxed);
+        writer.be_safe()?;
+        let Writer { connection, fingerprints, deleted_number, is_safe, .. } = &mut *writer;
         let due = prune::due(connection, retention, now)?;
         if due.is_none() && !fingerprints.is_purge_due() {
             return Ok(false);
         }
         self.check_place()?;
-        // What a crash undoes of it is deleted again.
+        // Not synced: what a crash undoes of it is deleted again.
+        *is_safe = false;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        let pruned = (|| {
-            if let Some(last) = due {
-                *deleted_number = prune::delete(connection, last)?;
-                fingerprints.forget(last);
-            }
-            Ok(fingerprints.purge(connection)? || due.is_some())
-        })();
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        self.count(&writer);
-        pruned
+        if let Some(last) = due {
+            *deleted_number = prune::delete(connection, last)?;
+            fingerprints.forget(last);
+        }
+        let more = fingerprints.purge(connection)? || due.is_some();
+        self.measure(&writer);
+        self.checkpointer.note(prune::STEP_BYTES, &writer.connection);
+        Ok(more)
     }
 
     fn probe(&self) -> Result<(), StoreError> {
         self.check_place()?;
-        Ok(open::probe(&mut lock(&self.writer).connection)?)
+        let mut writer = lock(&self.writer);
+        writer.be_safe()?;
+        Ok(open::probe(&mut writer.connection)?)
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -134,36 +150,18 @@ impl SqliteStore {
         }
     }
 
-    fn count(&self, writer: &Writer) {
+    /// Notes how much is kept.
+    fn measure(&self, writer: &Writer) {
         let entries = writer.newest.number.saturating_sub(writer.deleted_number);
         self.entries.store(entries.try_into().unwrap_or(0), Relaxed);
+        if let Ok(bytes) = prune::bytes(&writer.connection) {
+            self.bytes.store(bytes, Relaxed);
+        }
     }
 }
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        // That there is no room for the index of the log, SQLite calls an I/O error.
-        if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE) {
-            return Self::Full(error.into());
-        }
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full(error.into()),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked(error.into()),
-            Some(ErrorCode::ReadOnly) => Self::ReadOnly(error.into()),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error.into()),
-            _ => Self::Broken(error.into()),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for ReadError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Store(error.into())
     }
 }

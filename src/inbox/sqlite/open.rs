@@ -1,9 +1,7 @@
 //! Owns the start: the lock against other processes, the schema, and every reason not to touch a file.
 
-use std::fmt;
 use std::fs::{File, TryLockError};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -12,12 +10,13 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior::Immediate};
 
 use crate::clock::UnixTime;
-use crate::inbox::entry::Cursor;
+use crate::inbox::cursor::Cursor;
+use crate::inbox::lock;
 use crate::inbox::sqlite::append::Newest;
 use crate::inbox::sqlite::checkpoint::Checkpointer;
+use crate::inbox::sqlite::error::{OpenError, Why};
 use crate::inbox::sqlite::fingerprints::Fingerprints;
-use crate::inbox::sqlite::{SqliteStore, Writer, lock};
-use crate::inbox::store::StoreError;
+use crate::inbox::sqlite::{SqliteStore, Writer};
 
 /// `application_id` of the file: "rmky".
 const APPLICATION: i32 = 0x726d_6b79;
@@ -63,18 +62,15 @@ impl SqliteStore {
     /// Opens the file at `path`, or makes it. Where that fails, a file that was there stays as it is.
     pub(crate) fn open(path: &Path, now: UnixTime) -> Result<Self, OpenError> {
         let refused = |why: Why| OpenError { path: path.to_owned(), why };
+        // To SQLite some names are not those of files, such as `:memory:`; those that begin at the root all are.
+        let path = &std::path::absolute(path).map_err(Why::Io).map_err(refused)?;
         let is_new = !path.exists();
         let locked = lock_file(path).map_err(refused)?;
-        let opened = open(path, now).map_err(refused);
-        let (writer, readers, checkpointer) = match opened {
-            Ok(opened) => opened,
-            Err(error) => {
-                if is_new {
-                    remove(path);
-                }
-                return Err(error);
-            }
-        };
+        let opened = open(path, &locked, now);
+        if is_new && opened.is_err() {
+            remove(path);
+        }
+        let (writer, readers, checkpointer) = opened.map_err(refused)?;
         let store = Self {
             path: path.to_owned(),
             entries: AtomicU64::new(0),
@@ -84,7 +80,7 @@ impl SqliteStore {
             writer: Mutex::new(writer),
             locked,
         };
-        store.count(&lock(&store.writer));
+        store.measure(&lock(&store.writer));
         Ok(store)
     }
 }
@@ -108,7 +104,7 @@ fn remove(path: &Path) {
     }
 }
 
-fn open(path: &Path, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpointer), Why> {
+fn open(path: &Path, file: &File, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpointer), Why> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let is_new = match (pragma("page_count")?, pragma("application_id")?, pragma("user_version")?) {
@@ -117,6 +113,8 @@ fn open(path: &Path, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpoi
         (_, APPLICATION, version) if version > SCHEMA => return Err(Why::Newer),
         _ => return Err(Why::Foreign),
     };
+    // The start is not synced step by step. The first append's sync of the log is one of all before it, too.
+    connection.pragma_update(None, "synchronous", if is_new { "OFF" } else { "NORMAL" })?;
     if is_new {
         connection.pragma_update(None, "page_size", PAGE)?;
     } else {
@@ -126,11 +124,12 @@ fn open(path: &Path, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpoi
     if mode != "wal" {
         return Err(Why::NoLog);
     }
-    connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     if is_new {
         create(&mut connection, now)?;
+        // An empty file would make SQLite throw the log away.
+        file.sync_all().map_err(Why::Io)?;
     }
     probe(&mut connection)?;
 
@@ -139,7 +138,7 @@ fn open(path: &Path, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpoi
     let fingerprints = Fingerprints::load(&connection)?;
     let checkpointer = Checkpointer::start(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?).map_err(Why::Io)?;
     let readers = (0..READERS).map(|_| reader(path)).collect::<Result<_, _>>()?;
-    Ok((Writer { connection, newest, deleted_number, fingerprints }, readers, checkpointer))
+    Ok((Writer { connection, newest, deleted_number, fingerprints, is_safe: false }, readers, checkpointer))
 }
 
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
@@ -186,84 +185,4 @@ pub(super) fn probe(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(Immediate)?;
     transaction.execute("UPDATE inbox SET deleted = deleted", [])?;
     transaction.commit()
-}
-
-/// A file cannot be used as an inbox.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct OpenError {
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub why: Why,
-}
-
-impl OpenError {
-    pub(crate) fn no_thread(path: &Path, error: io::Error) -> Self {
-        Self { path: path.to_owned(), why: Why::Io(error) }
-    }
-}
-
-/// Why a file cannot be used.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Why {
-    /// The system does not let us.
-    Io(io::Error),
-    /// Another roomkey has it.
-    InUse,
-    /// It was written by a newer roomkey.
-    Newer,
-    /// It is another program's.
-    Foreign,
-    /// It is damaged.
-    Damaged,
-    /// It lies where SQLite cannot keep a log beside it.
-    NoLog,
-    /// SQLite cannot use it.
-    Store(StoreError),
-}
-
-impl From<rusqlite::Error> for Why {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.into() {
-            StoreError::Corrupt(_) => Self::Damaged,
-            error => Self::Store(error),
-        }
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the inbox {} cannot be used: {}", self.path.display(), self.why)
-    }
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::InUse => f.write_str("another roomkey has it"),
-            Self::Newer => f.write_str("a newer roomkey wrote it"),
-            Self::Foreign => f.write_str("it is another program's"),
-            Self::Damaged => f.write_str("it is damaged or no inbox"),
-            Self::NoLog => f.write_str("it lies where SQLite cannot keep its log"),
-            Self::Store(StoreError::Locked(_)) => f.write_str("another process holds its lock"),
-            Self::Store(StoreError::Full(_)) => f.write_str("the disk is full"),
-            Self::Store(error) => match error.cause() {
-                Some(cause) => cause.fmt(f),
-                None => error.fmt(f),
-            },
-        }
-    }
-}
-
-impl std::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.why {
-            Why::Io(error) => Some(error),
-            Why::Store(error) => Some(error),
-            _ => None,
-        }
-    }
 }
