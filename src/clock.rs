@@ -40,6 +40,30 @@ impl UnixTime {
         self.0.as_secs()
     }
 
+    /// The moment `milliseconds` after 1970 began.
+    #[must_use]
+    pub const fn from_millis(milliseconds: u64) -> Self {
+        Self(Duration::from_millis(milliseconds))
+    }
+
+    /// Whole milliseconds since 1970.
+    #[must_use]
+    pub fn as_millis(self) -> u64 {
+        self.0.as_millis().try_into().unwrap_or(u64::MAX)
+    }
+
+    /// The moment `earlier` before this one, at least 1970.
+    #[must_use]
+    pub const fn saturating_sub(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(earlier))
+    }
+
+    /// How long this is after `earlier`; nothing where it is before.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// Seconds since 1970, with their fraction.
     #[must_use]
     pub const fn as_secs_f64(self) -> f64 {

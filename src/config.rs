@@ -10,15 +10,18 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 
 use crate::http::{Bind, Cors};
+use crate::inbox::Retention;
 use crate::livekit::access_token::DEFAULT_TTL;
 use crate::livekit::key::{ApiKey, ApiKeys, DEVELOPMENT_PAIR, KeyError};
 
 const DEFAULT_PORT: u16 = 6080;
+const DEFAULT_INBOX: &str = "roomkey.db";
 /// The most connections at once that can be set.
 pub const MAX_CONNECTIONS: usize = 100_000;
 const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
 
-/// The settings that have a flag. Each is also a variable: the flag's name in upper case, with underscores.
+/// The settings that have a flag. Each is also a variable: the flag's name in upper case, with underscores, and that of the inbox
+/// with `ROOMKEY_` in front.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
     /// The port to listen on [default: 6080] [env: SERVER_PORT]
@@ -60,6 +63,15 @@ pub struct Flags {
     /// An origin whose pages may read the answers, such as https://app.example.com; repeat it for more [default: any] [env: CORS_ORIGIN, separated by commas]
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
+    /// Where verified webhooks are kept: sqlite:PATH, or none [default: sqlite:roomkey.db] [env: ROOMKEY_INBOX]
+    #[arg(long, value_name = "PLACE")]
+    inbox: Option<String>,
+    /// How long webhooks are kept, such as 12h or 30d [default: 30d] [env: ROOMKEY_INBOX_KEEP]
+    #[arg(long, value_name = "DURATION")]
+    inbox_keep: Option<String>,
+    /// How large the inbox grows before its oldest webhooks go, such as 500MiB or 4GiB [default: 4GiB] [env: ROOMKEY_INBOX_MAX_SIZE]
+    #[arg(long, value_name = "SIZE")]
+    inbox_max_size: Option<String>,
 }
 
 /// The variables that have no flag, for `--help`.
@@ -94,6 +106,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Whose pages may read the answers.
     pub cors: Cors,
+    /// Where webhooks are kept.
+    pub inbox: InboxPlace,
+    /// How long and how many of them.
+    pub retention: Retention,
     /// The path below which everything is served; empty, or with a slash in front and none at its end.
     pub base_path: String,
     /// Connections at once; `None` is what the descriptor limit allows.
@@ -102,6 +118,16 @@ pub struct Config {
     pub shutdown_delay: Duration,
     /// Where metrics are served.
     pub metrics_bind: Option<SocketAddr>,
+}
+
+/// Where webhooks are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InboxPlace {
+    /// Nowhere: they are verified and logged.
+    None,
+    /// In this SQLite file.
+    Sqlite(PathBuf),
 }
 
 /// How log lines look.
@@ -170,6 +196,23 @@ impl Config {
                 |address| address.parse().ok().map(Some),
             )?,
             cors: read_cors(flags.cors_origin, setting("CORS_ORIGIN", None))?,
+            inbox: setting("ROOMKEY_INBOX", flags.inbox).parse(
+                "sqlite:PATH or none",
+                InboxPlace::Sqlite(DEFAULT_INBOX.into()),
+                inbox_place,
+            )?,
+            retention: Retention {
+                age: setting("ROOMKEY_INBOX_KEEP", flags.inbox_keep).parse(
+                    "a duration of a second or more, such as 12h or 30d",
+                    Retention::default().age,
+                    ttl,
+                )?,
+                bytes: setting("ROOMKEY_INBOX_MAX_SIZE", flags.inbox_max_size).parse(
+                    "a size of 1MiB or more, such as 500MiB or 4GiB",
+                    Retention::default().bytes,
+                    |size| bytes(size).filter(|bytes| *bytes >= 1 << 20),
+                )?,
+            },
         })
     }
 }
@@ -192,6 +235,29 @@ impl Setting {
 /// Whole seconds, since a token counts in them.
 fn ttl(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok().filter(|ttl| ttl.as_secs() > 0)
+}
+
+fn inbox_place(text: &str) -> Option<InboxPlace> {
+    match text.split_once(':') {
+        None if text == "none" => Some(InboxPlace::None),
+        Some(("sqlite", path)) if !path.is_empty() => Some(InboxPlace::Sqlite(path.into())),
+        _ => None,
+    }
+}
+
+/// A number of bytes, or with a unit: `KiB`, `MiB`, `GiB`, `TiB`.
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.find(|each: char| !each.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let factor: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 fn base_path(text: &str) -> Option<String> {

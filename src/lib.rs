@@ -25,7 +25,7 @@
 //! |---|---|---|---|
 //! | 1 | `jws`, `clock`, `json` | HS256 compact JWS; the time; objects member by member | LiveKit, HTTP |
 //! | 2 | `livekit` | keys, claims, grants, access token, room configuration, webhook receiver, event | HTTP, storage, settings |
-//! | 3 | `policy` | who may have which token | HTTP requests |
+//! | 3 | `policy`, `inbox` | who may have which token; the durable, deduplicated record of verified deliveries | HTTP requests |
 //! | 4 | `http` | listener, limits, router, CORS, replies, one file an endpoint | the environment |
 //! | 5 | `config`, `cli` | flags, environment, wiring | - |
 //!
@@ -33,7 +33,7 @@
 //!
 //! ```text
 //! a token:    listener -> connection -> router -> endpoint -> policy -> access token -> JWS -> reply
-//! a webhook:  listener -> connection -> router -> endpoint -> receiver (token, then body) -> reply
+//! a webhook:  listener -> connection -> router -> endpoint -> receiver (token, then body) -> inbox (commit) -> reply
 //! ```
 
 pub mod clock;
@@ -47,6 +47,8 @@ pub mod cli;
 pub mod config;
 #[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
+pub mod inbox;
 #[cfg(feature = "server")]
 pub mod policy;
 

@@ -3,20 +3,28 @@
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::cli::fail;
 use crate::clock::{Clock, UnixTime};
-use crate::config::{self, Config, ConfigError, Flags, LogFormat, MAX_CONNECTIONS};
+use crate::config::{self, Config, ConfigError, Flags, InboxPlace, LogFormat, MAX_CONNECTIONS};
 use crate::http::{self, Bind, Edge, Limits, Metrics};
+use crate::inbox::{Inbox, OpenError};
 use crate::livekit::key::{ApiKey, DEVELOPMENT_PAIR};
 use crate::policy::Policy;
+
+/// The signal of a file that is larger than the limit (signal(7), Linux on all but MIPS).
+const SIGXFSZ: i32 = 25;
+/// For the inbox to end in good order.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves until a signal ends it.
 pub(super) fn run(flags: Flags) -> ExitCode {
@@ -67,15 +75,30 @@ async fn serve(config: Config) -> ExitCode {
         ..Limits::default()
     };
     let policy = Policy { ttl: config.token_ttl };
+    let inbox = match open_inbox(&config) {
+        Ok(inbox) => inbox,
+        Err(error) => return fail(error),
+    };
     let edge = Edge::new(config.keys.clone(), policy, limits, Clock::system())
         .with_cors(config.cors.clone())
         .with_base_path(&config.base_path)
-        .with_metrics(metrics);
+        .with_metrics(metrics)
+        .with_inbox(inbox.clone());
     announce(&config, &listener, &edge);
     tell_supervisor(NotifyState::Ready);
     http::run(listener, metrics_listener, edge, stop_signal(terminate, interrupt)).await;
+    if timeout(CLOSE_PATIENCE, inbox.close()).await.is_err() {
+        warn!("the inbox does not come to an end; what was answered with 200 is safe");
+    }
     info!("stopped");
     ExitCode::SUCCESS
+}
+
+fn open_inbox(config: &Config) -> Result<Inbox, OpenError> {
+    match &config.inbox {
+        InboxPlace::None => Ok(Inbox::none()),
+        InboxPlace::Sqlite(path) => Inbox::sqlite(path, config.retention, Clock::system()),
+    }
 }
 
 /// The socket that a supervisor holds for us (`LISTEN_FDS`), or else one of our own.
@@ -118,6 +141,8 @@ fn tell_supervisor(state: NotifyState<'_>) {
 }
 
 fn signals() -> io::Result<[Signal; 2]> {
+    // Without a handler the limit on a file's size ends the process; with one, a write fails as on a full disk.
+    drop(signal(SignalKind::from_raw(SIGXFSZ))?);
     Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
 }
 

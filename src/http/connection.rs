@@ -174,7 +174,7 @@ pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal
     let mut reply = refusal.reply(edge.next_request_id());
     edge.cors.admit(None, reply.headers_mut());
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", reply.status(), reply.body().len()).into_bytes();
+    let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", reply.status(), reply.body().whole().len()).into_bytes();
     for (name, value) in reply.headers() {
         answer.extend_from_slice(name.as_ref());
         answer.extend_from_slice(b": ");
@@ -182,7 +182,7 @@ pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal
         answer.extend_from_slice(b"\r\n");
     }
     answer.extend_from_slice(b"\r\n");
-    answer.extend_from_slice(reply.body());
+    answer.extend_from_slice(reply.body().whole());
     if let Ok(Ok(())) = timeout(within, stream.write_all(&answer)).await {
         linger(stream, within).await;
     }

@@ -33,6 +33,8 @@ pub struct Limits {
     pub farewell: Duration,
     /// For the requests under way when the server stops.
     pub drain: Duration,
+    /// On a stream of events that is silent for its reader, until a comment tells it that all is well.
+    pub silence: Duration,
 }
 
 impl Default for Limits {
@@ -50,6 +52,7 @@ impl Default for Limits {
             linger: Duration::from_secs(1),
             farewell: Duration::ZERO,
             drain: Duration::from_secs(10),
+            silence: Duration::from_secs(15),
         }
     }
 }
@@ -70,3 +73,11 @@ pub(crate) const REFUSALS_AT_ONCE: usize = 8;
 pub(crate) const REFUSAL_LINGER: Duration = Duration::from_millis(100);
 /// Connections at once to the listener for those who watch.
 pub(crate) const METRICS_CONNECTIONS: usize = 8;
+/// Bytes of bodies that are read from the inbox at once for one who follows it. A single larger one is read nevertheless.
+pub(crate) const READ_AHEAD_BYTES: usize = 32 * KIB;
+/// Bytes of larger bodies that all who follow the inbox hold together; the others wait their turn.
+pub(crate) const LARGE_BODY_BYTES: usize = 32 * MIB;
+/// Entries that a page has where its reader does not say, and at most.
+pub(crate) const PAGE_ENTRIES: (usize, usize) = (100, 1000);
+/// For a page that has something in it.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);

@@ -23,10 +23,12 @@ pub use listener::{Bind, bind, listen, run};
 pub use metrics::Metrics;
 
 use crate::clock::Clock;
+use crate::inbox::Inbox;
 use crate::livekit::key::ApiKeys;
 use crate::livekit::token_verifier::TokenVerifier;
 use crate::livekit::webhook::WebhookReceiver;
 use crate::policy::Policy;
+use endpoints::events::LargeBodies;
 use reply::RequestId;
 use stop::Stop;
 
@@ -34,15 +36,18 @@ use stop::Stop;
 #[derive(Debug)]
 pub struct Edge {
     keys: ApiKeys,
+    verifier: TokenVerifier,
     receiver: WebhookReceiver,
     policy: Policy,
     clock: Clock,
+    inbox: Inbox,
     limits: Limits,
     cors: Cors,
     base_path: String,
     metrics: Option<Metrics>,
     budget: Arc<body::Budget>,
-    stop: Stop,
+    large_bodies: LargeBodies,
+    stop: Arc<Stop>,
     requests: AtomicU32,
 }
 
@@ -52,17 +57,20 @@ impl Edge {
     pub fn new(keys: ApiKeys, policy: Policy, limits: Limits, clock: Clock) -> Self {
         Self {
             receiver: WebhookReceiver::new(TokenVerifier::new(keys.clone())),
+            verifier: TokenVerifier::new(keys.clone()),
             budget: body::Budget::new(limits.held_body_bytes),
             // Ids of different runs should differ too.
             requests: AtomicU32::new(clock.now().subsec_nanos()),
             cors: Cors::AnyOrigin,
             base_path: String::new(),
             metrics: None,
-            stop: Stop::default(),
+            stop: Arc::default(),
             keys,
             policy,
             limits,
             clock,
+            inbox: Inbox::none(),
+            large_bodies: LargeBodies::default(),
         }
     }
 
@@ -82,6 +90,12 @@ impl Edge {
     #[must_use]
     pub fn with_metrics(self, metrics: Option<Metrics>) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// The same edge, which keeps deliveries in `inbox`. Without one they are verified, logged and forgotten.
+    #[must_use]
+    pub fn with_inbox(self, inbox: Inbox) -> Self {
+        Self { inbox, ..self }
     }
 
     /// The paths that are served.

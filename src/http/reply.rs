@@ -1,17 +1,19 @@
 //! Owns what is answered: a success, or a refusal with its status and its one flat JSON object. The table from errors to
 //! statuses lives here and nowhere else.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 
 use crate::http::pulse::InFlight;
 use crate::http::router::Methods;
+use crate::inbox::{AppendError, ReadError};
 use crate::jws;
 use crate::livekit::access_token::NameError;
 use crate::livekit::token_verifier::TokenError;
@@ -21,11 +23,36 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// An answer, before CORS and the connection have had their say.
-pub(crate) type Reply = Response<Bytes>;
+pub(crate) type Reply = Response<Content>;
+
+/// What an answer says: all of it at once, or what comes over time.
+pub(crate) enum Content {
+    Whole(Bytes),
+    Stream(Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>),
+}
+
+impl Content {
+    /// All of it, where it is known at once.
+    pub(crate) fn whole(&self) -> &[u8] {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::Stream(_) => &[],
+        }
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(bytes) => f.debug_tuple("Whole").field(&bytes.len()).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
 
 /// 200 with `json`.
 pub(crate) fn json(json: impl Into<Bytes>) -> Reply {
-    let mut reply = Reply::new(json.into());
+    let mut reply = Reply::new(Content::Whole(json.into()));
     reply.headers_mut().insert(CONTENT_TYPE, JSON);
     reply
 }
@@ -33,12 +60,12 @@ pub(crate) fn json(json: impl Into<Bytes>) -> Reply {
 /// 200 with an empty body, for which hyper writes `Content-Length: 0`. LiveKit Server reads no body, and cannot use the
 /// connection again after one.
 pub(crate) fn empty() -> Reply {
-    Reply::new(Bytes::new())
+    Reply::new(Content::Whole(Bytes::new()))
 }
 
 /// 204 with one more header.
 pub(crate) fn no_content(name: HeaderName, value: HeaderValue) -> Reply {
-    let mut reply = Reply::new(Bytes::new());
+    let mut reply = empty();
     *reply.status_mut() = StatusCode::NO_CONTENT;
     reply.headers_mut().insert(name, value);
     reply
@@ -73,6 +100,10 @@ pub(crate) enum Refusal {
     Field(&'static str, FieldError),
     NoAuthorization,
     Webhook(WebhookError),
+    Inbox(AppendError),
+    Reader(Option<TokenError>),
+    NotAllowedToRead,
+    Read(ReadError),
     Panic,
 }
 
@@ -81,6 +112,8 @@ pub(crate) enum Refusal {
 pub(crate) enum FieldError {
     NotText,
     Twice,
+    NotACursor,
+    NotANumber,
     Name(NameError),
 }
 
@@ -95,15 +128,19 @@ impl Refusal {
             | Self::Field(..)
             | Self::NoAuthorization => StatusCode::BAD_REQUEST,
             Self::Webhook(error) if error.is_malformed() => StatusCode::BAD_REQUEST,
-            Self::Webhook(_) => StatusCode::UNAUTHORIZED,
-            Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::Webhook(_) | Self::Reader(_) => StatusCode::UNAUTHORIZED,
+            Self::NotAllowedToRead => StatusCode::FORBIDDEN,
+            Self::NoSuchPath | Self::Read(ReadError::NotKept) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::HeadTooLate | Self::BodyTooLate => StatusCode::REQUEST_TIMEOUT,
+            Self::Read(ReadError::Gone { .. }) => StatusCode::GONE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::Stopping | Self::Inbox(_) | Self::Read(ReadError::Store(_)) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -126,7 +163,7 @@ impl Refusal {
             Self::NoAuthorization => "no_authorization",
             Self::Webhook(WebhookError::NoDigest) => "no_digest",
             Self::Webhook(WebhookError::Digest) => "digest",
-            Self::Webhook(WebhookError::Token(error)) => match error {
+            Self::Webhook(WebhookError::Token(error)) | Self::Reader(Some(error)) => match error {
                 TokenError::Jws(jws::Error::Signature) => "signature",
                 TokenError::Jws(jws::Error::Malformed) => "malformed",
                 TokenError::Jws(_) => "jws",
@@ -136,6 +173,10 @@ impl Refusal {
                 TokenError::Expired { .. } => "expired",
                 TokenError::NotYetValid { .. } => "not_yet_valid",
             },
+            Self::Inbox(_) => "inbox",
+            Self::Reader(None) => "no_token",
+            Self::NotAllowedToRead => "not_allowed",
+            Self::Read(_) => "read",
             Self::Panic => "panic",
         }
     }
@@ -144,6 +185,7 @@ impl Refusal {
     pub(crate) fn cause(&self) -> &dyn fmt::Display {
         match self {
             Self::Webhook(error) => error,
+            Self::Reader(Some(error)) => error,
             other => other,
         }
     }
@@ -162,6 +204,12 @@ impl Refusal {
             }
             Self::Overloaded => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::Reader(_) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::Inbox(_) | Self::Read(ReadError::Store(_)) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             // What follows on the connection cannot be told from this request's rest.
             Self::Framing(_) | Self::HeadTooLarge | Self::HeadTooLate | Self::BodyTooLate => {
@@ -191,10 +239,18 @@ impl fmt::Display for Refusal {
             Self::MissingField(field) => write!(f, "{field} is required"),
             Self::Field(field, FieldError::NotText) => write!(f, "{field} must be a string"),
             Self::Field(field, FieldError::Twice) => write!(f, "{field} must not stand there twice"),
+            Self::Field(field, FieldError::NotACursor) => write!(f, "{field} must be a cursor that was given here"),
+            Self::Field(field, FieldError::NotANumber) => write!(f, "{field} must be a whole number"),
             Self::Field(field, FieldError::Name(error)) => write!(f, "{field} {error}"),
             Self::NoAuthorization => f.write_str("the Authorization header is missing"),
             Self::Webhook(error) if error.is_malformed() => f.write_str("the Authorization header is not a token"),
             Self::Webhook(_) => f.write_str("Error validating webhook event"),
+            Self::Inbox(error) => error.fmt(f),
+            Self::Reader(_) => f.write_str("a LiveKit token that holds is required, as Authorization: Bearer or as access_token"),
+            Self::NotAllowedToRead => {
+                f.write_str("the token does not grant to read these events: roomList grants all, roomAdmin those of its room")
+            }
+            Self::Read(error) => error.fmt(f),
             Self::Panic => f.write_str("something went wrong here"),
         }
     }
@@ -203,30 +259,41 @@ impl fmt::Display for Refusal {
 /// An answer on its way out. While it lives, its request is under way.
 #[derive(Debug)]
 pub(crate) struct ReplyBody {
-    bytes: Bytes,
+    content: Content,
     _in_flight: InFlight,
 }
 
 impl ReplyBody {
-    pub(crate) fn new(bytes: Bytes, in_flight: InFlight) -> Self {
-        Self { bytes, _in_flight: in_flight }
+    pub(crate) fn new(content: Content, in_flight: InFlight) -> Self {
+        Self { content, _in_flight: in_flight }
     }
 }
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let bytes = std::mem::take(&mut self.bytes);
-        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut self.content {
+            Content::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Content::Stream(stream) => stream.as_mut().poll_frame(cx),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_empty()
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Stream(stream) => stream.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.len().try_into().unwrap_or(u64::MAX))
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len().try_into().unwrap_or(u64::MAX)),
+            Content::Stream(stream) => stream.size_hint(),
+        }
     }
 }

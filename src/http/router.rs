@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response};
 use tokio::time::Instant;
 use tracing::{Level, debug, error};
 
-use crate::http::endpoints::{health, metrics, token, webhook};
+use crate::http::endpoints::{events, health, metrics, token, webhook};
 use crate::http::pulse::InFlight;
 use crate::http::reply::{self, Refusal, Reply, ReplyBody, RequestId};
 use crate::http::{Edge, body, cors, framing};
@@ -22,6 +22,7 @@ const PUBLIC: &[Route] = &[
     Route { path: "/token", methods: POST, endpoint: Endpoint::Token },
     Route { path: "/webhook", methods: POST, endpoint: Endpoint::Webhook },
     Route { path: "/livekit/webhook", methods: POST, endpoint: Endpoint::Webhook },
+    Route { path: "/events", methods: GET, endpoint: Endpoint::Events },
     Route { path: "/healthz", methods: GET, endpoint: Endpoint::Health },
     Route { path: "/readyz", methods: GET, endpoint: Endpoint::Ready },
 ];
@@ -50,6 +51,7 @@ struct Route {
 enum Endpoint {
     Token,
     Webhook,
+    Events,
     Health,
     Ready,
     Metrics,
@@ -61,6 +63,7 @@ impl Endpoint {
         match self {
             Self::Token => "token",
             Self::Webhook => "webhook",
+            Self::Events => "events",
             Self::Health => "healthz",
             Self::Ready => "readyz",
             Self::Metrics => "metrics",
@@ -133,7 +136,7 @@ pub(crate) async fn answer(
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         in_flight.ends_connection();
     }
-    reply.map(|bytes| ReplyBody::new(bytes, in_flight))
+    reply.map(|content| ReplyBody::new(content, in_flight))
 }
 
 fn find(door: Door, base_path: &str, path: &str) -> Option<&'static Route> {
@@ -160,6 +163,8 @@ async fn dispatch(edge: &Edge, route: Option<&Route>, id: RequestId, request: &m
     match route.endpoint {
         Endpoint::Token => token::answer(edge, request).await,
         Endpoint::Webhook => webhook::answer(edge, id, request).await,
+        // On the heap, so that the others do not carry its size.
+        Endpoint::Events => Box::pin(events::answer(edge, request)).await,
         Endpoint::Health => Ok(health::alive()),
         Endpoint::Ready => health::ready(edge),
         Endpoint::Metrics => metrics::answer(edge),

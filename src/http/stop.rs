@@ -37,6 +37,14 @@ impl Stop {
         self.is_told.load(SeqCst)
     }
 
+    /// Done when it is told, or has been.
+    pub(crate) async fn wait(&self) {
+        let told = self.told();
+        if !self.is_told() {
+            told.await;
+        }
+    }
+
     /// Done when it is told after this call. Ask [`is_told`](Self::is_told) too, for it may have been before.
     pub(crate) fn told(&self) -> Notified<'_> {
         self.wake.notified()

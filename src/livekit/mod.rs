@@ -6,6 +6,8 @@ pub mod claims;
 pub mod event;
 pub mod grants;
 pub mod key;
+#[cfg(feature = "server")]
+pub(crate) mod redaction;
 pub mod room_config;
 pub mod token_verifier;
 pub mod webhook;

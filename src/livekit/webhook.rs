@@ -123,6 +123,12 @@ impl<B: AsRef<[u8]>> Delivery<B> {
         &self.key
     }
 
+    /// The body, the name of the key that signed, and the body's SHA-256.
+    #[cfg(feature = "server")]
+    pub(crate) fn into_parts(self) -> (B, Arc<str>, [u8; 32]) {
+        (self.body, self.key, self.digest)
+    }
+
     /// The body as an event. For all of its fields, read [`body`](Self::body) into a type of your own.
     ///
     /// # Errors

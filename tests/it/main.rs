@@ -16,6 +16,10 @@ mod architecture;
 mod claims;
 mod deliveries;
 mod events;
+#[cfg(feature = "server")]
+mod following;
+#[cfg(feature = "server")]
+mod inbox;
 mod jws;
 mod keys;
 mod minting;

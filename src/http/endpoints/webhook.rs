@@ -1,5 +1,5 @@
 //! Owns `POST /webhook`, where LiveKit Server reports: the token is judged before a byte of the body is read, and an authentic
-//! delivery gets a 200 whatever its body says.
+//! delivery gets a 200 whatever its body says, once the inbox has it.
 
 use std::fmt::Write;
 
@@ -10,15 +10,19 @@ use tracing::{Level, info};
 
 use crate::http::reply::{self, Refusal, Reply, RequestId};
 use crate::http::{Edge, body};
+use crate::inbox::Arrival;
 use crate::livekit::webhook::Delivery;
 
 /// 200 with an empty body.
 pub(crate) async fn answer(edge: &Edge, id: RequestId, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
-    let authenticated =
-        edge.receiver.authenticate(authorization(request.headers())?, edge.clock.now()).map_err(Refusal::Webhook)?;
+    let now = edge.clock.now();
+    let authenticated = edge.receiver.authenticate(authorization(request.headers())?, now).map_err(Refusal::Webhook)?;
     let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.budget).await?;
     let delivery = authenticated.accept(body).map_err(Refusal::Webhook)?;
     log(id, &delivery);
+    if edge.inbox.keeps() {
+        edge.inbox.append(Arrival::new(delivery, now)).await.map_err(Refusal::Inbox)?;
+    }
     Ok(reply::empty())
 }
 

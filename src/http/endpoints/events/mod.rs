@@ -1,0 +1,65 @@
+//! Owns `GET /events`, where whoever is entitled follows the inbox from any cursor: as a page of JSON, or as Server-Sent Events.
+//! The way of a request: who asks, for what, from where, in which form. Replay and live are one path: [`pages`].
+
+mod accept;
+mod access;
+mod frames;
+mod page;
+mod pages;
+mod query;
+mod sse;
+
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY};
+use hyper::{Request, Uri};
+
+use crate::http::reply::{Content, Refusal, Reply};
+use crate::http::{Edge, cors};
+use access::Access;
+use pages::Pages;
+use query::Query;
+
+pub(crate) use pages::LargeBodies;
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The events after a cursor.
+pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
+    let query = Query::parse(request.uri().query().unwrap_or_default())?;
+    let access = Access::judge(edge, request.headers(), query.access_token.as_deref())?;
+    let filter = access.filter(query.room.clone(), query.events.clone())?;
+    let after = query.after(request.headers())?;
+    let (limit, wait) = (query.limit()?, query.wait()?);
+    let is_stream = accept::wants_stream(request.headers());
+    let_go(request);
+
+    let pages = Pages::new(edge, after, filter, access.redacts());
+    let (content, content_type) = if is_stream {
+        (sse::stream(edge, pages, access.until()).await?, EVENT_STREAM)
+    } else {
+        (page::page(pages, limit, wait.min(access.left(edge.clock.now()))).await?, JSON)
+    };
+    Ok(reply(content, content_type))
+}
+
+fn reply(content: Content, content_type: HeaderValue) -> Reply {
+    let mut reply = Reply::new(content);
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    // nginx would hold a stream back until it has a buffer full of it.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    reply
+}
+
+/// Lets go of the request's head, which keeps hyper's read buffer, for the answer may take its time. The token goes with it.
+fn let_go(request: &mut Request<Incoming>) {
+    let origin = cors::origin(request.headers()).and_then(|origin| HeaderValue::from_bytes(origin.as_bytes()).ok());
+    *request.headers_mut() = HeaderMap::new();
+    if let Some(origin) = origin {
+        request.headers_mut().insert(hyper::header::ORIGIN, origin);
+    }
+    *request.uri_mut() = Uri::try_from(request.uri().path().to_owned()).unwrap_or_default();
+}

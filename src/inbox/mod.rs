@@ -1,0 +1,144 @@
+//! Owns the inbox: the durable, deduplicated record of verified deliveries. What is appended is committed before the append is
+//! done, once, and every reader can follow from any cursor. Knows nothing of requests.
+
+mod entry;
+mod follower;
+mod sqlite;
+mod statistics;
+mod store;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+
+pub use entry::{Arrival, Cursor, Entry, Filter, MalformedCursor, Page, PageLimit};
+pub use follower::Follower;
+pub use sqlite::{OpenError, Why};
+pub use statistics::{Histogram, Statistics};
+pub use store::{Appended, Cause, ReadError, Retention, StoreError, Usage};
+pub use writer::AppendError;
+
+use crate::clock::Clock;
+use store::Store;
+use writer::Writer;
+
+/// Reads at once; the others wait their turn.
+const READERS: usize = 4;
+/// For a read, its turn included.
+const READ_PATIENCE: Duration = Duration::from_secs(4);
+
+/// A handle to the inbox, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Inbox(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// `None` keeps nothing.
+    kept: Option<Kept>,
+    statistics: Arc<Statistics>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    writer: Writer,
+    store: Arc<dyn Store>,
+    readers: Arc<Semaphore>,
+}
+
+impl Inbox {
+    /// An inbox that keeps nothing: deliveries are verified and forgotten.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Arc::new(Inner { kept: None, statistics: Arc::new(Statistics::new()), changed: watch::Sender::new(()) }))
+    }
+
+    /// The inbox in the SQLite file at `path`, which is made where there is none.
+    ///
+    /// # Errors
+    /// Where the file cannot be used. It stays as it is then.
+    pub fn sqlite(path: &Path, retention: Retention, clock: Clock) -> Result<Self, OpenError> {
+        let store = sqlite::SqliteStore::open(path, clock.now())?;
+        Self::start(Arc::new(store), watch::Sender::new(()), retention, clock).map_err(|error| OpenError::no_thread(path, error))
+    }
+
+    /// An inbox over `store`, which may itself tell `changed` of what others have committed.
+    fn start(store: Arc<dyn Store>, changed: watch::Sender<()>, retention: Retention, clock: Clock) -> std::io::Result<Self> {
+        let statistics = Arc::new(Statistics::new());
+        let writer = Writer::start(Arc::clone(&store), retention, clock, Arc::clone(&statistics), changed.clone())?;
+        let kept = Kept { writer, store, readers: Arc::new(Semaphore::new(READERS)) };
+        Ok(Self(Arc::new(Inner { kept: Some(kept), statistics, changed })))
+    }
+
+    /// Commits `arrival`. Once this is done it survives the end of the process and of the machine.
+    ///
+    /// # Errors
+    /// Where it is not committed, or not known to be. The sender should come again.
+    pub async fn append(&self, arrival: Arrival) -> Result<Appended, AppendError> {
+        match &self.0.kept {
+            Some(kept) => kept.writer.append(arrival).await,
+            None => Ok(Appended::NotKept),
+        }
+    }
+
+    /// The entries after `after` that `filter` wants, from the oldest where it is `None`. Looks at a bounded number of them, so
+    /// that a page may be empty and yet not the last.
+    ///
+    /// # Errors
+    /// Where entries after `after` have been deleted, or the store fails.
+    pub async fn read(&self, after: Option<Cursor>, filter: &Arc<Filter>, limit: PageLimit) -> Result<Page, ReadError> {
+        let kept = self.0.kept.as_ref().ok_or(ReadError::NotKept)?;
+        let reading = async {
+            let permit = Arc::clone(&kept.readers).acquire_owned().await;
+            let (store, filter) = (Arc::clone(&kept.store), Arc::clone(filter));
+            let read = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                store.read(after, &filter, limit)
+            });
+            read.await.unwrap_or(Err(ReadError::Store(StoreError::Stalled)))
+        };
+        tokio::time::timeout(READ_PATIENCE, reading).await.unwrap_or(Err(ReadError::Store(StoreError::Stalled)))
+    }
+
+    /// A reader that goes on from `after`, or from the oldest entry.
+    #[must_use]
+    pub fn follow(&self, after: Option<Cursor>, filter: Filter) -> Follower {
+        Follower::new(self.clone(), after, filter, self.0.changed.subscribe())
+    }
+
+    /// Whether appends work.
+    ///
+    /// # Errors
+    /// Where they do not: why.
+    pub fn is_ready(&self) -> Result<(), Arc<StoreError>> {
+        self.0.kept.as_ref().and_then(|kept| kept.writer.outage()).map_or(Ok(()), Err)
+    }
+
+    /// Whether anything is kept at all.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.0.kept.is_some()
+    }
+
+    /// How much is kept, where that is known.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.0.kept.as_ref()?.store.usage()
+    }
+
+    /// What was done since the start.
+    #[must_use]
+    pub fn statistics(&self) -> &Statistics {
+        &self.0.statistics
+    }
+
+    /// Takes no more, commits what waits, and ends the store in good order.
+    pub async fn close(&self) {
+        if let Some(kept) = &self.0.kept {
+            kept.writer.close().await;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Owns the writing of a batch: one transaction, in the order in which it came.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior::Immediate, params};
+
+use crate::inbox::entry::{Arrival, Cursor};
+use crate::inbox::sqlite::fingerprints::Fingerprints;
+use crate::inbox::store::Appended;
+
+/// The newest entry; of none, the newest one that was deleted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newest {
+    pub(super) cursor: Cursor,
+    /// Entries count up by one, also past those that were deleted.
+    pub(super) number: i64,
+}
+
+impl Newest {
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let newest =
+            "SELECT cursor, number FROM entry UNION ALL SELECT deleted, deleted_number FROM inbox ORDER BY 1 DESC LIMIT 1";
+        connection
+            .prepare_cached(newest)?
+            .query_row([], |row| Ok(Self { cursor: Cursor::from_number(row.get(0)?), number: row.get(1)? }))
+    }
+}
+
+/// Commits what is new in `batch` behind `newest`.
+pub(super) fn append(
+    connection: &mut Connection,
+    mut newest: Newest,
+    fingerprints: &mut Fingerprints,
+    batch: &[Arrival],
+) -> rusqlite::Result<(Vec<Appended>, Newest)> {
+    let transaction = connection.transaction_with_behavior(Immediate)?;
+    let mut appended = Vec::with_capacity(batch.len());
+    {
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO entry (cursor, number, fingerprint, received, key, id, event, room, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        for arrival in batch {
+            if let Some(cursor) = fingerprints.find(&transaction, &arrival.fingerprint)? {
+                appended.push(again(&transaction, arrival, cursor)?);
+                continue;
+            }
+            newest = Newest { cursor: newest.cursor.next(arrival.received), number: newest.number.saturating_add(1) };
+            insert.execute(params![
+                newest.cursor.number(),
+                newest.number,
+                arrival.fingerprint.0,
+                i64::try_from(arrival.received.as_millis()).unwrap_or(i64::MAX),
+                arrival.key(),
+                arrival.id(),
+                arrival.event(),
+                arrival.room(),
+                arrival.body(),
+            ])?;
+            fingerprints.add(arrival.fingerprint, newest.cursor);
+            appended.push(Appended::Committed);
+        }
+    }
+    // A little more than is added, so that what is held stays as it is.
+    fingerprints.settle(&transaction, batch.len().saturating_add(8), newest.cursor)?;
+    transaction.commit()?;
+    Ok((appended, newest))
+}
+
+/// What `arrival` is, whose fingerprint is that of the entry at `cursor`.
+fn again(transaction: &Transaction<'_>, arrival: &Arrival, cursor: Cursor) -> rusqlite::Result<Appended> {
+    let mut same = transaction.prepare_cached("SELECT body = ? FROM entry WHERE cursor = ?")?;
+    let same: bool = same.query_row(params![arrival.body(), cursor.number()], |row| row.get(0))?;
+    Ok(if same { Appended::Duplicate } else { Appended::Conflict })
+}

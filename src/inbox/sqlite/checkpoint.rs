@@ -1,0 +1,99 @@
+//! Owns the way of what was written from SQLite's log (WAL) into the file. A thread does it beside the writer, which otherwise
+//! would stand still for it. The log begins anew only when all of it is in the file, so that the writer itself moves the rest from
+//! time to time.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::{fmt, io};
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use tracing::debug;
+
+use crate::inbox::sqlite::lock;
+
+/// Bytes of bodies between two passes.
+const PASS: usize = 4 << 20;
+/// Bytes of the log at which the writer moves the rest.
+const LONG: i64 = 32 << 20;
+
+/// The thread, and what it needs to know.
+pub(super) struct Checkpointer {
+    written: AtomicUsize,
+    is_long: Arc<AtomicBool>,
+    thread: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
+}
+
+impl Checkpointer {
+    /// Starts the thread, with `connection`.
+    pub(super) fn start(connection: Connection) -> io::Result<Self> {
+        let is_long = Arc::new(AtomicBool::new(false));
+        let (wake, woken) = sync_channel(1);
+        let noticed = Arc::clone(&is_long);
+        let thread = thread::Builder::new().name("inbox-log".to_owned()).spawn(move || run(&connection, &woken, &noticed))?;
+        Ok(Self { written: AtomicUsize::new(0), is_long, thread: Mutex::new(Some((wake, thread))) })
+    }
+
+    /// Hears that the writer, whose connection is given, has written so many bytes.
+    pub(super) fn note(&self, bytes: usize, writer: &Connection) {
+        if self.written.fetch_add(bytes, Relaxed).saturating_add(bytes) < PASS {
+            return;
+        }
+        self.written.store(0, Relaxed);
+        if self.is_long.swap(false, Relaxed) {
+            pass(writer);
+        } else if let Some((wake, _)) = &*lock(&self.thread) {
+            let _ = wake.try_send(()); // it is at work already
+        }
+    }
+
+    /// Ends the thread.
+    pub(super) fn close(&self) {
+        if let Some((wake, thread)) = lock(&self.thread).take() {
+            drop(wake);
+            let _ = thread.join(); // it cannot be helped if it panicked
+        }
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Checkpointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpointer").finish_non_exhaustive()
+    }
+}
+
+fn run(connection: &Connection, woken: &Receiver<()>, is_long: &AtomicBool) {
+    let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap_or(0);
+    while woken.recv().is_ok() {
+        let pages = pass(connection);
+        is_long.store(pages.saturating_mul(page) > LONG, Relaxed);
+    }
+}
+
+/// Moves what it can without making anyone wait. Gives the pages that are in the log.
+fn pass(connection: &Connection) -> i64 {
+    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1));
+    moved.unwrap_or_else(|error| {
+        // A disk that is full or broken shows when the writer cannot write.
+        debug!(%error, "cannot move the log into the inbox");
+        0
+    })
+}
+
+/// Moves all of it, where nobody reads, and lets the log go with the last connection.
+pub(super) fn finish(connection: &Connection) {
+    let finished = connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .and_then(|()| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false));
+    if let Err(error) = finished {
+        debug!(%error, "the log stays beside the inbox");
+    }
+}

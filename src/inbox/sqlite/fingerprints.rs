@@ -1,0 +1,176 @@
+//! Owns the knowledge of which events are kept. Fingerprints look random: an index that took each as it came would write a page for
+//! every one of them. Here they are held in memory first and settle in the index in its order, many to a page; at the start,
+//! those that have not are read from the newest entries.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use crate::inbox::entry::{Cursor, Fingerprint};
+
+/// Fingerprints that are held before some settle: about 1 MiB.
+const HELD: usize = 16 * 1024;
+/// Fingerprints that one step of a purge looks at.
+const PURGE_STEP: usize = 1024;
+
+/// The fingerprints of the entries.
+#[derive(Debug)]
+pub(super) struct Fingerprints {
+    /// Those that may not be in the index.
+    held: BTreeMap<Fingerprint, Cursor>,
+    round: Round,
+    /// What the transaction under way has added to those held, and what of them has settled.
+    added: Vec<Fingerprint>,
+    settled: Vec<Fingerprint>,
+    /// Where the round is when that transaction is committed.
+    next_round: Round,
+    /// Up to here entries are deleted, and their fingerprints count for nothing.
+    deleted: Cursor,
+    purge: Purge,
+}
+
+/// One pass over all that is held, in the order of the index.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    /// The newest entry when it began.
+    began_at: Cursor,
+    /// What has settled last in it.
+    last: Option<Fingerprint>,
+}
+
+/// The search for fingerprints of deleted entries in the index.
+#[derive(Clone, Copy, Debug)]
+struct Purge {
+    /// None of entries up to here is in the index.
+    done: Cursor,
+    /// What the search under way looks for: entries up to here.
+    wanted: Cursor,
+    /// What it has looked at last.
+    last: Option<Fingerprint>,
+}
+
+impl Fingerprints {
+    /// Reads those that may not be in the index.
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let (deleted, settled, purged) = connection.query_row("SELECT deleted, settled, purged FROM inbox", [], |row| {
+            Ok((Cursor::from_number(row.get(0)?), Cursor::from_number(row.get(1)?), Cursor::from_number(row.get(2)?)))
+        })?;
+        let (mut held, mut newest) = (BTreeMap::new(), settled);
+        let mut statement = connection.prepare("SELECT fingerprint, cursor FROM entry WHERE cursor > ? ORDER BY cursor")?;
+        let mut rows = statement.query([settled.number()])?;
+        while let Some(row) = rows.next()? {
+            newest = Cursor::from_number(row.get(1)?);
+            held.insert(Fingerprint(row.get(0)?), newest);
+        }
+        let round = Round { began_at: newest, last: None };
+        let purge = Purge { done: purged, wanted: deleted, last: None };
+        Ok(Self { held, round, added: Vec::new(), settled: Vec::new(), next_round: round, deleted, purge })
+    }
+
+    /// The entry that has `fingerprint`.
+    pub(super) fn find(&self, transaction: &Transaction<'_>, fingerprint: &Fingerprint) -> rusqlite::Result<Option<Cursor>> {
+        let found = match self.held.get(fingerprint) {
+            Some(cursor) => Some(*cursor),
+            None => transaction
+                .prepare_cached("SELECT cursor FROM fingerprint WHERE fingerprint = ?")?
+                .query_row([fingerprint.0], |row| row.get(0).map(Cursor::from_number))
+                .optional()?,
+        };
+        Ok(found.filter(|cursor| *cursor > self.deleted))
+    }
+
+    /// Notes that the entry at `cursor` has `fingerprint`.
+    pub(super) fn add(&mut self, fingerprint: Fingerprint, cursor: Cursor) {
+        self.held.insert(fingerprint, cursor);
+        self.added.push(fingerprint);
+    }
+
+    /// Where enough are held, lets the next `amount` in the order of the index settle there. `newest` is the newest entry's cursor.
+    pub(super) fn settle(&mut self, transaction: &Transaction<'_>, amount: usize, newest: Cursor) -> rusqlite::Result<()> {
+        if self.held.len() <= HELD {
+            return Ok(());
+        }
+        let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO fingerprint (fingerprint, cursor) VALUES (?, ?)")?;
+        let after = self.round.last.map_or(Unbounded, Excluded);
+        for (fingerprint, cursor) in self.held.range((after, Unbounded)).take(amount) {
+            if *cursor > self.deleted {
+                insert.execute(params![fingerprint.0, cursor.number()])?;
+            }
+            self.settled.push(*fingerprint);
+        }
+        self.next_round = if self.settled.len() == amount {
+            Round { last: self.settled.last().copied(), ..self.round }
+        } else {
+            // What was held when this round began is now in the index.
+            transaction.prepare_cached("UPDATE inbox SET settled = ?")?.execute([self.round.began_at.number()])?;
+            Round { began_at: newest, last: None }
+        };
+        Ok(())
+    }
+
+    /// The transaction under way is committed.
+    pub(super) fn committed(&mut self) {
+        self.round = self.next_round;
+        self.added.clear();
+        for fingerprint in self.settled.drain(..) {
+            self.held.remove(&fingerprint);
+        }
+    }
+
+    /// The transaction under way is undone.
+    pub(super) fn undone(&mut self) {
+        self.next_round = self.round;
+        self.settled.clear();
+        for fingerprint in self.added.drain(..) {
+            self.held.remove(&fingerprint);
+        }
+    }
+
+    /// Entries up to `deleted` are deleted.
+    pub(super) fn forget(&mut self, deleted: Cursor) {
+        self.deleted = deleted;
+    }
+
+    /// Whether the index may have fingerprints of deleted entries.
+    pub(super) fn is_purge_due(&self) -> bool {
+        self.purge.done < self.deleted
+    }
+
+    /// Looks at some of the index for fingerprints of deleted entries, and deletes them there; whether there is more to look at.
+    pub(super) fn purge(&mut self, connection: &mut Connection) -> rusqlite::Result<bool> {
+        if !self.is_purge_due() {
+            return Ok(false);
+        }
+        if self.purge.last.is_none() {
+            self.purge.wanted = self.deleted;
+        }
+        let Purge { wanted, last, .. } = self.purge;
+        let looked_at = {
+            let mut next = connection.prepare_cached(
+                "SELECT fingerprint, cursor FROM fingerprint WHERE fingerprint > ? ORDER BY fingerprint LIMIT ?",
+            )?;
+            let after: &[u8] = last.as_ref().map_or(&[], |fingerprint| &fingerprint.0);
+            let rows =
+                next.query_map(params![after, PURGE_STEP as i64], |row| Ok((row.get(0)?, Cursor::from_number(row.get(1)?))))?;
+            rows.collect::<rusqlite::Result<Vec<([u8; 16], Cursor)>>>()?
+        };
+        let is_last = looked_at.len() < PURGE_STEP;
+        let mut found = looked_at.iter().filter(|(_, cursor)| *cursor <= wanted).peekable();
+        if found.peek().is_some() || is_last {
+            let transaction = connection.transaction()?;
+            for (fingerprint, _) in found {
+                transaction.prepare_cached("DELETE FROM fingerprint WHERE fingerprint = ?")?.execute([fingerprint])?;
+            }
+            if is_last {
+                transaction.prepare_cached("UPDATE inbox SET purged = ?")?.execute([wanted.number()])?;
+            }
+            transaction.commit()?;
+        }
+        self.purge.last = looked_at.last().filter(|_| !is_last).map(|(fingerprint, _)| Fingerprint(*fingerprint));
+        if is_last {
+            self.purge.done = wanted;
+        }
+        Ok(self.is_purge_due())
+    }
+}

@@ -1,0 +1,164 @@
+//! Owns the inbox in one SQLite file: a connection that writes, some that read beside it (WAL), and one that moves what was
+//! written from the log into the file. Every committed batch is on the disk (`synchronous=FULL`).
+
+mod append;
+mod checkpoint;
+mod fingerprints;
+mod open;
+mod prune;
+mod read;
+
+use std::fmt;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, ErrorCode};
+
+use crate::clock::UnixTime;
+use crate::inbox::entry::{Arrival, Cursor, Filter, Page, PageLimit};
+use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
+use append::Newest;
+use checkpoint::Checkpointer;
+use fingerprints::Fingerprints;
+
+pub use open::{OpenError, Why};
+
+/// An open file. Fields are dropped in their order: closing any descriptor of a file drops the locks that SQLite has on it (POSIX
+/// has it so), and so `locked` comes last.
+pub(crate) struct SqliteStore {
+    path: PathBuf,
+    entries: AtomicU64,
+    bytes: AtomicU64,
+    checkpointer: Checkpointer,
+    /// Connections that nobody reads with now. Some are made at the start, so that reading goes on when none can be made.
+    readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Writer>,
+    /// Its lock keeps other processes off.
+    locked: File,
+}
+
+struct Writer {
+    connection: Connection,
+    newest: Newest,
+    /// Of the newest entry that was deleted.
+    deleted_number: i64,
+    fingerprints: Fingerprints,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store for SqliteStore {
+    fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
+        self.check_place()?;
+        let mut writer = lock(&self.writer);
+        let Writer { connection, newest, fingerprints, .. } = &mut *writer;
+        let appended = match append::append(connection, *newest, fingerprints, batch) {
+            Ok((appended, now_newest)) => {
+                *newest = now_newest;
+                fingerprints.committed();
+                appended
+            }
+            Err(error) => {
+                fingerprints.undone();
+                return Err(error.into());
+            }
+        };
+        self.count(&writer);
+        self.checkpointer.note(batch.iter().map(|arrival| arrival.body().len()).sum(), &writer.connection);
+        Ok(appended)
+    }
+
+    fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError> {
+        let idle = lock(&self.readers).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => open::reader(&self.path)?,
+        };
+        let page = read::read(&connection, after, filter, limit);
+        if !matches!(page, Err(ReadError::Store(_))) {
+            lock(&self.readers).push(connection);
+        }
+        page
+    }
+
+    fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError> {
+        let mut writer = lock(&self.writer);
+        let Writer { connection, fingerprints, deleted_number, .. } = &mut *writer;
+        self.bytes.store(prune::bytes(connection)?, Relaxed);
+        let due = prune::due(connection, retention, now)?;
+        if due.is_none() && !fingerprints.is_purge_due() {
+            return Ok(false);
+        }
+        self.check_place()?;
+        // What a crash undoes of it is deleted again.
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        let pruned = (|| {
+            if let Some(last) = due {
+                *deleted_number = prune::delete(connection, last)?;
+                fingerprints.forget(last);
+            }
+            Ok(fingerprints.purge(connection)? || due.is_some())
+        })();
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        self.count(&writer);
+        pruned
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        self.check_place()?;
+        Ok(open::probe(&mut lock(&self.writer).connection)?)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        Some(Usage { entries: self.entries.load(Relaxed), bytes: self.bytes.load(Relaxed) })
+    }
+
+    fn close(&self) {
+        self.checkpointer.close();
+        checkpoint::finish(&lock(&self.writer).connection);
+    }
+}
+
+impl SqliteStore {
+    /// Whether the file is still at its place. What went into one that was moved or removed would be found by nobody.
+    fn check_place(&self) -> Result<(), StoreError> {
+        match (std::fs::metadata(&self.path), self.locked.metadata()) {
+            (Ok(there), Ok(ours)) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+            _ => Err(StoreError::Moved),
+        }
+    }
+
+    fn count(&self, writer: &Writer) {
+        let entries = writer.newest.number.saturating_sub(writer.deleted_number);
+        self.entries.store(entries.try_into().unwrap_or(0), Relaxed);
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full(error.into()),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked(error.into()),
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly(error.into()),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error.into()),
+            _ => Self::Broken(error.into()),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}

@@ -1,0 +1,269 @@
+//! Owns the start: the lock against other processes, the schema, and every reason not to touch a file.
+
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior::Immediate};
+
+use crate::clock::UnixTime;
+use crate::inbox::entry::Cursor;
+use crate::inbox::sqlite::append::Newest;
+use crate::inbox::sqlite::checkpoint::Checkpointer;
+use crate::inbox::sqlite::fingerprints::Fingerprints;
+use crate::inbox::sqlite::{SqliteStore, Writer, lock};
+use crate::inbox::store::StoreError;
+
+/// `application_id` of the file: "rmky".
+const APPLICATION: i32 = 0x726d_6b79;
+/// `user_version` of the file.
+const SCHEMA: i32 = 1;
+const TABLES: &str = "
+    CREATE TABLE entry (
+        cursor INTEGER PRIMARY KEY,  -- milliseconds since 1970 << 20 | a count
+        number INTEGER NOT NULL,     -- from 1, without gaps
+        fingerprint BLOB NOT NULL,      -- 16 bytes: what tells one event from all others
+        received INTEGER NOT NULL,   -- milliseconds since 1970
+        key TEXT NOT NULL,           -- the API key that signed
+        id TEXT NOT NULL,            -- the event's; empty where it has none
+        event TEXT NOT NULL,         -- its name, likewise
+        room TEXT NOT NULL,          -- its room's name, likewise
+        body BLOB NOT NULL           -- as it came, to the byte
+    ) STRICT;
+    CREATE TABLE fingerprint (          -- an index of entry, which the newest entries come into later
+        fingerprint BLOB PRIMARY KEY,
+        cursor INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE inbox (             -- one row of cursors; at first, of the time when the file was made
+        deleted INTEGER NOT NULL,    -- entries up to here are deleted
+        deleted_number INTEGER NOT NULL, -- and so many of them there were
+        settled INTEGER NOT NULL,    -- entries up to here are in the index
+        purged INTEGER NOT NULL      -- deleted entries up to here are no longer in the index
+    ) STRICT;
+";
+/// Bytes of a page. Several bodies fit into one, and few of the index have to be written at a time.
+const PAGE: i32 = 8192;
+/// What the writer keeps of the file in memory at most.
+const WRITER_CACHE_KIB: i64 = 4096;
+/// Connections that read, from the start.
+const READERS: usize = 2;
+/// How long a lock of another process is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the start looks for damage: all of a small file is checked, and the beginning of a large one.
+const CHECK: Duration = Duration::from_millis(200);
+/// Steps of SQLite's between two looks at the clock while it checks.
+const CHECK_STEPS: i32 = 1000;
+
+impl SqliteStore {
+    /// Opens the file at `path`, or makes it. Where that fails, a file that was there stays as it is.
+    pub(crate) fn open(path: &Path, now: UnixTime) -> Result<Self, OpenError> {
+        let refused = |why: Why| OpenError { path: path.to_owned(), why };
+        let is_new = !path.exists();
+        let locked = lock_file(path).map_err(refused)?;
+        let opened = open(path, now).map_err(refused);
+        let (writer, readers, checkpointer) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                if is_new {
+                    remove(path);
+                }
+                return Err(error);
+            }
+        };
+        let store = Self {
+            path: path.to_owned(),
+            entries: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            checkpointer,
+            readers: Mutex::new(readers),
+            writer: Mutex::new(writer),
+            locked,
+        };
+        store.count(&lock(&store.writer));
+        Ok(store)
+    }
+}
+
+/// The file, locked against other processes that use it as an inbox, for as long as it is open.
+fn lock_file(path: &Path) -> Result<File, Why> {
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(Why::Io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Why::InUse),
+        Err(TryLockError::Error(error)) => Err(Why::Io(error)),
+    }
+}
+
+/// Removes what a failed start has made.
+fn remove(path: &Path) {
+    for ending in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        let _ = std::fs::remove_file(name); // perhaps there is none
+    }
+}
+
+fn open(path: &Path, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpointer), Why> {
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let is_new = match (pragma("page_count")?, pragma("application_id")?, pragma("user_version")?) {
+        (0, ..) => true,
+        (_, APPLICATION, SCHEMA) => false,
+        (_, APPLICATION, version) if version > SCHEMA => return Err(Why::Newer),
+        _ => return Err(Why::Foreign),
+    };
+    if is_new {
+        connection.pragma_update(None, "page_size", PAGE)?;
+    } else {
+        check(&mut connection)?;
+    }
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Why::NoLog);
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    if is_new {
+        create(&mut connection, now)?;
+    }
+    probe(&mut connection)?;
+
+    let newest = Newest::read(&connection)?;
+    let deleted_number = connection.query_row("SELECT deleted_number FROM inbox", [], |row| row.get(0))?;
+    let fingerprints = Fingerprints::load(&connection)?;
+    let checkpointer = Checkpointer::start(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?).map_err(Why::Io)?;
+    let readers = (0..READERS).map(|_| reader(path)).collect::<Result<_, _>>()?;
+    Ok((Writer { connection, newest, deleted_number, fingerprints }, readers, checkpointer))
+}
+
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(LOCK_PATIENCE)?;
+    // What a crash has left in the log stays there until all is known to be well.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(connection)
+}
+
+/// A connection that reads.
+pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // SQLite opens what it needs at the first read.
+    connection.query_row("SELECT deleted FROM inbox", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+/// Looks for damage, for a while.
+fn check(connection: &mut Connection) -> Result<(), Why> {
+    let begin = Instant::now();
+    connection.progress_handler(CHECK_STEPS, Some(move || begin.elapsed() > CHECK))?;
+    let checked = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    match checked {
+        Ok(sound) if sound == "ok" => Ok(()),
+        Ok(_) => Err(Why::Damaged),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn create(connection: &mut Connection, now: UnixTime) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(Immediate)?;
+    transaction.execute_batch(TABLES)?;
+    transaction.execute("INSERT INTO inbox VALUES (?1, 0, ?1, ?1)", [Cursor::at(now).number()])?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", SCHEMA)?;
+    transaction.commit()
+}
+
+/// A commit that changes nothing.
+pub(super) fn probe(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(Immediate)?;
+    transaction.execute("UPDATE inbox SET deleted = deleted", [])?;
+    transaction.commit()
+}
+
+/// A file cannot be used as an inbox.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct OpenError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub why: Why,
+}
+
+impl OpenError {
+    pub(crate) fn no_thread(path: &Path, error: io::Error) -> Self {
+        Self { path: path.to_owned(), why: Why::Io(error) }
+    }
+}
+
+/// Why a file cannot be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Why {
+    /// The system does not let us.
+    Io(io::Error),
+    /// Another roomkey has it.
+    InUse,
+    /// It was written by a newer roomkey.
+    Newer,
+    /// It is another program's.
+    Foreign,
+    /// It is damaged.
+    Damaged,
+    /// It lies where SQLite cannot keep a log beside it.
+    NoLog,
+    /// SQLite cannot use it.
+    Store(StoreError),
+}
+
+impl From<rusqlite::Error> for Why {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.into() {
+            StoreError::Corrupt(_) => Self::Damaged,
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the inbox {} cannot be used: {}", self.path.display(), self.why)
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::InUse => f.write_str("another roomkey has it"),
+            Self::Newer => f.write_str("a newer roomkey wrote it"),
+            Self::Foreign => f.write_str("it is another program's"),
+            Self::Damaged => f.write_str("it is damaged or no inbox"),
+            Self::NoLog => f.write_str("it lies where SQLite cannot keep its log"),
+            Self::Store(StoreError::Locked(_)) => f.write_str("another process holds its lock"),
+            Self::Store(StoreError::Full(_)) => f.write_str("the disk is full"),
+            Self::Store(error) => match error.cause() {
+                Some(cause) => cause.fmt(f),
+                None => error.fmt(f),
+            },
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.why {
+            Why::Io(error) => Some(error),
+            Why::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}

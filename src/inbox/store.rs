@@ -1,0 +1,166 @@
+//! Owns what the inbox asks of a backend, and how a backend fails while it runs. Does not know the backends.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::clock::UnixTime;
+use crate::inbox::entry::{Arrival, Cursor, Filter, Page, PageLimit};
+
+/// A place that keeps entries. Everything here may block; the inbox calls it on threads of its own, `append`, `prune` and
+/// `probe` on one alone.
+pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
+    /// Commits, in their order, those of `batch` that are new, all or none, and says of each how it went. Returns once they would
+    /// survive the end of the process and of the machine. After an error they may be committed or not.
+    fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError>;
+
+    /// The entries after `after` that `filter` wants, from the oldest where it is `None`. Looks at a bounded number of them.
+    fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError>;
+
+    /// Takes one small step in deleting what is not to be kept at `now`; whether another one is due.
+    fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError>;
+
+    /// Whether a commit would go through now, tried out.
+    fn probe(&self) -> Result<(), StoreError>;
+
+    /// How much is kept now, where it is known.
+    fn usage(&self) -> Option<Usage>;
+
+    /// Ends in good order what is under way between appends.
+    fn close(&self) {}
+}
+
+/// How the append of a delivery went. In each case LiveKit may be told 200.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Appended {
+    /// It is an entry now.
+    Committed,
+    /// It was one already.
+    Duplicate,
+    /// Its id is that of an entry with another body, which stays.
+    Conflict,
+    /// This inbox keeps nothing.
+    NotKept,
+}
+
+/// What is kept, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Entries that came earlier than this ago go.
+    pub age: Duration,
+    /// While the store is larger than this, in bytes, its oldest entries go.
+    pub bytes: u64,
+}
+
+impl Default for Retention {
+    /// 30 days, 4 GiB.
+    fn default() -> Self {
+        Self { age: Duration::from_secs(30 * 24 * 60 * 60), bytes: 4 << 30 }
+    }
+}
+
+/// How much a store keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Entries.
+    pub entries: u64,
+    /// The bytes that they and what belongs to them take.
+    pub bytes: u64,
+}
+
+/// How a running store fails. Each may pass.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The disk, or the memory of the server that keeps the entries, is full.
+    Full(Cause),
+    /// Another process holds the lock.
+    Locked(Cause),
+    /// It may not be written to.
+    ReadOnly(Cause),
+    /// What is stored is damaged.
+    Corrupt(Cause),
+    /// The file is no longer where it was.
+    Moved,
+    /// It does not answer in time.
+    Stalled,
+    /// Anything else, such as an I/O error.
+    Broken(Cause),
+}
+
+impl StoreError {
+    /// What the backend's own library says, if anything.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Full(cause) | Self::Locked(cause) | Self::ReadOnly(cause) | Self::Corrupt(cause) | Self::Broken(cause) => {
+                Some(cause)
+            }
+            Self::Moved | Self::Stalled => None,
+        }
+    }
+}
+
+/// What a backend's own library says.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "the inbox is full: there is no room left where it is stored",
+            Self::Locked(_) => "the inbox is locked by another process",
+            Self::ReadOnly(_) => "the inbox may not be written to",
+            Self::Corrupt(_) => "the inbox is damaged",
+            Self::Moved => "the inbox is no longer at its place",
+            Self::Stalled => "the inbox does not answer in time",
+            Self::Broken(_) => "the inbox cannot be used",
+        })
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause().map(|cause| &**cause as _)
+    }
+}
+
+/// Why there is nothing to read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Entries after the cursor have been deleted.
+    Gone {
+        /// What is left begins after this one.
+        oldest: Cursor,
+    },
+    /// The store fails.
+    Store(StoreError),
+    /// This inbox keeps nothing.
+    NotKept,
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone { oldest } => write!(f, "entries after the cursor are deleted: what is left begins after {oldest}"),
+            Self::Store(error) => error.fmt(f),
+            Self::NotKept => f.write_str("this server keeps no events"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => error.source(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Owns the proof that replay and live are one path: followers that are cut and come back at random, while events come in.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::client::{Events, PATIENCE, send};
+use super::support::{ALL, SSE, Server, bearer};
+
+const FOLLOWERS: u64 = 50;
+const EVENTS: usize = 1_500;
+
+/// Numbers that look random, the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+/// Follows to the end, over as many connections as it takes, and tells what it has seen and how often it was cut.
+async fn follow(address: std::net::SocketAddr, seed: u64) -> (Vec<String>, usize) {
+    let bearer = bearer(ALL);
+    let mut dice = Dice(seed);
+    let (mut seen, mut last, mut connections) = (Vec::new(), String::new(), 0);
+    while seen.len() < EVENTS {
+        connections += 1;
+        let mut headers = vec![SSE, ("authorization", &*bearer)];
+        if !last.is_empty() {
+            headers.push(("last-event-id", &last));
+        }
+        let mut events = Events::read(send(address, "GET", "/events", &headers).await);
+        drop(headers);
+        // A few events, or a moment, or both.
+        let (some, moment) = (dice.roll(120), Duration::from_millis(dice.roll(60)));
+        for _ in 0..some {
+            let Ok(next) = timeout(moment, events.next()).await else { break };
+            let next = next.expect("it does not end");
+            let data: serde_json::Value = serde_json::from_str(&next.data.unwrap()).unwrap();
+            seen.push(data["id"].as_str().unwrap().to_owned());
+            last = next.id.unwrap();
+        }
+    }
+    (seen, connections)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_followers_cut_at_random_see_each_once_and_in_order() {
+    let server = Server::start().await;
+    server.append_ids(0..300).await;
+    let followers: Vec<_> = (1..=FOLLOWERS).map(|seed| tokio::spawn(follow(server.address, seed))).collect();
+    let mut dice = Dice(7);
+    for id in 300..EVENTS {
+        server.append_ids([id]).await;
+        if dice.roll(20) == 0 {
+            tokio::time::sleep(Duration::from_millis(dice.roll(15))).await;
+        }
+    }
+    let expected: Vec<String> = (0..EVENTS).map(|id| id.to_string()).collect();
+    let mut connections = 0;
+    for follower in followers {
+        let (seen, times) = timeout(4 * PATIENCE, follower).await.expect("a follower does not come to the end").unwrap();
+        assert!(seen == expected, "{} seen", seen.len());
+        connections += times;
+    }
+    assert!(connections > 10 * FOLLOWERS as usize, "they were hardly cut: {connections} connections");
+}

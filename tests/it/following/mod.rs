@@ -1,0 +1,15 @@
+//! Owns the tests of `GET /events`, through real sockets: `support` runs the server in this process over an inbox on disk, with a
+//! clock that the test moves, `client` is hyper's with a parser of Server-Sent Events that is not ours, and `program` runs the real
+//! binary.
+
+mod client;
+mod program;
+mod support;
+
+mod access;
+mod cuts;
+mod ends;
+mod pages;
+mod redaction;
+mod slow;
+mod streams;

@@ -1,0 +1,96 @@
+//! Owns the tests of readers that do not read: each is cut, costs little until then, and misses nothing when it comes back.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use roomkey::clock::Clock;
+use roomkey::inbox::{Inbox, Retention};
+use socket2::{Domain, Socket, Type};
+
+use super::client::{Events, send};
+use super::program::Program;
+use super::support::{ALL, Directory, SSE, Server, append, bearer, event};
+
+const KIB: usize = 1024;
+
+/// An event of about so many bytes.
+fn large(id: usize, bytes: usize) -> String {
+    event(&id.to_string(), &"x".repeat(bytes), "daily")
+}
+
+/// A connection that asks to follow, and then does nothing.
+fn deaf(address: std::net::SocketAddr, authorization: &str) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    // So that the kernel takes little for it.
+    socket.set_recv_buffer_size(4 * KIB).unwrap();
+    socket.connect(&address.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    let request =
+        format!("GET /events HTTP/1.1\r\nhost: test\r\naccept: text/event-stream\r\nauthorization: {authorization}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_takes_nothing_is_cut_and_misses_nothing() {
+    let server = Server::limited(|limits| limits.write = Duration::from_millis(500)).await;
+    // More than the kernel takes for us.
+    for id in 0..100 {
+        server.append(large(id, 100 * KIB)).await;
+    }
+    let mut stream = deaf(server.address, &bearer(ALL));
+    let begin = Instant::now();
+    // Looked at through the other end: the server's side is gone once a write to it fails.
+    while server.inbox.statistics().followers.load(std::sync::atomic::Ordering::Relaxed) > 0 || begin.elapsed().as_millis() < 300
+    {
+        assert!(begin.elapsed() < Duration::from_secs(20), "it is not cut");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut received = Vec::new();
+    let _ = stream.read_to_end(&mut received); // cut: it need not end in good order
+    let received = String::from_utf8_lossy(&received).into_owned();
+    assert!(!received.ends_with("0\r\n\r\n"), "a stream that is cut looks as if it had ended");
+    let complete = received.rsplit_once("\n\n").unwrap().0;
+    let last = complete.rsplit_once("id: ").unwrap().1[..16].to_owned();
+    let seen = complete.matches("id: ").count();
+    assert!(seen < 100, "all was taken");
+    let headers = [SSE, ("authorization", &*bearer(ALL)), ("last-event-id", &last)];
+    let mut events = Events::read(send(server.address, "GET", "/events", &headers).await);
+    for id in seen..100 {
+        assert!(
+            events.next_or_cut().await.expect("a reader that reads is not cut").data.unwrap() == large(id, 100 * KIB),
+            "{id}"
+        );
+    }
+}
+
+/// Fills the inbox at `path` with `count` events of so many bytes.
+async fn fill(path: &std::path::Path, count: usize, bytes: usize) {
+    let inbox = Inbox::sqlite(path, Retention::default(), Clock::system()).unwrap();
+    for ids in (0..count).collect::<Vec<_>>().chunks(100) {
+        let bodies: Vec<_> = ids.iter().map(|id| large(*id, bytes)).collect();
+        join_all(bodies.iter().map(|body| append(&inbox, body))).await;
+    }
+    inbox.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_readers_that_take_nothing_cost_little() {
+    for (count, bytes, most_kib) in [(3_000, 4 * KIB, 10_000), (15, 1_000 * KIB, 55_000)] {
+        let directory = Directory::new();
+        fill(&directory.file("roomkey.db"), count, bytes).await;
+        let program = Program::start(directory);
+        // What the first reads cost once is not the readers'.
+        let first = program.follow_one();
+        let before = program.resident_kib();
+        let deaf: Vec<_> = (0..20).map(|_| deaf(program.address, &program.bearer())).collect();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let more = program.resident_kib().saturating_sub(before);
+        eprintln!("20 followers that do not read cost {more} KiB more, where {count} events of {} KiB wait", bytes / KIB);
+        assert!(more < most_kib, "{more} KiB");
+        drop((deaf, first));
+    }
+}

@@ -1,0 +1,167 @@
+//! Owns the server in this process, over an inbox in a directory of its own.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use roomkey::clock::Clock;
+use roomkey::http::{self, Bind, Edge, Limits};
+use roomkey::inbox::{Appended, Inbox, Retention};
+use roomkey::policy::Policy;
+use roomkey::{ApiKeys, UnixTime};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::client::{Answer, Events, Headers, PATIENCE, send};
+use crate::fixtures::{self, EGRESS_KEY, HEADER, NOW, SERVER_KEY, api_key, digest, forge};
+
+/// The grants that let read everything, and those of one room alone.
+pub(super) const ALL: &str = r#"{"roomList":true}"#;
+pub(super) const DAILY: &str = r#"{"roomAdmin":true,"room":"daily"}"#;
+pub(super) const SSE: (&str, &str) = ("accept", "text/event-stream");
+
+/// A token with the grants `video` that ends an hour after [`NOW`].
+pub(super) fn token(video: &str) -> String {
+    token_until(video, NOW + 3600)
+}
+
+pub(super) fn token_until(video: &str, expiry: u64) -> String {
+    forge(HEADER, format!(r#"{{"iss":"{}","exp":{expiry},"video":{video}}}"#, SERVER_KEY.0))
+}
+
+pub(super) fn bearer(video: &str) -> String {
+    format!("Bearer {}", token(video))
+}
+
+/// A body like LiveKit's.
+pub(super) fn event(id: &str, name: &str, room: &str) -> String {
+    format!(r#"{{"event":"{name}","room":{{"sid":"RM_x","name":"{room}"}},"id":"{id}","createdAt":"1795317315"}}"#)
+}
+
+/// Puts a verified delivery of `body` into `inbox`.
+pub(super) async fn append(inbox: &Inbox, body: impl AsRef<[u8]>) {
+    let body = body.as_ref();
+    let claims = format!(r#"{{"iss":"{}","exp":{NOW},"sha256":"{}"}}"#, SERVER_KEY.0, digest(body));
+    let delivery = fixtures::receiver().receive(&forge(HEADER, claims), body.to_vec(), fixtures::now()).unwrap();
+    assert_eq!(inbox.append(delivery, fixtures::now()).await, Ok(Appended::Committed));
+}
+
+/// A directory that goes when this does.
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    pub(super) fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("following-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    pub(super) inbox: Inbox,
+    /// In milliseconds.
+    time: Arc<AtomicU64>,
+    stop: Option<oneshot::Sender<()>>,
+    end: JoinHandle<()>,
+    _directory: Directory,
+}
+
+impl Server {
+    pub(super) async fn start() -> Self {
+        Self::limited(|_| ()).await
+    }
+
+    /// With the limits that `change` changes.
+    pub(super) async fn limited(change: impl FnOnce(&mut Limits)) -> Self {
+        Self::with(change, |path, clock| Inbox::sqlite(path, Retention::default(), clock).unwrap()).await
+    }
+
+    /// With the inbox that `open` opens.
+    pub(super) async fn with(change: impl FnOnce(&mut Limits), open: impl FnOnce(&Path, Clock) -> Inbox) -> Self {
+        let time = Arc::new(AtomicU64::new(NOW * 1000));
+        let hands = Arc::clone(&time);
+        let clock = Clock::from_fn(move || UnixTime::from_millis(hands.load(Relaxed)));
+        let directory = Directory::new();
+        let inbox = open(&directory.file("inbox.db"), clock.clone());
+        let mut limits = Limits::default();
+        change(&mut limits);
+        let keys = ApiKeys::new(api_key(SERVER_KEY), [api_key(EGRESS_KEY)]).unwrap();
+        let policy = Policy { ttl: roomkey::livekit::access_token::DEFAULT_TTL };
+        let edge = Edge::new(keys, policy, limits, clock).with_inbox(inbox.clone());
+        let listener = http::bind(&Bind::Host("127.0.0.1".to_owned()), 0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let end = tokio::spawn(http::run(listener, None, edge, async {
+            let _ = stopped.await;
+        }));
+        Self { address, inbox, time, stop: Some(stop), end, _directory: directory }
+    }
+
+    /// Moves its clock.
+    pub(super) fn set_time(&self, seconds: u64) {
+        self.time.store(seconds * 1000, Relaxed);
+    }
+
+    pub(super) async fn append(&self, body: impl AsRef<[u8]>) {
+        append(&self.inbox, body).await;
+    }
+
+    /// Appends an event of the room `daily` for each of `ids`.
+    pub(super) async fn append_ids(&self, ids: impl IntoIterator<Item = impl ToString>) {
+        for id in ids {
+            self.append(event(&id.to_string(), "room_started", "daily")).await;
+        }
+    }
+
+    pub(super) async fn ask(&self, method: &str, target: &str, headers: Headers<'_>) -> Answer {
+        Answer::read(send(self.address, method, target, headers).await).await
+    }
+
+    /// `GET` without any header.
+    pub(super) async fn get_without(&self, target: &str) -> Answer {
+        self.ask("GET", target, &[]).await
+    }
+
+    /// `GET`, by one who may read everything.
+    pub(super) async fn get(&self, target: &str) -> Answer {
+        self.get_as(ALL, target).await
+    }
+
+    pub(super) async fn get_as(&self, video: &str, target: &str) -> Answer {
+        self.ask("GET", target, &[("authorization", &bearer(video))]).await
+    }
+
+    /// The stream of one who may read everything.
+    pub(super) async fn events(&self, target: &str) -> Events {
+        self.events_as(ALL, target).await
+    }
+
+    pub(super) async fn events_as(&self, video: &str, target: &str) -> Events {
+        Events::read(send(self.address, "GET", target, &[SSE, ("authorization", &bearer(video))]).await)
+    }
+
+    /// Tells it to stop.
+    pub(super) fn stop(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+    }
+
+    /// Waits for its end, connections and all.
+    pub(super) async fn ended(self) {
+        timeout(PATIENCE, self.end).await.expect("it does not end").unwrap();
+    }
+}

@@ -1,0 +1,101 @@
+//! What was answered with 200 is there after the program was killed at any moment.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use roomkey::clock::Clock;
+use roomkey::inbox::{Filter, Inbox, Retention};
+
+use super::program::{Program, Sender, place};
+use super::support::{ALL, Scratch, event, everything};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_acknowledged_event_outlives_a_kill_once_to_the_byte_and_in_its_senders_order() {
+    const ROUNDS: u64 = 6;
+    const SENDERS: usize = 16;
+    let scratch = Scratch::new();
+    let file = scratch.file("inbox.db");
+    let mut acknowledged: Vec<Vec<(String, String)>> = vec![Vec::new(); SENDERS];
+    for round in 0..ROUNDS {
+        let mut program = Program::start(&place(&file));
+        let address = program.address();
+        let stop = Arc::new(AtomicBool::new(false));
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|number| {
+                let stop = Arc::clone(&stop);
+                std::thread::spawn(move || {
+                    let mut sender = Sender::connect(address).unwrap();
+                    let mut sent = Vec::new();
+                    for count in 0.. {
+                        let id = format!("{round} {number} {count}");
+                        let body = event(&id, &"x".repeat(count % 1500), &number.to_string());
+                        match sender.send(&body) {
+                            Ok(answer) if answer.is_committed() => sent.push((id, body)),
+                            Ok(answer) => panic!("{answer:?}"),
+                            Err(_) => break, // it was killed
+                        }
+                        if stop.load(Relaxed) {
+                            break;
+                        }
+                    }
+                    sent
+                })
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(150 + 130 * round));
+        program.kill();
+        stop.store(true, Relaxed);
+        for (sender, acknowledged) in senders.into_iter().zip(&mut acknowledged) {
+            acknowledged.extend(sender.join().unwrap());
+        }
+    }
+
+    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    let entries = everything(&inbox).await;
+    let kept: HashMap<_, _> = entries.iter().enumerate().map(|(place, entry)| (&*entry.id, (place, &entry.body))).collect();
+    assert_eq!(kept.len(), entries.len(), "an event is there twice");
+    for acknowledged in &acknowledged {
+        assert!(!acknowledged.is_empty());
+        let mut last = None;
+        for (id, body) in acknowledged {
+            let (place, kept) = kept.get(&**id).unwrap_or_else(|| panic!("{id} is lost"));
+            assert_eq!(kept, &body.as_bytes());
+            assert!(last < Some(*place), "{id} is out of order");
+            last = Some(*place);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes some 600 MB"]
+async fn it_starts_within_a_second_with_a_million_entries_after_a_kill() {
+    const ENTRIES: usize = 1_000_000;
+    let scratch = Scratch::new();
+    let file = scratch.file("inbox.db");
+    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    let padding = "x".repeat(400);
+    super::support::append_all(&inbox, (0..ENTRIES).map(|number| event(&number.to_string(), &padding, "y"))).await;
+    inbox.close().await;
+    drop(inbox);
+
+    let mut program = Program::start(&place(&file));
+    let mut sender = program.sender();
+    for number in 0..500 {
+        assert!(sender.send(&event(&format!("later {number}"), &padding, "y")).unwrap().is_committed());
+    }
+    program.kill();
+    let begin = Instant::now();
+    let program = Program::start(&place(&file));
+    assert!(program.sender().send(&event("last", "x", "y")).unwrap().is_committed());
+    let took = begin.elapsed();
+    eprintln!("started with a million entries in {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    drop(program);
+
+    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    assert_eq!(inbox.usage().unwrap().entries, 1_000_501);
+    let page = inbox.read(None, &Arc::new(Filter::default()), ALL).await.unwrap();
+    assert_eq!(page.entries[0].id, "0");
+}

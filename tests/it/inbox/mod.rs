@@ -1,0 +1,8 @@
+//! The inbox: one contract over every backend, and what each does when it is killed, starved or robbed.
+
+mod contract;
+mod kill;
+mod outages;
+mod program;
+mod starts;
+mod support;

@@ -1,0 +1,177 @@
+//! A store that fails while it runs: 503 with `Retry-After: 5` within 5 s, never a false 200, reading goes on, and all is well again
+//! without a restart.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use roomkey::clock::Clock;
+use roomkey::inbox::{AppendError, Filter, Inbox, Retention, StoreError};
+use rusqlite::Connection;
+
+use super::program::{Program, command, place, send_until_committed};
+use super::support::{ALL, Scratch, append, arrival, event, eventually, everything};
+
+fn open(file: &Path) -> Inbox {
+    Inbox::sqlite(file, Retention::default(), Clock::system()).unwrap()
+}
+
+/// Appends fail within 5 s, and reading goes on.
+async fn assert_failing(inbox: &Inbox, id: &str) {
+    let begin = Instant::now();
+    assert_eq!(inbox.append(arrival(event(id, "x", "y"))).await, Err(AppendError::Unavailable));
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert_eq!(inbox.read(None, &Arc::new(Filter::default()), ALL).await.unwrap().entries.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_of_another_process() {
+    let scratch = Scratch::new();
+    let file = scratch.file("inbox.db");
+    let inbox = open(&file);
+    append(&inbox, event("before", "x", "y")).await;
+    let theirs = Connection::open(&file).unwrap();
+    theirs.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_failing(&inbox, "during").await;
+    assert!(matches!(&*inbox.is_ready().unwrap_err(), StoreError::Locked(_)));
+    theirs.execute_batch("ROLLBACK").unwrap();
+    eventually("it is ready again", async || inbox.is_ready().is_ok()).await;
+    append(&inbox, event("after", "x", "y")).await;
+    let ids: Vec<_> = everything(&inbox).await.into_iter().map(|entry| entry.id).collect();
+    assert_eq!(ids, ["before", "after"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_taken_away() {
+    let scratch = Scratch::new();
+    let file = scratch.file("inbox.db");
+    let inbox = open(&file);
+    append(&inbox, event("before", "x", "y")).await;
+    std::fs::rename(&file, scratch.file("elsewhere.db")).unwrap();
+    assert_failing(&inbox, "during").await;
+    assert!(matches!(&*inbox.is_ready().unwrap_err(), StoreError::Moved));
+    std::fs::rename(scratch.file("elsewhere.db"), &file).unwrap();
+    eventually("it is ready again", async || inbox.is_ready().is_ok()).await;
+    append(&inbox, event("after", "x", "y")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_up_and_is_emptied() {
+    let scratch = Scratch::new();
+    let file = scratch.file("inbox.db");
+    // The soft limit on the size of files can be moved while it runs. 512 blocks of 512 bytes.
+    let program = Program::start_by(command(&["sh", "-c", "ulimit -S -f 512; exec \"$0\" \"$@\""], &place(&file)));
+    let mut sender = program.sender();
+    let mut committed = Vec::new();
+    let refused = loop {
+        let body = event(&committed.len().to_string(), &"x".repeat(1000), "y");
+        let answer = sender.send(&body).unwrap();
+        if !answer.is_committed() {
+            break answer;
+        }
+        committed.push(body);
+        assert!(committed.len() < 10_000, "the limit does not hold");
+    };
+    assert!(refused.is_come_again(), "{refused:?}");
+
+    let widened = Command::new("prlimit").args(["--pid", &program.id().to_string(), "--fsize=unlimited"]).status().unwrap();
+    assert!(widened.success());
+    let mut count = 0;
+    let body = send_until_committed(&mut sender, Duration::from_secs(5), || {
+        count += 1;
+        event(&format!("after {count}"), "x", "y")
+    });
+    drop(program);
+    let kept: Vec<_> = everything(&open(&file)).await.into_iter().map(|entry| entry.body).collect();
+    assert!(committed.iter().chain([&body]).all(|body| kept.iter().any(|kept| kept == body)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_hangs() {
+    let scratch = Scratch::new();
+    let Some(shim) = hanging_sync(&scratch) else { return };
+    let (file, hang) = (scratch.file("inbox.db"), scratch.file("hang"));
+    let (mut command, address) = command(&[], &place(&file));
+    command.env("LD_PRELOAD", &shim).env("HANG_WHILE", &hang);
+    let program = Program::start_by((command, address));
+    let mut sender = program.sender();
+    let before = event("before", "x", "y");
+    assert!(sender.send(&before).unwrap().is_committed());
+
+    std::fs::write(&hang, "").unwrap();
+    let mut others: Vec<_> = (0..8).map(|_| program.sender()).collect();
+    let waiting: Vec<_> = others
+        .drain(..)
+        .enumerate()
+        .map(|(number, mut sender)| {
+            std::thread::spawn(move || {
+                let begin = Instant::now();
+                let answer = sender.send(&event(&format!("during {number}"), "x", "y")).unwrap();
+                (answer, begin.elapsed())
+            })
+        })
+        .collect();
+    for waiting in waiting {
+        let (answer, took) = waiting.join().unwrap();
+        assert!(answer.is_come_again() && took < Duration::from_secs(5), "{answer:?} after {took:?}");
+    }
+    // Who comes now need not wait at all.
+    let begin = Instant::now();
+    assert!(sender.send(&event("late", "x", "y")).unwrap().is_come_again());
+    assert!(begin.elapsed() < Duration::from_secs(1));
+
+    std::fs::remove_file(&hang).unwrap();
+    let mut count = 0;
+    let after = send_until_committed(&mut sender, Duration::from_secs(5), || {
+        count += 1;
+        event(&format!("after {count}"), "x", "y")
+    });
+    drop(program);
+    let kept = everything(&open(&file)).await;
+    assert!([&before, &after].iter().all(|body| kept.iter().any(|entry| entry.body == body.as_bytes())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sync_that_fails() {
+    let scratch = Scratch::new();
+    let Some(shim) = hanging_sync(&scratch) else { return };
+    let (file, fail) = (scratch.file("inbox.db"), scratch.file("fail"));
+    let (mut command, address) = command(&[], &place(&file));
+    command.env("LD_PRELOAD", &shim).env("FAIL_WHILE", &fail);
+    let program = Program::start_by((command, address));
+    let mut sender = program.sender();
+    let mut committed = Vec::new();
+    for round in 0..3 {
+        for number in 0..20 {
+            let body = event(&format!("{round} {number}"), "x", "y");
+            assert!(sender.send(&body).unwrap().is_committed());
+            committed.push(body);
+        }
+        std::fs::write(&fail, "").unwrap();
+        for number in 0..5 {
+            assert!(sender.send(&event(&format!("during {round} {number}"), "x", "y")).unwrap().is_come_again());
+        }
+        std::fs::remove_file(&fail).unwrap();
+    }
+    drop(program);
+    let kept = everything(&open(&file)).await;
+    let kept: Vec<_> =
+        kept.iter().map(|entry| &entry.body[..]).filter(|body| committed.iter().any(|each| each.as_bytes() == *body)).collect();
+    assert_eq!(kept, committed.iter().map(String::as_bytes).collect::<Vec<_>>());
+}
+
+/// A library that lets syncs hang or fail while a file is there, put before the system's.
+fn hanging_sync(scratch: &Scratch) -> Option<PathBuf> {
+    let (source, library) = (scratch.file("shim.c"), scratch.file("shim.so"));
+    std::fs::write(&source, include_str!("hanging_sync.c")).unwrap();
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl").status();
+    match compiled {
+        Ok(status) if status.success() => Some(library),
+        outcome => {
+            assert!(std::env::var_os("CI").is_none(), "CI needs a C compiler: {outcome:?}");
+            eprintln!("SKIPPED: there is no C compiler to make syncs hang with");
+            None
+        }
+    }
+}
