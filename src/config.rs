@@ -10,7 +10,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 
 use crate::http::{Bind, Cors};
-use crate::inbox::Retention;
+use crate::inbox::{MalformedRedisUrl, RedisUrl, Retention};
 use crate::livekit::access_token::DEFAULT_TTL;
 use crate::livekit::key::{ApiKey, ApiKeys, DEVELOPMENT_PAIR, KeyError};
 
@@ -63,7 +63,7 @@ pub struct Flags {
     /// An origin whose pages may read the answers, such as https://app.example.com; repeat it for more [default: any] [env: CORS_ORIGIN, separated by commas]
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
-    /// Where verified webhooks are kept: sqlite:PATH, or none [default: sqlite:roomkey.db] [env: ROOMKEY_INBOX]
+    /// Where verified webhooks are kept: sqlite:PATH, redis://HOST:PORT, rediss://HOST:PORT (over TLS) or none; an URL with a password belongs into the variable [default: sqlite:roomkey.db] [env: ROOMKEY_INBOX]
     #[arg(long, value_name = "PLACE")]
     inbox: Option<String>,
     /// How long webhooks are kept, such as 12h or 30d [default: 30d] [env: ROOMKEY_INBOX_KEEP]
@@ -128,6 +128,8 @@ pub enum InboxPlace {
     None,
     /// In this SQLite file.
     Sqlite(PathBuf),
+    /// In this Redis, which other roomkeys may share.
+    Redis(RedisUrl),
 }
 
 /// How log lines look.
@@ -196,11 +198,7 @@ impl Config {
                 |address| address.parse().ok().map(Some),
             )?,
             cors: read_cors(flags.cors_origin, setting("CORS_ORIGIN", None))?,
-            inbox: setting("ROOMKEY_INBOX", flags.inbox).parse(
-                "sqlite:PATH or none",
-                InboxPlace::Sqlite(DEFAULT_INBOX.into()),
-                inbox_place,
-            )?,
+            inbox: inbox_place(setting("ROOMKEY_INBOX", flags.inbox))?,
             retention: Retention {
                 age: setting("ROOMKEY_INBOX_KEEP", flags.inbox_keep).parse(
                     "a duration of a second or more, such as 12h or 30d",
@@ -237,11 +235,19 @@ fn ttl(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok().filter(|ttl| ttl.as_secs() > 0)
 }
 
-fn inbox_place(text: &str) -> Option<InboxPlace> {
-    match text.split_once(':') {
-        None if text == "none" => Some(InboxPlace::None),
-        Some(("sqlite", path)) if !path.is_empty() => Some(InboxPlace::Sqlite(path.into())),
-        _ => None,
+fn inbox_place(setting: Setting) -> Result<InboxPlace, ConfigError> {
+    const EXPECTED: &str = "sqlite:PATH, redis://HOST:PORT, rediss://HOST:PORT or none";
+    let Setting { name, value } = setting;
+    let Some(value) = value else { return Ok(InboxPlace::Sqlite(DEFAULT_INBOX.into())) };
+    match value.split_once(':') {
+        None if value == "none" => Ok(InboxPlace::None),
+        Some(("sqlite", path)) if !path.is_empty() => Ok(InboxPlace::Sqlite(path.into())),
+        Some(("redis" | "rediss", _)) => {
+            value.parse().map(InboxPlace::Redis).map_err(|source| ConfigError::RedisUrl { setting: name, source })
+        }
+        // The rest may be a misspelt URL, with a password.
+        Some((scheme, _)) => Err(ConfigError::Invalid { setting: name, value: format!("{scheme}:…"), expected: EXPECTED }),
+        None => Err(ConfigError::Invalid { setting: name, value, expected: EXPECTED }),
     }
 }
 
@@ -407,6 +413,13 @@ pub enum ConfigError {
         /// The half that is not.
         missing: &'static str,
     },
+    /// An URL of a Redis that cannot be understood.
+    RedisUrl {
+        /// The setting.
+        setting: &'static str,
+        /// That it is malformed; it may hold a password, and so is not told.
+        source: MalformedRedisUrl,
+    },
     /// Two settings that exclude each other.
     Both {
         /// The two.
@@ -465,6 +478,12 @@ impl fmt::Display for ConfigError {
         match self {
             Self::Invalid { setting, value, expected } => write!(f, "{setting} is {value:?} but must be {expected}"),
             Self::Empty { setting } => write!(f, "{setting} is empty: give it a value, or unset it"),
+            Self::RedisUrl { setting, source } => {
+                write!(
+                    f,
+                    "{setting}: {source}: write it as redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], what is special in USER or PASSWORD percent-encoded"
+                )
+            }
             Self::HalfAPair { given, missing } => write!(f, "{given} is set without {missing}: set both, or neither"),
             Self::Both { settings: (one, other) } => write!(f, "{one} and {other} are both set: unset one of them"),
             Self::Key { setting, source } => write!(f, "{setting}: {source}{}", remedy(source)),
@@ -490,6 +509,7 @@ impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Key { source, .. } | Self::KeyAtLine { source, .. } => Some(source),
+            Self::RedisUrl { source, .. } => Some(source),
             Self::Unreadable { source, .. } => Some(source),
             _ => None,
         }

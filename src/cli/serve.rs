@@ -1,5 +1,6 @@
 //! Owns the server's start and end: settings, log, socket, signals.
 
+use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ use crate::cli::fail;
 use crate::clock::{Clock, UnixTime};
 use crate::config::{self, Config, ConfigError, Flags, InboxPlace, LogFormat, MAX_CONNECTIONS};
 use crate::http::{self, Bind, Edge, Limits, Metrics};
-use crate::inbox::{Inbox, OpenError};
+use crate::inbox::Inbox;
 use crate::livekit::key::{ApiKey, DEVELOPMENT_PAIR};
 use crate::policy::Policy;
 
@@ -94,10 +95,12 @@ async fn serve(config: Config) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn open_inbox(config: &Config) -> Result<Inbox, OpenError> {
+fn open_inbox(config: &Config) -> Result<Inbox, Box<dyn Error>> {
     match &config.inbox {
         InboxPlace::None => Ok(Inbox::none()),
-        InboxPlace::Sqlite(path) => Inbox::sqlite(path, config.retention, Clock::system()),
+        InboxPlace::Redis(url) => Inbox::redis(url.clone(), config.retention, Clock::system())
+            .map_err(|error| format!("cannot start threads for the inbox: {error}").into()),
+        InboxPlace::Sqlite(path) => Ok(Inbox::sqlite(path, config.retention, Clock::system())?),
     }
 }
 

@@ -28,6 +28,7 @@ pub struct Cursor(u64);
 
 /// Bits of a cursor that count within a millisecond; the others are that millisecond, counted from 1970.
 const COUNT_BITS: u32 = 20;
+const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 /// The largest cursor: SQLite's integers have a sign.
 const LAST: u64 = i64::MAX as u64;
 /// Hexadecimal digits of a cursor.
@@ -47,6 +48,16 @@ impl Cursor {
     /// As a number, at most `i64::MAX`.
     pub(crate) fn number(self) -> i64 {
         self.0.try_into().unwrap_or(i64::MAX)
+    }
+
+    /// The millisecond, counted from 1970, and the count within it.
+    pub(crate) fn parts(self) -> (u64, u64) {
+        (self.0 >> COUNT_BITS, self.0 & COUNT_MASK)
+    }
+
+    /// Of what [`parts`](Self::parts) gave; `None` where it cannot have.
+    pub(crate) fn from_parts(millis: u64, count: u64) -> Option<Self> {
+        (millis <= LAST >> COUNT_BITS && count <= COUNT_MASK).then_some(Self(millis << COUNT_BITS | count))
     }
 
     /// Of a number that [`number`](Self::number) gave.

@@ -3,6 +3,7 @@
 
 mod entry;
 mod follower;
+mod redis;
 mod sqlite;
 mod statistics;
 mod store;
@@ -16,6 +17,7 @@ use tokio::sync::{Semaphore, watch};
 
 pub use entry::{Arrival, Cursor, Entry, Filter, MalformedCursor, Page, PageLimit};
 pub use follower::Follower;
+pub use redis::{MalformedRedisUrl, RedisUrl};
 pub use sqlite::{OpenError, Why};
 pub use statistics::{Histogram, Statistics};
 pub use store::{Appended, Cause, ReadError, Retention, StoreError, Usage};
@@ -63,6 +65,16 @@ impl Inbox {
     pub fn sqlite(path: &Path, retention: Retention, clock: Clock) -> Result<Self, OpenError> {
         let store = sqlite::SqliteStore::open(path, clock.now())?;
         Self::start(Arc::new(store), watch::Sender::new(()), retention, clock).map_err(|error| OpenError::no_thread(path, error))
+    }
+
+    /// The inbox in the Redis at `url`, which other roomkeys may share. It need not be there yet: what comes before it is refused.
+    ///
+    /// # Errors
+    /// Where no thread can be had.
+    pub fn redis(url: RedisUrl, retention: Retention, clock: Clock) -> std::io::Result<Self> {
+        let changed = watch::Sender::new(());
+        let store = redis::RedisStore::open(url, changed.clone(), clock.clone())?;
+        Self::start(Arc::new(store), changed, retention, clock)
     }
 
     /// An inbox over `store`, which may itself tell `changed` of what others have committed.

@@ -22,6 +22,11 @@ pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
     /// Whether a commit would go through now, tried out.
     fn probe(&self) -> Result<(), StoreError>;
 
+    /// Whether it may go away while nobody appends, and so has to be probed all the time.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// How much is kept now, where it is known.
     fn usage(&self) -> Option<Usage>;
 
@@ -83,6 +88,8 @@ pub enum StoreError {
     Corrupt(Cause),
     /// The file is no longer where it was.
     Moved,
+    /// It was not reached yet, since the start.
+    Unreached,
     /// It does not answer in time.
     Stalled,
     /// Anything else, such as an I/O error.
@@ -97,7 +104,7 @@ impl StoreError {
             Self::Full(cause) | Self::Locked(cause) | Self::ReadOnly(cause) | Self::Corrupt(cause) | Self::Broken(cause) => {
                 Some(cause)
             }
-            Self::Moved | Self::Stalled => None,
+            Self::Moved | Self::Unreached | Self::Stalled => None,
         }
     }
 }
@@ -113,6 +120,7 @@ impl fmt::Display for StoreError {
             Self::ReadOnly(_) => "the inbox may not be written to",
             Self::Corrupt(_) => "the inbox is damaged",
             Self::Moved => "the inbox is no longer at its place",
+            Self::Unreached => "the inbox is not reached yet",
             Self::Stalled => "the inbox does not answer in time",
             Self::Broken(_) => "the inbox cannot be used",
         })

@@ -91,12 +91,14 @@ impl Writer {
         statistics: Arc<Statistics>,
         changed: watch::Sender<()>,
     ) -> io::Result<Self> {
+        // A file was tried out when it was opened.
+        let outage = store.is_remote().then(|| Arc::new(StoreError::Unreached));
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue { waiting: Vec::new(), wanted: 1, closed: false }),
             filled: Condvar::new(),
             statistics,
-            failing: AtomicBool::new(false),
-            outage: Mutex::default(),
+            failing: AtomicBool::new(outage.is_some()),
+            outage: Mutex::new(outage),
             busy_since: Mutex::default(),
             ended: watch::Sender::new(false),
         });
@@ -216,7 +218,7 @@ impl Desk {
                 crowd = waiting.len();
                 self.commit(waiting);
                 gather = begin.elapsed().checked_div(GATHER.0).unwrap_or_default().min(GATHER.1);
-            } else if self.shared.failing.load(Relaxed) {
+            } else if self.shared.failing.load(Relaxed) || self.store.is_remote() {
                 let probe = self.work(|store| store.probe());
                 self.judge(probe);
             }
@@ -281,6 +283,7 @@ impl Desk {
         }
         let mut outage = lock(&self.shared.outage);
         match outcome {
+            Ok(()) if matches!(outage.as_deref(), Some(StoreError::Unreached)) => {}
             Ok(()) => info!("the inbox works again"),
             Err(ref error) if outage.as_ref().is_none_or(|last| last.to_string() != error.to_string()) => {
                 let cause = std::error::Error::source(error).map(tracing::field::display);

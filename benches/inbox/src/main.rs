@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Options, each `NAME=VALUE`: `rounds=5`, `deliveries=60000` (a round), `connections=64`, `directory=…` (for the inbox; of
-//! the disk to be measured), `program=…` (a roomkey built before), `keep=1` (all rounds fill one inbox).
+//! the disk to be measured), `program=…` (a roomkey built before), `keep=1` (all rounds fill one inbox), `redis=redis://…` (a
+//! server to be measured too, which keeps what it gets).
 
 mod disk;
 mod load;
@@ -26,6 +27,7 @@ pub(crate) struct Options {
     directory: PathBuf,
     program: Option<PathBuf>,
     keep: bool,
+    redis: Option<String>,
 }
 
 impl Options {
@@ -38,6 +40,7 @@ impl Options {
             directory: root.join("target/disk"),
             program: None,
             keep: false,
+            redis: None,
         };
         for argument in arguments {
             let (name, value) = argument.split_once('=').ok_or_else(|| format!("{argument:?} is no NAME=VALUE"))?;
@@ -48,6 +51,7 @@ impl Options {
                 "connections" => options.connections = number()?.max(1),
                 "directory" => options.directory = value.into(),
                 "program" => options.program = Some(value.into()),
+                "redis" => options.redis = Some(value.to_owned()),
                 "keep" => options.keep = number()? != 0,
                 _ => return Err(format!("{name:?} is no option")),
             }
@@ -78,9 +82,10 @@ fn run(options: &Options) -> Result<(), String> {
 
     let file = options.directory.join("bench.db");
     let place = format!("sqlite:{}", file.display());
-    let (mut without, mut with) = (Vec::new(), Vec::new());
+    let (mut without, mut with, mut shared) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..options.rounds {
-        for (inbox, rounds) in [("none", &mut without), (place.as_str(), &mut with)] {
+        let redis = options.redis.as_deref().map(|url| (url, &mut shared));
+        for (inbox, rounds) in [("none", &mut without), (place.as_str(), &mut with)].into_iter().chain(redis) {
             if !options.keep {
                 disk::remove(&file);
             }
@@ -102,6 +107,10 @@ fn run(options: &Options) -> Result<(), String> {
     let (without, with) = (median(without), median(with));
     println!("\nmedians: none {:.0}/s, sqlite {:.0}/s: {:.2} of it", without.rate, with.rate, with.rate / without.rate);
     println!("sqlite: p50 {}, p99 {}", millis(with.p50), millis(with.p99));
+    if !shared.is_empty() {
+        let shared = median(shared);
+        println!("redis: {:.0}/s, p50 {}, p99 {}", shared.rate, millis(shared.p50), millis(shared.p99));
+    }
     println!("goals: sqlite at least 10000/s and 0.40 of none, p99 at most 25 ms");
     Ok(())
 }

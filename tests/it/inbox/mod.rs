@@ -4,5 +4,8 @@ mod contract;
 mod kill;
 mod outages;
 mod program;
+mod redis;
+mod redis_server;
+mod redis_start;
 mod starts;
 mod support;

@@ -15,6 +15,8 @@ use roomkey::inbox::{Appended, Arrival, Entry, Filter, Inbox, PageLimit, ReadErr
 use roomkey::{AccessToken, ApiKey, ApiKeys, Delivery, TokenVerifier, UnixTime, WebhookReceiver};
 use sha2::{Digest, Sha256};
 
+use super::redis_server::RedisServer;
+
 pub(super) const KEYS: [&str; 2] = ["APIone", "APItwo"];
 pub(super) const SECRET: &str = "a-secret-of-at-least-32-bytes-0123";
 /// More than any test appends.
@@ -107,7 +109,11 @@ pub(super) trait Backend: Send + Sync {
 
 /// The backends that can be had here, by name.
 pub(super) fn backends() -> Vec<(&'static str, Box<dyn Backend>)> {
-    vec![("sqlite", Box::new(Sqlite(Scratch::new())))]
+    let mut backends: Vec<(&'static str, Box<dyn Backend>)> = vec![("sqlite", Box::new(Sqlite(Scratch::new())))];
+    if let Some(server) = RedisServer::start() {
+        backends.push(("redis", Box::new(server)));
+    }
+    backends
 }
 
 struct Sqlite(Scratch);

@@ -1,0 +1,154 @@
+//! Owns the address of a Redis: the parts of its URL that roomkey knows, and that its password is never shown.
+
+use std::fmt;
+use std::str::FromStr;
+
+use redis::io::tcp::TcpSettings;
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+
+/// Where a Redis is, and who we are there: `redis://[USER]:PASSWORD@HOST:PORT/DATABASE`, of which all but the host may be
+/// missing. `rediss://` is over TLS.
+///
+/// ```
+/// use roomkey::inbox::RedisUrl;
+///
+/// let url: RedisUrl = "redis://:hidden@redis.internal/2".parse()?;
+/// assert_eq!(url.to_string(), "redis://redis.internal:6379/2");
+/// # Ok::<(), roomkey::inbox::MalformedRedisUrl>(())
+/// ```
+#[derive(Clone)]
+pub struct RedisUrl(Box<ConnectionInfo>);
+
+impl RedisUrl {
+    /// What the client of Redis wants to know, for the node at `address` where it is not the URL's own.
+    pub(super) fn connection_info(&self, address: Option<ConnectionAddr>) -> ConnectionInfo {
+        let info = ConnectionInfo::clone(&self.0);
+        match address {
+            Some(address) => info.set_addr(address),
+            None => info,
+        }
+    }
+
+    /// The address of another node, `HOST:PORT`, which is spoken to as this one is.
+    pub(super) fn node(&self, address: &str) -> Option<ConnectionAddr> {
+        let (host, port) = address.rsplit_once(':')?;
+        let (host, port) = (host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?);
+        match (self.0.addr(), host.is_empty()) {
+            (ConnectionAddr::Tcp(same, _), true) => Some(ConnectionAddr::Tcp(same.clone(), port)),
+            (ConnectionAddr::Tcp(..), false) => Some(ConnectionAddr::Tcp(host, port)),
+            (ConnectionAddr::TcpTls { host: same, .. }, is_same) => {
+                let host = if is_same { same.clone() } else { host };
+                Some(ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl FromStr for RedisUrl {
+    type Err = MalformedRedisUrl;
+
+    fn from_str(text: &str) -> Result<Self, MalformedRedisUrl> {
+        let is_known = text.starts_with("redis://") || text.starts_with("rediss://");
+        // After a `#` the client would take leave to trust any certificate.
+        if !is_known || text.contains('#') {
+            return Err(MalformedRedisUrl);
+        }
+        let info = text.into_connection_info().or(Err(MalformedRedisUrl))?;
+        let has_host = match info.addr() {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => !host.is_empty(),
+            _ => false,
+        };
+        if !has_host || info.redis_settings().db() < 0 {
+            return Err(MalformedRedisUrl);
+        }
+        // A batch is larger than a packet, and its last packet should not wait for the others' receipts.
+        Ok(Self(Box::new(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))))
+    }
+}
+
+impl PartialEq for RedisUrl {
+    fn eq(&self, other: &Self) -> bool {
+        let who = |url: &Self| {
+            let redis = url.0.redis_settings();
+            (redis.db(), redis.username().map(str::to_owned), redis.password().map(str::to_owned))
+        };
+        self.0.addr() == other.0.addr() && who(self) == who(other)
+    }
+}
+
+impl Eq for RedisUrl {}
+
+/// Without user and password.
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if matches!(self.0.addr(), ConnectionAddr::TcpTls { .. }) { "rediss" } else { "redis" };
+        write!(f, "{scheme}://{}/{}", self.0.addr(), self.0.redis_settings().db())
+    }
+}
+
+/// Without user and password.
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisUrl({self})")
+    }
+}
+
+/// A text is no URL of a Redis. It is not told, for it may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MalformedRedisUrl;
+
+impl fmt::Display for MalformedRedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the URL of the Redis is malformed")
+    }
+}
+
+impl std::error::Error for MalformedRedisUrl {}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_url_shows_no_password() {
+        let url: RedisUrl = "rediss://roomkey:hun%24ter2@redis.internal:6380/3".parse().unwrap();
+        assert_eq!(url.to_string(), "rediss://redis.internal:6380/3");
+        assert_eq!(format!("{url:?}"), "RedisUrl(rediss://redis.internal:6380/3)");
+        assert_eq!(url.0.redis_settings().password(), Some("hun$ter2"));
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_redis_is_refused() {
+        for text in [
+            "redis:",
+            "redis://",
+            "redis:///1",
+            "redis://:secret@",
+            "redis://host:port",
+            "redis://host:99999",
+            "redis://host/one",
+            "redis://host/-1",
+            "redis://0.0.0.0",
+            "redis://a b",
+            "rediss://host#insecure",
+            "valkey://host",
+            "unix:///redis.sock",
+            "http://host",
+        ] {
+            assert_eq!(text.parse::<RedisUrl>(), Err(MalformedRedisUrl), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_node_is_spoken_to_as_the_first_one_is() {
+        let node = |url: &str, address| url.parse::<RedisUrl>().unwrap().node(address).map(|address| format!("{address:?}"));
+        assert_eq!(node("redis://a", "b:7001").as_deref(), Some(r#"Tcp("b", 7001)"#));
+        assert_eq!(node("redis://a", ":7001").as_deref(), Some(r#"Tcp("a", 7001)"#));
+        assert!(node("rediss://a", "[::1]:7001").is_some_and(|address| address.starts_with(r#"TcpTls { host: "::1""#)));
+        assert_eq!(node("redis://a", "b"), None);
+    }
+}

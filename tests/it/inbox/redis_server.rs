@@ -1,0 +1,155 @@
+//! A real `redis-server`, started by a test on a free port and ended with it.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use roomkey::clock::Clock;
+use roomkey::inbox::{Inbox, RedisUrl, Retention};
+
+use super::support::{Backend, Scratch};
+
+/// What an acknowledged event needs to survive the server's end.
+pub(super) const SAFE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// One server, or the place for one.
+pub(super) struct RedisServer {
+    port: u16,
+    directory: Scratch,
+    settings: Vec<String>,
+    process: Mutex<Option<Child>>,
+}
+
+impl RedisServer {
+    /// A running server that keeps what it acknowledges; `None`, and a line that says so, where there is no `redis-server`.
+    pub(super) fn start() -> Option<Self> {
+        Self::start_with(&SAFE)
+    }
+
+    pub(super) fn start_with(settings: &[&str]) -> Option<Self> {
+        let server = Self::absent(settings)?;
+        server.run();
+        Some(server)
+    }
+
+    /// A free port where a server may come to run.
+    pub(super) fn absent(settings: &[&str]) -> Option<Self> {
+        if Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "there is no redis-server to test with");
+            // Past the capture of tests that pass.
+            let _ = writeln!(std::io::stderr(), "SKIPPED: a test of the inbox in Redis, for there is no redis-server here");
+            return None;
+        }
+        let port = free_port();
+        let settings = settings.iter().map(|&each| each.to_owned()).collect();
+        Some(Self { port, directory: Scratch::new(), settings, process: Mutex::new(None) })
+    }
+
+    /// Two nodes of a cluster: one that has no keys, and one that has all.
+    pub(super) fn cluster() -> Option<(Self, Self)> {
+        let node = || {
+            let bus = free_port().to_string();
+            Self::start_with(&[&SAFE[..], &["--cluster-enabled", "yes", "--cluster-port", &bus]].concat())
+                .map(|server| (server, bus))
+        };
+        let ((one, bus), (owner, _)) = (node()?, node()?);
+        owner.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        owner.command(&["CLUSTER", "MEET", "127.0.0.1", &one.port.to_string(), &bus]);
+        let begin = Instant::now();
+        let ask = |server: &Self| server.try_command(&["EXISTS", "{roomkey}:state"]);
+        let is_moved = || ask(&one).is_err_and(|error| error.redirect_node().is_some());
+        while !is_moved() || ask(&owner).is_err() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "the nodes do not meet");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Some((one, owner))
+    }
+
+    /// Runs the server, on the same port over the same directory each time.
+    pub(super) fn run(&self) {
+        let child = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--save", "", "--loglevel", "warning", "--logfile", "redis.log"])
+            .args(["--port", &self.port.to_string(), "--dir", &self.directory.path().display().to_string()])
+            .args(&self.settings)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        *self.process.lock().unwrap() = Some(child);
+        let begin = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() || self.try_command(&["PING"]).is_err() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "redis-server does not come up");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(super) fn kill(&self) {
+        if let Some(mut child) = self.process.lock().unwrap().take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(super) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.process.lock().unwrap().as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The answer to a command.
+    pub(super) fn command(&self, command: &[&str]) -> redis::Value {
+        self.try_command(command).unwrap()
+    }
+
+    pub(super) fn number(&self, command: &[&str]) -> i64 {
+        redis::from_redis_value(self.command(command)).unwrap()
+    }
+
+    fn try_command(&self, command: &[&str]) -> redis::RedisResult<redis::Value> {
+        let client = redis::Client::open(self.url())?;
+        let mut connection = client.get_connection_with_timeout(Duration::from_secs(5))?;
+        let (name, arguments) = command.split_first().unwrap();
+        redis::cmd(name).arg(arguments).query(&mut connection)
+    }
+
+    pub(super) fn inbox_with(&self, retention: Retention, clock: Clock) -> Inbox {
+        let url: RedisUrl = self.url().parse().unwrap();
+        Inbox::redis(url, retention, clock).unwrap()
+    }
+
+    pub(super) fn inbox(&self) -> Inbox {
+        self.inbox_with(Retention::default(), Clock::system())
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Backend for RedisServer {
+    fn open(&self, retention: Retention, clock: Clock) -> Inbox {
+        self.inbox_with(retention, clock)
+    }
+}
