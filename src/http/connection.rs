@@ -20,6 +20,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::http::Edge;
+use crate::http::content::Stream;
+use crate::http::endless;
 use crate::http::limits::{BUFFER_GRACE, HYPER_HEAD_BYTES, LINGER_BYTES};
 use crate::http::pulse::{Pulse, PulsedStream, Waiting};
 use crate::http::reply::Refusal;
@@ -34,6 +36,8 @@ enum Outcome {
     Over(TcpStream),
     /// What it waited for did not come in time.
     Overdue(TcpStream, Waiting),
+    /// The head of an answer is out that does not end.
+    Endless(TcpStream, Stream),
     /// The stream is broken.
     Broken,
 }
@@ -49,6 +53,14 @@ pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, door: Door) {
         // On the heap, so that the task of a silent connection stays small.
         match Box::pin(converse(stream, before, edge, door, pace.is_busy())).await {
             Outcome::Quiet(quiet, rest) => (stream, before) = (quiet, rest),
+            Outcome::Endless(mut stream, endless) => {
+                // On the heap for the same reason.
+                match Box::pin(endless::send(&mut stream, endless, edge.limits.write)).await {
+                    Ok(()) => return linger(stream, edge.limits.linger).await,
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => return edge.count_cut("reader"),
+                    Err(_) => return,
+                }
+            }
             Outcome::Over(stream) => return linger(stream, edge.limits.linger).await,
             Outcome::Overdue(stream, Waiting::Head) => {
                 edge.count_cut("head");
@@ -136,6 +148,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
                 }
                 Waiting::Idle => BUFFER_GRACE,
                 Waiting::Answer => return Poll::Pending,
+                Waiting::Endless => return Poll::Ready(Err(Waiting::Endless)),
                 Waiting::Nothing => return Poll::Ready(Ok(Ok(()))),
                 Waiting::Head => edge.limits.head,
                 Waiting::Reader => edge.limits.write,
@@ -162,6 +175,11 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
         }
         // Copied, for even an empty part of a buffer keeps all of it.
         Err(Waiting::Idle) => Outcome::Quiet(stream, Bytes::copy_from_slice(&parts.read_buf)),
+        // Only a client that asked for something else without waiting for this to end has sent more: it will not get it.
+        Err(Waiting::Endless) => match pulse.take_over() {
+            Some(endless) => Outcome::Endless(stream, endless),
+            None => Outcome::Over(stream),
+        },
         Err(waiting) => {
             debug!(?waiting, "connection cut: it took too long");
             Outcome::Overdue(stream, waiting)

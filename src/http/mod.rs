@@ -3,7 +3,9 @@
 
 mod body;
 mod connection;
+mod content;
 mod cors;
+mod endless;
 mod endpoints;
 mod framing;
 mod limits;

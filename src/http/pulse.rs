@@ -3,8 +3,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::http::content::Stream;
 use crate::http::limits::WRITE_PROGRESS_BYTES;
 
 /// What a connection is doing. One task turns all of it, so that plain loads and stores do.
@@ -23,6 +24,8 @@ pub(crate) struct Pulse {
     /// Whether the reader's side of the stream is full, and what it has taken since the last beat, in bytes.
     is_blocked: AtomicU8,
     taken: AtomicUsize,
+    /// What the connection is to go on with, once the head before it is out.
+    endless: Mutex<Option<Stream>>,
 }
 
 const IDLE: u8 = 0;
@@ -31,6 +34,8 @@ const ANSWERING: u8 = 2;
 const ANSWERED: u8 = 3;
 const ANSWERED_LAST: u8 = 4;
 const OVER: u8 = 5;
+const HANDING_OVER: u8 = 6;
+const HANDED_OVER: u8 = 7;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub(crate) enum Waiting {
     Answer,
     /// Nothing more: the last answer is out, to a request whose body was not read to its end.
     Nothing,
+    /// To be sent the rest of an answer that does not end, without hyper: [`Pulse::take_over`].
+    Endless,
 }
 
 impl Pulse {
@@ -55,6 +62,7 @@ impl Pulse {
             beats: AtomicU32::new(0),
             is_blocked: AtomicU8::new(0),
             taken: AtomicUsize::new(0),
+            endless: Mutex::new(None),
         })
     }
 
@@ -65,6 +73,7 @@ impl Pulse {
             IDLE => Waiting::Idle,
             HEAD => Waiting::Head,
             OVER => Waiting::Nothing,
+            HANDED_OVER => Waiting::Endless,
             _ => Waiting::Answer,
         };
         (waiting, self.beats.load(Relaxed))
@@ -74,6 +83,11 @@ impl Pulse {
     pub(crate) fn answering(self: &Arc<Self>) -> InFlight {
         self.enter(ANSWERING);
         InFlight { pulse: Arc::clone(self), is_last: false }
+    }
+
+    /// What comes after the head that is out.
+    pub(crate) fn take_over(&self) -> Option<Stream> {
+        self.endless.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn enter(&self, phase: u8) {
@@ -113,6 +127,7 @@ impl Pulse {
         match self.phase.load(Relaxed) {
             ANSWERED => self.enter(IDLE),
             ANSWERED_LAST => self.enter(OVER),
+            HANDING_OVER => self.enter(HANDED_OVER),
             _ => {}
         }
     }
@@ -130,6 +145,12 @@ impl InFlight {
     /// answer.
     pub(crate) fn ends_connection(&mut self) {
         self.is_last = true;
+    }
+
+    /// Has the connection send `stream` once all that hyper has to write is out, which has to be the head of an answer in chunks.
+    pub(crate) fn hand_over(&self, stream: Stream) {
+        *self.pulse.endless.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
+        self.pulse.enter(HANDING_OVER);
     }
 }
 

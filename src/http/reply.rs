@@ -1,17 +1,13 @@
 //! Owns what is answered: a success, or a refusal with its status and its one flat JSON object. The table from errors to
 //! statuses lives here and nowhere else.
 
-use std::convert::Infallible;
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 
-use crate::http::pulse::InFlight;
+use crate::http::content::Content;
 use crate::http::router::Methods;
 use crate::inbox::{AppendError, ReadError};
 use crate::jws;
@@ -24,31 +20,6 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// An answer, before CORS and the connection have had their say.
 pub(crate) type Reply = Response<Content>;
-
-/// What an answer says: all of it at once, or what comes over time.
-pub(crate) enum Content {
-    Whole(Bytes),
-    Stream(Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>),
-}
-
-impl Content {
-    /// All of it, where it is known at once.
-    pub(crate) fn whole(&self) -> &[u8] {
-        match self {
-            Self::Whole(bytes) => bytes,
-            Self::Stream(_) => &[],
-        }
-    }
-}
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Whole(bytes) => f.debug_tuple("Whole").field(&bytes.len()).finish(),
-            Self::Stream(_) => f.write_str("Stream"),
-        }
-    }
-}
 
 /// 200 with `json`.
 pub(crate) fn json(json: impl Into<Bytes>) -> Reply {
@@ -252,48 +223,6 @@ impl fmt::Display for Refusal {
             }
             Self::Read(error) => error.fmt(f),
             Self::Panic => f.write_str("something went wrong here"),
-        }
-    }
-}
-
-/// An answer on its way out. While it lives, its request is under way.
-#[derive(Debug)]
-pub(crate) struct ReplyBody {
-    content: Content,
-    _in_flight: InFlight,
-}
-
-impl ReplyBody {
-    pub(crate) fn new(content: Content, in_flight: InFlight) -> Self {
-        Self { content, _in_flight: in_flight }
-    }
-}
-
-impl Body for ReplyBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match &mut self.content {
-            Content::Whole(bytes) => {
-                let bytes = std::mem::take(bytes);
-                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
-            }
-            Content::Stream(stream) => stream.as_mut().poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Whole(bytes) => bytes.is_empty(),
-            Content::Stream(stream) => stream.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.len().try_into().unwrap_or(u64::MAX)),
-            Content::Stream(stream) => stream.size_hint(),
         }
     }
 }

@@ -8,13 +8,14 @@ use std::task::Poll;
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, Version};
 use tokio::time::Instant;
 use tracing::{Level, debug, error};
 
+use crate::http::content::ReplyBody;
 use crate::http::endpoints::{events, health, metrics, token, webhook};
 use crate::http::pulse::InFlight;
-use crate::http::reply::{self, Refusal, Reply, ReplyBody, RequestId};
+use crate::http::reply::{self, Refusal, Reply, RequestId};
 use crate::http::{Edge, body, cors, framing};
 
 /// What is served to everyone. A path begins with one slash; more in front of it count as one.
@@ -136,7 +137,10 @@ pub(crate) async fn answer(
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         in_flight.ends_connection();
     }
-    reply.map(|content| ReplyBody::new(content, in_flight))
+    // hyper writes no chunks to older clients, and of the answer to a HEAD only the head.
+    let is_chunked = request.version() == Version::HTTP_11 && request.method() == Method::GET;
+    let body = if is_chunked { ReplyBody::handed_over } else { ReplyBody::new };
+    reply.map(|content| body(content, in_flight))
 }
 
 fn find(door: Door, base_path: &str, path: &str) -> Option<&'static Route> {

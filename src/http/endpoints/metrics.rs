@@ -3,7 +3,8 @@
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::http::Edge;
-use crate::http::reply::{Content, Refusal, Reply};
+use crate::http::content::Content;
+use crate::http::reply::{Refusal, Reply};
 
 /// Prometheus' text format, version 0.0.4.
 pub(crate) fn answer(edge: &Edge) -> Result<Reply, Refusal> {

@@ -43,10 +43,10 @@ async fn every_secret_at_any_depth_and_nothing_else() {
     }
     let page = String::from_utf8(server.get_as(DAILY, "/events").await.body.to_vec()).unwrap();
     let mut events = server.events_as(DAILY, "/events").await;
-    for id in 0..values.len() {
+    for (id, value) in values.iter().enumerate() {
         let expected = body(&id.to_string(), |_| REDACTED.to_owned());
-        assert!(page.contains(&format!("\"event\":{expected}}}")), "{}", values[id]);
-        assert!(events.next().await.unwrap().data.unwrap() == expected, "{}", values[id]);
+        assert!(page.contains(&format!("\"event\":{expected}}}")), "{value}");
+        assert!(events.next().await.unwrap().data.unwrap() == expected, "{value}");
     }
     assert!(!page.contains("top secret"));
     // One who may read all sees all, of that room too.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use roomkey::clock::Clock;
 use roomkey::http::{self, Bind, Edge, Limits};
-use roomkey::inbox::{Appended, Inbox, Retention};
+use roomkey::inbox::{Appended, Arrival, Inbox, Retention};
 use roomkey::policy::Policy;
 use roomkey::{ApiKeys, UnixTime};
 use tokio::sync::oneshot;
@@ -45,7 +45,7 @@ pub(super) async fn append(inbox: &Inbox, body: impl AsRef<[u8]>) {
     let body = body.as_ref();
     let claims = format!(r#"{{"iss":"{}","exp":{NOW},"sha256":"{}"}}"#, SERVER_KEY.0, digest(body));
     let delivery = fixtures::receiver().receive(&forge(HEADER, claims), body.to_vec(), fixtures::now()).unwrap();
-    assert_eq!(inbox.append(delivery, fixtures::now()).await, Ok(Appended::Committed));
+    assert_eq!(inbox.append(Arrival::new(delivery, fixtures::now())).await, Ok(Appended::Committed));
 }
 
 /// A directory that goes when this does.

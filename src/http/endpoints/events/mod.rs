@@ -13,7 +13,8 @@ use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY};
 use hyper::{Request, Uri};
 
-use crate::http::reply::{Content, Refusal, Reply};
+use crate::http::content::Content;
+use crate::http::reply::{Refusal, Reply};
 use crate::http::{Edge, cors};
 use access::Access;
 use pages::Pages;

@@ -9,9 +9,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 
+use crate::http::content::{Content, Stream};
 use crate::http::endpoints::events::frames::{Frames, shown};
 use crate::http::endpoints::events::pages::{Batch, Pages, Reading};
-use crate::http::reply::{Content, Refusal};
+use crate::http::reply::Refusal;
 use crate::inbox::{Cursor, Entry};
 
 /// The end of the year 9999, up to which RFC 3339 goes, in milliseconds since 1970.
@@ -27,7 +28,7 @@ pub(super) async fn page(mut pages: Pages, limit: usize, wait: Duration) -> Resu
     if page.reading.is_none() && page.ready.len() == 1 {
         return Ok(Content::Whole(page.ready.pop_front().unwrap_or_default()));
     }
-    Ok(Content::Stream(Box::pin(page)))
+    Ok(Content::Stream(Stream::new(page)))
 }
 
 struct Page {

@@ -13,9 +13,10 @@ use tokio::time::{Sleep, sleep};
 
 use crate::clock::{Clock, UnixTime};
 use crate::http::Edge;
+use crate::http::content::{Content, Stream};
 use crate::http::endpoints::events::frames::{Frames, shown};
 use crate::http::endpoints::events::pages::{Batch, Pages, Reading};
-use crate::http::reply::{Content, Refusal};
+use crate::http::reply::Refusal;
 use crate::inbox::Entry;
 
 /// What a stream begins with: a reader that is cut comes back after a second.
@@ -32,10 +33,10 @@ pub(super) async fn stream(edge: &Edge, mut pages: Pages, until: UnixTime) -> Re
     drop(batch);
     let (clock, silence) = (edge.clock.clone(), edge.limits.silence);
     let alarm = Box::pin(sleep(silence.min(until.since(clock.now()))));
-    Ok(Content::Stream(Box::pin(Stream { ready, reading: Some(pages.into_next()), alarm, silence, clock, until })))
+    Ok(Content::Endless(Stream::new(Events { ready, reading: Some(pages.into_next()), alarm, silence, clock, until })))
 }
 
-struct Stream {
+struct Events {
     /// Rendered, and not taken yet.
     ready: VecDeque<Bytes>,
     /// `None` once the stream ends.
@@ -47,7 +48,7 @@ struct Stream {
     until: UnixTime,
 }
 
-impl Stream {
+impl Events {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
@@ -71,7 +72,7 @@ impl Stream {
     }
 }
 
-impl Body for Stream {
+impl Body for Events {
     type Data = Bytes;
     type Error = Infallible;
 
