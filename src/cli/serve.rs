@@ -66,7 +66,12 @@ async fn serve(config: Config) -> ExitCode {
         (Err(sentence), ..) | (_, Err(sentence), _) => return fail(sentence),
         (.., Err(error)) => return fail(format_args!("cannot listen for signals: {error}")),
     };
-    let metrics = match metrics_listener.is_some().then(|| Metrics::new(UnixTime::now())).transpose() {
+    let inbox = match open_inbox(&config) {
+        Ok(inbox) => inbox,
+        Err(error) => return fail(error),
+    };
+    let new_metrics = || Metrics::new(UnixTime::now())?.with_inbox(inbox.clone());
+    let metrics = match metrics_listener.is_some().then(new_metrics).transpose() {
         Ok(metrics) => metrics,
         Err(error) => return fail(format_args!("cannot count: {error}")),
     };

@@ -6,6 +6,8 @@ use std::time::Duration;
 use prometheus::{Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::clock::UnixTime;
+use crate::http::inbox_metrics::InboxMetrics;
+use crate::inbox::Inbox;
 
 /// Upper ends of the buckets of time to answer, in seconds.
 const BUCKETS: [f64; 16] =
@@ -64,6 +66,14 @@ impl Metrics {
             durations,
             registry,
         })
+    }
+
+    /// Shows what `inbox` counts, too.
+    ///
+    /// # Errors
+    /// Where an inbox is shown already.
+    pub fn with_inbox(self, inbox: Inbox) -> prometheus::Result<Self> {
+        self.registry.register(Box::new(InboxMetrics(inbox))).map(|()| self)
     }
 
     pub(crate) fn answered(&self, endpoint: &'static str, status: u16, after: Duration) {

@@ -8,6 +8,7 @@ mod cors;
 mod endless;
 mod endpoints;
 mod framing;
+mod inbox_metrics;
 mod limits;
 mod listener;
 mod metrics;

@@ -2,6 +2,7 @@
 //! statuses lives here and nowhere else.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -9,7 +10,7 @@ use hyper::{Response, StatusCode};
 
 use crate::http::content::Content;
 use crate::http::router::Methods;
-use crate::inbox::{AppendError, ReadError};
+use crate::inbox::{AppendError, ReadError, StoreError};
 use crate::jws;
 use crate::livekit::access_token::NameError;
 use crate::livekit::token_verifier::TokenError;
@@ -72,6 +73,7 @@ pub(crate) enum Refusal {
     NoAuthorization,
     Webhook(WebhookError),
     Inbox(AppendError),
+    NotReady(Arc<StoreError>),
     Reader(Option<TokenError>),
     NotAllowedToRead,
     Read(ReadError),
@@ -109,7 +111,7 @@ impl Refusal {
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded | Self::Stopping | Self::Inbox(_) | Self::Read(ReadError::Store(_)) => {
+            Self::Overloaded | Self::Stopping | Self::Inbox(_) | Self::NotReady(_) | Self::Read(ReadError::Store(_)) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
         }
@@ -144,7 +146,9 @@ impl Refusal {
                 TokenError::Expired { .. } => "expired",
                 TokenError::NotYetValid { .. } => "not_yet_valid",
             },
+            Self::Inbox(AppendError::QueueFull) => "inbox_full",
             Self::Inbox(_) => "inbox",
+            Self::NotReady(_) => "not_ready",
             Self::Reader(None) => "no_token",
             Self::NotAllowedToRead => "not_allowed",
             Self::Read(_) => "read",
@@ -217,6 +221,7 @@ impl fmt::Display for Refusal {
             Self::Webhook(error) if error.is_malformed() => f.write_str("the Authorization header is not a token"),
             Self::Webhook(_) => f.write_str("Error validating webhook event"),
             Self::Inbox(error) => error.fmt(f),
+            Self::NotReady(error) => error.fmt(f),
             Self::Reader(_) => f.write_str("a LiveKit token that holds is required, as Authorization: Bearer or as access_token"),
             Self::NotAllowedToRead => {
                 f.write_str("the token does not grant to read these events: roomList grants all, roomAdmin those of its room")

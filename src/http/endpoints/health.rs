@@ -11,5 +11,9 @@ pub(crate) fn alive() -> Reply {
 
 /// Likewise, or why not.
 pub(crate) fn ready(edge: &Edge) -> Result<Reply, Refusal> {
-    if edge.stop.is_announced() { Err(Refusal::Stopping) } else { Ok(alive()) }
+    if edge.stop.is_announced() {
+        return Err(Refusal::Stopping);
+    }
+    edge.inbox.is_ready().map_err(Refusal::NotReady)?;
+    Ok(alive())
 }

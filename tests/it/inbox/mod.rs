@@ -9,3 +9,4 @@ mod redis_server;
 mod redis_start;
 mod starts;
 mod support;
+mod watching;

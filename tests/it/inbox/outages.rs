@@ -11,7 +11,7 @@ use roomkey::inbox::{AppendError, Filter, Inbox, Retention, StoreError};
 use rusqlite::Connection;
 
 use super::program::{Program, command, place, send_until_committed};
-use super::support::{ALL, Scratch, append, arrival, event, eventually, everything};
+use super::support::{ALL, Scratch, SmallDisk, append, arrival, event, eventually, everything};
 
 fn open(file: &Path) -> Inbox {
     Inbox::sqlite(file, Retention::default(), Clock::system()).unwrap()
@@ -85,6 +85,39 @@ async fn a_disk_that_fills_up_and_is_emptied() {
     drop(program);
     let kept: Vec<_> = everything(&open(&file)).await.into_iter().map(|entry| entry.body).collect();
     assert!(committed.iter().chain([&body]).all(|body| kept.iter().any(|kept| kept == body)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_disk_that_fills_up_and_is_emptied() {
+    let scratch = Scratch::new();
+    let Some(disk) = SmallDisk::mount(&scratch) else { return };
+    let file = disk.file("inbox.db");
+    let program = Program::start(&place(&file));
+    let mut sender = program.sender();
+    let mut committed = vec![event("0", "x", "y")];
+    assert!(sender.send(&committed[0]).unwrap().is_committed());
+    let filler = disk.fill();
+    loop {
+        let body = event(&committed.len().to_string(), &"x".repeat(3000), "y");
+        let answer = sender.send(&body).unwrap();
+        if answer.is_come_again() {
+            break;
+        }
+        assert!(answer.is_committed() && committed.len() < 1000, "{answer:?}");
+        committed.push(body);
+    }
+    let (status, why) = Program::get(program.address(), "/readyz");
+    assert!(status == 503 && why.contains("full"), "{status} {why}");
+    std::fs::remove_file(&filler).unwrap();
+    let mut count = 0;
+    committed.push(send_until_committed(&mut sender, Duration::from_secs(5), || {
+        count += 1;
+        event(&format!("after {count}"), "x", "y")
+    }));
+    assert_eq!(Program::get(program.address(), "/readyz").0, 200);
+    drop(program);
+    let kept: Vec<_> = everything(&open(&file)).await.into_iter().map(|entry| entry.body).collect();
+    assert!(committed.iter().all(|body| kept.iter().any(|kept| kept == body)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,6 +81,16 @@ impl Program {
         self.child.wait().unwrap();
     }
 
+    /// The status and the body of what is at `path` of `address`.
+    pub(super) fn get(address: SocketAddr, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: roomkey\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
     pub(super) fn sender(&self) -> Sender {
         Sender::connect(self.address).unwrap()
     }

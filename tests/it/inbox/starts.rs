@@ -11,7 +11,7 @@ use roomkey::inbox::{Inbox, Retention};
 use rusqlite::Connection;
 
 use super::program::{Program, command, failed_start, place};
-use super::support::{Scratch, append_all, event};
+use super::support::{Scratch, SmallDisk, append_all, event};
 
 /// A user who owns nothing.
 const NOBODY: u32 = 65534;
@@ -159,6 +159,20 @@ async fn a_disk_that_is_full() {
     assert_eq!((status, said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains(&*none.to_string_lossy()), "{said}");
     assert!(!none.exists(), "a start that fails leaves nothing behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_disk_that_is_full() {
+    let scratch = Scratch::new();
+    let Some(disk) = SmallDisk::mount(&scratch) else { return };
+    let file = disk.file("inbox.db");
+    fs::copy(inbox(&scratch).await, &file).unwrap();
+    let bytes = fs::read(&file).unwrap();
+    let _filler = disk.fill();
+    let (status, said) = failed_start(command(&[], &place(&file)));
+    assert_eq!((status, said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains(&*file.to_string_lossy()) && said.contains("full"), "{said}");
+    assert!(fs::read(&file).unwrap() == bytes, "the file has changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
@@ -72,6 +73,45 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A disk of 4 MiB in memory.
+#[derive(Debug)]
+pub(super) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    pub(super) fn mount(scratch: &Scratch) -> Option<Self> {
+        let place = scratch.file("disk");
+        std::fs::create_dir(&place).unwrap();
+        match Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&place).status() {
+            Ok(status) if status.success() => Some(Self(place)),
+            outcome => {
+                assert!(std::env::var_os("CI").is_none(), "CI has to mount a small disk: {outcome:?}");
+                eprintln!("SKIPPED: a small disk needs the right to mount one ({outcome:?}); a limit on files stands in for it");
+                None
+            }
+        }
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Takes what is left of it, for as long as the file is there that this gives.
+    pub(super) fn fill(&self) -> PathBuf {
+        let filler = self.file("filler");
+        let mut bytes = vec![0; 8 << 20];
+        while std::fs::write(&filler, &bytes).is_err() {
+            bytes.truncate(bytes.len() - 4096);
+        }
+        filler
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
 
