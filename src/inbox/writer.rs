@@ -226,7 +226,15 @@ impl Desk {
             if self.prune_due {
                 looked = Instant::now();
                 let (retention, now) = (self.retention, self.clock.now());
-                self.prune_due = self.work(|store| store.prune(&retention, now)).unwrap_or(false);
+                self.prune_due = match self.work(|store| store.prune(&retention, now)) {
+                    Ok(due) => due,
+                    Err(error) => {
+                        if self.store.is_remote() {
+                            self.judge(Err(error)); // it is away, or else it would let us delete
+                        }
+                        false
+                    }
+                };
             }
         }
         self.store.close();

@@ -2,13 +2,14 @@
 //! what is said over them.
 
 use std::fmt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::{Client, Connection, ConnectionAddr, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 
 use crate::inbox::redis::keys::STATE;
+use crate::inbox::redis::lock;
 use crate::inbox::redis::url::RedisUrl;
 use crate::inbox::store::{ReadError, StoreError};
 
@@ -45,12 +46,12 @@ impl Server {
 
     /// A new connection, to the node that has our keys.
     pub(super) fn connect(&self) -> RedisResult<Connection> {
-        let known = self.moved.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let opened = self.open(known.clone());
+        let known = lock(&self.moved).clone();
+        let opened = self.open(known);
         let Err(error) = &opened else { return opened };
         // A node that fails may have a successor, which the URL's node knows.
         let moved = error.redirect_node().and_then(|(address, _)| self.url.node(address));
-        self.moved.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&moved);
+        lock(&self.moved).clone_from(&moved);
         if moved.is_some() { self.open(moved) } else { opened }
     }
 

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redis::Connection;
 use tokio::sync::watch;
+use tracing::info;
 
 pub use url::{MalformedRedisUrl, RedisUrl};
 
@@ -59,6 +60,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl RedisStore {
     /// The inbox in the Redis at `url`, which need not be there yet. `changed` hears of what any roomkey commits.
     pub(crate) fn open(url: RedisUrl, changed: watch::Sender<()>, clock: Clock) -> io::Result<Self> {
+        info!(server = %url, "the inbox is in Redis");
         let shared = Arc::new(Shared { server: Server::new(url), newest: Mutex::default(), closed: AtomicBool::new(false) });
         wake::start(Arc::clone(&shared), changed)?;
         let writer = Mutex::new(Writer { connection: None, settings: None });

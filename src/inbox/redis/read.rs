@@ -14,6 +14,8 @@ const LOOKED_AT: usize = 1000;
 /// Entries that are asked for at first, and at most, in one command.
 const FIRST_STRIDE: usize = 32;
 const LONGEST_STRIDE: usize = 256;
+/// Bytes of a body, as far as is known at first: LiveKit's have about as many.
+const USUAL_BYTES: usize = 1300;
 /// Of bodies in one answer; where there were more, fewer entries are asked for the next time.
 const STRIDE_BYTES: usize = 256 * 1024;
 
@@ -29,12 +31,22 @@ pub(super) fn read(
     begin: Cursor,
 ) -> Result<Page, ReadError> {
     let mut page = Page { entries: Vec::new(), next: begin, is_last: false };
+    let from_oldest = after.is_none();
     let (mut after, mut looked_at, mut bytes, mut stride) = (after, 0_usize, 0_usize, FIRST_STRIDE);
+    let mut usual = USUAL_BYTES;
     while looked_at < LOOKED_AT {
-        let room = limit.entries.saturating_sub(page.entries.len()).saturating_add(1);
+        // Where all are wanted, no more than there is room for, and one that tells that there are more.
+        let fitting = limit.bytes.saturating_sub(bytes).checked_div(usual).unwrap_or(0);
+        let room = limit.entries.saturating_sub(page.entries.len()).min(fitting).saturating_add(1);
         let count = if *filter == Filter::default() { stride.min(room) } else { stride };
         let (deleted, stored) = fetch(connection, after, count, begin)?;
         if after.is_some_and(|after| after < deleted) {
+            if from_oldest {
+                // The oldest is another one now, and nobody was told of those before it.
+                (page.entries, page.next, after, bytes) = (Vec::new(), deleted, None, 0);
+                looked_at = looked_at.saturating_add(count);
+                continue;
+            }
             if looked_at == 0 {
                 return Err(ReadError::Gone { oldest: deleted });
             }
@@ -61,6 +73,7 @@ pub(super) fn read(
         }
         looked_at = looked_at.saturating_add(found);
         after = Some(page.next);
+        usual = found_bytes.checked_div(found).unwrap_or(0).max(1);
         stride = if found_bytes > STRIDE_BYTES { (stride / 2).max(1) } else { stride.saturating_mul(2).min(LONGEST_STRIDE) };
     }
     Ok(page)

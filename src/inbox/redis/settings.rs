@@ -52,7 +52,7 @@ pub(super) fn inspect(connection: &mut Connection, url: &RedisUrl, known: &mut O
     if known.as_ref() == Some(&settings) {
         return Ok(());
     }
-    info!(server = %url, version, "the inbox is in Redis");
+    info!(server = %url, version, "Redis is reached");
     if settings.is_empty() {
         warn!("Redis does not tell its settings: make sure that it has `appendonly yes` and `appendfsync always`");
     }

@@ -2,8 +2,8 @@
 //! Redis itself (`XREAD BLOCK`), and after a loss it looks for what it missed.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use redis::{Connection, RedisResult, Value};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use crate::inbox::redis::Shared;
 use crate::inbox::redis::connection::PATIENCE;
 use crate::inbox::redis::keys::ENTRIES;
+use crate::inbox::redis::{Shared, lock};
 
 /// In which Redis says that there is nothing new: a connection that is silent for longer is dead.
 const BLOCK: Duration = Duration::from_secs(5);
@@ -74,6 +74,6 @@ fn newest(connection: &mut Connection) -> RedisResult<String> {
 impl Shared {
     /// Whether `id` is what this roomkey committed last.
     fn is_own(&self, id: &str) -> bool {
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) == id
+        *lock(&self.newest) == id
     }
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roomkey::UnixTime;
-use roomkey::clock::Clock;
 use roomkey::inbox::{AppendError, Appended, Arrival, Cursor, Filter, Follower, Inbox, ReadError, Retention};
 
 use super::redis_server::RedisServer;
-use super::support::{ALL, Hands, KEYS, arrival, delivery_of, event, everything};
+use super::support::{ALL, Hands, KEYS, arrival, delivery_of, event, eventually, everything};
 
 /// Within which a delivery is told to come again.
 const REFUSED_WITHIN: Duration = Duration::from_secs(5);
@@ -29,7 +28,7 @@ async fn assert_refuses(inbox: &Inbox, id: &str) {
     let begin = Instant::now();
     assert_eq!(append(inbox, id).await, Err(AppendError::Unavailable));
     assert!(begin.elapsed() < REFUSED_WITHIN, "refused after {:?}", begin.elapsed());
-    assert!(inbox.is_ready().is_err());
+    eventually("readiness says so", async || inbox.is_ready().is_err()).await;
 }
 
 /// That appends work again in time, without a restart.
@@ -160,16 +159,12 @@ async fn a_server_that_is_down_at_the_start_is_waited_for() {
 async fn readiness_follows_a_server_that_nobody_writes_to() {
     let Some(server) = RedisServer::start() else { return };
     let inbox = server.inbox();
-    let turns = async |ready: bool| {
-        while inbox.is_ready().is_ok() != ready {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    within(REFUSED_WITHIN, turns(true)).await;
+    let (ready, unready) = (async || inbox.is_ready().is_ok(), async || inbox.is_ready().is_err());
+    eventually("it is reached", ready).await;
     server.kill();
-    within(REFUSED_WITHIN, turns(false)).await;
+    eventually("it is missed", unready).await;
     server.run();
-    within(BACK_WITHIN, turns(true)).await;
+    eventually("it is back", ready).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,12 +196,7 @@ async fn a_user_who_may_no_more_than_is_needed_suffices() {
     let (page, _) = tokio::join!(within(Duration::from_secs(1), follower.next(ALL)), append(&other, "EV_2"));
     assert_eq!(page.unwrap().entries[0].id, "EV_2");
     hands.advance(Duration::from_secs(120));
-    within(Duration::from_secs(5), async {
-        while server.number(&["XLEN", "{roomkey}:entries"]) > 0 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    eventually("they go", async || server.number(&["XLEN", "{roomkey}:entries"]) == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,12 +299,7 @@ async fn what_is_too_old_or_too_much_goes_with_its_memory_of_duplicates() {
     };
     let counts = || (server.number(&["XLEN", "{roomkey}:entries"]), server.number(&["HLEN", "{roomkey}:index"]));
     let settle = async |most: i64| {
-        within(Duration::from_secs(10), async {
-            while counts().0 > most {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        })
-        .await;
+        eventually("the oldest go", async || counts().0 <= most).await;
         assert_eq!(counts().0, counts().1);
     };
     let first = inbox.read(None, &Arc::default(), ALL).await.unwrap().next;
@@ -333,12 +318,7 @@ async fn what_is_too_old_or_too_much_goes_with_its_memory_of_duplicates() {
     hands.advance(day + Duration::from_secs(1));
     settle(0).await;
     assert_eq!(put("EV_299").await, Appended::Committed);
-    within(Duration::from_secs(5), async {
-        while inbox.usage().is_none_or(|usage| usage.entries != 1) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    eventually("usage is known", async || inbox.usage().is_some_and(|usage| usage.entries == 1)).await;
     assert!(inbox.usage().unwrap().bytes < 2000);
 }
 
@@ -352,19 +332,4 @@ async fn a_store_that_is_lost_begins_behind_what_it_had() {
     assert_eq!(append(&inbox, "EV_1").await, Ok(Appended::Committed));
     assert!(everything(&inbox).await[0].cursor > before);
     assert!(matches!(inbox.read(Some(before), &Arc::default(), ALL).await, Err(ReadError::Gone { .. })));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn cursors_go_on_though_the_clock_goes_back() {
-    let Some(server) = RedisServer::start() else { return };
-    let inbox = server.inbox_with(Retention::default(), Clock::system());
-    let now = UnixTime::now();
-    for (id, back) in [("EV_1", 0), ("EV_2", 3600), ("EV_3", 7200)] {
-        let received = now.saturating_sub(Duration::from_secs(back));
-        inbox.append(at(event(id, "room_started", "daily"), received)).await.unwrap();
-    }
-    let entries = everything(&inbox).await;
-    assert!(entries.is_sorted_by(|before, after| before.cursor < after.cursor));
-    assert_eq!(entries.iter().map(|entry| &*entry.id).collect::<Vec<_>>(), ["EV_1", "EV_2", "EV_3"]);
-    assert_eq!(entries[2].received.as_millis(), now.saturating_sub(Duration::from_secs(7200)).as_millis());
 }

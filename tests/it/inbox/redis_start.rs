@@ -57,7 +57,7 @@ fn command(inbox: &str, directory: &Scratch) -> Command {
 fn doubts(settings: &[&str]) -> Option<Vec<&'static str>> {
     let server = RedisServer::start_with(settings)?;
     let lines = Program::start(&server.url()).lines();
-    assert!(lines.iter().any(|line| line.contains("the inbox is in Redis") && line.contains("version=")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("Redis is reached") && line.contains("version=")), "{lines:#?}");
     let names = ["appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy"];
     let warned = |name: &str| lines.iter().any(|line| line.contains("WARN") && line.contains(&format!("setting=\"{name}\"")));
     Some(names.into_iter().filter(|name| warned(name)).collect())
