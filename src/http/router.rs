@@ -12,14 +12,16 @@ use hyper::{Method, Request, Response};
 use tokio::time::Instant;
 use tracing::{Level, debug, error};
 
-use crate::http::endpoints::{health, metrics, token, webhook};
+use crate::http::endpoints::{connection_details, health, metrics, token, webhook};
 use crate::http::pulse::InFlight;
-use crate::http::reply::{self, Refusal, Reply, ReplyBody, RequestId};
+use crate::http::reply::{self, ErrorMembers, Refusal, Reply, ReplyBody, RequestId};
 use crate::http::{Edge, body, cors, framing};
 
 /// What is served to everyone. A path begins with one slash; more in front of it count as one.
 const PUBLIC: &[Route] = &[
     Route { path: "/token", methods: POST, endpoint: Endpoint::Token },
+    Route { path: "/connection-details", methods: POST, endpoint: Endpoint::ConnectionDetails },
+    Route { path: "/api/v2/sandbox/connection-details", methods: POST, endpoint: Endpoint::Sandbox },
     Route { path: "/webhook", methods: POST, endpoint: Endpoint::Webhook },
     Route { path: "/livekit/webhook", methods: POST, endpoint: Endpoint::Webhook },
     Route { path: "/healthz", methods: GET, endpoint: Endpoint::Health },
@@ -49,6 +51,8 @@ struct Route {
 #[derive(Clone, Copy, Debug)]
 enum Endpoint {
     Token,
+    ConnectionDetails,
+    Sandbox,
     Webhook,
     Health,
     Ready,
@@ -60,10 +64,20 @@ impl Endpoint {
     fn label(self) -> &'static str {
         match self {
             Self::Token => "token",
+            Self::ConnectionDetails => "connection_details",
+            Self::Sandbox => "sandbox",
             Self::Webhook => "webhook",
             Self::Health => "healthz",
             Self::Ready => "readyz",
             Self::Metrics => "metrics",
+        }
+    }
+
+    /// The members of its errors that say what is wrong.
+    fn error_members(self) -> ErrorMembers {
+        match self {
+            Self::ConnectionDetails | Self::Sandbox => reply::TWOFOLD,
+            _ => reply::FLAT,
         }
     }
 }
@@ -112,12 +126,12 @@ pub(crate) async fn answer(
         debug!(request = %id, reason = %refusal.cause(), "refused");
         if let Some(metrics) = &edge.metrics {
             match route.map(|route| route.endpoint) {
-                Some(Endpoint::Token) => metrics.refused_token(refusal.label()),
+                Some(Endpoint::Token | Endpoint::ConnectionDetails | Endpoint::Sandbox) => metrics.refused_token(refusal.label()),
                 Some(Endpoint::Webhook) => metrics.refused_webhook(refusal.label()),
                 _ => {}
             }
         }
-        refusal.reply(id)
+        refusal.reply(id, route.map_or(reply::FLAT, |route| route.endpoint.error_members()))
     });
     if door == Door::Public {
         edge.cors.admit(cors::origin(request.headers()), reply.headers_mut());
@@ -159,6 +173,9 @@ async fn dispatch(edge: &Edge, route: Option<&Route>, id: RequestId, request: &m
     }
     match route.endpoint {
         Endpoint::Token => token::answer(edge, request).await,
+        // On the heap, so that the others do not carry their size.
+        Endpoint::ConnectionDetails => Box::pin(connection_details::answer(edge, request)).await,
+        Endpoint::Sandbox => Box::pin(connection_details::answer_sandbox(edge, request)).await,
         Endpoint::Webhook => webhook::answer(edge, id, request).await,
         Endpoint::Health => Ok(health::alive()),
         Endpoint::Ready => health::ready(edge),

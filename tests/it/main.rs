@@ -23,3 +23,6 @@ mod room_config;
 mod tokens;
 mod webhook;
 mod wycheproof;
+
+#[cfg(feature = "server")]
+mod standard;

@@ -1,0 +1,10 @@
+//! Owns the tests of LiveKit's standard token endpoint, through the real
+//! binary and real sockets. `support` starts the one and speaks over the other.
+
+mod support;
+
+mod errors;
+mod request;
+mod room_config;
+mod sandbox;
+mod settings;
