@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response};
 use tokio::time::Instant;
 use tracing::{Level, debug, error};
 
-use crate::http::endpoints::{connection_details, health, metrics, token, webhook};
+use crate::http::endpoints::{connection_details, health, metrics, openapi, token, webhook};
 use crate::http::pulse::InFlight;
 use crate::http::reply::{self, ErrorMembers, Refusal, Reply, ReplyBody, RequestId};
 use crate::http::{Edge, body, cors, framing};
@@ -26,6 +26,7 @@ const PUBLIC: &[Route] = &[
     Route { path: "/livekit/webhook", methods: POST, endpoint: Endpoint::Webhook },
     Route { path: "/healthz", methods: GET, endpoint: Endpoint::Health },
     Route { path: "/readyz", methods: GET, endpoint: Endpoint::Ready },
+    Route { path: "/openapi.json", methods: GET, endpoint: Endpoint::OpenApi },
 ];
 /// What is served to those who watch, on a listener of its own.
 const METRICS: &[Route] = &[Route { path: "/metrics", methods: GET, endpoint: Endpoint::Metrics }];
@@ -56,6 +57,7 @@ enum Endpoint {
     Webhook,
     Health,
     Ready,
+    OpenApi,
     Metrics,
 }
 
@@ -69,6 +71,7 @@ impl Endpoint {
             Self::Webhook => "webhook",
             Self::Health => "healthz",
             Self::Ready => "readyz",
+            Self::OpenApi => "openapi",
             Self::Metrics => "metrics",
         }
     }
@@ -179,6 +182,7 @@ async fn dispatch(edge: &Edge, route: Option<&Route>, id: RequestId, request: &m
         Endpoint::Webhook => webhook::answer(edge, id, request).await,
         Endpoint::Health => Ok(health::alive()),
         Endpoint::Ready => health::ready(edge),
+        Endpoint::OpenApi => Ok(openapi::answer()),
         Endpoint::Metrics => metrics::answer(edge),
     }
 }

@@ -3,5 +3,6 @@
 pub(crate) mod connection_details;
 pub(crate) mod health;
 pub(crate) mod metrics;
+pub(crate) mod openapi;
 pub(crate) mod token;
 pub(crate) mod webhook;
