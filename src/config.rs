@@ -22,7 +22,7 @@ const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
     /// The port to listen on [default: 6080] [env: SERVER_PORT]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
     server_port: Option<String>,
     /// The address or host name to listen on [default: all interfaces] [env: SERVER_BIND]
     #[arg(long, value_name = "HOST")]
@@ -43,7 +43,7 @@ pub struct Flags {
     #[arg(long)]
     allow_client_egress: bool,
     /// How long a token holds, such as 90s, 10m or 2h [default: 6h] [env: TOKEN_TTL]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     token_ttl: Option<String>,
     /// Serve everything below this path, such as /x, for a reverse proxy that does not strip it [default: none] [env: BASE_PATH]
     #[arg(long, value_name = "PATH")]
@@ -158,7 +158,7 @@ impl Config {
             log_level: setting("LOG_LEVEL", flags.log_level).parse(
                 "error, warn, info, debug or trace",
                 tracing::Level::INFO,
-                |level| level.parse().ok().filter(|_| !level.starts_with(|first: char| first.is_ascii_digit())),
+                |level| level.parse().ok().filter(|_| level.bytes().all(|byte| byte.is_ascii_alphabetic())), // not by number
             )?,
             log_format: setting("LOG_FORMAT", flags.log_format).parse(
                 "text or json",
@@ -338,11 +338,12 @@ pub fn read_dotenv(directory: &Path) -> Result<Vec<(String, String)>, ConfigErro
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(ConfigError::Unreadable { setting: ".env", path, source }),
     };
-    // The error of a line quotes the line, which may hold a secret: only its number is told.
+    // The error quotes the line, or the value in it, which may be a secret: only the line's number is told.
     dotenvy::from_read_iter(text.as_slice()).collect::<Result<_, _>>().map_err(|error| match error {
         dotenvy::Error::LineParse(line, _) => {
             let text = String::from_utf8_lossy(&text);
-            let number = text.lines().position(|each| line.lines().next().is_some_and(|first| each == first));
+            let quoted = line.lines().next().unwrap_or_default();
+            let number = text.lines().position(|each| !each.trim_start().starts_with('#') && each.contains(quoted));
             ConfigError::DotenvLine { line: number.map_or(1, |index| index.saturating_add(1)) }
         }
         _ => ConfigError::Unreadable { setting: ".env", path: path.clone(), source: io::ErrorKind::InvalidData.into() },

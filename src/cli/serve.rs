@@ -15,6 +15,7 @@ use crate::cli::fail;
 use crate::clock::{Clock, UnixTime};
 use crate::config::{self, Config, ConfigError, Flags, LogFormat, MAX_CONNECTIONS};
 use crate::http::{self, Bind, Edge, Limits, Metrics};
+use crate::livekit::key::{ApiKey, DEVELOPMENT_PAIR};
 use crate::policy::Policy;
 
 /// Serves until a signal ends it.
@@ -152,9 +153,10 @@ fn announce(config: &Config, listener: &TcpListener, edge: &Edge) {
         key = minting.name(),
         "listening"
     );
-    if minting.is_development() {
+    // One that only verifies lets everyone forge webhooks.
+    if config.keys.find(DEVELOPMENT_PAIR.0).is_some_and(ApiKey::is_development) {
         warn!(
-            "LiveKit's development key is in use, whose secret everyone knows: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET before others can reach this"
+            "LiveKit's development key is in use, whose secret everyone knows: before others can reach this, set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or take it out of LIVEKIT_KEYS"
         );
     }
 }

@@ -2,7 +2,7 @@
 //! last closed in a way that lets its client read what it was told. A silent connection has no buffers.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -188,20 +188,20 @@ pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal
     }
 }
 
-/// Closes `stream` so that its client can read what it was sent: were it closed over unread bytes, the client would lose both
-/// (RFC 9112, section 9.6).
+/// Closes `stream` so that its client can read what it was sent: were it closed at once over unread bytes, the client could lose
+/// both (RFC 9112, section 9.6). A client that goes on sending is read no further than [`LINGER_BYTES`], and has the time that is left.
 async fn linger(mut stream: TcpStream, within: Duration) {
-    let drain = async {
+    let _ = timeout(within, async {
         stream.shutdown().await?;
         let mut left = LINGER_BYTES;
         let mut sink = Box::new([0; 4096]);
-        while left > 0 {
-            match stream.read(&mut sink[..]).await? {
-                0 => break,
-                bytes => left = left.saturating_sub(bytes),
+        while let read @ 1.. = stream.read(&mut sink[..]).await? {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                pending::<()>().await;
             }
         }
         io::Result::Ok(())
-    };
-    let _ = timeout(within, drain).await; // closed now in any case
+    })
+    .await; // closed now in any case
 }

@@ -12,7 +12,7 @@ use hyper::{Response, StatusCode};
 
 use crate::http::pulse::InFlight;
 use crate::http::router::Methods;
-use crate::json::ObjectWriter;
+use crate::json::{ObjectWriter, name};
 use crate::jws;
 use crate::livekit::access_token::{AccessTokenError, NameError};
 use crate::livekit::room_config::RoomConfigurationError;
@@ -26,9 +26,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The members of an error that say what is wrong, all of them the same.
 pub(crate) type ErrorMembers = &'static [&'static str];
 /// What the tutorials' clients read.
-pub(crate) const FLAT: ErrorMembers = &["errorMessage"];
+pub(crate) const FLAT: ErrorMembers = &[name!("errorMessage")];
 /// What they and LiveKit's read.
-pub(crate) const TWOFOLD: ErrorMembers = &["errorMessage", "error"];
+pub(crate) const TWOFOLD: ErrorMembers = &[name!("errorMessage"), name!("error")];
 
 /// An answer, before CORS and the connection have had their say.
 pub(crate) type Reply = Response<Bytes>;

@@ -25,4 +25,6 @@ mod webhook;
 mod wycheproof;
 
 #[cfg(feature = "server")]
+mod server;
+#[cfg(feature = "server")]
 mod standard;

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::http::reply::{self, FieldError, Refusal, Reply};
 use crate::http::{Edge, body};
-use crate::json::{Members, ObjectWriter, Text};
+use crate::json::{Members, ObjectWriter, Text, name};
 use crate::jws;
 use crate::livekit::access_token::{Identity, NameError, ParticipantName, RoomName};
 use crate::livekit::room_config::RoomConfiguration;
@@ -42,8 +42,8 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
 
     let mut json = Vec::with_capacity(512);
     let mut object = ObjectWriter::begin(&mut json);
-    object.value("server_url", &*edge.livekit_url);
-    object.value("participant_token", &token.to_jwt(edge.keys.minting(), edge.clock.now()));
+    object.value(name!("server_url"), &*edge.livekit_url);
+    object.value(name!("participant_token"), &token.to_jwt(edge.keys.minting(), edge.clock.now()));
     object.end();
     Ok(reply::json(json))
 }

@@ -7,18 +7,19 @@ use roomkey::http::{Edge, Limits};
 use roomkey::policy::Policy;
 use serde_json::Value;
 
-use super::support::{Server, Start};
+use super::support::Asked;
 use crate::fixtures::{SERVER_KEY, api_key, now};
+use crate::server::program::{Program, Start};
 
-fn document(server: &Server) -> Value {
-    let answer = server.ask("GET", "/openapi.json", &[], "");
+fn document(server: &Program) -> Value {
+    let answer = server.request("GET", "/openapi.json", &[], "");
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, Some("*")));
     answer.json()
 }
 
 #[test]
 fn it_has_every_path_with_its_methods() {
-    let server = Server::start();
+    let server = Program::start();
     let document = document(&server);
     let documented: BTreeSet<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
     let edge = Edge::new(api_key(SERVER_KEY).into(), Policy::default(), Limits::default(), Clock::from_fn(now));
@@ -27,7 +28,7 @@ fn it_has_every_path_with_its_methods() {
     for path in documented {
         let operations = document["paths"][&path].as_object().unwrap();
         let methods: BTreeSet<String> = operations.keys().map(|method| method.to_uppercase()).collect();
-        let answer = server.ask("OPTIONS", &path, &[], "");
+        let answer = server.request("OPTIONS", &path, &[], "");
         let allowed = answer.header("allow").unwrap().split(", ").filter(|method| *method != "OPTIONS");
         assert_eq!(methods, allowed.map(str::to_owned).collect(), "{path}");
     }
@@ -35,7 +36,7 @@ fn it_has_every_path_with_its_methods() {
 
 #[test]
 fn it_has_the_programs_version() {
-    let document = document(&Server::start());
+    let document = document(&Program::start());
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1."));
 }
@@ -43,7 +44,7 @@ fn it_has_the_programs_version() {
 #[test]
 fn it_stands_below_the_base_path_and_refers_to_it() {
     let server = Start::new().env("BASE_PATH", "/x").serve();
-    let document = server.ask("GET", "/x/openapi.json", &[], "").json();
+    let document = server.request("GET", "/x/openapi.json", &[], "").json();
     assert_eq!(document["servers"][0]["url"], ".", "relative to where it is");
     assert_eq!(server.post("/x/connection-details", "{}").status, 200);
 }

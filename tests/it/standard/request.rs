@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::support::{BOTH, SANDBOX, STANDARD, Server, Start};
+use super::support::{Answered, Asked, BOTH, SANDBOX, STANDARD};
+use crate::server::program::{Program, Start};
 
 /// Each field in both casings, with a value of a right type.
 fn fields() -> [(&'static str, &'static str, Value); 6] {
@@ -33,7 +34,7 @@ fn an_answer_is_200_and_the_two_members() {
         assert_eq!(answer.json(), json!({"server_url": "wss://livekit.example.com", "participant_token": token}));
         assert!(answer.verified().video.unwrap().room_join);
     }
-    assert_eq!(Server::start().post(STANDARD, "{}").json()["server_url"], "ws://localhost:7880");
+    assert_eq!(Program::start().post(STANDARD, "{}").json()["server_url"], "ws://localhost:7880");
 }
 
 #[test]
@@ -56,7 +57,7 @@ fn an_empty_object_gets_a_room_and_an_identity_and_no_name() {
 
 #[test]
 fn every_field_in_either_casing() {
-    let server = Server::start();
+    let server = Program::start();
     let requests: [Value; 2] = [
         fields().into_iter().map(|(snake, _, value)| (snake, value)).collect(),
         fields().into_iter().map(|(_, camel, value)| (camel, value)).collect(),
@@ -77,7 +78,7 @@ fn every_field_in_either_casing() {
 
 #[test]
 fn null_and_empty_are_as_absent() {
-    let server = Server::start();
+    let server = Program::start();
     for (snake, camel, value) in fields() {
         let empty = if value.is_object() { json!({}) } else { json!("") };
         for nothing in [json!({snake: null}), json!({camel: null}), json!({snake: empty}), json!({camel: empty})] {
@@ -94,7 +95,7 @@ fn null_and_empty_are_as_absent() {
 /// As LiveKit's SDKs write them.
 #[test]
 fn requests_of_the_sdks() {
-    let server = Server::start();
+    let server = Program::start();
     for (request, room) in [
         // Swift sends the configuration in any case.
         (r#"{"room_config":{}}"#, None),
@@ -125,7 +126,7 @@ fn requests_of_the_sdks() {
 
 #[test]
 fn what_is_unknown_grants_nothing() {
-    let server = Server::start();
+    let server = Program::start();
     let request = json!({
         "room_name": "daily", "participant_identity": "alice",
         "kind": "agent", "participant_kind": "agent", "kindDetails": ["x"], "ttl": "999h", "exp": 9_999_999_999_u64, "iss": "other",
@@ -145,20 +146,20 @@ fn what_is_unknown_grants_nothing() {
 
 #[test]
 fn a_body_that_is_no_object() {
-    let server = Server::start();
+    let server = Program::start();
     let deep = "[".repeat(100_000);
     for body in
         [&b""[..], b" ", b"null", b"true", b"1", b"\"{}\"", b"[]", b"[{}]", b"{", b"{}{}", b"{\"a\":1,}", b"{'a':1}", b"a=b"]
             .into_iter()
             .chain([&b"\xef\xbb\xbf{}"[..], b"{\"room_name\":\"\xff\"}", b"\0", deep.as_bytes()])
     {
-        server.post(STANDARD, body).assert_error(400, "the body must be a JSON object");
+        server.post(STANDARD, body).assert_twofold(400, "the body must be a JSON object");
     }
 }
 
 #[test]
 fn a_wrong_type_names_its_field() {
-    let server = Server::start();
+    let server = Program::start();
     for (snake, camel, right) in fields() {
         for name in [snake, camel] {
             let (expected, wrong) = match (&right, snake) {
@@ -171,7 +172,7 @@ fn a_wrong_type_names_its_field() {
             };
             for wrong in wrong {
                 let answer = server.post(STANDARD, json!({name: wrong}).to_string());
-                answer.assert_error(400, &format!("{name} must be {expected}"));
+                answer.assert_twofold(400, &format!("{name} must be {expected}"));
             }
         }
     }
@@ -179,13 +180,13 @@ fn a_wrong_type_names_its_field() {
 
 #[test]
 fn a_field_that_stands_there_twice() {
-    let server = Server::start();
+    let server = Program::start();
     for (snake, camel, value) in fields() {
         let both = server.post(STANDARD, format!(r#"{{"{snake}":{value},"{camel}":{value}}}"#));
-        both.assert_error(400, &format!("{camel} must not stand there in both casings"));
+        both.assert_twofold(400, &format!("{camel} must not stand there in both casings"));
         for name in [snake, camel] {
             let twice = server.post(STANDARD, format!(r#"{{"{name}":{value},"{name}":{value}}}"#));
-            twice.assert_error(400, &format!("{name} must not stand there twice"));
+            twice.assert_twofold(400, &format!("{name} must not stand there twice"));
         }
     }
 }
@@ -204,7 +205,7 @@ fn attributes_of(bytes: usize) -> Value {
 fn a_field_over_its_limit_is_named() {
     const METADATA: usize = 512 * 1024;
     const ATTRIBUTES: usize = 64 * 1024;
-    let server = Server::start();
+    let server = Program::start();
     for (snake, camel, value) in fields() {
         let (limit, message) = match snake {
             "room_config" => continue,
@@ -216,14 +217,14 @@ fn a_field_over_its_limit_is_named() {
         for name in [snake, camel] {
             assert_eq!(server.post(STANDARD, json!({name: of_bytes(limit)}).to_string()).status, 200, "{name}");
             let answer = server.post(STANDARD, json!({name: of_bytes(limit + 1)}).to_string());
-            answer.assert_error(400, &format!("{name}{message}"));
+            answer.assert_twofold(400, &format!("{name}{message}"));
         }
     }
 }
 
 #[test]
 fn names_are_kept_to_the_byte() {
-    let server = Server::start();
+    let server = Program::start();
     for name in [" ", "\"alice\"", "a/b?c#d", "ünï ©ødé 🎉", "a\u{0}b\r\n", "null"] {
         let claims = server.claims(&json!({"room_name": name, "participant_identity": name, "participant_name": name}));
         assert_eq!((&claims["sub"], &claims["name"], &claims["video"]["room"]), (&json!(name), &json!(name), &json!(name)));
@@ -232,25 +233,25 @@ fn names_are_kept_to_the_byte() {
 
 #[test]
 fn a_body_has_at_most_a_mebibyte() {
-    let server = Server::start();
+    let server = Program::start();
     for path in [STANDARD, SANDBOX] {
         let body = |bytes: usize| format!("{}{{}}", " ".repeat(bytes - 2));
         assert_eq!(server.post(path, body(1024 * 1024)).status, 200);
         server
-            .ask("POST", path, &[("Content-Length", "1048577")], "")
-            .assert_error(413, "the body must be at most 1048576 bytes");
+            .request("POST", path, &[("Content-Length", "1048577")], "")
+            .assert_twofold(413, "the body must be at most 1048576 bytes");
     }
 }
 
 #[test]
 fn a_content_type_is_jsons_or_missing() {
-    let server = Server::start();
+    let server = Program::start();
     for fine in ["application/json", "application/json; charset=utf-8", "Application/JSON ;x=y"] {
-        assert_eq!(server.ask("POST", STANDARD, &[("Content-Type", fine)], "{}").status, 200, "{fine}");
+        assert_eq!(server.request("POST", STANDARD, &[("Content-Type", fine)], "{}").status, 200, "{fine}");
     }
-    assert_eq!(server.ask("POST", STANDARD, &[], "{}").status, 200);
+    assert_eq!(server.request("POST", STANDARD, &[], "{}").status, 200);
     for wrong in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "application/webhook+json", ""] {
-        let answer = server.ask("POST", STANDARD, &[("Content-Type", wrong)], "{}");
-        answer.assert_error(415, "Content-Type must be application/json");
+        let answer = server.request("POST", STANDARD, &[("Content-Type", wrong)], "{}");
+        answer.assert_twofold(415, "Content-Type must be application/json");
     }
 }

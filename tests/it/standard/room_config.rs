@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::support::{BOTH, STANDARD, Server, Start};
+use super::support::{Answered, Asked, BOTH, STANDARD};
+use crate::server::program::{Program, Start};
 
 const EGRESS_REFUSED: &str = "room_config.egress is not allowed here, for recordings cost: the server's setting --allow-client-egress (ALLOW_CLIENT_EGRESS) would allow it";
 
@@ -13,7 +14,7 @@ fn egress() -> Value {
 
 #[test]
 fn it_becomes_the_claim_in_lower_camel_case() {
-    let server = Server::start();
+    let server = Program::start();
     let snake = json!({
         "empty_timeout": 300, "departureTimeout": "20", "max_participants": 12, "metadata": "m", "sync_streams": true,
         "min_playout_delay": 10, "max_playout_delay": 400, "tags": {"a_b": "c"}, "unknown_field": {"deep": [1]},
@@ -37,7 +38,7 @@ fn it_becomes_the_claim_in_lower_camel_case() {
 
 #[test]
 fn an_empty_one_adds_no_claim() {
-    let server = Server::start();
+    let server = Program::start();
     for empty in [json!({}), json!(null), json!({"name": null, "agents": null})] {
         assert!(!server.claims(&json!({"room_config": empty})).contains_key("roomConfig"), "{empty}");
     }
@@ -45,7 +46,7 @@ fn an_empty_one_adds_no_claim() {
 
 #[test]
 fn a_wrong_type_is_named_to_its_depth() {
-    let server = Server::start();
+    let server = Program::start();
     for (config, message) in [
         (json!({"maxParticipants": "many"}), "maxParticipants must be a whole number from 0 to 4294967295"),
         (json!({"max_participants": -1}), "maxParticipants must be a whole number from 0 to 4294967295"),
@@ -57,22 +58,22 @@ fn a_wrong_type_is_named_to_its_depth() {
     ] {
         for name in ["room_config", "roomConfig"] {
             let answer = server.post(STANDARD, json!({name: config}).to_string());
-            answer.assert_error(400, &format!("{name}.{message}"));
+            answer.assert_twofold(400, &format!("{name}.{message}"));
         }
     }
 }
 
 #[test]
 fn recordings_are_the_deployers_to_allow() {
-    let server = Server::start();
+    let server = Program::start();
     for path in BOTH {
         let answer = server.post(path, json!({"room_config": {"egress": egress()}}).to_string());
-        answer.assert_error(403, EGRESS_REFUSED);
+        answer.assert_twofold(403, EGRESS_REFUSED);
     }
     for none in [json!(null), json!({})] {
         assert_eq!(server.post(STANDARD, json!({"room_config": {"egress": none}}).to_string()).status, 200, "{none}");
     }
-    for start in [Start::new().args(&["--allow-client-egress"]), Start::new().env("ALLOW_CLIENT_EGRESS", "true")] {
+    for start in [Start::new().flags(&["--allow-client-egress"]), Start::new().env("ALLOW_CLIENT_EGRESS", "true")] {
         let claims = start.serve().claims(&json!({"room_config": {"egress": egress()}}));
         assert_eq!(claims["roomConfig"]["egress"], egress());
     }
@@ -82,8 +83,8 @@ fn recordings_are_the_deployers_to_allow() {
 
 #[test]
 fn credentials_and_stream_outputs_are_refused_in_any_case_and_told_to_nobody() {
-    for args in [&[][..], &["--allow-client-egress"]] {
-        let server = Start::new().args(args).env("LOG_LEVEL", "trace").serve();
+    for flags in [&[][..], &["--allow-client-egress"]] {
+        let server = Start::new().flags(flags).env("LOG_LEVEL", "trace").serve();
         for (path, egress) in [
             ("egress.room.fileOutputs.0.s3.secret", json!({"room": {"fileOutputs": [{"s3": {"secret": "hunter2"}}]}})),
             ("egress.tracks.azure.account_key", json!({"tracks": {"azure": {"account_key": "hunter2"}}})),
@@ -96,9 +97,9 @@ fn credentials_and_stream_outputs_are_refused_in_any_case_and_told_to_nobody() {
             ("egress.….secret", json!({"hunter2 \n hunter2": {"secret": "hunter2"}})),
         ] {
             let answer = server.post(STANDARD, json!({"room_config": {"egress": egress}}).to_string());
-            answer.assert_error(400, &format!("room_config.{path} must not stand in a token, which its bearer can read"));
+            answer.assert_twofold(400, &format!("room_config.{path} must not stand in a token, which its bearer can read"));
         }
-        let log = server.end();
+        let log = server.stop().join("\n");
         assert!(log.contains("refused") && !log.contains("hunter2"), "{log}");
     }
 }

@@ -1,6 +1,6 @@
 //! Owns the tests of the settings of LiveKit's standard endpoint.
 
-use super::support::Start;
+use crate::server::program::Start;
 
 #[test]
 fn a_setting_that_cannot_be_ends_the_program_with_one_sentence() {
@@ -12,18 +12,16 @@ fn a_setting_that_cannot_be_ends_the_program_with_one_sentence() {
         ("SANDBOX_ID", "two words"),
         ("SANDBOX_ID", "ünï"),
     ] {
-        let output = Start::new().env(name, value).output();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{name}={value}: {told}");
+        let (status, _, told) = Start::new().env(name, value).run();
+        assert_eq!(status, Some(2), "{name}={value}: {told}");
         assert!(told.starts_with("roomkey: ") && told.contains(name) && told.lines().count() == 1, "{told}");
     }
-    let output = Start::new().args(&["--sandbox-id", ""]).output();
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(Start::new().flags(&["--sandbox-id", ""]).run().0, Some(2));
 }
 
 #[test]
 fn help_has_the_settings() {
-    let help = String::from_utf8(Start::new().args(&["--help"]).output().stdout).unwrap();
+    let (_, help, _) = Start::new().flags(&["--help"]).run();
     for setting in ["--sandbox-id", "SANDBOX_ID", "--allow-client-egress", "ALLOW_CLIENT_EGRESS"] {
         assert!(help.contains(setting), "{setting}");
     }
