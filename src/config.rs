@@ -39,6 +39,12 @@ pub struct Flags {
     /// A file that holds the secret, instead of LIVEKIT_API_SECRET; a line end at its end is dropped [env: LIVEKIT_API_SECRET_FILE]
     #[arg(long, value_name = "FILE")]
     livekit_api_secret_file: Option<String>,
+    /// An id that LiveKit's developmentTokenServer(id, …) must send to get a token; repeat it for more [default: none is wanted] [env: SANDBOX_ID, separated by commas]
+    #[arg(long, value_name = "ID")]
+    sandbox_id: Vec<String>,
+    /// Lets clients have their rooms recorded by room_config.egress, at your cost [env: ALLOW_CLIENT_EGRESS=true]
+    #[arg(long)]
+    allow_client_egress: bool,
     /// How long a token holds, such as 90s, 10m or 2h [default: 6h] [env: TOKEN_TTL]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     token_ttl: Option<String>,
@@ -98,6 +104,10 @@ pub struct Config {
     pub livekit_url: String,
     /// The keys.
     pub keys: ApiKeys,
+    /// The ids that a client of the development token server must know one of; none are wanted where this is empty.
+    pub sandbox_ids: Vec<String>,
+    /// Whether clients may have their rooms recorded.
+    pub allow_client_egress: bool,
     /// How long a token holds.
     pub token_ttl: Duration,
     /// How much is logged.
@@ -162,6 +172,12 @@ impl Config {
                 .parse("a port from 0 to 65535", DEFAULT_PORT, |port| port.parse().ok())?,
             livekit_url: setting("LIVEKIT_URL", flags.livekit_url).value.unwrap_or_else(|| DEFAULT_LIVEKIT_URL.to_owned()),
             keys,
+            sandbox_ids: read_sandbox_ids(flags.sandbox_id, setting("SANDBOX_ID", None))?,
+            allow_client_egress: setting("ALLOW_CLIENT_EGRESS", flags.allow_client_egress.then(|| "true".to_owned())).parse(
+                "true or false",
+                false,
+                |flag| flag.parse().ok(),
+            )?,
             token_ttl: setting("TOKEN_TTL", flags.token_ttl).parse(
                 "a duration of a second or more, such as 90s, 10m or 2h",
                 DEFAULT_TTL,
@@ -273,13 +289,31 @@ fn base_path(text: &str) -> Option<String> {
     (path.is_empty() || path.strip_prefix('/')?.split('/').all(is_plain)).then(|| path.to_owned())
 }
 
-fn read_cors(flags: Vec<String>, variable: Setting) -> Result<Cors, ConfigError> {
-    const EXPECTED: &str = "an origin such as https://app.example.com, without a path";
-    let listed: Vec<String> = if flags.is_empty() {
-        variable.value.iter().flat_map(|list| list.split(',')).map(|origin| origin.trim().to_owned()).collect()
+/// What the flags list, or else the variable, between commas.
+fn listed(flags: Vec<String>, variable: &Setting) -> Vec<String> {
+    if flags.is_empty() {
+        variable.value.iter().flat_map(|list| list.split(',')).map(|each| each.trim().to_owned()).collect()
     } else {
         flags
-    };
+    }
+}
+
+fn read_sandbox_ids(flags: Vec<String>, variable: Setting) -> Result<Vec<String>, ConfigError> {
+    let is_id = |id: &String| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let ids = listed(flags, &variable);
+    match ids.iter().find(|id| !is_id(id)) {
+        None => Ok(ids),
+        Some(id) => Err(ConfigError::Invalid {
+            setting: variable.name,
+            value: id.clone(),
+            expected: "an id of letters, digits and signs, for it travels in a header",
+        }),
+    }
+}
+
+fn read_cors(flags: Vec<String>, variable: Setting) -> Result<Cors, ConfigError> {
+    const EXPECTED: &str = "an origin such as https://app.example.com, without a path";
+    let listed = listed(flags, &variable);
     if listed.is_empty() || listed == ["*"] {
         return Ok(Cors::AnyOrigin);
     }

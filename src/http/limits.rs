@@ -13,6 +13,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Bytes of a request for a token; more is a 413.
     pub token_body_bytes: usize,
+    /// Bytes of a request to LiveKit's standard token endpoint; more is a 413.
+    pub standard_body_bytes: usize,
     /// Bytes of a webhook's body; more is a 413.
     pub webhook_body_bytes: usize,
     /// Bytes of bodies that all connections together hold; more is a 503.
@@ -42,6 +44,7 @@ impl Default for Limits {
         Self {
             head_bytes: 16 * KIB,
             token_body_bytes: 64 * KIB,
+            standard_body_bytes: MIB,
             webhook_body_bytes: 8 * MIB,
             held_body_bytes: 64 * MIB,
             connections: 100_000,

@@ -30,3 +30,5 @@ mod wycheproof;
 
 #[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "server")]
+mod standard;
