@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use crate::clock::UnixTime;
 use crate::json::{Named, Names, ObjectWriter, Text, Unambiguous, only_object};
+use crate::livekit::field_names::field_names;
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
     VideoGrants,
@@ -73,6 +74,11 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// The names of all claims, as the derived reader takes them.
+    pub(crate) fn names() -> &'static [&'static str] {
+        field_names::<Self>()
+    }
+
     /// The participant's identity: `sub`, or where that is empty `jti`, as LiveKit reads it.
     #[must_use]
     pub fn identity(&self) -> &str {

@@ -3,8 +3,11 @@
 
 pub mod access_token;
 pub mod claims;
+pub mod danger;
 pub mod event;
+mod field_names;
 pub mod grants;
+pub mod inspection;
 pub mod key;
 pub mod room_config;
 pub mod token_verifier;
