@@ -29,6 +29,12 @@ impl<'a> Members<'a> {
         self.0.iter().rev().find(|(each, _)| each == name).map(|(_, value)| *value)
     }
 
+    /// The members' names, in their order.
+    #[cfg(feature = "server")]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
     /// Whether the member `name` stands there more than once.
     #[cfg(feature = "server")]
     pub(crate) fn is_ambiguous(&self, name: &str) -> bool {

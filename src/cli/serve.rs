@@ -1,7 +1,6 @@
 //! Owns the server's start and end: settings, log, socket, signals.
 
 use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::net::TcpListener;
@@ -9,15 +8,15 @@ use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-use crate::cli::fail;
+use crate::cli::{fail, settings};
 use crate::clock::Clock;
-use crate::config::{self, Config, ConfigError, Flags, LogFormat};
+use crate::config::{Config, Flags, LogFormat};
 use crate::http::{self, Bind, Edge, Limits};
 use crate::policy::Policy;
 
 /// Serves until a signal ends it.
 pub(super) fn run(flags: Flags) -> ExitCode {
-    let config = match read_config(flags) {
+    let config = match settings::read(|variables| Config::read(flags, variables)) {
         Ok(config) => config,
         Err(error) => return fail(error),
     };
@@ -30,13 +29,6 @@ pub(super) fn run(flags: Flags) -> ExitCode {
     // Whatever still runs was given its time.
     runtime.shutdown_background();
     status
-}
-
-fn read_config(flags: Flags) -> Result<Config, ConfigError> {
-    let dotenv = config::read_dotenv(Path::new("."))?;
-    let of_dotenv = |name: &str| dotenv.iter().find(|(each, _)| each == name).map(|(_, value)| value.clone());
-    let of_environment = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-    Config::read(flags, &|name| of_environment(name).or_else(|| of_dotenv(name)))
 }
 
 fn init_log(config: &Config) {
