@@ -40,6 +40,18 @@ impl UnixTime {
         self.0.as_secs()
     }
 
+    /// Seconds since 1970, with their fraction.
+    #[must_use]
+    pub const fn as_secs_f64(self) -> f64 {
+        self.0.as_secs_f64()
+    }
+
+    /// The fraction of a second, in nanoseconds.
+    #[must_use]
+    pub const fn subsec_nanos(self) -> u32 {
+        self.0.subsec_nanos()
+    }
+
     /// The moment `later` after this one, at most the end of time.
     #[must_use]
     pub const fn saturating_add(self, later: Duration) -> Self {

@@ -5,7 +5,6 @@
 //! [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -21,7 +20,7 @@ pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 impl<'a> Members<'a> {
     /// Reads `json`, which must be one object in UTF-8. Values may nest to any depth: they are skipped, not built.
     pub(crate) fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(json)
+        from_utf8(json)
     }
 
     /// The value of the member `name`; of several with that name the last, as in ECMAScript.
@@ -82,9 +81,14 @@ impl<'a> Deserialize<'a> for Members<'a> {
 }
 
 /// A string that is borrowed where the JSON holds it as it is.
-#[derive(Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+/// Reads `json` as a `T`. Checks its UTF-8 once and not string by string.
+pub(crate) fn from_utf8<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_str(str::from_utf8(json).map_err(serde_json::Error::custom)?)
+}
 
 /// Any one JSON value in which no object, at any depth, names a member twice.
 #[derive(Debug)]
@@ -135,21 +139,32 @@ impl<'de> Visitor<'de> for Unambiguous {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
         let mut names = Names::default();
         while let Some(name) = map.next_key()? {
-            names.insert(name)?;
+            names.push(name);
             map.next_value::<Self>()?;
         }
+        names.check()?;
         Ok(self)
     }
 }
 
-/// The names seen so far in one object.
+/// The names of the members of one object.
 #[derive(Debug, Default)]
-pub(crate) struct Names<'a>(HashSet<Text<'a>>);
+pub(crate) struct Names<'a>(Vec<Text<'a>>);
 
 impl<'a> Names<'a> {
-    /// Notes `name`; an error where it was there before.
-    pub(crate) fn insert<E: Error>(&mut self, name: Text<'a>) -> Result<(), E> {
-        if self.0.insert(name) { Ok(()) } else { Err(E::custom("a name stands twice in one object")) }
+    pub(crate) fn push(&mut self, name: Text<'a>) {
+        self.0.push(name);
+    }
+
+    /// An error where a name stands there twice. Sorts them, for that takes less than hashing where they are few, and not
+    /// much more where they are many.
+    pub(crate) fn check<E: Error>(mut self) -> Result<(), E> {
+        self.0.sort_unstable();
+        if self.0.windows(2).all(|pair| pair.first() != pair.last()) {
+            Ok(())
+        } else {
+            Err(E::custom("a name stands twice in one object"))
+        }
     }
 }
 
@@ -204,40 +219,47 @@ pub(crate) fn write<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) 
     debug_assert!(written.is_ok(), "only infallible types are written");
 }
 
-/// Writes one object straight into a buffer. Zero values are left out, as `omitempty` does in Go.
+/// A member's name as it stands in an object, to be written in one go. It needs no escapes.
+macro_rules! name {
+    ($name:literal) => {
+        concat!("\"", $name, "\":")
+    };
+}
+pub(crate) use name;
+
+/// Writes one object straight into a buffer. Zero values are left out, as `omitempty` does in Go. Names come from [`name!`].
 #[derive(Debug)]
 pub(crate) struct ObjectWriter<'a> {
     out: &'a mut Vec<u8>,
-    separator: u8,
 }
 
 impl<'a> ObjectWriter<'a> {
     /// An object of its own.
     pub(crate) fn begin(out: &'a mut Vec<u8>) -> Self {
-        Self { out, separator: b'{' }
+        out.push(b'{');
+        Self { out }
     }
 
     /// More members of an object that has some.
     pub(crate) fn resume(out: &'a mut Vec<u8>) -> Self {
-        Self { out, separator: b',' }
+        out.push(b',');
+        Self { out }
     }
 
-    /// Closes the object.
+    /// Closes the object, in place of the comma after its last member.
     pub(crate) fn end(self) {
-        if self.separator == b'{' {
-            self.out.push(b'{');
+        match self.out.last_mut() {
+            Some(comma @ b',') => *comma = b'}',
+            _ => self.out.push(b'}'),
         }
-        self.out.push(b'}');
     }
 
-    /// Begins the member `name`, whose value the caller appends. The name needs no escapes.
+    /// The member whose value `write` appends.
     #[inline]
-    pub(crate) fn member(&mut self, name: &'static str) -> &mut Vec<u8> {
-        self.out.extend_from_slice(&[self.separator, b'"']);
+    pub(crate) fn member(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
         self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
-        self.separator = b',';
-        self.out
+        write(self.out);
+        self.out.push(b',');
     }
 
     #[inline]
@@ -250,19 +272,28 @@ impl<'a> ObjectWriter<'a> {
     #[inline]
     pub(crate) fn three_valued(&mut self, name: &'static str, value: Option<bool>) {
         if let Some(value) = value {
-            self.member(name).extend_from_slice(if value { b"true" } else { b"false" });
+            self.member(name, |out| out.extend_from_slice(if value { b"true" } else { b"false" }));
         }
     }
 
     #[inline]
     pub(crate) fn text(&mut self, name: &'static str, value: &str) {
         if !value.is_empty() {
-            write_text(self.member(name), value);
+            self.member(name, |out| write_text(out, value));
         }
     }
 
+    #[inline]
     pub(crate) fn value<T: serde::Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
-        write(self.member(name), value);
+        self.member(name, |out| write(out, value));
+    }
+
+    /// A member of any name.
+    pub(crate) fn further<T: serde::Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        write_text(self.out, name);
+        self.out.push(b':');
+        write(self.out, value);
+        self.out.push(b',');
     }
 
     pub(crate) fn optional<T: serde::Serialize>(&mut self, name: &'static str, value: Option<&T>) {

@@ -8,24 +8,40 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL; // strict: no padding, no trailing bits
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::KeyInit;
+use hmac::block_api::HmacCore;
+use hmac::digest::block_api::{Buffer, FixedOutputCore, UpdateCore};
+use hmac::digest::{CtOutput, Output};
 use sha2::Sha256;
 
 use crate::json::{Members, Unambiguous};
 
-/// `{"alg":"HS256","typ":"JWT"}` in base64url: the one header that is written, and the one that most tokens bear.
-const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
+/// `{"alg":"HS256","typ":"JWT"}` in base64url, and the dot after it: the one header that is written, and the one that most
+/// tokens bear.
+const HEAD: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
 /// Bytes of an HMAC-SHA256 (RFC 2104), and of the same in base64url.
 const MAC_BYTES: usize = 32;
 const MAC_CHARS: usize = 43;
 /// Bytes that SHA-256 takes in at once (FIPS 180-4, section 1).
 const BLOCK: usize = 64;
 
+/// HMAC's state between two blocks. The one with a buffer for parts of them costs a tenth more.
+type Hmac = HmacCore<Sha256>;
+
+/// The MAC of `message`, after what `state` has taken in. Two of them are compared in constant time.
+fn mac(mut state: Hmac, message: &[u8]) -> CtOutput<Hmac> {
+    let mut buffer = Buffer::<Hmac>::default();
+    buffer.digest_blocks(message, |blocks| state.update_blocks(blocks));
+    let mut mac = Output::<Hmac>::default();
+    state.finalize_fixed_core(&mut buffer, &mut mac);
+    CtOutput::new(mac)
+}
+
 /// A secret, ready to sign and verify.
 ///
 /// Only the keyed state of HMAC is kept, never the secret; it is wiped when the key is dropped.
 #[derive(Clone)]
-pub struct Key(Hmac<Sha256>);
+pub struct Key(Hmac);
 
 impl Key {
     /// The key of `secret`, which RFC 7518 wants to be at least 32 bytes long; `None` where it is empty.
@@ -44,7 +60,7 @@ impl fmt::Debug for Key {
 /// Keys are equal where they make the same MAC, which is compared in constant time.
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.0.clone().verify(&other.0.clone().finalize().into_bytes()).is_ok()
+        mac(self.0.clone(), b"") == mac(other.0.clone(), b"")
     }
 }
 
@@ -54,10 +70,10 @@ impl Eq for Key {}
 #[derive(Clone)]
 pub struct Signer {
     /// The MAC's state after `hashed` bytes of `head`.
-    state: Hmac<Sha256>,
+    state: Hmac,
     hashed: usize,
     /// The encoded header, a dot, and the payload's beginning as far as it fills groups of three bytes.
-    head: String,
+    head: Vec<u8>,
     /// The up to two bytes of the payload's beginning that `head` lacks.
     rest: Vec<u8>,
 }
@@ -67,12 +83,12 @@ impl Signer {
     #[must_use]
     pub fn new(key: &Key, beginning: &[u8]) -> Self {
         let (whole, rest) = beginning.as_chunks::<3>();
-        let mut head = format!("{HEADER}.");
-        BASE64URL.encode_string(whole.as_flattened(), &mut head);
-        let (blocks, _) = head.as_bytes().as_chunks::<BLOCK>();
+        let mut head = HEAD.as_bytes().to_vec();
+        encode(whole.as_flattened(), &mut head);
+        let blocks = head.as_chunks::<BLOCK>().0.as_flattened();
         let mut state = key.0.clone();
-        state.update(blocks.as_flattened());
-        Self { hashed: blocks.as_flattened().len(), state, rest: rest.to_vec(), head }
+        Buffer::<Hmac>::default().digest_blocks(blocks, |blocks| state.update_blocks(blocks));
+        Self { hashed: blocks.len(), state, rest: rest.to_vec(), head }
     }
 
     /// The token whose payload is the beginning and whatever `write` appends to it.
@@ -81,16 +97,47 @@ impl Signer {
         payload.extend_from_slice(&self.rest);
         write(&mut payload);
 
-        let mut token =
-            String::with_capacity(self.head.len().saturating_add(payload.len().saturating_mul(3) / 2).saturating_add(MAC_CHARS));
-        token.push_str(&self.head);
-        BASE64URL.encode_string(&payload, &mut token);
-        let mut mac = self.state.clone();
-        mac.update(token.as_bytes().get(self.hashed..).unwrap_or_default());
-        token.push('.');
-        BASE64URL.encode_string(mac.finalize().into_bytes(), &mut token);
-        token
+        let encoded = payload.len().saturating_mul(3) / 2;
+        let mut token = Vec::with_capacity(self.head.len().saturating_add(encoded).saturating_add(MAC_CHARS));
+        token.extend_from_slice(&self.head);
+        encode(&payload, &mut token);
+        let mac = mac(self.state.clone(), token.get(self.hashed..).unwrap_or_default());
+        token.push(b'.');
+        encode(mac.as_bytes(), &mut token);
+        String::from_utf8(token).unwrap_or_default() // nothing but ASCII is in it
     }
+}
+
+/// Any two letters of base64url ([RFC 4648, section 5]), by the twelve bits that they stand for.
+///
+/// [RFC 4648, section 5]: https://www.rfc-editor.org/rfc/rfc4648#section-5
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
+static PAIRS: [[u8; 2]; 1 << 12] = {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut pairs = [[0; 2]; 1 << 12];
+    let mut bits = 0;
+    while bits < pairs.len() {
+        pairs[bits] = [letters[bits >> 6], letters[bits & 0x3f]];
+        bits += 1;
+    }
+    pairs
+};
+
+/// Appends `bytes` in base64url. Two letters at a time take two thirds of the time that `base64` needs without `unsafe`.
+fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+    let (words, rest) = bytes.as_chunks::<6>();
+    out.extend(words.iter().flat_map(encode_word));
+    let mut last = [0; 6];
+    last.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
+    let letters = rest.len().saturating_mul(4).div_ceil(3);
+    out.extend_from_slice(encode_word(&last).get(..letters).unwrap_or_default());
+}
+
+fn encode_word(&[a, b, c, d, e, f]: &[u8; 6]) -> [u8; 8] {
+    let word = u64::from(u32::from_be_bytes([a, b, c, d])) << 16 | u64::from(u16::from_be_bytes([e, f]));
+    #[expect(clippy::indexing_slicing, reason = "twelve bits are an index of the table")]
+    let [[a, b], [c, d], [e, f], [g, h]] = [36, 24, 12, 0].map(|at| PAIRS[(word >> at) as usize & 0xfff]);
+    [a, b, c, d, e, f, g, h]
 }
 
 impl fmt::Debug for Signer {
@@ -103,7 +150,7 @@ impl fmt::Debug for Signer {
 pub struct Unverified<'a> {
     signing_input: &'a str,
     payload: Vec<u8>,
-    signature: [u8; MAC_BYTES],
+    mac: CtOutput<Hmac>,
 }
 
 impl<'a> Unverified<'a> {
@@ -117,17 +164,24 @@ impl<'a> Unverified<'a> {
 
     fn read(token: &'a str) -> Result<Self, Error> {
         let (signing_input, signature) = token.rsplit_once('.').ok_or(Error::Malformed)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(Error::Malformed)?;
-        if header != HEADER {
-            check_header(&BASE64URL.decode(header).or(Err(Error::Encoding))?)?;
-        }
+        let payload = match signing_input.strip_prefix(HEAD) {
+            Some(payload) => payload,
+            None => {
+                let (header, payload) = signing_input.split_once('.').ok_or(Error::Malformed)?;
+                check_header(&BASE64URL.decode(header).or(Err(Error::Encoding))?)?;
+                payload
+            }
+        };
         if payload.is_empty() {
             return Err(Error::Malformed); // the one empty part that decodes: a header needs an object, a signature 32 bytes
         }
-        let payload = BASE64URL.decode(payload).or(Err(Error::Encoding))?;
-        let signature = BASE64URL.decode(signature).or(Err(Error::Encoding))?;
-        let signature = signature.try_into().or(Err(Error::Encoding))?;
-        Ok(Self { signing_input, payload, signature })
+        let mut bytes = Vec::with_capacity(payload.len());
+        BASE64URL.decode_vec(payload, &mut bytes).or(Err(Error::Encoding))?;
+        let mut mac = [0; MAC_BYTES];
+        match BASE64URL.decode_slice(signature, &mut mac) {
+            Ok(MAC_BYTES) => Ok(Self { signing_input, payload: bytes, mac: CtOutput::new(mac.into()) }),
+            _ => Err(Error::Encoding),
+        }
     }
 
     /// The payload, which anyone may have written: good for choosing a key and nothing else.
@@ -141,9 +195,8 @@ impl<'a> Unverified<'a> {
     /// # Errors
     /// [`Error::Signature`] where it was another key, or another payload.
     pub fn verify(&self, key: &Key) -> Result<&[u8], Error> {
-        let mac = key.0.clone().chain_update(self.signing_input);
-        mac.verify(&self.signature.into()).or(Err(Error::Signature))?;
-        Ok(&self.payload)
+        let mac = mac(key.0.clone(), self.signing_input.as_bytes());
+        if mac == self.mac { Ok(&self.payload) } else { Err(Error::Signature) }
     }
 }
 
@@ -212,7 +265,18 @@ mod tests {
 
     #[test]
     fn the_header_constant_says_what_it_should() {
-        assert_eq!(BASE64URL.decode(HEADER).unwrap(), br#"{"alg":"HS256","typ":"JWT"}"#);
+        assert_eq!(BASE64URL.decode(HEAD.trim_end_matches('.')).unwrap(), br#"{"alg":"HS256","typ":"JWT"}"#);
+    }
+
+    #[test]
+    fn every_byte_at_every_place_is_encoded_as_base64_does_it() {
+        let all: Vec<u8> = (0..=255).flat_map(|byte| [byte; 7]).collect();
+        for end in 0..all.len() {
+            let (bytes, _) = all.split_at(end);
+            let mut encoded = Vec::new();
+            encode(bytes, &mut encoded);
+            assert_eq!(encoded, BASE64URL.encode(bytes).as_bytes());
+        }
     }
 
     #[test]

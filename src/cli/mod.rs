@@ -33,12 +33,10 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, Flags};
 
-/// Access tokens for LiveKit at /token, and its webhooks, verified, at /webhook.
-///
-/// Without a command it serves.
+/// Access tokens for LiveKit at /token, and its webhooks, verified, at /webhook. Without a command it serves.
 #[derive(Debug, Parser)]
-#[command(name = "roomkey", version, args_conflicts_with_subcommands = true, after_help = config::HELP_ON_SECRETS)]
-#[command(after_long_help = format!("{}\n\n{EXAMPLES}", config::HELP_ON_SECRETS))]
+#[command(name = "roomkey", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = format!("{}\n\n{EXAMPLES}", config::HELP_ON_SECRETS))]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

@@ -3,15 +3,18 @@
 use std::io;
 use std::process::ExitCode;
 
+use listenfd::ListenFd;
+use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::cli::{fail, settings};
-use crate::clock::Clock;
-use crate::config::{Config, Flags, LogFormat};
-use crate::http::{self, Bind, Edge, Limits};
+use crate::clock::{Clock, UnixTime};
+use crate::config::{Config, Flags, LogFormat, MAX_CONNECTIONS};
+use crate::http::{self, Bind, Edge, Limits, Metrics};
+use crate::livekit::key::{ApiKey, DEVELOPMENT_PAIR};
 use crate::policy::Policy;
 
 /// Serves until a signal ends it.
@@ -41,17 +44,69 @@ fn init_log(config: &Config) {
 }
 
 async fn serve(config: Config) -> ExitCode {
-    let (listener, [terminate, interrupt]) = match (http::bind(&config.bind, config.port), signals()) {
-        (Ok(listener), Ok(signals)) => (listener, signals),
-        (Err(error), _) => return fail(cannot_listen(&config, &error)),
-        (_, Err(error)) => return fail(format_args!("cannot listen for signals: {error}")),
+    let (listener, metrics_listener, [terminate, interrupt]) = match (listener(&config), metrics_listener(&config), signals()) {
+        (Ok(listener), Ok(metrics_listener), Ok(signals)) => (listener, metrics_listener, signals),
+        (Err(sentence), ..) | (_, Err(sentence), _) => return fail(sentence),
+        (.., Err(error)) => return fail(format_args!("cannot listen for signals: {error}")),
+    };
+    let metrics = match metrics_listener.is_some().then(|| Metrics::new(UnixTime::now())).transpose() {
+        Ok(metrics) => metrics,
+        Err(error) => return fail(format_args!("cannot count: {error}")),
+    };
+    let limits = Limits {
+        connections: config.max_connections.unwrap_or_else(affordable_connections),
+        farewell: config.shutdown_delay,
+        ..Limits::default()
     };
     let policy = Policy { ttl: config.token_ttl };
-    let edge = Edge::new(config.keys.clone(), policy, config.cors.clone(), Limits::default(), Clock::system());
+    let edge = Edge::new(config.keys.clone(), policy, limits, Clock::system())
+        .with_cors(config.cors.clone())
+        .with_base_path(&config.base_path)
+        .with_metrics(metrics);
     announce(&config, &listener, &edge);
-    http::run(listener, edge, stop_signal(terminate, interrupt)).await;
+    tell_supervisor(NotifyState::Ready);
+    http::run(listener, metrics_listener, edge, stop_signal(terminate, interrupt)).await;
     info!("stopped");
     ExitCode::SUCCESS
+}
+
+/// The socket that a supervisor holds for us (`LISTEN_FDS`), or else one of our own.
+fn listener(config: &Config) -> Result<TcpListener, String> {
+    let inherited = ListenFd::from_env().take_tcp_listener(0).and_then(|inherited| {
+        let Some(inherited) = inherited else { return Ok(None) };
+        inherited.set_nonblocking(true)?;
+        TcpListener::from_std(inherited).map(Some)
+    });
+    match inherited {
+        Ok(Some(inherited)) => Ok(inherited),
+        Ok(None) => http::bind(&config.bind, config.port).map_err(|error| cannot_listen(config, &error)),
+        Err(error) => Err(format!("LISTEN_FDS: its first descriptor is no TCP socket that listens: {error}")),
+    }
+}
+
+fn metrics_listener(config: &Config) -> Result<Option<TcpListener>, String> {
+    let Some(address) = config.metrics_bind else { return Ok(None) };
+    http::listen(address).map(Some).map_err(|error| format!("METRICS_BIND: cannot listen on {address}: {error}"))
+}
+
+/// As many connections as there are descriptors for, the soft limit raised to the hard one, less what the program itself needs.
+fn affordable_connections() -> usize {
+    const OWN_DESCRIPTORS: u64 = 32;
+    let descriptors = match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(descriptors) => descriptors,
+        Err(error) => {
+            warn!(%error, "cannot raise the limit of descriptors");
+            rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft)
+        }
+    };
+    usize::try_from(descriptors.saturating_sub(OWN_DESCRIPTORS)).unwrap_or(MAX_CONNECTIONS).clamp(1, MAX_CONNECTIONS)
+}
+
+/// Tells systemd, where it asked (`NOTIFY_SOCKET`).
+fn tell_supervisor(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(%error, "cannot tell the supervisor");
+    }
 }
 
 fn signals() -> io::Result<[Signal; 2]> {
@@ -61,6 +116,7 @@ fn signals() -> io::Result<[Signal; 2]> {
 /// Done at the first signal to stop; the second one ends the process at once.
 async fn stop_signal(mut terminate: Signal, mut interrupt: Signal) {
     let name = next_signal(&mut terminate, &mut interrupt).await;
+    tell_supervisor(NotifyState::Stopping);
     info!(signal = name, "stopping: requests under way are answered, a second signal ends at once");
     tokio::spawn(async move {
         let name = next_signal(&mut terminate, &mut interrupt).await;
@@ -87,9 +143,10 @@ fn announce(config: &Config, listener: &TcpListener, edge: &Edge) {
         key = minting.name(),
         "listening"
     );
-    if minting.is_development() {
+    // One that only verifies lets everyone forge webhooks.
+    if config.keys.find(DEVELOPMENT_PAIR.0).is_some_and(ApiKey::is_development) {
         warn!(
-            "LiveKit's development key is in use, whose secret everyone knows: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET before others can reach this"
+            "LiveKit's development key is in use, whose secret everyone knows: before others can reach this, set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or take it out of LIVEKIT_KEYS"
         );
     }
 }

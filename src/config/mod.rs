@@ -5,6 +5,7 @@ mod keys;
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,13 +18,15 @@ use crate::livekit::access_token::DEFAULT_TTL;
 use crate::livekit::key::{ApiKeys, KeyError};
 
 const DEFAULT_PORT: u16 = 6080;
+/// The most connections at once that can be set.
+pub const MAX_CONNECTIONS: usize = 100_000;
 const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
 
 /// The settings that have a flag. Each is also a variable: the flag's name in upper case, with underscores.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
     /// The port to listen on [default: 6080] [env: SERVER_PORT]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
     server_port: Option<String>,
     /// The address or host name to listen on [default: all interfaces] [env: SERVER_BIND]
     #[arg(long, value_name = "HOST")]
@@ -34,8 +37,20 @@ pub struct Flags {
     #[command(flatten)]
     keys: KeyFlags,
     /// How long a token holds, such as 90s, 10m or 2h [default: 6h] [env: TOKEN_TTL]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     token_ttl: Option<String>,
+    /// Serve everything below this path, such as /x, for a reverse proxy that does not strip it [default: none] [env: BASE_PATH]
+    #[arg(long, value_name = "PATH")]
+    base_path: Option<String>,
+    /// Connections at once; one more is told 503 [default: what the descriptor limit allows, less 32, at most 100000] [env: MAX_CONNECTIONS]
+    #[arg(long, value_name = "NUMBER")]
+    max_connections: Option<String>,
+    /// How long /readyz says 503 after SIGTERM before anything else changes [default: 0s] [env: SHUTDOWN_DELAY]
+    #[arg(long, value_name = "DURATION")]
+    shutdown_delay: Option<String>,
+    /// The address and port on which GET /metrics answers, such as 127.0.0.1:9464 [default: off] [env: METRICS_BIND]
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_bind: Option<String>,
     /// How much is logged: error, warn, info, debug or trace [default: info] [env: LOG_LEVEL]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -79,6 +94,14 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Whose pages may read the answers.
     pub cors: Cors,
+    /// The path below which everything is served; empty, or with a slash in front and none at its end.
+    pub base_path: String,
+    /// Connections at once; `None` is what the descriptor limit allows.
+    pub max_connections: Option<usize>,
+    /// How long `/readyz` says so before the server stops.
+    pub shutdown_delay: Duration,
+    /// Where metrics are served.
+    pub metrics_bind: Option<SocketAddr>,
 }
 
 /// How log lines look.
@@ -112,7 +135,7 @@ impl Config {
             log_level: setting("LOG_LEVEL", flags.log_level).parse(
                 "error, warn, info, debug or trace",
                 tracing::Level::INFO,
-                |level| level.parse().ok().filter(|_| !level.starts_with(|first: char| first.is_ascii_digit())),
+                |level| level.parse().ok().filter(|_| level.bytes().all(|byte| byte.is_ascii_alphabetic())), // not by number
             )?,
             log_format: setting("LOG_FORMAT", flags.log_format).parse(
                 "text or json",
@@ -122,6 +145,22 @@ impl Config {
                     "json" => Some(LogFormat::Json),
                     _ => None,
                 },
+            )?,
+            base_path: setting("BASE_PATH", flags.base_path).parse("a path such as /x", String::new(), base_path)?,
+            max_connections: setting("MAX_CONNECTIONS", flags.max_connections).parse(
+                "a number from 1 to 100000",
+                None,
+                |number| number.parse().ok().filter(|number| (1..=MAX_CONNECTIONS).contains(number)).map(Some),
+            )?,
+            shutdown_delay: setting("SHUTDOWN_DELAY", flags.shutdown_delay).parse(
+                "a duration such as 0s or 10s",
+                Duration::ZERO,
+                |delay| humantime::parse_duration(delay).ok(),
+            )?,
+            metrics_bind: setting("METRICS_BIND", flags.metrics_bind).parse(
+                "an address and a port, such as 127.0.0.1:9464",
+                None,
+                |address| address.parse().ok().map(Some),
             )?,
             cors: read_cors(flags.cors_origin, setting("CORS_ORIGIN", None))?,
         })
@@ -151,6 +190,13 @@ impl Setting {
 /// Whole seconds, since a token counts in them.
 fn ttl(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok().filter(|ttl| ttl.as_secs() > 0)
+}
+
+fn base_path(text: &str) -> Option<String> {
+    let path = text.trim_end_matches('/');
+    let is_plain =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+    (path.is_empty() || path.strip_prefix('/')?.split('/').all(is_plain)).then(|| path.to_owned())
 }
 
 fn read_cors(flags: Vec<String>, variable: Setting) -> Result<Cors, ConfigError> {
@@ -185,11 +231,12 @@ pub fn read_dotenv(directory: &Path) -> Result<Vec<(String, String)>, ConfigErro
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(ConfigError::Unreadable { setting: ".env", path, source }),
     };
-    // The error of a line quotes the line, which may hold a secret: only its number is told.
+    // The error quotes the line, or the value in it, which may be a secret: only the line's number is told.
     dotenvy::from_read_iter(text.as_slice()).collect::<Result<_, _>>().map_err(|error| match error {
         dotenvy::Error::LineParse(line, _) => {
             let text = String::from_utf8_lossy(&text);
-            let number = text.lines().position(|each| line.lines().next().is_some_and(|first| each == first));
+            let quoted = line.lines().next().unwrap_or_default();
+            let number = text.lines().position(|each| !each.trim_start().starts_with('#') && each.contains(quoted));
             ConfigError::DotenvLine { line: number.map_or(1, |index| index.saturating_add(1)) }
         }
         _ => ConfigError::Unreadable { setting: ".env", path: path.clone(), source: io::ErrorKind::InvalidData.into() },

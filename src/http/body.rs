@@ -1,17 +1,20 @@
 //! Owns the reading of a request's body: at most so many bytes, so long, and so many of all connections together.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::Request;
 use hyper::body::{Body, Incoming};
+use hyper::header::EXPECT;
 use tokio::time::timeout;
 
+use crate::http::limits::DISCARDED_BYTES;
 use crate::http::reply::Refusal;
 
 /// The bytes that all connections together may hold as bodies.
@@ -24,6 +27,11 @@ pub(crate) struct Budget {
 impl Budget {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, held: AtomicUsize::new(0) })
+    }
+
+    /// What is held now.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Relaxed)
     }
 }
 
@@ -74,6 +82,30 @@ pub(crate) async fn read(body: &mut Incoming, limit: usize, within: Duration, bu
     match poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
         Poll::Ready(read) => read,
         Poll::Pending => timeout(within, collected).await.unwrap_or(Err(Refusal::BodyTooLate)),
+    }
+}
+
+/// Whether the body of `request` has been read to its end, or can be without waiting: the rest of a small one is thrown away. A
+/// client that waits for `100 Continue` is not told to send it for that.
+pub(crate) fn settle(request: &mut Request<Incoming>, is_refused: bool) -> bool {
+    if request.body().is_end_stream() {
+        return true;
+    }
+    if is_refused && request.headers().contains_key(EXPECT) {
+        return false;
+    }
+    let mut left = DISCARDED_BYTES;
+    let mut context = Context::from_waker(Waker::noop());
+    let mut body = Pin::new(request.body_mut());
+    loop {
+        match body.as_mut().poll_frame(&mut context) {
+            Poll::Ready(None) => return true,
+            Poll::Ready(Some(Ok(frame))) => match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(rest) => left = rest,
+                None => return false,
+            },
+            Poll::Ready(Some(Err(_))) | Poll::Pending => return false,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! last closed in a way that lets its client read what it was told. A silent connection has no buffers.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -19,11 +19,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
+use crate::http::Edge;
 use crate::http::limits::{BUFFER_GRACE, HYPER_HEAD_BYTES, LINGER_BYTES};
 use crate::http::pulse::{Pulse, PulsedStream, Waiting};
 use crate::http::reply::Refusal;
+use crate::http::router::{self, Door};
 use crate::http::stop::Stop;
-use crate::http::{Edge, router};
 
 /// How a conversation went.
 enum Outcome {
@@ -38,21 +39,23 @@ enum Outcome {
 }
 
 /// Serves `stream` until it is closed.
-pub(crate) async fn serve(mut stream: TcpStream, edge: &Arc<Edge>, stop: &Stop) {
+pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, door: Door) {
     let mut before = Bytes::new();
     let mut pace = Pace::default();
     loop {
-        if before.is_empty() && !first_byte(&stream, edge.limits.idle, stop).await {
+        if before.is_empty() && !first_byte(&stream, edge.limits.idle, &edge.stop).await {
             return;
         }
         // On the heap, so that the task of a silent connection stays small.
-        match Box::pin(converse(stream, before, edge, stop, pace.is_busy())).await {
+        match Box::pin(converse(stream, before, edge, door, pace.is_busy())).await {
             Outcome::Quiet(quiet, rest) => (stream, before) = (quiet, rest),
             Outcome::Over(stream) => return linger(stream, edge.limits.linger).await,
             Outcome::Overdue(stream, Waiting::Head) => {
+                edge.count_cut("head");
                 return refuse(stream, edge, &Refusal::HeadTooLate, edge.limits.linger).await;
             }
-            Outcome::Overdue(..) | Outcome::Broken => return,
+            Outcome::Overdue(..) => return edge.count_cut("reader"),
+            Outcome::Broken => return,
         }
         pace.rests();
     }
@@ -79,22 +82,23 @@ impl Pace {
     }
 }
 
-/// Waits for something to read, without a buffer; `false` where it does not come in time or the server stops.
+/// Waits for something to read, without a buffer; `false` where it does not come in time, the client hangs up, or the server stops.
 async fn first_byte(stream: &TcpStream, within: Duration, stop: &Stop) -> bool {
     let told = stop.told();
+    let mut byte = [0];
     tokio::select! {
         biased; // a request that is there when the server stops is answered
-        readable = timeout(within, stream.readable()) => matches!(readable, Ok(Ok(()))),
+        peeked = timeout(within, stream.peek(&mut byte)) => matches!(peeked, Ok(Ok(1..))),
         () = async { if !stop.is_told() { told.await } } => false,
     }
 }
 
 /// Lets hyper answer requests until the connection rests or ends.
-async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stop: &Stop, is_busy: bool) -> Outcome {
+async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_busy: bool) -> Outcome {
     let pulse = Pulse::new();
     let io = PulsedStream { before, stream: TokioIo::new(stream), pulse: Arc::clone(&pulse) };
     let service = service_fn(|request| {
-        let answer = router::answer(edge, pulse.answering(), request);
+        let answer = router::answer(edge, door, pulse.answering(), request);
         async { Ok::<_, Infallible>(answer.await) }
     });
     let mut connection = http1::Builder::new()
@@ -104,7 +108,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stop: &Sto
         .serve_connection(io, service);
 
     // The task's waker never changes, so that what has to wake it is polled when it is set, and not each time.
-    let mut told = pin!(stop.told());
+    let mut told = pin!(edge.stop.told());
     let (mut is_listening, mut is_stopping) = (false, false);
     let mut alarm = pin!(sleep(edge.limits.head));
     let mut alarmed_for = None;
@@ -117,7 +121,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stop: &Sto
             if let Poll::Ready(end) = Pin::new(&mut connection).poll(cx) {
                 return Poll::Ready(Ok(end));
             }
-            if !is_stopping && stop.is_told() {
+            if !is_stopping && edge.stop.is_told() {
                 is_stopping = true;
                 Pin::new(&mut connection).graceful_shutdown();
                 continue;
@@ -132,6 +136,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stop: &Sto
                 }
                 Waiting::Idle => BUFFER_GRACE,
                 Waiting::Answer => return Poll::Pending,
+                Waiting::Nothing => return Poll::Ready(Ok(Ok(()))),
                 Waiting::Head => edge.limits.head,
                 Waiting::Reader => edge.limits.write,
             };
@@ -155,7 +160,8 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stop: &Sto
             debug!(%error, "connection ended");
             if error.is_parse() { Outcome::Over(stream) } else { Outcome::Broken }
         }
-        Err(Waiting::Idle) => Outcome::Quiet(stream, parts.read_buf),
+        // Copied, for even an empty part of a buffer keeps all of it.
+        Err(Waiting::Idle) => Outcome::Quiet(stream, Bytes::copy_from_slice(&parts.read_buf)),
         Err(waiting) => {
             debug!(?waiting, "connection cut: it took too long");
             Outcome::Overdue(stream, waiting)
@@ -165,7 +171,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Arc<Edge>, stop: &Sto
 
 /// Answers without hyper, on a connection whose request was not read to its end, and closes it.
 pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal, within: Duration) {
-    let mut reply = refusal.reply();
+    let mut reply = refusal.reply(edge.next_request_id());
     edge.cors.admit(None, reply.headers_mut());
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", reply.status(), reply.body().len()).into_bytes();
@@ -182,20 +188,20 @@ pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal
     }
 }
 
-/// Closes `stream` so that its client can read what it was sent: were it closed over unread bytes, the client would lose both
-/// (RFC 9112, section 9.6).
+/// Closes `stream` so that its client can read what it was sent: were it closed at once over unread bytes, the client could lose
+/// both (RFC 9112, section 9.6). A client that goes on sending is read no further than [`LINGER_BYTES`], and has the time that is left.
 async fn linger(mut stream: TcpStream, within: Duration) {
-    let drain = async {
+    let _ = timeout(within, async {
         stream.shutdown().await?;
         let mut left = LINGER_BYTES;
         let mut sink = Box::new([0; 4096]);
-        while left > 0 {
-            match stream.read(&mut sink[..]).await? {
-                0 => break,
-                bytes => left = left.saturating_sub(bytes),
+        while let read @ 1.. = stream.read(&mut sink[..]).await? {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                pending::<()>().await;
             }
         }
         io::Result::Ok(())
-    };
-    let _ = timeout(within, drain).await; // closed now in any case
+    })
+    .await; // closed now in any case
 }

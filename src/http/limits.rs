@@ -29,6 +29,8 @@ pub struct Limits {
     pub write: Duration,
     /// After a connection's last answer, for its client to read it and to hang up.
     pub linger: Duration,
+    /// After the signal to stop, before anything changes but `/readyz`: for load balancers to look elsewhere.
+    pub farewell: Duration,
     /// For the requests under way when the server stops.
     pub drain: Duration,
 }
@@ -46,6 +48,7 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             write: Duration::from_secs(10),
             linger: Duration::from_secs(1),
+            farewell: Duration::ZERO,
             drain: Duration::from_secs(10),
         }
     }
@@ -57,9 +60,13 @@ pub(crate) const WRITE_PROGRESS_BYTES: usize = KIB;
 pub(crate) const HYPER_HEAD_BYTES: usize = 64 * KIB;
 /// Bytes that are read and thrown away after a connection's last answer, so that its client gets to read it.
 pub(crate) const LINGER_BYTES: usize = 64 * KIB;
+/// Bytes of a body that are thrown away after an early answer, so that the connection can be used again.
+pub(crate) const DISCARDED_BYTES: usize = 64 * KIB;
 /// After an answer, before a quiet connection gives its buffers back.
 pub(crate) const BUFFER_GRACE: Duration = Duration::from_millis(50);
 /// Connections over [`Limits::connections`] that are told so at once; the others wait their turn.
-pub(crate) const REFUSALS_AT_ONCE: usize = 16;
+pub(crate) const REFUSALS_AT_ONCE: usize = 8;
 /// For a refused connection's client to read the refusal.
-pub(crate) const REFUSAL_LINGER: Duration = Duration::from_millis(200);
+pub(crate) const REFUSAL_LINGER: Duration = Duration::from_millis(100);
+/// Connections at once to the listener for those who watch.
+pub(crate) const METRICS_CONNECTIONS: usize = 8;

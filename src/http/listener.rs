@@ -13,9 +13,10 @@ use tracing::{debug, warn};
 
 use crate::http::Edge;
 use crate::http::connection;
-use crate::http::limits::{REFUSAL_LINGER, REFUSALS_AT_ONCE};
+use crate::http::limits::{METRICS_CONNECTIONS, REFUSAL_LINGER, REFUSALS_AT_ONCE};
+use crate::http::metrics::Metrics;
 use crate::http::reply::Refusal;
-use crate::http::stop::Stop;
+use crate::http::router::Door;
 
 /// Connections that the kernel completes before we accept them; it cuts this to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -60,7 +61,11 @@ fn is_without_ipv6(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT)
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// A socket that listens at `address`.
+///
+/// # Errors
+/// As the system tells it.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED) {
         socket.set_only_v6(false)?;
@@ -73,26 +78,39 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves `listener` until `shutdown` is done: then it takes no new connection, ends the idle ones, and gives the requests
-/// under way [`Limits::drain`](crate::http::Limits::drain) to finish.
-pub async fn run(listener: TcpListener, edge: Edge, shutdown: impl Future<Output = ()>) {
+/// Serves `listener`, and `metrics` to those who watch, until `shutdown` is done. Then `/readyz` says so for
+/// [`Limits::farewell`](crate::http::Limits::farewell) while all goes on; after that it takes no new connection, ends the idle ones,
+/// and gives the requests under way [`Limits::drain`](crate::http::Limits::drain) to finish.
+pub async fn run(listener: TcpListener, metrics: Option<TcpListener>, edge: Edge, shutdown: impl Future<Output = ()>) {
     let edge = Arc::new(edge);
-    let stop = Arc::new(Stop::default());
     let most = edge.limits.connections.min(Semaphore::MAX_PERMITS).try_into().unwrap_or(u32::MAX);
     let permits = Arc::new(Semaphore::new(edge.limits.connections));
+    let farewell = async {
+        shutdown.await;
+        edge.stop.announce();
+        sleep(edge.limits.farewell).await;
+    };
     tokio::select! {
-        () = accept_all(&listener, &edge, &permits, &stop) => {}
-        () = shutdown => {}
+        () = accept_all(&listener, &edge, Door::Public, &permits) => {}
+        () = accept_metrics(metrics.as_ref(), &edge) => {}
+        () = farewell => {}
     }
     drop(listener);
-    stop.tell();
+    edge.stop.tell();
     // Each connection holds a permit until its end.
     if timeout(edge.limits.drain, permits.acquire_many(most)).await.is_err() {
         warn!("some requests did not finish in time and are cut");
     }
 }
 
-async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, permits: &Arc<Semaphore>, stop: &Arc<Stop>) {
+async fn accept_metrics(listener: Option<&TcpListener>, edge: &Arc<Edge>) {
+    match listener {
+        Some(listener) => accept_all(listener, edge, Door::Metrics, &Arc::new(Semaphore::new(METRICS_CONNECTIONS))).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, door: Door, permits: &Arc<Semaphore>) {
     let refusals = Arc::new(Semaphore::new(REFUSALS_AT_ONCE));
     let mut back_off = BACK_OFF.0;
     loop {
@@ -109,9 +127,10 @@ async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, permits: &Arc<Sema
         let _ = stream.set_nodelay(true); // slower without it, and nothing worse
         match Arc::clone(permits).try_acquire_owned() {
             Ok(permit) => {
-                let (edge, stop) = (Arc::clone(edge), Arc::clone(stop));
+                let edge = Arc::clone(edge);
                 tokio::spawn(async move {
-                    connection::serve(stream, &edge, &stop).await;
+                    let _counted = Counted::new(&edge, door);
+                    connection::serve(stream, &edge, door).await;
                     drop(permit);
                 });
             }
@@ -120,9 +139,27 @@ async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, permits: &Arc<Sema
     }
 }
 
+/// A connection that metrics count while it lives.
+struct Counted<'a>(Option<&'a Metrics>);
+
+impl<'a> Counted<'a> {
+    fn new(edge: &'a Edge, door: Door) -> Self {
+        let metrics = edge.metrics.as_ref().filter(|_| door == Door::Public);
+        metrics.inspect(|metrics| metrics.connections.inc());
+        Self(metrics)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.inspect(|metrics| metrics.connections.dec());
+    }
+}
+
 /// Tells a connection for which there is no place so. Where many are being told, this waits, and so do those in the backlog.
 async fn refuse(stream: TcpStream, edge: &Arc<Edge>, refusals: &Arc<Semaphore>) {
     debug!("connection refused: too many");
+    edge.metrics.as_ref().inspect(|metrics| metrics.connections_refused.inc());
     let Ok(permit) = Arc::clone(refusals).acquire_owned().await else { return };
     let edge = Arc::clone(edge);
     tokio::spawn(async move {

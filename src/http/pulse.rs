@@ -29,6 +29,8 @@ const IDLE: u8 = 0;
 const HEAD: u8 = 1;
 const ANSWERING: u8 = 2;
 const ANSWERED: u8 = 3;
+const ANSWERED_LAST: u8 = 4;
+const OVER: u8 = 5;
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub(crate) enum Waiting {
     Reader,
     /// Us.
     Answer,
+    /// Nothing more: the last answer is out, to a request whose body was not read to its end.
+    Nothing,
 }
 
 impl Pulse {
@@ -60,6 +64,7 @@ impl Pulse {
             _ if self.is_blocked.load(Relaxed) != 0 => Waiting::Reader,
             IDLE => Waiting::Idle,
             HEAD => Waiting::Head,
+            OVER => Waiting::Nothing,
             _ => Waiting::Answer,
         };
         (waiting, self.beats.load(Relaxed))
@@ -68,7 +73,7 @@ impl Pulse {
     /// A request's head is complete; it is under way until what this returns is dropped.
     pub(crate) fn answering(self: &Arc<Self>) -> InFlight {
         self.enter(ANSWERING);
-        InFlight(Arc::clone(self))
+        InFlight { pulse: Arc::clone(self), is_last: false }
     }
 
     fn enter(&self, phase: u8) {
@@ -105,19 +110,32 @@ impl Pulse {
     fn has_flushed(&self) {
         self.is_blocked.store(0, Relaxed);
         self.taken.store(0, Relaxed);
-        if self.phase.load(Relaxed) == ANSWERED {
-            self.enter(IDLE);
+        match self.phase.load(Relaxed) {
+            ANSWERED => self.enter(IDLE),
+            ANSWERED_LAST => self.enter(OVER),
+            _ => {}
         }
     }
 }
 
 /// A request under way.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Pulse>);
+pub(crate) struct InFlight {
+    pulse: Arc<Pulse>,
+    is_last: bool,
+}
+
+impl InFlight {
+    /// The request's body was not read to its end, so that nothing after it can be told from it: the connection ends with this
+    /// answer.
+    pub(crate) fn ends_connection(&mut self) {
+        self.is_last = true;
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.enter(ANSWERED);
+        self.pulse.enter(if self.is_last { ANSWERED_LAST } else { ANSWERED });
     }
 }
 

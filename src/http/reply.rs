@@ -12,9 +12,12 @@ use hyper::{Response, StatusCode};
 
 use crate::http::pulse::InFlight;
 use crate::http::router::Methods;
+use crate::jws;
 use crate::livekit::access_token::NameError;
+use crate::livekit::token_verifier::TokenError;
 use crate::livekit::webhook::WebhookError;
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// An answer, before CORS and the connection have had their say.
@@ -41,9 +44,20 @@ pub(crate) fn no_content(name: HeaderName, value: HeaderValue) -> Reply {
     reply
 }
 
+/// Tells the log lines of one request, and the report of one who was refused, from those of others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestId(pub(crate) u32);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
 /// Why a request gets no success.
 #[derive(Debug)]
 pub(crate) enum Refusal {
+    Framing(&'static str),
     NoSuchPath,
     Method(Methods),
     HeadTooLarge,
@@ -53,6 +67,7 @@ pub(crate) enum Refusal {
     BodyTooLate,
     BodyBroken,
     Overloaded,
+    Stopping,
     NotTheTutorialsFields,
     MissingField(&'static str),
     Field(&'static str, FieldError),
@@ -73,9 +88,12 @@ impl Refusal {
     /// The one table from errors to statuses.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::BodyBroken | Self::NotTheTutorialsFields | Self::MissingField(_) | Self::Field(..) | Self::NoAuthorization => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Framing(_)
+            | Self::BodyBroken
+            | Self::NotTheTutorialsFields
+            | Self::MissingField(_)
+            | Self::Field(..)
+            | Self::NoAuthorization => StatusCode::BAD_REQUEST,
             Self::Webhook(error) if error.is_malformed() => StatusCode::BAD_REQUEST,
             Self::Webhook(_) => StatusCode::UNAUTHORIZED,
             Self::NoSuchPath => StatusCode::NOT_FOUND,
@@ -85,15 +103,59 @@ impl Refusal {
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// As metrics name it.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Framing(_) => "framing",
+            Self::NoSuchPath => "path",
+            Self::Method(_) => "method",
+            Self::HeadTooLarge => "head_too_large",
+            Self::HeadTooLate => "head_too_late",
+            Self::ContentType => "content_type",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::BodyTooLate => "body_too_late",
+            Self::BodyBroken => "body_broken",
+            Self::Overloaded => "overloaded",
+            Self::Stopping => "stopping",
+            Self::NotTheTutorialsFields => "not_json",
+            Self::MissingField(_) | Self::Field(..) => "field",
+            Self::NoAuthorization => "no_authorization",
+            Self::Webhook(WebhookError::NoDigest) => "no_digest",
+            Self::Webhook(WebhookError::Digest) => "digest",
+            Self::Webhook(WebhookError::Token(error)) => match error {
+                TokenError::Jws(jws::Error::Signature) => "signature",
+                TokenError::Jws(jws::Error::Malformed) => "malformed",
+                TokenError::Jws(_) => "jws",
+                TokenError::Claims => "claims",
+                TokenError::UnknownKey { .. } => "unknown_key",
+                TokenError::NoExpiry => "no_expiry",
+                TokenError::Expired { .. } => "expired",
+                TokenError::NotYetValid { .. } => "not_yet_valid",
+            },
+            Self::Panic => "panic",
+        }
+    }
+
+    /// What the log is told.
+    pub(crate) fn cause(&self) -> &dyn fmt::Display {
+        match self {
+            Self::Webhook(error) => error,
+            other => other,
         }
     }
 
     /// The answer. Each is one flat object, for clients parse it.
-    pub(crate) fn reply(&self) -> Reply {
+    pub(crate) fn reply(&self, id: RequestId) -> Reply {
         let mut reply = json(serde_json::json!({ "errorMessage": self.to_string() }).to_string());
         *reply.status_mut() = self.status();
         let headers = reply.headers_mut();
+        if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+            headers.insert(REQUEST_ID, id);
+        }
         match self {
             Self::Method(allowed) => {
                 headers.insert(ALLOW, allowed.header());
@@ -101,7 +163,8 @@ impl Refusal {
             Self::Overloaded => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
-            Self::HeadTooLarge | Self::BodyTooLate => {
+            // What follows on the connection cannot be told from this request's rest.
+            Self::Framing(_) | Self::HeadTooLarge | Self::HeadTooLate | Self::BodyTooLate => {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
@@ -114,6 +177,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Framing(what) => f.write_str(what),
             Self::NoSuchPath => f.write_str("there is nothing at this path"),
             Self::Method(allowed) => write!(f, "this path takes {allowed} only"),
             Self::HeadTooLarge => f.write_str("the request's head is too large"),
@@ -122,6 +186,7 @@ impl fmt::Display for Refusal {
             Self::HeadTooLate | Self::BodyTooLate => f.write_str("the request did not arrive in time"),
             Self::BodyBroken => f.write_str("the body ended before its end"),
             Self::Overloaded => f.write_str("too much at once, try again in a second"),
+            Self::Stopping => f.write_str("this server is about to stop"),
             Self::NotTheTutorialsFields => f.write_str("roomName and participantName are required"),
             Self::MissingField(field) => write!(f, "{field} is required"),
             Self::Field(field, FieldError::NotText) => write!(f, "{field} must be a string"),

@@ -7,38 +7,65 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, HeaderValue};
 use hyper::{Method, Request, Response};
-use tracing::{debug, error};
+use tokio::time::Instant;
+use tracing::{Level, debug, error};
 
-use crate::http::endpoints::{health, token, webhook};
+use crate::http::endpoints::{health, metrics, token, webhook};
 use crate::http::pulse::InFlight;
-use crate::http::reply::{self, Refusal, Reply, ReplyBody};
-use crate::http::{Edge, cors};
+use crate::http::reply::{self, Refusal, Reply, ReplyBody, RequestId};
+use crate::http::{Edge, body, cors, framing};
 
-/// What is served where. A path begins with one slash; more in front of it count as one.
-const ROUTES: [Route; 4] = [
+/// What is served to everyone. A path begins with one slash; more in front of it count as one.
+const PUBLIC: &[Route] = &[
     Route { path: "/token", methods: POST, endpoint: Endpoint::Token },
     Route { path: "/webhook", methods: POST, endpoint: Endpoint::Webhook },
     Route { path: "/livekit/webhook", methods: POST, endpoint: Endpoint::Webhook },
     Route { path: "/healthz", methods: GET, endpoint: Endpoint::Health },
+    Route { path: "/readyz", methods: GET, endpoint: Endpoint::Ready },
 ];
+/// What is served to those who watch, on a listener of its own.
+const METRICS: &[Route] = &[Route { path: "/metrics", methods: GET, endpoint: Endpoint::Metrics }];
 
 const GET: Methods = Methods(&[Method::GET, Method::HEAD, Method::OPTIONS]);
 const POST: Methods = Methods(&[Method::POST, Method::OPTIONS]);
 
+/// Which listener a request came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Public,
+    Metrics,
+}
+
 /// A path, what may be done there, and what does it.
+#[derive(Debug)]
 struct Route {
     path: &'static str,
     methods: Methods,
     endpoint: Endpoint,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Endpoint {
     Token,
     Webhook,
     Health,
+    Ready,
+    Metrics,
+}
+
+impl Endpoint {
+    /// As metrics name it.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Webhook => "webhook",
+            Self::Health => "healthz",
+            Self::Ready => "readyz",
+            Self::Metrics => "metrics",
+        }
+    }
 }
 
 /// The methods that a path takes.
@@ -61,32 +88,67 @@ impl fmt::Display for Methods {
 
 /// The paths that are served, for people to read.
 pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
-    ROUTES.iter().map(|route| route.path)
+    PUBLIC.iter().map(|route| route.path)
 }
 
 /// Answers `request`. Whatever goes wrong in it, even a panic, ends this request alone.
-pub(crate) async fn answer(edge: &Edge, in_flight: InFlight, mut request: Request<Incoming>) -> Response<ReplyBody> {
-    let answered = match caught(dispatch(edge, &mut request)).await {
+pub(crate) async fn answer(
+    edge: &Edge,
+    door: Door,
+    mut in_flight: InFlight,
+    mut request: Request<Incoming>,
+) -> Response<ReplyBody> {
+    let id = edge.next_request_id();
+    let begin = (edge.metrics.is_some() || tracing::enabled!(Level::DEBUG)).then(Instant::now);
+    let route = find(door, &edge.base_path, request.uri().path());
+    let answered = match caught(dispatch(edge, route, id, &mut request)).await {
         Some(answered) => answered,
         None => {
-            error!("a request panicked and was answered with 500");
+            error!(request = %id, "a request panicked and was answered with 500");
             Err(Refusal::Panic)
         }
     };
     let mut reply = answered.unwrap_or_else(|refusal| {
-        debug!(status = refusal.status().as_u16(), reason = %refusal, "refused");
-        refusal.reply()
+        debug!(request = %id, reason = %refusal.cause(), "refused");
+        if let Some(metrics) = &edge.metrics {
+            match route.map(|route| route.endpoint) {
+                Some(Endpoint::Token) => metrics.refused_token(refusal.label()),
+                Some(Endpoint::Webhook) => metrics.refused_webhook(refusal.label()),
+                _ => {}
+            }
+        }
+        refusal.reply(id)
     });
-    edge.cors.admit(cors::origin(request.headers()), reply.headers_mut());
+    if door == Door::Public {
+        edge.cors.admit(cors::origin(request.headers()), reply.headers_mut());
+    }
+    if let Some(begin) = begin {
+        let (status, took) = (reply.status().as_u16(), begin.elapsed());
+        debug!(request = %id, method = %request.method(), path = request.uri().path(), status, ?took, "answered");
+        if let Some(metrics) = &edge.metrics {
+            metrics.answered(route.map_or("none", |route| route.endpoint.label()), status, took);
+        }
+    }
+    if !body::settle(&mut request, !reply.status().is_success()) {
+        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        in_flight.ends_connection();
+    }
     reply.map(|bytes| ReplyBody::new(bytes, in_flight))
 }
 
-async fn dispatch(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
-    if head_bytes(request) > edge.limits.head_bytes {
-        return Err(Refusal::HeadTooLarge);
+fn find(door: Door, base_path: &str, path: &str) -> Option<&'static Route> {
+    let (routes, base_path) = if door == Door::Public { (PUBLIC, base_path) } else { (METRICS, "") };
+    let path = path.trim_start_matches('/').strip_prefix(base_path.trim_start_matches('/'))?;
+    if !base_path.is_empty() && !path.starts_with('/') {
+        return None;
     }
-    let path = request.uri().path().trim_start_matches('/');
-    let route = ROUTES.iter().find(|route| route.path.strip_prefix('/') == Some(path)).ok_or(Refusal::NoSuchPath)?;
+    let path = path.trim_start_matches('/');
+    routes.iter().find(|route| route.path.strip_prefix('/') == Some(path))
+}
+
+async fn dispatch(edge: &Edge, route: Option<&Route>, id: RequestId, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
+    framing::check(request, edge.limits.head_bytes)?;
+    let route = route.ok_or(Refusal::NoSuchPath)?;
     if !route.methods.0.contains(request.method()) {
         return Err(Refusal::Method(route.methods));
     }
@@ -97,18 +159,11 @@ async fn dispatch(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply,
     }
     match route.endpoint {
         Endpoint::Token => token::answer(edge, request).await,
-        Endpoint::Webhook => webhook::answer(edge, request).await,
-        Endpoint::Health => Ok(health::answer()),
+        Endpoint::Webhook => webhook::answer(edge, id, request).await,
+        Endpoint::Health => Ok(health::alive()),
+        Endpoint::Ready => health::ready(edge),
+        Endpoint::Metrics => metrics::answer(edge),
     }
-}
-
-/// The size of a request's head on the wire, but for optional white space.
-fn head_bytes(request: &Request<Incoming>) -> usize {
-    let target = request.uri().path_and_query().map_or(1, |target| target.as_str().len());
-    let authority = request.uri().authority().map_or(0, |authority| authority.as_str().len().saturating_add("http://".len()));
-    let first_line = [request.method().as_str().len(), authority, target, "  HTTP/1.1\r\n".len()];
-    let fields = request.headers().iter().flat_map(|(name, value)| [name.as_str().len(), value.len(), ": \r\n".len()]);
-    first_line.into_iter().chain(fields).fold("\r\n".len(), usize::saturating_add)
 }
 
 /// The output of `future`; `None` where it panics.

@@ -1,4 +1,5 @@
-//! Owns the news that the server stops: told once, asked by every connection, as cheap to ask as a load.
+//! Owns the news that the server stops: first announced, so that load balancers look elsewhere, then told, so that connections
+//! end. As cheap to ask as a load.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
@@ -8,13 +9,25 @@ use tokio::sync::futures::Notified;
 /// Whether the server stops.
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
+    is_announced: AtomicBool,
     is_told: AtomicBool,
     wake: Notify,
 }
 
 impl Stop {
-    /// Tells everyone.
+    /// Says that it will.
+    pub(crate) fn announce(&self) {
+        self.is_announced.store(true, SeqCst);
+    }
+
+    /// Whether it will.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.is_announced.load(SeqCst)
+    }
+
+    /// Tells every connection to end.
     pub(crate) fn tell(&self) {
+        self.announce();
         self.is_told.store(true, SeqCst);
         self.wake.notify_waiters();
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
-use crate::json;
 use crate::livekit::claims::Claims;
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
@@ -333,15 +332,7 @@ impl AccessToken {
     }
 
     fn sign(&self, key: &ApiKey, now: UnixTime) -> String {
-        key.sign_claims(|payload| {
-            self.claims.write_after_iss(payload, now, now.saturating_add(self.ttl));
-            for (name, value) in &self.further {
-                payload.push(b',');
-                json::write_text(payload, name);
-                payload.push(b':');
-                json::write(payload, value);
-            }
-        })
+        key.sign_claims(|payload| self.claims.write_after_iss(payload, now, now.saturating_add(self.ttl), &self.further))
     }
 }
 

@@ -7,9 +7,10 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
-use crate::json::{Named, Names, ObjectWriter, Text, Unambiguous, only_object};
+use crate::json::{Named, Names, ObjectWriter, Text, Unambiguous, name, only_object};
 use crate::livekit::field_names::field_names;
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
@@ -85,36 +86,40 @@ impl Claims {
         if self.sub.is_empty() { &self.jti } else { &self.sub }
     }
 
-    /// Appends every claim but `iss`, with `nbf`, `iat` and `exp` as given. Zero values are left out. By hand, for this is the
+    /// Appends every claim but `iss`, with `nbf`, `iat` and `exp` as given, and the `further` ones. Zero values are left out. By hand, for this is the
     /// minting of a token; the names are those that the derived reader takes.
-    pub(crate) fn write_after_iss(&self, out: &mut Vec<u8>, now: UnixTime, expiry: UnixTime) {
+    pub(crate) fn write_after_iss(&self, out: &mut Vec<u8>, now: UnixTime, expiry: UnixTime, further: &Map<String, Value>) {
         let mut object = ObjectWriter::resume(out);
-        object.text("sub", &self.sub);
-        object.text("jti", &self.jti);
-        object.text("name", &self.name);
-        object.value("nbf", &now.as_secs());
-        object.value("iat", &now.as_secs());
-        object.value("exp", &expiry.as_secs());
+        object.text(name!("sub"), &self.sub);
+        object.text(name!("jti"), &self.jti);
+        object.text(name!("name"), &self.name);
+        object.value(name!("nbf"), &now.as_secs());
+        object.value(name!("iat"), &now.as_secs());
+        object.value(name!("exp"), &expiry.as_secs());
         if let Some(video) = &self.video {
-            video.write(object.member("video"));
+            object.member(name!("video"), |out| video.write(out));
         }
-        object.text("metadata", &self.metadata);
+        object.text(name!("metadata"), &self.metadata);
         if !self.attributes.is_empty() {
-            object.value("attributes", &self.attributes);
+            object.value(name!("attributes"), &self.attributes);
         }
-        object.optional("kind", self.kind.as_ref());
+        object.optional(name!("kind"), self.kind.as_ref());
         if !self.kind_details.is_empty() {
-            object.value("kindDetails", &self.kind_details);
+            object.value(name!("kindDetails"), &self.kind_details);
         }
-        object.optional("sip", self.sip.as_ref());
-        object.optional("agent", self.agent.as_ref());
-        object.optional("inference", self.inference.as_ref());
-        object.optional("observability", self.observability.as_ref());
-        object.optional("agentEndpoint", self.agent_endpoint.as_ref());
-        object.optional("agentThread", self.agent_thread.as_ref());
-        object.optional("roomConfig", self.room_config.as_ref());
-        object.text("roomPreset", &self.room_preset);
-        object.text("sha256", &self.sha256);
+        object.optional(name!("sip"), self.sip.as_ref());
+        object.optional(name!("agent"), self.agent.as_ref());
+        object.optional(name!("inference"), self.inference.as_ref());
+        object.optional(name!("observability"), self.observability.as_ref());
+        object.optional(name!("agentEndpoint"), self.agent_endpoint.as_ref());
+        object.optional(name!("agentThread"), self.agent_thread.as_ref());
+        object.optional(name!("roomConfig"), self.room_config.as_ref());
+        object.text(name!("roomPreset"), &self.room_preset);
+        object.text(name!("sha256"), &self.sha256);
+        for (name, value) in further {
+            object.further(name, value);
+        }
+        object.end();
     }
 }
 
@@ -172,7 +177,7 @@ impl<'de> Deserialize<'de> for Registered<'de> {
                         }
                         _ => {
                             map.next_value::<Unambiguous>()?;
-                            unknown.insert(name)?;
+                            unknown.push(name);
                             continue;
                         }
                     };
@@ -180,6 +185,7 @@ impl<'de> Deserialize<'de> for Registered<'de> {
                         return Err(A::Error::custom("a claim stands twice"));
                     }
                 }
+                unknown.check()?;
                 Ok(claims)
             }
         }

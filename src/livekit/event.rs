@@ -95,7 +95,7 @@ fn text<'a>(object: &Members<'a>, name: &str) -> Cow<'a, str> {
 
 /// Protobuf's JSON writes integers of 64 bits as strings and takes both.
 fn integer(object: &Members<'_>, name: &str) -> Option<u64> {
-    object.read(name).or_else(|| object.text(name)?.parse().ok())
+    object.text(name).map_or_else(|| object.read(name), |digits| digits.parse().ok())
 }
 
 /// Declares a part of the payload of which strings are read.

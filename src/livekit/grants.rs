@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::json;
+use crate::json::{Named, ObjectWriter, name};
 
 /// What the bearer may do with rooms: the claim `video`.
 ///
@@ -56,33 +56,33 @@ pub struct VideoGrants {
 impl VideoGrants {
     /// Appends the grant as JSON. By hand, for it is half of every token; the names are those that the derived reader takes.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let mut object = json::ObjectWriter::begin(out);
-        object.flag("roomCreate", self.room_create);
-        object.flag("roomList", self.room_list);
-        object.flag("roomRecord", self.room_record);
-        object.flag("roomAdmin", self.room_admin);
-        object.flag("roomJoin", self.room_join);
-        object.text("room", &self.room);
-        object.text("destinationRoom", &self.destination_room);
-        object.three_valued("canPublish", self.can_publish);
-        object.three_valued("canSubscribe", self.can_subscribe);
-        object.three_valued("canPublishData", self.can_publish_data);
+        let mut object = ObjectWriter::begin(out);
+        object.flag(name!("roomCreate"), self.room_create);
+        object.flag(name!("roomList"), self.room_list);
+        object.flag(name!("roomRecord"), self.room_record);
+        object.flag(name!("roomAdmin"), self.room_admin);
+        object.flag(name!("roomJoin"), self.room_join);
+        object.text(name!("room"), &self.room);
+        object.text(name!("destinationRoom"), &self.destination_room);
+        object.three_valued(name!("canPublish"), self.can_publish);
+        object.three_valued(name!("canSubscribe"), self.can_subscribe);
+        object.three_valued(name!("canPublishData"), self.can_publish_data);
         if !self.can_publish_sources.is_empty() {
-            object.value("canPublishSources", &self.can_publish_sources);
+            object.value(name!("canPublishSources"), &self.can_publish_sources);
         }
-        object.three_valued("canUpdateOwnMetadata", self.can_update_own_metadata);
-        object.flag("ingressAdmin", self.ingress_admin);
-        object.flag("hidden", self.hidden);
-        object.flag("recorder", self.recorder);
-        object.flag("agent", self.agent);
-        object.three_valued("canSubscribeMetrics", self.can_subscribe_metrics);
-        object.three_valued("canManageAgentSession", self.can_manage_agent_session);
+        object.three_valued(name!("canUpdateOwnMetadata"), self.can_update_own_metadata);
+        object.flag(name!("ingressAdmin"), self.ingress_admin);
+        object.flag(name!("hidden"), self.hidden);
+        object.flag(name!("recorder"), self.recorder);
+        object.flag(name!("agent"), self.agent);
+        object.three_valued(name!("canSubscribeMetrics"), self.can_subscribe_metrics);
+        object.three_valued(name!("canManageAgentSession"), self.can_manage_agent_session);
         object.end();
     }
 }
 
 fn sources<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TrackSource>, D::Error> {
-    let sources = Vec::<json::Named<_>>::deserialize(deserializer)?;
+    let sources = Vec::<Named<_>>::deserialize(deserializer)?;
     Ok(sources.into_iter().map(|source| source.0).collect())
 }
 

@@ -65,10 +65,7 @@ impl ApiKey {
 
     /// Signs the claims that `write` appends after `iss`, each with a comma in front, and closes the object.
     pub(crate) fn sign_claims(&self, write: impl FnOnce(&mut Vec<u8>)) -> String {
-        self.signer.sign(|payload| {
-            write(payload);
-            payload.push(b'}');
-        })
+        self.signer.sign(write)
     }
 }
 

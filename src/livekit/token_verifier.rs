@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
+use crate::json;
 use crate::jws;
 use crate::livekit::claims::{Claims, Registered};
 use crate::livekit::key::{ApiKey, ApiKeys, KeyError};
@@ -51,7 +52,7 @@ impl TokenVerifier {
     /// Where it is no HS256 JWS of one of the keys, does not hold at `now` with a [`LEEWAY`] of 60 s both ways, has no `exp`,
     /// names a member twice, or has a claim of a type that LiveKit does not take.
     pub fn verify(&self, token: &str, now: UnixTime) -> Result<Claims, TokenError> {
-        self.authenticate(token, now, |_, payload, _| serde_json::from_slice(payload).or(Err(TokenError::Claims)))?
+        self.authenticate(token, now, |_, payload, _| json::from_utf8(payload).or(Err(TokenError::Claims)))?
     }
 
     /// Judges `token`, and gives the key, the payload and the claims it was judged by to `then`.
@@ -62,7 +63,7 @@ impl TokenVerifier {
         then: impl FnOnce(&ApiKey, &[u8], Registered<'_>) -> T,
     ) -> Result<T, TokenError> {
         let token = jws::Unverified::parse(token)?;
-        let claims: Registered<'_> = serde_json::from_slice(token.payload()).or(Err(TokenError::Claims))?;
+        let claims: Registered<'_> = json::from_utf8(token.payload()).or(Err(TokenError::Claims))?;
         let name = claims.iss.as_deref().unwrap_or_default();
         let key = self.keys.find(name).ok_or_else(|| TokenError::UnknownKey { name: name.to_owned() })?;
         let payload = token.verify(key.key())?;

@@ -71,8 +71,8 @@ impl WebhookReceiver {
 ///
 /// [RFC 6750, section 2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
 pub(crate) fn strip_bearer(authorization: &str) -> &str {
-    match authorization.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_start_matches(' '),
+    match authorization.split_at_checked("bearer ".len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token.trim_start_matches(' '),
         _ => authorization,
     }
 }

@@ -25,3 +25,6 @@ mod room_config;
 mod tokens;
 mod webhook;
 mod wycheproof;
+
+#[cfg(feature = "server")]
+mod server;

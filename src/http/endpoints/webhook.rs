@@ -6,18 +6,19 @@ use std::fmt::Write;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
-use tracing::{Level, debug, info};
+use tracing::{Level, info};
 
-use crate::http::reply::{self, Refusal, Reply};
+use crate::http::reply::{self, Refusal, Reply, RequestId};
 use crate::http::{Edge, body};
-use crate::livekit::webhook::{Delivery, WebhookError};
+use crate::livekit::webhook::Delivery;
 
 /// 200 with an empty body.
-pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
-    let authenticated = edge.receiver.authenticate(authorization(request.headers())?, edge.clock.now()).map_err(refused)?;
+pub(crate) async fn answer(edge: &Edge, id: RequestId, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
+    let authenticated =
+        edge.receiver.authenticate(authorization(request.headers())?, edge.clock.now()).map_err(Refusal::Webhook)?;
     let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.budget).await?;
-    let delivery = authenticated.accept(body).map_err(refused)?;
-    log(&delivery);
+    let delivery = authenticated.accept(body).map_err(Refusal::Webhook)?;
+    log(id, &delivery);
     Ok(reply::empty())
 }
 
@@ -31,18 +32,14 @@ fn authorization(headers: &HeaderMap) -> Result<&str, Refusal> {
     }
 }
 
-fn refused(error: WebhookError) -> Refusal {
-    debug!(reason = %error, "webhook refused");
-    Refusal::Webhook(error)
-}
-
 /// One line a delivery. It names parts of the event, for the whole holds secrets.
-fn log<B: AsRef<[u8]>>(delivery: &Delivery<B>) {
+fn log<B: AsRef<[u8]>>(id: RequestId, delivery: &Delivery<B>) {
     if !tracing::enabled!(Level::INFO) {
         return; // reading the event costs more than all the rest
     }
     match delivery.event() {
         Ok(event) => info!(
+            request = %id,
             event = &*event.event,
             id = &*event.id,
             room = event.room_name().unwrap_or_default(),
@@ -51,6 +48,7 @@ fn log<B: AsRef<[u8]>>(delivery: &Delivery<B>) {
             "delivery"
         ),
         Err(_) => info!(
+            request = %id,
             bytes = delivery.body().len(),
             sha256 = hex(delivery.digest()),
             key = delivery.key(),

@@ -1,58 +1,24 @@
 //! Owns the tests of `webhook send` against the server: every event arrives, signed and in a shape that the library reads.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::net::TcpListener;
 
-use roomkey::clock::Clock;
-use roomkey::http::{self, Bind, Cors, Edge, Limits};
 use roomkey::livekit::event::EVENTS;
-use roomkey::policy::Policy;
-use roomkey::{ApiKeys, WebhookEvent};
+use roomkey::{UnixTime, WebhookEvent};
 use serde_json::Value;
-use tokio::sync::oneshot;
 
 use super::program::{Roomkey, assert_says, present};
 use super::send_retry::Scripted;
-use crate::fixtures::{EGRESS_KEY, SERVER_KEY, api_key, digest, payload, recorded};
+use crate::fixtures::{SERVER_KEY, digest, payload, recorded};
+use crate::server::edge::{Server, Setup};
 
-/// The server in this process, with both keys; it ends when dropped.
-struct Server {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
+/// The server in this process, by the system's clock, with both keys.
+fn server() -> Server {
+    Setup::default().start_with_clock(UnixTime::now)
 }
 
-impl Server {
-    fn start() -> Self {
-        let (stop, stopped) = oneshot::channel();
-        let (tell_address, address) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let listener = http::bind(&Bind::Host("127.0.0.1".to_owned()), 0).unwrap();
-                tell_address.send(listener.local_addr().unwrap()).unwrap();
-                let keys = ApiKeys::new(api_key(SERVER_KEY), [api_key(EGRESS_KEY)]).unwrap();
-                let policy = Policy { ttl: Duration::from_secs(60) };
-                let edge = Edge::new(keys, policy, Cors::AnyOrigin, Limits::default(), Clock::system());
-                http::run(listener, edge, async { drop(stopped.await) }).await;
-            });
-        });
-        Self { address: address.recv().unwrap(), stop: Some(stop), thread: Some(thread) }
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        let _ = self.thread.take().unwrap().join();
-    }
+fn url(server: &Server, path: &str) -> String {
+    format!("http://{}{path}", server.address)
 }
 
 fn send(url: &str, more: &[&str]) -> Roomkey {
@@ -61,24 +27,24 @@ fn send(url: &str, more: &[&str]) -> Roomkey {
 
 #[test]
 fn the_server_takes_every_event() {
-    let server = Server::start();
+    let server = server();
     for event in EVENTS {
-        let told = send(&server.url("/webhook"), &["--event", event]).run();
+        let told = send(&url(&server, "/webhook"), &["--event", event]).run();
         assert_eq!(told.stderr, "");
         assert_says(&told.done(), &["200 OK in ", " ms", event, "EV_"]);
     }
     for path in ["/livekit/webhook", "//webhook", "/webhook?a=b"] {
-        send(&server.url(path), &["--event", "room_started"]).run().done();
+        send(&url(&server, path), &["--event", "room_started"]).run().done();
     }
 }
 
 #[test]
 fn an_answer_that_is_not_2xx_is_status_1() {
-    let server = Server::start();
-    let ended = send(&server.url("/nowhere"), &["--event", "room_started"]).run();
+    let server = server();
+    let ended = send(&url(&server, "/nowhere"), &["--event", "room_started"]).run();
     assert_eq!(ended.status, 1);
     assert_says(&ended.stdout, &["404 Not Found in", "errorMessage"]);
-    let stranger = Roomkey::new(["webhook", "send", "--url", &server.url("/webhook"), "--event", "room_started"]).run();
+    let stranger = Roomkey::new(["webhook", "send", "--url", &url(&server, "/webhook"), "--event", "room_started"]).run();
     assert_eq!(stranger.status, 1);
     assert_says(&stranger.stdout, &["401 Unauthorized in"]);
     assert!(!stranger.stdout.contains("eyJ"), "no token is told");
@@ -101,8 +67,8 @@ fn a_receiver_that_is_not_there_is_status_1() {
 
 #[test]
 fn each_delivery_has_an_id_of_its_own() {
-    let server = Server::start();
-    let lines = send(&server.url("/webhook"), &["--event", "track_published", "--count", "3", "--json"]).run().done();
+    let server = server();
+    let lines = send(&url(&server, "/webhook"), &["--event", "track_published", "--count", "3", "--json"]).run().done();
     let told: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let ids: BTreeSet<_> = told.iter().map(|each| each["id"].as_str().unwrap()).collect();
     assert_eq!((told.len(), ids.len()), (3, 3));
@@ -180,9 +146,9 @@ fn a_body_of_ones_own_is_sent_to_the_byte() {
         assert_eq!(request.body, body);
         assert_eq!(payload(request.authorization())["sha256"], digest(body));
     }
-    let server = Server::start();
+    let server = server();
     let told =
-        send(&server.url("/webhook"), &["--body", "-", "--event", "room_started"]).stdin(recorded.body.clone()).run().done();
+        send(&url(&server, "/webhook"), &["--body", "-", "--event", "room_started"]).stdin(recorded.body.clone()).run().done();
     assert_says(&told, &["200 OK", "track_published", "EV_qbR4EXYoZHSH"]);
-    assert_says(&send(&server.url("/webhook"), &["--body", "nowhere"]).run().wrong(), &["cannot read nowhere"]);
+    assert_says(&send(&url(&server, "/webhook"), &["--body", "nowhere"]).run().wrong(), &["cannot read nowhere"]);
 }

@@ -1,0 +1,249 @@
+//! Owns the tests of bodies: how large they may be, in which pieces they come, and when they are read at all.
+
+use super::client::{Answer, Client, chunk, chunked_head, get, post, post_head};
+use super::edge::{Server, Setup};
+use super::sender::{authorization, request_of};
+use crate::fixtures::first_recorded;
+
+const TOKEN_LIMIT: usize = 65_536;
+const WEBHOOK_LIMIT: usize = 8 * 1024 * 1024;
+
+/// A request for a token, filled with blanks to `length` bytes.
+fn padded(length: usize) -> Vec<u8> {
+    let mut body = br#"{"roomName":"daily","participantName":"alice"}"#.to_vec();
+    body.resize(length, b' ');
+    body
+}
+
+#[track_caller]
+fn assert_too_large(answer: &Answer) {
+    assert_eq!(answer.status, 413);
+    answer.error();
+}
+
+/// Sends `body` in chunks, without a last one.
+fn send_chunks(client: &mut Client, body: &[u8]) {
+    for part in body.chunks(10_000) {
+        client.send(chunk(part));
+    }
+}
+
+#[test]
+fn a_request_for_a_token_of_65536_bytes_passes() {
+    let server = Server::start();
+    let body = padded(TOKEN_LIMIT);
+    let mut client = server.connect();
+    assert_eq!(client.ask(post("/token", &[], &body)).status, 200);
+    client.send(chunked_head("/token", &[]));
+    send_chunks(&mut client, &body);
+    assert_eq!(client.ask(chunk("")).status, 200, "in chunks");
+    client.assert_usable();
+}
+
+#[test]
+fn a_request_for_a_token_that_is_announced_as_too_large_is_refused_unread() {
+    let server = Server::start();
+    for length in ["65537", "9999999999", "18446744073709551613"] {
+        let mut client = server.connect();
+        client.send(format!("POST /token HTTP/1.1\r\nHost: test\r\nContent-Length: {length}\r\n\r\n"));
+        assert_too_large(&client.answer());
+        client.assert_closed();
+    }
+}
+
+#[test]
+fn a_request_for_a_token_that_grows_too_large_is_refused_before_its_end() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.send(chunked_head("/token", &[]));
+    send_chunks(&mut client, &padded(TOKEN_LIMIT + 1));
+    assert_too_large(&client.answer());
+    client.assert_closed();
+}
+
+#[test]
+fn a_too_large_request_that_expects_to_continue_is_not_told_to() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.send(post_head("/token", &[("Expect", "100-continue")], TOKEN_LIMIT + 1));
+    assert_too_large(&client.answer());
+
+    let authorization = authorization("");
+    let mut client = server.connect();
+    let headers = [("Authorization", authorization.as_str()), ("Expect", "100-continue")];
+    client.send(post_head("/webhook", &headers, WEBHOOK_LIMIT + 1));
+    assert_too_large(&client.answer());
+}
+
+#[test]
+fn a_webhook_of_8_mib_passes() {
+    let server = Server::start();
+    let body = vec![b' '; WEBHOOK_LIMIT];
+    let authorization = authorization(&body);
+    let mut client = server.connect();
+    assert_eq!(client.ask(post("/webhook", &[("Authorization", &authorization)], &body)).status, 200);
+    client.assert_usable();
+}
+
+#[test]
+fn a_webhook_that_is_announced_as_too_large_is_refused_unread() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.send(post_head("/webhook", &[("Authorization", &authorization(""))], WEBHOOK_LIMIT + 1));
+    assert_too_large(&client.answer());
+    client.assert_closed();
+}
+
+#[test]
+fn a_webhook_that_grows_too_large_is_refused_before_its_end() {
+    let server = Server::start();
+    let body = vec![b' '; WEBHOOK_LIMIT + 1];
+    let mut client = server.connect();
+    client.send(chunked_head("/webhook", &[("Authorization", &authorization(""))]));
+    client.send(chunk(&body));
+    assert_too_large(&client.answer());
+    client.assert_closed();
+}
+
+#[test]
+fn a_bad_token_is_refused_before_its_bodys_size() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.send(post_head("/webhook", &[("Authorization", "a.b.c")], WEBHOOK_LIMIT + 1));
+    assert_eq!(client.answer().status, 401);
+    let mut client = server.connect();
+    client.send(post_head("/webhook", &[], WEBHOOK_LIMIT + 1));
+    assert_eq!(client.answer().status, 400);
+}
+
+#[test]
+fn a_bad_token_is_answered_without_its_body() {
+    let server = Server::start();
+    let delivery = first_recorded();
+    let cases = [("a.b.c", 401), ("no token", 400), (delivery.authorization.as_str(), 401)];
+    server.set_time(delivery.until + 61);
+    for (authorization, status) in cases {
+        for expect in [&[("Expect", "100-continue")][..], &[]] {
+            let mut client = server.connect();
+            let headers = [&[("Authorization", authorization)], expect].concat();
+            client.send(post_head("/webhook", &headers, delivery.body.len()));
+            assert_eq!(client.answer().status, status, "{authorization} {expect:?}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_token_is_answered_without_its_body() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.send(post_head("/webhook", &[("Expect", "100-continue")], 10));
+    assert_eq!(client.answer().status, 400);
+}
+
+#[test]
+fn a_good_token_that_expects_to_continue_is_told_to() {
+    let server = Server::start();
+    let delivery = first_recorded();
+    for expectation in ["100-continue", "100-Continue"] {
+        let mut client = server.connect();
+        let headers = [("Authorization", delivery.authorization.as_str()), ("Expect", expectation)];
+        client.send(post_head("/webhook", &headers, delivery.body.len()));
+        assert_eq!(client.answer().status, 100);
+        let answer = client.ask(&delivery.body);
+        assert_eq!((answer.status, answer.header("content-length")), (200, Some("0")));
+        client.assert_usable();
+    }
+}
+
+#[test]
+fn a_request_for_a_token_that_expects_to_continue_is_told_to() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.send(post_head("/token", &[("Expect", "100-continue")], 50));
+    assert_eq!(client.answer().status, 100);
+    assert_eq!(client.ask(padded(50)).status, 200);
+    client.assert_usable();
+}
+
+#[test]
+fn a_body_that_was_not_read_is_taken_for_a_request() {
+    let server = Server::start();
+    let hidden = get("/nowhere");
+    let text = [("Content-Type", "text/plain")];
+    let bad = [("Authorization", "a.b.c")];
+    for (status, path, headers) in
+        [(401, "/webhook", &bad), (400, "/livekit/webhook", &text), (415, "/token", &text), (405, "/healthz", &text)]
+    {
+        // All of it at once, the body after the answer, and a body that is still to come when another request is sent.
+        for (at_once, later) in [(hidden.as_slice(), &b""[..]), (b"", &hidden), (&hidden[..3], &hidden[3..])] {
+            let mut client = server.connect();
+            let head = post_head(path, headers, hidden.len());
+            assert_eq!(client.ask([&head, at_once].concat()).status, status);
+            let next = client.ask_if_open([later, &get("/healthz")].concat());
+            assert!(next.is_none_or(|next| next.status == 200), "{status}: what was hidden in the body is answered");
+        }
+    }
+    let mut client = server.connect();
+    assert_eq!(client.ask([chunked_head("/webhook", &bad), chunk("x")].concat()).status, 401);
+    let next = client.ask_if_open([chunk(""), get("/healthz")].concat());
+    assert!(next.is_none_or(|next| next.status == 200), "a chunk is taken for a request");
+}
+
+#[test]
+fn a_delivery_in_chunks_or_byte_by_byte() {
+    let server = Server::start();
+    let delivery = first_recorded();
+    let mut client = server.connect();
+    client.send(chunked_head("/webhook", &[("Authorization", &delivery.authorization)]));
+    for part in delivery.body.chunks(7) {
+        client.send(chunk(part));
+    }
+    assert_eq!(client.ask(chunk("")).status, 200);
+    for byte in request_of(&delivery) {
+        client.send([byte]);
+    }
+    assert_eq!(client.answer().status, 200);
+    client.assert_usable();
+}
+
+#[test]
+fn a_body_that_ends_before_its_end() {
+    let server = Server::start();
+    let delivery = first_recorded();
+    let request = request_of(&delivery);
+    let mut client = server.connect();
+    client.send(&request[..request.len() - 1]);
+    client.finish();
+    let answer = client.answer();
+    assert_eq!(answer.status, 400);
+    answer.error();
+
+    let mut client = server.connect();
+    client.send(chunked_head("/token", &[]));
+    client.send("not a length\r\n");
+    let answer = client.answer();
+    assert_eq!(answer.status, 400);
+    answer.error();
+}
+
+#[test]
+fn a_refused_body_is_not_kept() {
+    // Were a refused body kept, the second one would find no room.
+    let server = Setup::limited(|limits| limits.held_body_bytes = 3000).start();
+    let wrong = authorization("another body");
+    for _ in 0..20 {
+        assert_eq!(server.ask(post("/webhook", &[("Authorization", &wrong)], [b'x'; 2000])).status, 401);
+        assert_eq!(server.ask(post("/token", &[], [b'x'; 2000])).status, 400);
+    }
+    assert_eq!(server.ask(request_of(&first_recorded())).status, 200);
+}
+
+#[test]
+fn more_bodies_than_there_is_room_for() {
+    let server = Setup::limited(|limits| limits.held_body_bytes = 1000).start();
+    let answer = server.ask(post("/token", &[], padded(2000)));
+    assert_eq!(answer.status, 503);
+    answer.error();
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(server.ask(post("/token", &[], padded(1000))).status, 200);
+}

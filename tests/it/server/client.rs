@@ -1,0 +1,203 @@
+//! Owns a client that writes the bytes it is told to, and reads one answer at a time. Knows nothing of what is expected.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// After which a test fails instead of waiting for ever. Nothing should ever come near it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection.
+pub(crate) struct Client {
+    stream: TcpStream,
+    /// What was received and not read yet.
+    received: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, received: Vec::new() }
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn finish(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Sends `request` and reads its answer.
+    pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> Answer {
+        self.send(request);
+        self.answer()
+    }
+
+    /// Reads one answer, an interim one such as `100 Continue` too.
+    pub(crate) fn answer(&mut self) -> Answer {
+        self.read_answer(true)
+    }
+
+    /// The answer to `request` where the connection is still there.
+    pub(crate) fn ask_if_open(&mut self, request: impl AsRef<[u8]>) -> Option<Answer> {
+        self.stream.write_all(request.as_ref()).ok()?;
+        if self.received.is_empty() && !self.receive() {
+            return None;
+        }
+        Some(self.answer())
+    }
+
+    /// Reads the answer to a `HEAD`, which has no body whatever its headers say.
+    pub(crate) fn answer_without_body(&mut self) -> Answer {
+        self.read_answer(false)
+    }
+
+    fn read_answer(&mut self, with_body: bool) -> Answer {
+        let head_length = loop {
+            if let Some(end) = self.received.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                break end + 4;
+            }
+            assert!(self.receive(), "closed without an answer, after {:?}", String::from_utf8_lossy(&self.received));
+        };
+        let head: Vec<u8> = self.received.drain(..head_length).collect();
+        let mut answer = Answer::parse(String::from_utf8(head).unwrap());
+        let length = match answer.header("content-length") {
+            Some(length) if with_body => length.parse().unwrap(),
+            _ => 0,
+        };
+        assert_eq!(answer.header("transfer-encoding"), None, "no answer here is chunked");
+        while self.received.len() < length {
+            assert!(self.receive(), "closed within an answer's body");
+        }
+        answer.body = self.received.drain(..length).collect();
+        answer
+    }
+
+    /// Waits for more; `false` where the connection is closed.
+    fn receive(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        match self.stream.read(&mut bytes) {
+            Ok(0) => false,
+            Ok(length) => {
+                self.received.extend_from_slice(&bytes[..length]);
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("neither bytes nor an end: {error}"),
+        }
+    }
+
+    /// Waits for the end of the connection.
+    pub(crate) fn assert_closed(&mut self) {
+        let more = self.receive();
+        assert!(!more && self.received.is_empty(), "more came: {:?}", String::from_utf8_lossy(&self.received));
+    }
+
+    /// Asks for something else on the same connection.
+    pub(crate) fn assert_usable(&mut self) {
+        assert_eq!(self.ask(get("/healthz")).status, 200, "the connection is of no more use");
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// All of the head, to the byte.
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    fn parse(head: String) -> Self {
+        let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+        Self { status: status.unwrap_or_else(|| panic!("no status line: {head:?}")), head, body: Vec::new() }
+    }
+
+    /// All values of the header `name`.
+    pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
+        let fields = self.head.split("\r\n").skip(1).filter_map(|line| line.split_once(": "));
+        fields.filter(|(each, _)| each.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+    }
+
+    /// The one value of the header `name`.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let values = self.headers(name);
+        assert!(values.len() < 2, "{name} is there twice: {}", self.head);
+        values.first().copied()
+    }
+
+    /// The names of all headers, in their order.
+    pub(crate) fn header_names(&self) -> Vec<&str> {
+        self.head.split("\r\n").skip(1).filter_map(|line| line.split_once(": ")).map(|(name, _)| name).collect()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The message of an error, which is one flat object with CORS headers.
+    #[track_caller]
+    pub(crate) fn error(&self) -> String {
+        assert!(self.status >= 400, "no error: {self:?}");
+        let cors = self.header("access-control-allow-origin").or(self.header("vary"));
+        assert!(cors.is_some(), "an error without CORS: {self:?}");
+        let Value::Object(members) = self.json() else { panic!("no object: {self:?}") };
+        assert_eq!(members.keys().collect::<Vec<_>>(), ["errorMessage"], "not flat: {self:?}");
+        let message = members["errorMessage"].as_str().unwrap_or_else(|| panic!("no text: {self:?}"));
+        assert!(!message.is_empty());
+        message.to_owned()
+    }
+
+    /// Holds the answer against a status and, of errors, their message.
+    #[track_caller]
+    pub(crate) fn assert_error(&self, status: u16, message: &str) {
+        assert_eq!((self.status, self.error().as_str()), (status, message));
+    }
+}
+
+pub(crate) fn get(path: &str) -> Vec<u8> {
+    request("GET", path, &[], b"")
+}
+
+/// A POST with its length announced.
+pub(crate) fn post(path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut request = post_head(path, headers, body.as_ref().len());
+    request.extend_from_slice(body.as_ref());
+    request
+}
+
+/// The head of a POST of `length` bytes.
+pub(crate) fn post_head(path: &str, headers: &[(&str, &str)], length: usize) -> Vec<u8> {
+    let length = length.to_string();
+    let length = ("Content-Length", length.as_str());
+    request("POST", path, &[headers, &[length]].concat(), b"")
+}
+
+/// The head of a POST in chunks.
+pub(crate) fn chunked_head(path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    request("POST", path, &[headers, &[("Transfer-Encoding", "chunked")]].concat(), b"")
+}
+
+/// One chunk; an empty one is the last.
+pub(crate) fn chunk(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.as_ref().len()).as_bytes(), bytes.as_ref(), b"\r\n"].concat()
+}
+
+pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\n");
+    for (name, value) in headers {
+        write!(head, "{name}: {value}\r\n").unwrap();
+    }
+    head.push_str("\r\n");
+    [head.as_bytes(), body].concat()
+}

@@ -1,0 +1,142 @@
+//! Owns the tests of requests' heads: how large they may be, and what is said to those that are larger.
+
+use super::client::{Client, get, request};
+use super::edge::{Server, Setup};
+
+const LIMIT: usize = 16 * 1024;
+/// What hyper reads of a head at most.
+const HYPER_LIMIT: usize = 64 * 1024;
+
+/// A `GET /healthz` of `length` bytes, filled in its one long header.
+fn by_one_header(length: usize) -> Vec<u8> {
+    let empty = request("GET", "/healthz", &[("X", "")], b"");
+    let filled = request("GET", "/healthz", &[("X", &"x".repeat(length - empty.len()))], b"");
+    assert_eq!(filled.len(), length);
+    filled
+}
+
+/// The same, filled with many headers.
+fn by_headers(length: usize) -> Vec<u8> {
+    let value = "x".repeat(200);
+    let mut headers = vec![("A-Header", value.as_str()); length / 250];
+    let without = request("GET", "/healthz", &[headers.as_slice(), &[("X", "")]].concat(), b"").len();
+    let rest = "x".repeat(length - without);
+    headers.push(("X", &rest));
+    let filled = request("GET", "/healthz", &headers, b"");
+    assert_eq!(filled.len(), length);
+    filled
+}
+
+/// The same, filled in its query.
+fn by_query(length: usize) -> Vec<u8> {
+    let filled = get(&format!("/healthz?{}", "x".repeat(length - get("/healthz?").len())));
+    assert_eq!(filled.len(), length);
+    filled
+}
+
+#[test]
+fn a_head_of_16_kib_passes() {
+    let server = Server::start();
+    for head in [by_one_header(LIMIT), by_headers(LIMIT), by_query(LIMIT)] {
+        let mut client = server.connect();
+        assert_eq!(client.ask(head).status, 200);
+        client.assert_usable();
+    }
+}
+
+#[test]
+fn a_head_of_one_byte_more() {
+    let server = Server::start();
+    for head in [by_one_header(LIMIT + 1), by_headers(LIMIT + 1), by_query(LIMIT + 1)] {
+        let mut client = server.connect();
+        let answer = client.ask(head);
+        assert_eq!(answer.status, 431);
+        answer.error();
+        assert_eq!(answer.header("connection"), Some("close"));
+        client.assert_closed();
+    }
+}
+
+#[test]
+fn a_head_of_nearly_64_kib() {
+    let server = Server::start();
+    for head in [by_one_header(HYPER_LIMIT - 1), by_query(HYPER_LIMIT - 1)] {
+        let answer = server.ask(head);
+        assert_eq!(answer.status, 431);
+        answer.error();
+    }
+}
+
+#[test]
+fn a_large_head_is_refused_on_every_path() {
+    let server = Server::start();
+    let fill = "x".repeat(LIMIT);
+    for (method, path) in
+        [("POST", "/token"), ("POST", "/webhook"), ("GET", "/nowhere"), ("DELETE", "/token"), ("OPTIONS", "/token")]
+    {
+        let answer = server.ask(request(method, path, &[("X", &fill)], b""));
+        assert_eq!(answer.status, 431, "{method} {path}");
+        answer.error();
+    }
+}
+
+#[test]
+fn a_head_of_more_than_64_kib() {
+    let server = Server::start();
+    let fill = "x".repeat(HYPER_LIMIT + 1000);
+    let mut client = server.connect();
+    // Without an end: the answer does not wait for one.
+    client.send(format!("GET /healthz HTTP/1.1\r\nX: {}", &fill[..HYPER_LIMIT + 100]));
+    assert_eq!(client.answer().status, 431);
+    client.assert_closed();
+    assert_eq!(server.ask(request("GET", "/healthz", &[("X", &fill)], b"")).status, 431);
+}
+
+#[test]
+fn more_than_100_headers() {
+    let server = Server::start();
+    assert_eq!(server.ask(request("GET", "/healthz", &[("A", "b"); 99], b"")).status, 200);
+    for count in [101, 1000, 5000] {
+        let mut client = server.connect();
+        assert_eq!(client.ask(request("GET", "/healthz", &vec![("A", "b"); count], b"")).status, 431, "{count}");
+        client.assert_closed();
+    }
+}
+
+#[test]
+fn what_is_no_http() {
+    let server = Server::start();
+    for bytes in [
+        "hello\r\n\r\n",
+        "GET\r\n\r\n",
+        "GET /healthz\r\n\r\n",
+        "GET /healthz HTTP/9.9\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nno header\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nbad name: 1\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nX: a\0b\r\n\r\n",
+        "GET /\x01 HTTP/1.1\r\n\r\n",
+        "POST /token HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        "POST /token HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        "POST /token HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+        "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03\r\n\r\n",
+    ] {
+        let mut client = server.connect();
+        assert_eq!(client.ask(bytes).status, 400, "{bytes:?}");
+        client.assert_closed();
+    }
+    // Nothing of it stays behind.
+    server.connect().assert_usable();
+}
+
+#[test]
+fn a_head_that_does_not_come_to_its_end() {
+    let server = Setup::limited(|limits| limits.head = std::time::Duration::from_millis(50)).start();
+    for beginning in ["G", "POST /token HTTP/1.1\r\nHost: test\r\n"] {
+        let mut client: Client = server.connect();
+        client.send(beginning);
+        let answer = client.answer();
+        assert_eq!(answer.status, 408);
+        answer.error();
+        client.assert_closed();
+    }
+}

@@ -1,0 +1,22 @@
+//! Owns the tests of the server, all through real sockets. What they share: `client` speaks HTTP/1.1 byte by byte, `edge` runs
+//! the server in this process with a clock that the test moves, `program` runs the real binary, `sender` has what is sent.
+
+mod client;
+pub(crate) mod edge;
+mod program;
+mod sender;
+
+mod bodies;
+mod concurrency;
+mod cors;
+mod heads;
+mod limits;
+mod logs;
+mod mistakes;
+mod refusals;
+mod routes;
+mod settings;
+mod shutdown;
+mod start;
+mod token;
+mod webhook;
