@@ -1,0 +1,207 @@
+//! Owns the tests of framing (RFC 9112): what may be taken for the end of a request, and what must not. Each payload goes over a
+//! socket of its own as it stands here, and all that comes back until the server closes or falls silent is judged.
+
+use super::client::{Client, get};
+use super::edge::Server;
+
+const BODY: &str = r#"{"roomName":"r","participantName":"a"}"#;
+const CHUNKS: &str = "26\r\n{\"roomName\":\"r\",\"participantName\":\"a\"}\r\n0\r\n\r\n";
+
+/// A POST with these header lines and this body.
+fn post(lines: &str, body: &str) -> String {
+    format!("POST /token HTTP/1.1\r\nHost: x\r\n{lines}\r\n{body}")
+}
+
+/// A POST in chunks, which stand here as they are sent.
+fn chunked(chunks: &str) -> String {
+    post("Transfer-Encoding: chunked\r\n", chunks)
+}
+
+/// A good POST with one more header line.
+fn with(line: &str) -> String {
+    post(&format!("Content-Length: 38\r\n{line}\r\n"), BODY)
+}
+
+/// A good POST with another first line.
+fn first_line(line: &str) -> String {
+    format!("{line}\r\nHost: x\r\nContent-Length: 38\r\n\r\n{BODY}")
+}
+
+/// A good POST without its `Host`, but with these header lines.
+fn hosts(lines: &str) -> String {
+    format!("POST /token HTTP/1.1\r\n{lines}Content-Length: 38\r\n\r\n{BODY}")
+}
+
+#[track_caller]
+fn assert_answers(server: &Server, payload: &str, statuses: &[u16], then_closed: bool) {
+    let mut client: Client = server.connect();
+    client.send(payload);
+    for (at, status) in statuses.iter().enumerate() {
+        assert_eq!(client.answer().status, *status, "answer {at} to {payload:?}");
+    }
+    if then_closed {
+        client.assert_closed();
+    } else {
+        client.assert_usable();
+    }
+}
+
+#[test]
+fn what_is_framed_well_is_answered() {
+    let server = Server::start();
+    let good = with("X: y");
+    for (payload, statuses) in [
+        (good.clone(), &[200][..]),
+        (good.repeat(3), &[200, 200, 200]),
+        (chunked(CHUNKS), &[200]),
+        (chunked(CHUNKS).repeat(2), &[200, 200]),
+        (chunked(CHUNKS) + &good, &[200, 200]),
+        (chunked("26;name=value\r\n{\"roomName\":\"r\",\"participantName\":\"a\"}\r\n0\r\n\r\n"), &[200]),
+        (chunked("1\r\n{\r\n25\r\n\"roomName\":\"r\",\"participantName\":\"a\"}\r\n000\r\n\r\n"), &[200]),
+        (chunked("26\r\n{\"roomName\":\"r\",\"participantName\":\"a\"}\r\n0\r\nTrailer: x\r\n\r\n"), &[200]),
+        (post("Transfer-Encoding: Chunked\r\n", CHUNKS), &[200]),
+        (post("Content-Length: 38\r\nContent-Length: 38\r\n", BODY), &[200]),
+        (with("Expect: 100-continue"), &[100, 200]),
+        (format!("\r\n\r\n{good}"), &[200]),
+        (first_line("POST http://x/token HTTP/1.1"), &[200]),
+        (first_line("POST https://x:443/token?a=b HTTP/1.1"), &[200]),
+        (first_line("POST //token HTTP/1.1"), &[200]),
+        (first_line("POST /nowhere HTTP/1.1") + &good, &[404, 200]),
+        (first_line("PUT /token HTTP/1.1") + &good, &[405, 200]),
+        (hosts("Host:\r\n"), &[200]),
+        (hosts("Host: [::1]:6080\r\n"), &[200]),
+        (format!("{}{good}", String::from_utf8(get("/healthz")).unwrap()), &[200, 200]),
+        (post("Content-Length: 0\r\n", "") + &good, &[400, 200]),
+    ] {
+        assert_answers(&server, &payload, statuses, false);
+    }
+}
+
+/// One answer, however much looks like another request behind it.
+#[test]
+fn what_is_not_framed_well_is_refused_once_and_closed() {
+    let server = Server::start();
+    let smuggled = with("X: smuggled");
+    let heads = [
+        // Lengths.
+        post("Content-Length: 38\r\nContent-Length: 5\r\n", BODY),
+        post("Content-Length: 38, 38\r\n", BODY),
+        post("Content-Length: 38, 5\r\n", BODY),
+        post("Content-Length: +38\r\n", BODY),
+        post("Content-Length: -1\r\n", BODY),
+        post("Content-Length: 0x26\r\n", BODY),
+        post("Content-Length: 3 8\r\n", BODY),
+        post("Content-Length: 38a\r\n", BODY),
+        post("Content-Length: 38.0\r\n", BODY),
+        post("Content-Length:\r\n", BODY),
+        post("Content-Length: 99999999999999999999999\r\n", BODY),
+        // Codings.
+        post("Transfer-Encoding: gzip\r\n", CHUNKS),
+        post("Transfer-Encoding: identity\r\n", CHUNKS),
+        post("Transfer-Encoding: xchunked\r\n", CHUNKS),
+        post("Transfer-Encoding: gzip, chunked\r\n", CHUNKS),
+        post("Transfer-Encoding: chunked, gzip\r\n", CHUNKS),
+        post("Transfer-Encoding: chunked, chunked\r\n", CHUNKS),
+        post("Transfer-Encoding: , chunked\r\n", CHUNKS),
+        post("Transfer-Encoding: \"chunked\"\r\n", CHUNKS),
+        post("Transfer-Encoding: chunked;a=b\r\n", CHUNKS),
+        post("Transfer-Encoding: \u{b}chunked\r\n", CHUNKS),
+        post("Transfer-Encoding:\r\n", CHUNKS),
+        post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", CHUNKS),
+        post("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", CHUNKS),
+        chunked(CHUNKS).replace("HTTP/1.1", "HTTP/1.0"),
+        // Chunks.
+        chunked("zz\r\nabc\r\n0\r\n\r\n"),
+        chunked("-3\r\nabc\r\n0\r\n\r\n"),
+        chunked("+3\r\nabc\r\n0\r\n\r\n"),
+        chunked("0x3\r\nabc\r\n0\r\n\r\n"),
+        chunked("\r\nabc\r\n0\r\n\r\n"),
+        chunked(";a=b\r\nabc\r\n0\r\n\r\n"),
+        chunked("FFFFFFFFFFFFFFFFF\r\nabc\r\n0\r\n\r\n"),
+        chunked("2\r\nabc\r\n0\r\n\r\n"),
+        chunked("4\r\nabc\r\n0\r\n\r\n"),
+        chunked("3\nabc\n0\n\n"),
+        chunked("3;a\nb\r\nabc\r\n0\r\n\r\n"),
+        // Header lines.
+        post("Content-Length : 38\r\n", BODY),
+        with("Transfer-Encoding : chunked"),
+        with("X : y"),
+        with("X\t: y"),
+        with("X: a\rb"),
+        with("X: a\0b"),
+        with("X\0: a"),
+        with(": nameless"),
+        with("colonless"),
+        with("X: folded\r\n over lines"),
+        with(" leading: blank"),
+        // Hosts.
+        hosts(""),
+        hosts("Host: x\r\nHost: x\r\n"),
+        hosts("Host: x\r\nHost: y\r\n"),
+        hosts("Host: a b\r\n"),
+        hosts("Host: user@x\r\n"),
+        hosts("Host: x/y\r\n"),
+        // First lines.
+        first_line("POST token HTTP/1.1"),
+        first_line("POST x:80 HTTP/1.1"),
+        first_line("POST * HTTP/1.1"),
+        first_line("OPTIONS * HTTP/1.1"),
+        first_line("CONNECT x:80 HTTP/1.1"),
+        first_line("POST /to ken HTTP/1.1"),
+        first_line("POST  /token HTTP/1.1"),
+        first_line("POST\t/token HTTP/1.1"),
+        first_line("P@ST /token HTTP/1.1"),
+        first_line("POST /token http/1.1"),
+        first_line("POST /token HTTP/1.2"),
+        first_line("POST /token HTTP/2.0"),
+        first_line("POST /token"),
+    ];
+    for head in heads {
+        assert_answers(&server, &(head + &smuggled), &[400], true);
+    }
+}
+
+/// RFC 9112, section 6.1: the coding alone counts, and nothing after it on the connection.
+#[test]
+fn a_length_and_a_coding_together_end_the_connection() {
+    let server = Server::start();
+    let smuggled = with("X: smuggled");
+    for lines in ["Content-Length: 38\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"] {
+        assert_answers(&server, &(post(lines, CHUNKS) + &smuggled), &[200], true);
+    }
+    let hidden = format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", smuggled.len() + 5);
+    assert_answers(&server, &(post(&hidden, "0\r\n\r\n") + &smuggled), &[400], true);
+}
+
+/// A body that an early answer left unread is thrown away where it is small and there, and else ends the connection.
+#[test]
+fn an_unread_body_is_never_taken_for_a_request() {
+    let server = Server::start();
+    let smuggled = with("X: smuggled");
+    for path in ["/nowhere", "/webhook", "/healthz"] {
+        let small = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{smuggled}", smuggled.len());
+        let mut client = server.connect();
+        assert!(client.ask(small).status >= 400, "{path}");
+        client.assert_usable();
+
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+        let mut client = server.connect();
+        client.send(head);
+        let answer = client.answer();
+        assert!(answer.status >= 400, "{path}");
+        assert_eq!(answer.header("connection"), Some("close"), "{path}");
+        client.send(smuggled.repeat(3));
+        client.assert_closed();
+    }
+}
+
+#[test]
+fn a_client_that_waits_for_100_is_refused_without_it() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.send("POST /nowhere HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 38\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.header("connection"), Some("close"));
+    client.assert_closed();
+}

@@ -1,0 +1,147 @@
+//! Owns the soak: for a while, thousands of connections that are silent or slow, of every kind that the edge bounds, and good
+//! requests between them, each of which has to get its 200. `cargo test --release --test it soak -- --ignored`; `SOAK_SECONDS`
+//! says for how long.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::client::{get, post, post_head};
+use super::program::{Program, Start};
+use super::sender::authorization_at;
+use crate::fixtures::SERVER_KEY;
+
+const SILENT: usize = 2000;
+const SLOW_OF_A_KIND: usize = 100;
+const GOOD: usize = 16;
+const BODY: &str = r#"{"roomName":"r","participantName":"a"}"#;
+
+/// How a slow connection is slow.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    HeadStalls,
+    HeadDrips,
+    BodyStalls,
+    BodyDrips,
+    WebhookDrips,
+    ReadsNothing,
+    ReadsAByteASecond,
+}
+
+const KINDS: [Kind; 7] = [
+    Kind::HeadStalls,
+    Kind::HeadDrips,
+    Kind::BodyStalls,
+    Kind::BodyDrips,
+    Kind::WebhookDrips,
+    Kind::ReadsNothing,
+    Kind::ReadsAByteASecond,
+];
+
+impl Kind {
+    /// What is sent at once.
+    fn opening(self) -> Vec<u8> {
+        match self {
+            Self::HeadStalls | Self::HeadDrips => b"POST /token HTTP/1.1\r\nHost: x\r\nX: ".to_vec(),
+            Self::BodyStalls | Self::BodyDrips => post_head("/token", &[], 60_000),
+            Self::WebhookDrips => {
+                let token = authorization_at(roomkey::UnixTime::now(), SERVER_KEY, "");
+                post_head("/webhook", &[("Authorization", &token)], 1_000_000)
+            }
+            Self::ReadsNothing | Self::ReadsAByteASecond => get("/healthz").repeat(20_000),
+        }
+    }
+
+    /// One connection, until the server ends it.
+    async fn live(self, address: SocketAddr) -> std::io::Result<()> {
+        let mut stream = TcpStream::connect(address).await?;
+        let (mut reader, mut writer) = stream.split();
+        let write = async {
+            writer.write_all(&self.opening()).await?;
+            while matches!(self, Self::HeadDrips | Self::BodyDrips | Self::WebhookDrips) {
+                sleep(Duration::from_secs(1)).await;
+                writer.write_all(b" ").await?;
+            }
+            pending().await
+        };
+        let read = async {
+            let mut byte = [0];
+            match self {
+                Self::ReadsNothing => sleep(Duration::from_secs(30)).await,
+                Self::ReadsAByteASecond => {
+                    for _ in 0..30 {
+                        reader.read_exact(&mut byte).await?;
+                        sleep(Duration::from_secs(1)).await;
+                    }
+                }
+                _ => while reader.read(&mut byte).await? > 0 {},
+            }
+            Ok(())
+        };
+        tokio::select! { written = write => written, read = read => read }
+    }
+}
+
+async fn good(address: SocketAddr, until: Instant, answered: Arc<AtomicUsize>) {
+    let request = post("/token", &[], BODY);
+    while Instant::now() < until {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        for _ in 0..10 {
+            stream.write_all(&request).await.unwrap();
+            let mut answer = [0; 2048];
+            let length = timeout(Duration::from_secs(5), stream.read(&mut answer)).await.expect("no answer").unwrap();
+            let answer = String::from_utf8_lossy(&answer[..length]);
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+            answered.fetch_add(1, Relaxed);
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[test]
+#[ignore = "takes 80 s and some 3,000 descriptors; .ci/run runs it"]
+fn soak() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit }).unwrap();
+    let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(80);
+    let program: Program = Start::new()
+        .env("LIVEKIT_API_KEY", SERVER_KEY.0)
+        .env("LIVEKIT_API_SECRET", SERVER_KEY.1)
+        .flags(&["--server-bind", "127.0.0.1"])
+        .serve();
+    let address = program.address();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async move {
+        let until = Instant::now() + Duration::from_secs(seconds);
+        let mut silent = Vec::new();
+        for _ in 0..SILENT {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let lives = Arc::new(AtomicUsize::new(0));
+        for kind in KINDS.into_iter().cycle().take(KINDS.len() * SLOW_OF_A_KIND) {
+            let lives = Arc::clone(&lives);
+            tokio::spawn(async move {
+                loop {
+                    let _ = kind.live(address).await; // however it ended, another one comes
+                    lives.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        let answered = Arc::new(AtomicUsize::new(0));
+        let good: Vec<_> = (0..GOOD).map(|_| tokio::spawn(good(address, until, Arc::clone(&answered)))).collect();
+        for client in good {
+            client.await.unwrap();
+        }
+        println!("{} good requests, all 200; {} slow connections ended", answered.load(Relaxed), lives.load(Relaxed));
+        assert!(seconds < 30 || lives.load(Relaxed) >= KINDS.len() * SLOW_OF_A_KIND, "the slow ones were not cut");
+    });
+    // All are gone, and nothing of them is left.
+    assert_eq!(program.ask(get("/healthz")).status, 200);
+}
