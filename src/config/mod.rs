@@ -52,10 +52,10 @@ pub struct Flags {
     #[arg(long, value_name = "PATH")]
     base_path: Option<String>,
     /// Connections at once; one more is told 503 [default: what the descriptor limit allows, less 32, at most 100000] [env: MAX_CONNECTIONS]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     max_connections: Option<String>,
     /// How long /readyz says 503 after SIGTERM before anything else changes [default: 0s] [env: SHUTDOWN_DELAY]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     shutdown_delay: Option<String>,
     /// The address and port on which GET /metrics answers, such as 127.0.0.1:9464 [default: off] [env: METRICS_BIND]
     #[arg(long, value_name = "ADDRESS")]

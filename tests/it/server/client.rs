@@ -84,7 +84,14 @@ impl Client {
     /// Waits for more; `false` where the connection is closed.
     fn receive(&mut self) -> bool {
         let mut bytes = [0; 4096];
-        match self.stream.read(&mut bytes) {
+        let read = loop {
+            match self.stream.read(&mut bytes) {
+                // A read with a timeout is not begun again by the system (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        match read {
             Ok(0) => false,
             Ok(length) => {
                 self.received.extend_from_slice(&bytes[..length]);
