@@ -63,7 +63,7 @@ pub struct Flags {
     /// How log lines look on stderr: text or json [default: text] [env: LOG_FORMAT]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
-    /// An origin whose pages may read the answers, such as https://app.example.com; repeat it for more [default: any] [env: CORS_ORIGIN, separated by commas]
+    /// An origin whose pages may read the answers, such as `https://app.example.com`; repeat it for more [default: any] [env: CORS_ORIGIN, separated by commas]
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
 }

@@ -27,7 +27,7 @@ pub struct Limits {
     pub body: Duration,
     /// Without a byte on a new connection, or after an answer. Load balancers keep a connection for 60 s, and want to be the ones to close.
     pub idle: Duration,
-    /// In which a reader takes at least [`WRITE_PROGRESS_BYTES`], or is cut.
+    /// In which a reader takes at least `WRITE_PROGRESS_BYTES`, or is cut.
     pub write: Duration,
     /// After a connection's last answer, for its client to read it and to hang up.
     pub linger: Duration,
