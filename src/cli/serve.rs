@@ -73,10 +73,6 @@ async fn serve(config: Config) -> ExitCode {
         ..Limits::default()
     };
     let policy = Policy { ttl: config.token_ttl, allow_client_egress: config.allow_client_egress };
-    let inbox = match open_inbox(&config) {
-        Ok(inbox) => inbox,
-        Err(error) => return fail(error),
-    };
     let edge = Edge::new(config.keys.clone(), policy, limits, Clock::system())
         .with_livekit_url(&config.livekit_url)
         .with_sandbox_ids(config.sandbox_ids.iter().map(String::as_str))
