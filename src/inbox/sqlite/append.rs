@@ -1,6 +1,6 @@
 //! Owns the writing of a batch: one transaction, in the order in which it came.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior::Immediate, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
 
 use crate::inbox::entry::{Arrival, Cursor};
 use crate::inbox::sqlite::fingerprints::Fingerprints;
@@ -38,8 +38,10 @@ pub(super) fn append(
             "INSERT INTO entry (cursor, number, fingerprint, received, key, id, event, room, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         for arrival in batch {
-            if let Some(cursor) = fingerprints.find(&transaction, &arrival.fingerprint)? {
-                appended.push(again(&transaction, arrival, cursor)?);
+            if let Some(cursor) = fingerprints.find(&transaction, &arrival.fingerprint)?
+                && let Some(again) = again(&transaction, arrival, cursor)?
+            {
+                appended.push(again);
                 continue;
             }
             newest = Newest { cursor: newest.cursor.next(arrival.received), number: newest.number.saturating_add(1) };
@@ -64,9 +66,10 @@ pub(super) fn append(
     Ok((appended, newest))
 }
 
-/// What `arrival` is, whose fingerprint is that of the entry at `cursor`.
-fn again(transaction: &Transaction<'_>, arrival: &Arrival, cursor: Cursor) -> rusqlite::Result<Appended> {
+/// What `arrival` is, whose fingerprint is that of the entry at `cursor`; `None` where there is none, so that no damage to the index
+/// loses an event.
+fn again(transaction: &Transaction<'_>, arrival: &Arrival, cursor: Cursor) -> rusqlite::Result<Option<Appended>> {
     let mut same = transaction.prepare_cached("SELECT body = ? FROM entry WHERE cursor = ?")?;
-    let same: bool = same.query_row(params![arrival.body(), cursor.number()], |row| row.get(0))?;
-    Ok(if same { Appended::Duplicate } else { Appended::Conflict })
+    let same: Option<bool> = same.query_row(params![arrival.body(), cursor.number()], |row| row.get(0)).optional()?;
+    Ok(same.map(|same| if same { Appended::Duplicate } else { Appended::Conflict }))
 }

@@ -47,6 +47,22 @@ struct Writer {
     /// Of the newest entry that was deleted.
     deleted_number: i64,
     fingerprints: Fingerprints,
+    /// Whether each commit is synced, and no transaction is left open.
+    is_safe: bool,
+}
+
+impl Writer {
+    /// After this, no transaction that could not even be undone is open, and each commit is synced.
+    fn be_safe(&mut self) -> rusqlite::Result<()> {
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        if !self.is_safe {
+            self.connection.pragma_update(None, "synchronous", "FULL")?;
+            self.is_safe = true;
+        }
+        Ok(())
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -57,6 +73,7 @@ impl Store for SqliteStore {
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
         self.check_place()?;
         let mut writer = lock(&self.writer);
+        writer.be_safe()?;
         let Writer { connection, newest, fingerprints, .. } = &mut *writer;
         let appended = match append::append(connection, *newest, fingerprints, batch) {
             Ok((appended, now_newest)) => {
@@ -69,7 +86,7 @@ impl Store for SqliteStore {
                 return Err(error.into());
             }
         };
-        self.count(&writer);
+        self.measure(&writer);
         self.checkpointer.note(batch.iter().map(|arrival| arrival.body().len()).sum(), &writer.connection);
         Ok(appended)
     }
@@ -89,30 +106,31 @@ impl Store for SqliteStore {
 
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError> {
         let mut writer = lock(&self.writer);
-        let Writer { connection, fingerprints, deleted_number, .. } = &mut *writer;
-        self.bytes.store(prune::bytes(connection)?, Relaxed);
+        writer.be_safe()?;
+        let Writer { connection, fingerprints, deleted_number, is_safe, .. } = &mut *writer;
         let due = prune::due(connection, retention, now)?;
         if due.is_none() && !fingerprints.is_purge_due() {
             return Ok(false);
         }
         self.check_place()?;
-        // What a crash undoes of it is deleted again.
+        // Not synced: what a crash undoes of it is deleted again.
+        *is_safe = false;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        let pruned = (|| {
-            if let Some(last) = due {
-                *deleted_number = prune::delete(connection, last)?;
-                fingerprints.forget(last);
-            }
-            Ok(fingerprints.purge(connection)? || due.is_some())
-        })();
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        self.count(&writer);
-        pruned
+        if let Some(last) = due {
+            *deleted_number = prune::delete(connection, last)?;
+            fingerprints.forget(last);
+        }
+        let more = fingerprints.purge(connection)? || due.is_some();
+        self.measure(&writer);
+        self.checkpointer.note(prune::STEP_BYTES, &writer.connection);
+        Ok(more)
     }
 
     fn probe(&self) -> Result<(), StoreError> {
         self.check_place()?;
-        Ok(open::probe(&mut lock(&self.writer).connection)?)
+        let mut writer = lock(&self.writer);
+        writer.be_safe()?;
+        Ok(open::probe(&mut writer.connection)?)
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -134,9 +152,13 @@ impl SqliteStore {
         }
     }
 
-    fn count(&self, writer: &Writer) {
+    /// Notes how much is kept.
+    fn measure(&self, writer: &Writer) {
         let entries = writer.newest.number.saturating_sub(writer.deleted_number);
         self.entries.store(entries.try_into().unwrap_or(0), Relaxed);
+        if let Ok(bytes) = prune::bytes(&writer.connection) {
+            self.bytes.store(bytes, Relaxed);
+        }
     }
 }
 

@@ -63,18 +63,15 @@ impl SqliteStore {
     /// Opens the file at `path`, or makes it. Where that fails, a file that was there stays as it is.
     pub(crate) fn open(path: &Path, now: UnixTime) -> Result<Self, OpenError> {
         let refused = |why: Why| OpenError { path: path.to_owned(), why };
+        // To SQLite some names are not those of files, such as `:memory:`; those that begin at the root all are.
+        let path = &std::path::absolute(path).map_err(Why::Io).map_err(refused)?;
         let is_new = !path.exists();
         let locked = lock_file(path).map_err(refused)?;
-        let opened = open(path, now).map_err(refused);
-        let (writer, readers, checkpointer) = match opened {
-            Ok(opened) => opened,
-            Err(error) => {
-                if is_new {
-                    remove(path);
-                }
-                return Err(error);
-            }
-        };
+        let opened = open(path, &locked, now);
+        if is_new && opened.is_err() {
+            remove(path);
+        }
+        let (writer, readers, checkpointer) = opened.map_err(refused)?;
         let store = Self {
             path: path.to_owned(),
             entries: AtomicU64::new(0),
@@ -84,7 +81,7 @@ impl SqliteStore {
             writer: Mutex::new(writer),
             locked,
         };
-        store.count(&lock(&store.writer));
+        store.measure(&lock(&store.writer));
         Ok(store)
     }
 }
@@ -108,7 +105,7 @@ fn remove(path: &Path) {
     }
 }
 
-fn open(path: &Path, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpointer), Why> {
+fn open(path: &Path, file: &File, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpointer), Why> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let is_new = match (pragma("page_count")?, pragma("application_id")?, pragma("user_version")?) {
@@ -117,6 +114,8 @@ fn open(path: &Path, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpoi
         (_, APPLICATION, version) if version > SCHEMA => return Err(Why::Newer),
         _ => return Err(Why::Foreign),
     };
+    // The start is not synced step by step. The first append's sync of the log is one of all before it, too.
+    connection.pragma_update(None, "synchronous", if is_new { "OFF" } else { "NORMAL" })?;
     if is_new {
         connection.pragma_update(None, "page_size", PAGE)?;
     } else {
@@ -126,11 +125,12 @@ fn open(path: &Path, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpoi
     if mode != "wal" {
         return Err(Why::NoLog);
     }
-    connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     if is_new {
         create(&mut connection, now)?;
+        // An empty file would make SQLite throw the log away.
+        file.sync_all().map_err(Why::Io)?;
     }
     probe(&mut connection)?;
 
@@ -139,7 +139,7 @@ fn open(path: &Path, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpoi
     let fingerprints = Fingerprints::load(&connection)?;
     let checkpointer = Checkpointer::start(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?).map_err(Why::Io)?;
     let readers = (0..READERS).map(|_| reader(path)).collect::<Result<_, _>>()?;
-    Ok((Writer { connection, newest, deleted_number, fingerprints }, readers, checkpointer))
+    Ok((Writer { connection, newest, deleted_number, fingerprints, is_safe: false }, readers, checkpointer))
 }
 
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {

@@ -8,6 +8,8 @@ use crate::inbox::store::Retention;
 
 /// Entries that one step deletes at most.
 const STEP: i64 = 128;
+/// Bytes of pages that a step writes, about.
+pub(super) const STEP_BYTES: usize = 256 * 1024;
 
 /// The last one of a few entries that are not to be kept at `now`, if there are any.
 pub(super) fn due(connection: &Connection, retention: &Retention, now: UnixTime) -> rusqlite::Result<Option<Cursor>> {

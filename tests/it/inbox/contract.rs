@@ -366,7 +366,9 @@ async fn what_is_too_much_goes_oldest_first() {
         let inbox = backend.open(Retention { bytes: MOST, ..Retention::default() }, roomkey::clock::Clock::system());
         let padding = "x".repeat(4000);
         append_all(&inbox, (0..1000).map(|number| event(&number.to_string(), &padding, "y"))).await;
-        eventually("it shrinks", async || inbox.usage().is_some_and(|usage| usage.bytes <= MOST)).await;
+        // A store may count its bytes only when it looks for what is too much.
+        let has_shrunk = async || everything(&inbox).await.len() < 600 && inbox.usage().is_some_and(|usage| usage.bytes <= MOST);
+        eventually("it shrinks", has_shrunk).await;
         let ids: Vec<usize> = everything(&inbox).await.into_iter().map(|entry| entry.id.parse().unwrap()).collect();
         assert!((100..600).contains(&ids.len()), "{} are left", ids.len());
         assert_eq!(ids, (1000 - ids.len()..1000).collect::<Vec<_>>());

@@ -1,63 +1,35 @@
-//! What the program says at its start of the Redis that it is given, and what it does not: the password.
+//! The program before a Redis that it is given: what it says of the settings, what it answers while the server is away, and what
+//! it never tells, which is the password.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Stdio;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::program::{Program, command, failed_start, send_until_committed};
 use super::redis_server::{RedisServer, SAFE};
-use super::support::Scratch;
+use super::support::event;
 
 const PASSWORD: &str = "hunter2-of-the-inbox";
 
-/// A running program, ended with this.
-struct Program {
-    child: Child,
-    lines: mpsc::Receiver<String>,
-    _directory: Scratch,
-}
-
-impl Program {
-    fn start(inbox: &str) -> Self {
-        let directory = Scratch::new();
-        let mut child = command(inbox, &directory).spawn().unwrap();
-        let (sender, lines) = mpsc::channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, lines, _directory: directory }
-    }
-
-    /// All lines until there are none for a while.
-    fn lines(&self) -> Vec<String> {
-        std::iter::from_fn(|| self.lines.recv_timeout(Duration::from_secs(2)).ok()).collect()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn command(inbox: &str, directory: &Scratch) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_roomkey"));
-    command
-        .args(["--server-port", "0", "--server-bind", "127.0.0.1"])
-        .env_clear()
-        .env("ROOMKEY_INBOX", inbox)
-        .current_dir(directory.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    command
+/// All that the program says over the inbox at `place`, until it is silent for a while.
+fn said(place: &str) -> Vec<String> {
+    let mut child = command(&[], place).0.stderr(Stdio::piped()).spawn().unwrap();
+    let (sender, lines) = mpsc::channel();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let lines = std::iter::from_fn(|| lines.recv_timeout(Duration::from_secs(3)).ok()).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    lines
 }
 
 /// The settings that the program warns of at a server with `settings`.
 fn doubts(settings: &[&str]) -> Option<Vec<&'static str>> {
     let server = RedisServer::start_with(settings)?;
-    let lines = Program::start(&server.url()).lines();
-    assert!(lines.iter().any(|line| line.contains("Redis is reached") && line.contains("version=")), "{lines:#?}");
+    let lines = said(&server.url());
+    assert!(!lines.iter().any(|line| line.contains("ERROR")), "{lines:#?}");
     let names = ["appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy"];
     let warned = |name: &str| lines.iter().any(|line| line.contains("WARN") && line.contains(&format!("setting=\"{name}\"")));
     Some(names.into_iter().filter(|name| warned(name)).collect())
@@ -72,19 +44,60 @@ fn settings_that_lose_events_are_warned_of_by_name() {
     assert_eq!(doubts(&worst).unwrap(), ["appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy"]);
 }
 
+/// The status that `request`, its method and path, is answered with.
+fn status(address: SocketAddr, request: &str, body: &str) -> u16 {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{request} HTTP/1.1\r\nHost: roomkey\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
 #[test]
-fn a_server_that_is_not_there_is_no_reason_not_to_start() {
-    let Some(server) = RedisServer::absent(&[]) else { return };
-    let lines = Program::start(&server.url()).lines();
-    assert!(lines.iter().any(|line| line.contains("listening")), "{lines:#?}");
-    assert!(lines.iter().any(|line| line.contains("503 until the inbox works again")), "{lines:#?}");
+fn while_the_server_is_away_webhooks_come_again_and_tokens_go_on() {
+    let Some(server) = RedisServer::absent(&SAFE) else { return };
+    let program = Program::start(&server.url());
+    let mut events = (1..).map(|count| event(&format!("EV_{count}"), "room_started", "daily"));
+    let ready = || status(program.address(), "GET /readyz", "");
+    let assert_away = |body: String| {
+        let begin = Instant::now();
+        let answer = program.sender().send(&body).unwrap();
+        assert!(answer.is_come_again(), "{answer:?}");
+        assert!(begin.elapsed() < Duration::from_secs(5), "answered after {:?}", begin.elapsed());
+        while ready() != 503 {
+            assert!(begin.elapsed() < Duration::from_secs(6), "it still says that it is ready");
+        }
+        let tutorial = r#"{"roomName":"daily","participantName":"alice"}"#;
+        assert_eq!(status(program.address(), "POST /token", tutorial), 200);
+    };
+    for round in 0..3 {
+        match round {
+            0 => {} // it was not there yet
+            1 => server.stop(),
+            _ => server.kill(),
+        }
+        assert_away(events.next().unwrap());
+        if round == 1 {
+            server.go_on();
+        } else {
+            server.run();
+        }
+        send_until_committed(&mut program.sender(), Duration::from_secs(10), || events.next().unwrap());
+        assert_eq!(ready(), 200);
+    }
 }
 
 #[test]
 fn the_password_is_never_told() {
     let Some(server) = RedisServer::start() else { return };
     server.command(&["CONFIG", "SET", "requirepass", "another"]);
-    let lines = Program::start(&format!("redis://:{PASSWORD}@127.0.0.1:{}", server.port())).lines();
+    let lines = said(&format!("redis://:{PASSWORD}@127.0.0.1:{}", server.port()));
     assert!(lines.iter().any(|line| line.contains("503 until the inbox works again")), "{lines:#?}");
     assert!(!lines.iter().any(|line| line.contains(PASSWORD)), "{lines:#?}");
 }
@@ -92,17 +105,15 @@ fn the_password_is_never_told() {
 #[test]
 fn a_malformed_url_ends_the_start_with_one_sentence() {
     for url in [
-        &format!("redis://:{PASSWORD}@"),
-        &format!("redis://user:{PASSWORD}@host:port"),
-        &format!("redis://user:{PASSWORD}@host/database"),
-        &format!("rediss://:{PASSWORD}@host#insecure"),
-        &format!("redsi://:{PASSWORD}@host"),
-        &format!("redis:{PASSWORD}"),
+        format!("redis://:{PASSWORD}@"),
+        format!("redis://user:{PASSWORD}@host:port"),
+        format!("redis://user:{PASSWORD}@host/database"),
+        format!("rediss://:{PASSWORD}@host#insecure"),
+        format!("redsi://:{PASSWORD}@host"),
+        format!("redis:{PASSWORD}"),
     ] {
-        let mut child = command(url, &Scratch::new()).spawn().unwrap();
-        let mut said = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(2), "{url}: {said}");
+        let (status, said) = failed_start(command(&[], &url));
+        assert_eq!(status, Some(2), "{url}: {said}");
         assert!(said.starts_with("roomkey: ROOMKEY_INBOX"), "{url}: {said}");
         assert_eq!(said.lines().count(), 1, "{url}: {said}");
         assert!(!said.contains(PASSWORD), "{url}: {said}");

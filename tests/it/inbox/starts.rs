@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use roomkey::clock::Clock;
-use roomkey::inbox::{Inbox, Retention};
+use roomkey::inbox::{Appended, Inbox, Retention};
 use rusqlite::Connection;
 
 use super::program::{Program, command, failed_start, place};
-use super::support::{Scratch, SmallDisk, append_all, event};
+use super::support::{Scratch, SmallDisk, append, append_all, event};
 
 /// A user who owns nothing.
 const NOBODY: u32 = 65534;
@@ -173,6 +173,22 @@ async fn a_small_disk_that_is_full() {
     assert_eq!((status, said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains(&*file.to_string_lossy()) && said.contains("full"), "{said}");
     assert!(fs::read(&file).unwrap() == bytes, "the file has changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_means_no_file_to_sqlite_is_a_files_all_the_same() {
+    let scratch = Scratch::new();
+    for name in [":memory:", "file:inbox.db?mode=memory"] {
+        for expected in [Appended::Committed, Appended::Duplicate] {
+            // Relative, as someone would write it; tests share their working directory, so that it is not changed.
+            let up: PathBuf = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect();
+            let file = up.join(scratch.file(name).strip_prefix("/").unwrap());
+            let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+            assert_eq!(append(&inbox, event("EV_1", "x", "y")).await, expected, "{name}");
+            inbox.close().await;
+        }
+        assert!(scratch.file(name).metadata().unwrap().len() > 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
