@@ -20,10 +20,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::http::Edge;
-use crate::http::content::Stream;
-use crate::http::endless;
+use crate::http::chunks;
 use crate::http::limits::{BUFFER_GRACE, HYPER_HEAD_BYTES, LINGER_BYTES};
-use crate::http::pulse::{Pulse, PulsedStream, Waiting};
+use crate::http::pulse::{Handed, Pulse, PulsedStream, Waiting};
 use crate::http::reply::{FLAT, Refusal};
 use crate::http::router::{self, Door};
 use crate::http::stop::Stop;
@@ -36,8 +35,8 @@ enum Outcome {
     Over(TcpStream),
     /// What it waited for did not come in time.
     Overdue(TcpStream, Waiting),
-    /// The head of an answer is out that does not end.
-    Endless(TcpStream, Stream),
+    /// The head of an answer is out, whose body comes over time; what was read beyond the request comes with it.
+    Head(TcpStream, Bytes, Handed),
     /// The stream is broken.
     Broken,
 }
@@ -53,10 +52,11 @@ pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, door: Door) {
         // On the heap, so that the task of a silent connection stays small.
         match Box::pin(converse(stream, before, edge, door, pace.is_busy())).await {
             Outcome::Quiet(quiet, rest) => (stream, before) = (quiet, rest),
-            Outcome::Endless(mut stream, endless) => {
+            Outcome::Head(mut open, rest, Handed { body, is_last }) => {
                 // On the heap for the same reason.
-                match Box::pin(endless::send(&mut stream, endless, edge.limits.write)).await {
-                    Ok(()) => return linger(stream, edge.limits.linger).await,
+                match Box::pin(chunks::send(&mut open, body, edge.limits.write)).await {
+                    Ok(()) if is_last => return linger(open, edge.limits.linger).await,
+                    Ok(()) => (stream, before) = (open, rest),
                     Err(error) if error.kind() == io::ErrorKind::TimedOut => return edge.count_cut("reader"),
                     Err(_) => return,
                 }
@@ -148,7 +148,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
                 }
                 Waiting::Idle => BUFFER_GRACE,
                 Waiting::Answer => return Poll::Pending,
-                Waiting::Endless => return Poll::Ready(Err(Waiting::Endless)),
+                Waiting::Chunks => return Poll::Ready(Err(Waiting::Chunks)),
                 Waiting::Nothing => return Poll::Ready(Ok(Ok(()))),
                 Waiting::Head => edge.limits.head,
                 Waiting::Reader => edge.limits.write,
@@ -175,9 +175,8 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
         }
         // Copied, for even an empty part of a buffer keeps all of it.
         Err(Waiting::Idle) => Outcome::Quiet(stream, Bytes::copy_from_slice(&parts.read_buf)),
-        // Only a client that asked for something else without waiting for this to end has sent more: it will not get it.
-        Err(Waiting::Endless) => match pulse.take_over() {
-            Some(endless) => Outcome::Endless(stream, endless),
+        Err(Waiting::Chunks) => match pulse.take_over() {
+            Some(handed) => Outcome::Head(stream, Bytes::copy_from_slice(&parts.read_buf), handed),
             None => Outcome::Over(stream),
         },
         Err(waiting) => {

@@ -11,15 +11,23 @@ use hyper::body::{Body, Frame, SizeHint};
 use crate::http::pulse::InFlight;
 
 /// What comes over time, and how much is not known.
-pub(crate) struct Stream(Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>);
+pub(crate) struct Stream {
+    body: Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>,
+    /// Whether it goes on until its reader leaves. A reader that only finishes its own side waits for what ends.
+    pub(crate) is_endless: bool,
+}
 
 impl Stream {
     pub(crate) fn new(body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
-        Self(Box::pin(body))
+        Self { body: Box::pin(body), is_endless: false }
+    }
+
+    pub(crate) fn endless(body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
+        Self { is_endless: true, ..Self::new(body) }
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.as_mut().poll_frame(cx)
+        self.body.as_mut().poll_frame(cx)
     }
 }
 
@@ -34,10 +42,8 @@ impl fmt::Debug for Stream {
 pub(crate) enum Content {
     /// All of it at once.
     Whole(Bytes),
-    /// What comes over time, and ends soon.
+    /// What comes over time, perhaps for days.
     Stream(Stream),
-    /// What comes over time, perhaps for days. The connection does nothing else, and ends with it.
-    Endless(Stream),
 }
 
 impl Content {
@@ -45,7 +51,7 @@ impl Content {
     pub(crate) fn whole(&self) -> &[u8] {
         match self {
             Self::Whole(bytes) => bytes,
-            Self::Stream(_) | Self::Endless(_) => &[],
+            Self::Stream(_) => &[],
         }
     }
 }
@@ -62,13 +68,13 @@ impl ReplyBody {
         Self { content, _in_flight: in_flight }
     }
 
-    /// The same, but that what is endless is handed over to the connection as soon as hyper has written the head, which ends
+    /// The same, but that what comes over time is handed over to the connection as soon as hyper has written the head, which ends
     /// with `Transfer-Encoding: chunked`. hyper itself would hold two buffers of 8 KiB for as long as it lasts.
     pub(crate) fn handed_over(content: Content, in_flight: InFlight) -> Self {
         match content {
-            Content::Endless(stream) => {
+            Content::Stream(stream) => {
                 in_flight.hand_over(stream);
-                Self::new(Content::Endless(Stream::new(Nothing)), in_flight)
+                Self::new(Content::Stream(Stream::new(Nothing)), in_flight)
             }
             content => Self::new(content, in_flight),
         }
@@ -85,21 +91,21 @@ impl Body for ReplyBody {
                 let bytes = std::mem::take(bytes);
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
-            Content::Stream(stream) | Content::Endless(stream) => stream.poll_frame(cx),
+            Content::Stream(stream) => stream.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Whole(bytes) => bytes.is_empty(),
-            Content::Stream(_) | Content::Endless(_) => false,
+            Content::Stream(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len().try_into().unwrap_or(u64::MAX)),
-            Content::Stream(_) | Content::Endless(_) => SizeHint::new(),
+            Content::Stream(_) => SizeHint::new(),
         }
     }
 }

@@ -2,10 +2,10 @@
 //! environment: everything comes in as an argument.
 
 mod body;
+mod chunks;
 mod connection;
 mod content;
 mod cors;
-mod endless;
 mod endpoints;
 mod framing;
 mod inbox_metrics;

@@ -24,8 +24,8 @@ pub(crate) struct Pulse {
     /// Whether the reader's side of the stream is full, and what it has taken since the last beat, in bytes.
     is_blocked: AtomicU8,
     taken: AtomicUsize,
-    /// What the connection is to go on with, once the head before it is out.
-    endless: Mutex<Option<Stream>>,
+    /// What the connection is to send, once the head before it is out.
+    handed: Mutex<Option<Handed>>,
 }
 
 const IDLE: u8 = 0;
@@ -36,6 +36,14 @@ const ANSWERED_LAST: u8 = 4;
 const OVER: u8 = 5;
 const HANDING_OVER: u8 = 6;
 const HANDED_OVER: u8 = 7;
+
+/// The body of an answer, which the connection sends.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub(crate) body: Stream,
+    /// Whether the connection ends with it.
+    pub(crate) is_last: bool,
+}
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +58,8 @@ pub(crate) enum Waiting {
     Answer,
     /// Nothing more: the last answer is out, to a request whose body was not read to its end.
     Nothing,
-    /// To be sent the rest of an answer that does not end, without hyper: [`Pulse::take_over`].
-    Endless,
+    /// To be sent the rest of an answer without hyper: [`Pulse::take_over`].
+    Chunks,
 }
 
 impl Pulse {
@@ -62,7 +70,7 @@ impl Pulse {
             beats: AtomicU32::new(0),
             is_blocked: AtomicU8::new(0),
             taken: AtomicUsize::new(0),
-            endless: Mutex::new(None),
+            handed: Mutex::new(None),
         })
     }
 
@@ -73,7 +81,7 @@ impl Pulse {
             IDLE => Waiting::Idle,
             HEAD => Waiting::Head,
             OVER => Waiting::Nothing,
-            HANDED_OVER => Waiting::Endless,
+            HANDED_OVER => Waiting::Chunks,
             _ => Waiting::Answer,
         };
         (waiting, self.beats.load(Relaxed))
@@ -86,8 +94,8 @@ impl Pulse {
     }
 
     /// What comes after the head that is out.
-    pub(crate) fn take_over(&self) -> Option<Stream> {
-        self.endless.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(crate) fn take_over(&self) -> Option<Handed> {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn enter(&self, phase: u8) {
@@ -149,7 +157,8 @@ impl InFlight {
 
     /// Has the connection send `stream` once all that hyper has to write is out, which has to be the head of an answer in chunks.
     pub(crate) fn hand_over(&self, stream: Stream) {
-        *self.pulse.endless.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
+        let handed = Handed { body: stream, is_last: self.is_last };
+        *self.pulse.handed.lock().unwrap_or_else(PoisonError::into_inner) = Some(handed);
         self.pulse.enter(HANDING_OVER);
     }
 }

@@ -12,7 +12,7 @@ use hyper::{Method, Request, Response, Version};
 use tokio::time::Instant;
 use tracing::{Level, debug, error};
 
-use crate::http::content::ReplyBody;
+use crate::http::content::{Content, ReplyBody};
 use crate::http::endpoints::{connection_details, events, health, metrics, openapi, token, webhook};
 use crate::http::pulse::InFlight;
 use crate::http::reply::{self, ErrorMembers, Refusal, Reply, RequestId};
@@ -156,8 +156,13 @@ pub(crate) async fn answer(
     }
     // hyper writes no chunks to older clients, and of the answer to a HEAD only the head.
     let is_chunked = request.version() == Version::HTTP_11 && request.method() == Method::GET;
-    let body = if is_chunked { ReplyBody::handed_over } else { ReplyBody::new };
-    reply.map(|content| body(content, in_flight))
+    if is_chunked && matches!(reply.body(), Content::Stream(_)) {
+        if reply.headers().contains_key(CONNECTION) {
+            in_flight.ends_connection();
+        }
+        return reply.map(|content| ReplyBody::handed_over(content, in_flight));
+    }
+    reply.map(|content| ReplyBody::new(content, in_flight))
 }
 
 fn find(door: Door, base_path: &str, path: &str) -> Option<&'static Route> {

@@ -1,9 +1,11 @@
 //! Owns the tests of how streams and waits end: with the token, with the server, with the reader.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::client::{Answer, Events, send};
+use super::client::{Answer, Events, PATIENCE, send};
 use super::support::{ALL, SSE, Server, bearer, event, token_until};
 use crate::fixtures::NOW;
 
@@ -76,15 +78,88 @@ async fn all_end_in_good_order_when_the_server_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_follower_that_leaves_is_forgotten() {
-    let server = Server::limited(|limits| limits.silence = Duration::from_millis(100)).await;
+async fn a_follower_that_leaves_is_forgotten_at_once() {
+    let server = Server::start().await;
     let followers = || server.inbox.statistics().followers.load(Relaxed);
     let streams = [server.events("/events").await, server.events("/events").await, server.events("/events?room=a").await];
     assert_eq!(followers(), 3);
     drop(streams);
     let begin = Instant::now();
     while followers() > 0 {
-        assert!(begin.elapsed() < Duration::from_secs(10), "{} are left", followers());
+        assert!(begin.elapsed() < Duration::from_secs(5), "{} are left", followers());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// A connection that `head` was sent on, in which `T` stands for a token.
+fn connect(server: &Server, head: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(head.replace("Bearer T", &bearer(ALL)).as_bytes()).unwrap();
+    stream
+}
+
+fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut received = Vec::new();
+    let mut byte = [0];
+    while !received.ends_with(end.as_bytes()) {
+        let length = stream.read(&mut byte).unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&received)));
+        assert_eq!(length, 1, "closed after {:?}", String::from_utf8_lossy(&received));
+        received.extend(byte);
+    }
+    String::from_utf8(received).unwrap()
+}
+
+fn assert_closed(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(rest.is_empty(), "{:?}", String::from_utf8_lossy(&rest));
+}
+
+const PAGE: &str = "GET /events?limit=2&after=7fffffffffffffff&wait=1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer T\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_goes_on_after_an_answer_in_chunks() {
+    let server = Server::start().await;
+    // The second request comes while the first one is still being answered.
+    let mut stream = connect(&server, &format!("{PAGE}\r\n{PAGE}\r\n"));
+    for _ in 0..2 {
+        let answer = read_until(&mut stream, "\r\n0\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("transfer-encoding: chunked\r\n"), "{answer}");
+        assert!(answer.contains(r#"{"events":[],"next":"7fffffffffffffff"}"#), "{answer}");
+    }
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    read_until(&mut stream, r#"{"status":"ok"}"#);
+    let mut stream = connect(&server, &format!("{PAGE}connection: x, Close\r\n\r\n"));
+    assert!(read_until(&mut stream, "\r\n0\r\n\r\n").contains("connection: close\r\n"));
+    assert_closed(&mut stream);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_finished_its_side_gets_its_page() {
+    let server = Server::start().await;
+    for id in 0..50 {
+        server.append(event(&id.to_string(), &"x".repeat(20_000), "daily")).await;
+    }
+    let mut stream = connect(&server, "GET /events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer T\r\n\r\n");
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(r#""id":"49""#) && answer.contains(r#"],"next":""#) && answer.ends_with("\r\n0\r\n\r\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_client_reads_to_the_end_of_the_connection() {
+    let mut server = Server::start().await;
+    server.append_ids(0..1).await;
+    let head = "GET /events HTTP/1.0\r\naccept: text/event-stream\r\nauthorization: Bearer T\r\n\r\n";
+    let mut stream = connect(&server, head);
+    let answer = read_until(&mut stream, "\n\n");
+    assert!(!answer.contains("chunked") && answer.ends_with("\r\n\r\nretry: 1000\n\n"), "{answer}");
+    read_until(&mut stream, "}\n\n");
+    server.append_ids(1..2).await;
+    read_until(&mut stream, "}\n\n");
+    server.stop();
+    assert_closed(&mut stream);
+    server.ended().await;
 }

@@ -234,7 +234,6 @@ async fn a_wait_ends_with_the_first_event() {
     server.append_ids(["first"]).await;
     let answer = waiting.await.unwrap();
     assert_eq!(answer.ids().0, ["first"]);
-    assert!(answer.header("content-length").is_some());
     assert_eq!(server.get(&format!("/events?after={next}&wait=30")).await.ids().0, ["other", "first"]);
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }

@@ -10,7 +10,7 @@ mod query;
 mod sse;
 
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY};
 use hyper::{Request, Uri};
 
 use crate::http::content::Content;
@@ -33,6 +33,7 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
     let after = query.after(request.headers())?;
     let (limit, wait) = (query.limit()?, query.wait()?);
     let is_stream = accept::wants_stream(request.headers());
+    let is_last = wants_close(request.headers());
     let_go(request);
 
     let pages = Pages::new(edge, after, filter, access.redacts());
@@ -41,7 +42,11 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
     } else {
         (page::page(pages, limit, wait.min(access.left(edge.clock.now()))).await?, JSON)
     };
-    Ok(reply(content, content_type))
+    let mut reply = reply(content, content_type);
+    if is_last {
+        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(reply)
 }
 
 fn reply(content: Content, content_type: HeaderValue) -> Reply {
@@ -53,6 +58,12 @@ fn reply(content: Content, content_type: HeaderValue) -> Reply {
     // nginx would hold a stream back until it has a buffer full of it.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     reply
+}
+
+/// Whether the client wants the connection to end with the answer (RFC 9112, section 9.6).
+fn wants_close(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("close"))
 }
 
 /// Lets go of the request's head, which keeps hyper's read buffer, for the answer may take its time. The token goes with it.

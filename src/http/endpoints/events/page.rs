@@ -18,11 +18,11 @@ use crate::inbox::{Cursor, Entry};
 /// The end of the year 9999, up to which RFC 3339 goes, in milliseconds since 1970.
 const LAST_MILLIS: u64 = 253_402_300_799_999;
 
-/// At most `limit` events of `pages`. Where there is none now, the first ones that come within `wait`.
+/// At most `limit` events of `pages`. Where there is none now, those that the first commit within `wait` brings.
 pub(super) async fn page(mut pages: Pages, limit: usize, wait: Duration) -> Result<Content, Refusal> {
-    let first = if wait.is_zero() { pages.poll(limit).await } else { pages.poll_within(wait, limit).await };
-    let first = first.map_err(Refusal::Read)?;
-    let mut page = Page { ready: VecDeque::new(), reading: None, limit, given: 0, is_begun: false, next: first.next };
+    // What can be refused is refused before the page begins.
+    let first = pages.poll(limit).await.map_err(Refusal::Read)?;
+    let mut page = Page { ready: VecDeque::new(), reading: None, limit, wait, given: 0, is_begun: false, next: first.next };
     page.take(pages, first);
     // Most pages are known whole, and so is their length.
     if page.reading.is_none() && page.ready.len() == 1 {
@@ -37,6 +37,8 @@ struct Page {
     /// `None` once all is read.
     reading: Option<Reading>,
     limit: usize,
+    /// How long it may still wait for its first event.
+    wait: Duration,
     given: usize,
     is_begun: bool,
     /// Behind all that was read.
@@ -46,6 +48,17 @@ struct Page {
 impl Page {
     /// Renders `batch`, and reads on or ends.
     fn take(&mut self, pages: Pages, batch: Batch) {
+        self.next = batch.next;
+        if batch.entries.is_empty() && self.given == 0 {
+            if !batch.is_last && !pages.is_stopping() {
+                self.reading = Some(pages.into_poll(self.limit));
+                return;
+            }
+            if !self.wait.is_zero() {
+                self.reading = Some(pages.into_wait(std::mem::take(&mut self.wait), self.limit));
+                return;
+            }
+        }
         let mut frames = Frames::of(&batch);
         if !std::mem::replace(&mut self.is_begun, true) {
             frames.text(r#"{"events":["#);
@@ -57,7 +70,6 @@ impl Page {
             write(&mut frames, entry, shown(entry, pages.redacts));
             self.given = self.given.saturating_add(1);
         }
-        self.next = batch.next;
         let left = self.limit.saturating_sub(self.given);
         if batch.is_last || left == 0 || pages.is_stopping() {
             frames.text(format!(r#"],"next":"{}"}}"#, batch.next));

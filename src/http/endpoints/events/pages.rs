@@ -1,7 +1,7 @@
 //! Owns the reading of the inbox for one who follows it: from a cursor, a small page at a time, and where there is nothing more,
 //! a wait for a commit and the same again. What is held for all who do not take it is bounded.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,26 +90,28 @@ impl Pages {
         Ok(Batch { entries: page.entries, next: page.next, is_last: page.is_last, share })
     }
 
-    /// What there is now; where that is nothing, what there is after the next commit, if it comes within `wait`.
-    pub(super) async fn poll_within(&mut self, wait: Duration, entries: usize) -> Result<Batch, ReadError> {
+    /// What comes within `wait`, at most so many entries: nothing, or all that a commit brought.
+    async fn wait(&mut self, wait: Duration, entries: usize) -> Result<Batch, ReadError> {
         let stop = Arc::clone(&self.stop);
-        let over = async {
+        let mut over = pin!(async {
             tokio::select! {
                 () = sleep(wait) => {}
                 () = stop.wait() => {}
             }
-        };
-        tokio::pin!(over);
+        });
         loop {
-            let batch = self.poll(entries).await?;
-            if !batch.entries.is_empty() {
-                return Ok(batch);
+            tokio::select! {
+                biased;
+                () = &mut over => return self.poll(entries).await,
+                changed = self.follower.changed() => changed?,
             }
-            if batch.is_last {
-                tokio::select! {
-                    biased;
-                    () = &mut over => return Ok(batch),
-                    changed = self.follower.changed() => changed?,
+            loop {
+                let batch = self.poll(entries).await?;
+                if !batch.entries.is_empty() {
+                    return Ok(batch);
+                }
+                if batch.is_last {
+                    break;
                 }
             }
         }
@@ -136,6 +138,14 @@ impl Pages {
         Box::pin(async move {
             let polled = self.poll(entries).await;
             (self, polled)
+        })
+    }
+
+    /// [`wait`](Self::wait), as a future of its own.
+    pub(super) fn into_wait(mut self, wait: Duration, entries: usize) -> Reading {
+        Box::pin(async move {
+            let waited = self.wait(wait, entries).await;
+            (self, waited)
         })
     }
 

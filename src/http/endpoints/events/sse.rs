@@ -33,7 +33,7 @@ pub(super) async fn stream(edge: &Edge, mut pages: Pages, until: UnixTime) -> Re
     drop(batch);
     let (clock, silence) = (edge.clock.clone(), edge.limits.silence);
     let alarm = Box::pin(sleep(silence.min(until.since(clock.now()))));
-    Ok(Content::Endless(Stream::new(Events { ready, reading: Some(pages.into_next()), alarm, silence, clock, until })))
+    Ok(Content::Stream(Stream::endless(Events { ready, reading: Some(pages.into_next()), alarm, silence, clock, until })))
 }
 
 struct Events {

@@ -1,4 +1,4 @@
-//! Owns the sending of an answer that does not end soon, chunk by chunk (RFC 9112, section 7.1), on a connection that hyper has
+//! Owns the sending of an answer that comes over time, chunk by chunk (RFC 9112, section 7.1), on a connection that hyper has
 //! written the head to and let go of. Holds nothing but the piece that is being sent.
 
 use std::future::{pending, poll_fn};
@@ -13,34 +13,34 @@ use tokio::time::timeout;
 use crate::http::content::Stream;
 use crate::http::limits::WRITE_PROGRESS_BYTES;
 
-/// Sends what `endless` gives until it ends, or its reader hangs up, and then the last chunk.
+/// Sends what `body` gives until it ends, or the reader of one that does not hangs up, and then the last chunk.
 ///
 /// # Errors
 /// Where the connection breaks; `TimedOut` where its reader takes too little in a time of `patience`.
-pub(crate) async fn send(stream: &mut TcpStream, mut endless: Stream, patience: Duration) -> io::Result<()> {
-    let mut is_talking = false;
+pub(crate) async fn send(stream: &mut TcpStream, mut body: Stream, patience: Duration) -> io::Result<()> {
+    let mut listens = body.is_endless;
     loop {
         let piece = tokio::select! {
             biased;
-            piece = poll_fn(|cx| endless.poll_frame(cx)) => piece,
-            () = hung_up(stream, &mut is_talking) => None,
+            piece = poll_fn(|cx| body.poll_frame(cx)) => piece,
+            () = hung_up(stream, &mut listens) => None,
         };
         let Some(Ok(piece)) = piece else { break };
         let Ok(bytes) = piece.into_data() else { continue };
         if !bytes.is_empty() {
-            let head = Bytes::from(format!("{:x}\r\n", bytes.len()));
-            write(stream, head.chain(bytes).chain(&b"\r\n"[..]), patience).await?;
+            let size = Bytes::from(format!("{:x}\r\n", bytes.len()));
+            write(stream, size.chain(bytes).chain(&b"\r\n"[..]), patience).await?;
         }
     }
-    drop(endless);
+    drop(body);
     write(stream, &b"0\r\n\r\n"[..], patience).await
 }
 
-/// Done when the client hangs up. One that talks on instead is not listened to: `is_talking`.
-async fn hung_up(stream: &TcpStream, is_talking: &mut bool) {
+/// Done when the client hangs up, as long as it `listens` for that. A client that talks on instead has to wait.
+async fn hung_up(stream: &TcpStream, listens: &mut bool) {
     let mut byte = [0];
-    if *is_talking || matches!(stream.peek(&mut byte).await, Ok(1..)) {
-        *is_talking = true;
+    if !*listens || matches!(stream.peek(&mut byte).await, Ok(1..)) {
+        *listens = false;
         pending().await
     }
 }
