@@ -68,3 +68,8 @@ pub use livekit::key::{ApiKey, ApiKeys, KeyError};
 pub use livekit::room_config::{RoomConfiguration, RoomConfigurationError};
 pub use livekit::token_verifier::{TokenError, TokenVerifier};
 pub use livekit::webhook::{Authenticated, Delivery, WebhookError, WebhookReceiver};
+
+/// Lets the README's examples be tested as the documentation's are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -15,6 +15,7 @@ mod heads;
 mod limits;
 mod logs;
 mod mistakes;
+mod readme;
 mod refusals;
 mod routes;
 mod settings;
