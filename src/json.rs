@@ -28,6 +28,12 @@ impl<'a> Members<'a> {
         self.0.iter().rev().find(|(each, _)| each == name).map(|(_, value)| *value)
     }
 
+    /// The members' names, in their order.
+    #[cfg(feature = "server")]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
     /// Whether the member `name` stands there more than once.
     #[cfg(feature = "server")]
     pub(crate) fn is_ambiguous(&self, name: &str) -> bool {
@@ -280,6 +286,14 @@ impl<'a> ObjectWriter<'a> {
     #[inline]
     pub(crate) fn value<T: serde::Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
         self.member(name, |out| write(out, value));
+    }
+
+    /// A member of any name.
+    pub(crate) fn further<T: serde::Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        write_text(self.out, name);
+        self.out.push(b':');
+        write(self.out, value);
+        self.out.push(b',');
     }
 
     pub(crate) fn optional<T: serde::Serialize>(&mut self, name: &'static str, value: Option<&T>) {

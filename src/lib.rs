@@ -57,12 +57,19 @@ pub use livekit::access_token::{
     AccessToken, AccessTokenError, Identity, NameError, ParticipantName, ParticipantToken, RoomName,
 };
 pub use livekit::claims::Claims;
+pub use livekit::danger::Danger;
 pub use livekit::event::WebhookEvent;
 pub use livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
     TrackSource, VideoGrants,
 };
+pub use livekit::inspection::Inspection;
 pub use livekit::key::{ApiKey, ApiKeys, KeyError};
 pub use livekit::room_config::{RoomConfiguration, RoomConfigurationError};
 pub use livekit::token_verifier::{TokenError, TokenVerifier};
 pub use livekit::webhook::{Authenticated, Delivery, WebhookError, WebhookReceiver};
+
+/// Lets the README's examples be tested as the documentation's are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

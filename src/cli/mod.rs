@@ -1,41 +1,171 @@
-//! Owns the command line: what the program is told there, what it says back, and its exit status: 0 done, 2 wrong use.
+//! Owns the command line: its commands, and what a program's end says: exit status 0 for done, 1 where the answer is no, 2 for
+//! wrong use or input that cannot be read. Results go to stdout, everything else to stderr. What a command does is its own
+//! file's.
 
+mod abilities;
+mod client;
+mod completions;
+mod damage;
+mod diagnosis;
+mod duration;
+mod input;
+mod man;
+mod moment;
+mod random;
+mod respacing;
+mod sample_events;
 mod serve;
+mod settings;
+mod token_create;
+mod token_grants;
+mod token_inspect;
+mod token_verify;
+mod usage;
+mod webhook_send;
+mod webhook_verify;
 
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
 
 use crate::config::{self, Flags};
 
-/// Access tokens for LiveKit at /token, and its webhooks, verified, at /webhook.
+/// Access tokens for LiveKit at /token, and its webhooks, verified, at /webhook. Without a command it serves.
 #[derive(Debug, Parser)]
-#[command(name = "roomkey", version, after_help = config::HELP_ON_SECRETS)]
+#[command(name = "roomkey", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = format!("{}\n\n{EXAMPLES}", config::HELP_ON_SECRETS))]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     flags: Flags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  roomkey
+      Serve on port 6080 with LiveKit's development key
+  roomkey token create --join --room daily --identity alice
+      A token for alice, for 5 minutes
+  roomkey token inspect eyJhbGciOi...
+      What a token allows, and what is dangerous about it
+  roomkey webhook send --url http://localhost:6080/webhook --event room_started
+      Deliver a webhook as LiveKit does
+
+Exit status: 0 done, 1 the answer is no, 2 wrong use or input that cannot be read";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve tokens and take webhooks, as without a command
+    #[command(after_help = config::HELP_ON_SECRETS)]
+    Serve(Flags),
+    /// Create, inspect and verify access tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Verify webhooks, and send them as LiveKit does
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+    /// Print the completions of a shell
+    Completions(completions::Arguments),
+    /// Print a man page
+    #[command(hide = true)]
+    Man(man::Arguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Mint an access token, with the flags of `lk token create`
+    Create(Box<token_create::Arguments>),
+    /// Tell in words what a token allows, and what is dangerous about it; needs no key
+    Inspect(token_inspect::Arguments),
+    /// Verify a token and print its claims
+    Verify(token_verify::Arguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum WebhookCommand {
+    /// Verify a delivery; where its body was changed on the way, find out how
+    Verify(webhook_verify::Arguments),
+    /// Deliver a webhook as LiveKit does
+    Send(webhook_send::Arguments),
 }
 
 /// Runs the program with the arguments and the environment that it was started with.
 #[must_use]
 pub fn run() -> ExitCode {
-    match Arguments::try_parse() {
-        Ok(arguments) => serve::run(arguments.flags),
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             let _ = error.print(); // a closed stdout is no reason to fail
-            ExitCode::SUCCESS
+            return ExitCode::SUCCESS;
         }
-        Err(error) => {
-            let sentence = error.to_string();
-            let sentence = sentence.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            fail(format_args!("{sentence}: see `roomkey --help`"))
+        Err(error) => return fail(usage::sentence(&error)),
+    };
+    let outcome = match arguments.command {
+        None => return serve::run(arguments.flags),
+        Some(Command::Serve(flags)) => return serve::run(flags),
+        Some(Command::Token(TokenCommand::Create(arguments))) => token_create::run(*arguments),
+        Some(Command::Token(TokenCommand::Inspect(arguments))) => token_inspect::run(arguments),
+        Some(Command::Token(TokenCommand::Verify(arguments))) => token_verify::run(arguments),
+        Some(Command::Webhook(WebhookCommand::Verify(arguments))) => webhook_verify::run(arguments),
+        Some(Command::Webhook(WebhookCommand::Send(arguments))) => webhook_send::run(arguments),
+        Some(Command::Completions(arguments)) => completions::run(arguments),
+        Some(Command::Man(arguments)) => man::run(arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { status, why }) => {
+            if let Some(why) = why {
+                tell(why);
+            }
+            ExitCode::from(status)
         }
     }
 }
 
+/// How a command ends.
+type Outcome = Result<(), Failure>;
+
+/// A command's end that is no success.
+#[derive(Debug)]
+struct Failure {
+    status: u8,
+    /// In one sentence; `None` where the result says it.
+    why: Option<String>,
+}
+
+impl Failure {
+    /// The answer is no.
+    fn refused(why: impl fmt::Display) -> Self {
+        Self { status: 1, why: Some(why.to_string()) }
+    }
+
+    /// The answer is no, and the result says why.
+    fn answered() -> Self {
+        Self { status: 1, why: None }
+    }
+
+    /// Wrong use, or input that cannot be read.
+    fn wrong(why: impl fmt::Display) -> Self {
+        Self { status: 2, why: Some(why.to_string()) }
+    }
+}
+
 /// Says in one sentence why there is nothing to be done.
-fn fail(why: impl std::fmt::Display) -> ExitCode {
-    eprintln!("roomkey: {why}");
+fn fail(why: impl fmt::Display) -> ExitCode {
+    tell(why);
     ExitCode::from(2)
+}
+
+/// Writes a line for people to stderr.
+fn tell(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "roomkey: {line}"); // there is nowhere to tell that this failed
+}
+
+/// Writes a line of the result to stdout. That nobody reads it any more is no failure.
+fn print(line: impl fmt::Display) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
 }

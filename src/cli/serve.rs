@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,9 +13,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::cli::fail;
+use crate::cli::{fail, settings};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{self, Config, ConfigError, Flags, InboxPlace, LogFormat, MAX_CONNECTIONS};
+use crate::config::{Config, Flags, InboxPlace, LogFormat, MAX_CONNECTIONS};
 use crate::http::{self, Bind, Edge, Limits, Metrics};
 use crate::inbox::Inbox;
 use crate::livekit::key::{ApiKey, DEVELOPMENT_PAIR};
@@ -29,7 +28,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves until a signal ends it.
 pub(super) fn run(flags: Flags) -> ExitCode {
-    let config = match read_config(flags) {
+    let config = match settings::read(|variables| Config::read(flags, variables)) {
         Ok(config) => config,
         Err(error) => return fail(error),
     };
@@ -42,13 +41,6 @@ pub(super) fn run(flags: Flags) -> ExitCode {
     // Whatever still runs was given its time.
     runtime.shutdown_background();
     status
-}
-
-fn read_config(flags: Flags) -> Result<Config, ConfigError> {
-    let dotenv = config::read_dotenv(Path::new("."))?;
-    let of_dotenv = |name: &str| dotenv.iter().find(|(each, _)| each == name).map(|(_, value)| value.clone());
-    let of_environment = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-    Config::read(flags, &|name| of_environment(name).or_else(|| of_dotenv(name)))
 }
 
 fn init_log(config: &Config) {
@@ -80,8 +72,10 @@ async fn serve(config: Config) -> ExitCode {
         farewell: config.shutdown_delay,
         ..Limits::default()
     };
-    let policy = Policy { ttl: config.token_ttl };
+    let policy = Policy { ttl: config.token_ttl, allow_client_egress: config.allow_client_egress };
     let edge = Edge::new(config.keys.clone(), policy, limits, Clock::system())
+        .with_livekit_url(&config.livekit_url)
+        .with_sandbox_ids(config.sandbox_ids.iter().map(String::as_str))
         .with_cors(config.cors.clone())
         .with_base_path(&config.base_path)
         .with_metrics(metrics)

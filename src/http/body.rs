@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::{Body, Incoming};
-use hyper::header::EXPECT;
+use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap};
 use tokio::time::timeout;
 
 use crate::http::limits::DISCARDED_BYTES;
@@ -67,6 +67,13 @@ impl AsRef<[u8]> for HeldBody {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Holds `headers` against an endpoint that takes JSON: `Content-Type` is JSON's, or missing.
+pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(content_type) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let essence = content_type.to_str().ok().and_then(|value| value.split(';').next()).unwrap_or_default();
+    if essence.trim().eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(Refusal::ContentType) }
 }
 
 /// Reads all of `body`. One that is announced as larger than `limit` is refused before any of it is read, one that grows

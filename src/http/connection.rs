@@ -23,7 +23,7 @@ use crate::http::Edge;
 use crate::http::chunks;
 use crate::http::limits::{BUFFER_GRACE, HYPER_HEAD_BYTES, LINGER_BYTES};
 use crate::http::pulse::{Handed, Pulse, PulsedStream, Waiting};
-use crate::http::reply::Refusal;
+use crate::http::reply::{FLAT, Refusal};
 use crate::http::router::{self, Door};
 use crate::http::stop::Stop;
 
@@ -188,7 +188,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
 
 /// Answers without hyper, on a connection whose request was not read to its end, and closes it.
 pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal, within: Duration) {
-    let mut reply = refusal.reply(edge.next_request_id());
+    let mut reply = refusal.reply(edge.next_request_id(), FLAT);
     edge.cors.admit(None, reply.headers_mut());
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", reply.status(), reply.body().whole().len()).into_bytes();

@@ -12,7 +12,7 @@ const ANY: HeaderValue = HeaderValue::from_static("*");
 /// For how long a browser may remember a preflight: a day, in seconds. Browsers cut it to what they like.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 /// The request headers that pages may set.
-const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, last-event-id");
+const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, last-event-id, x-sandbox-id");
 
 /// The origins whose pages may read the answers.
 #[derive(Clone, Debug, Default)]

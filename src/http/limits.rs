@@ -13,6 +13,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Bytes of a request for a token; more is a 413.
     pub token_body_bytes: usize,
+    /// Bytes of a request to LiveKit's standard token endpoint; more is a 413.
+    pub standard_body_bytes: usize,
     /// Bytes of a webhook's body; more is a 413.
     pub webhook_body_bytes: usize,
     /// Bytes of bodies that all connections together hold; more is a 503.
@@ -25,7 +27,7 @@ pub struct Limits {
     pub body: Duration,
     /// Without a byte on a new connection, or after an answer. Load balancers keep a connection for 60 s, and want to be the ones to close.
     pub idle: Duration,
-    /// In which a reader takes at least [`WRITE_PROGRESS_BYTES`], or is cut.
+    /// In which a reader takes at least `WRITE_PROGRESS_BYTES`, or is cut.
     pub write: Duration,
     /// After a connection's last answer, for its client to read it and to hang up.
     pub linger: Duration,
@@ -42,6 +44,7 @@ impl Default for Limits {
         Self {
             head_bytes: 16 * KIB,
             token_body_bytes: 64 * KIB,
+            standard_body_bytes: MIB,
             webhook_body_bytes: 8 * MIB,
             held_body_bytes: 64 * MIB,
             connections: 100_000,

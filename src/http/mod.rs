@@ -31,6 +31,7 @@ use crate::livekit::key::ApiKeys;
 use crate::livekit::token_verifier::TokenVerifier;
 use crate::livekit::webhook::WebhookReceiver;
 use crate::policy::Policy;
+use endpoints::connection_details::SandboxIds;
 use endpoints::events::LargeBodies;
 use reply::RequestId;
 use stop::Stop;
@@ -45,6 +46,8 @@ pub struct Edge {
     clock: Clock,
     inbox: Inbox,
     limits: Limits,
+    livekit_url: String,
+    sandbox_ids: SandboxIds,
     cors: Cors,
     base_path: String,
     metrics: Option<Metrics>,
@@ -64,6 +67,8 @@ impl Edge {
             budget: body::Budget::new(limits.held_body_bytes),
             // Ids of different runs should differ too.
             requests: AtomicU32::new(clock.now().subsec_nanos()),
+            livekit_url: "ws://localhost:7880".to_owned(),
+            sandbox_ids: SandboxIds::default(),
             cors: Cors::AnyOrigin,
             base_path: String::new(),
             metrics: None,
@@ -77,10 +82,16 @@ impl Edge {
         }
     }
 
-    /// The same edge, which keeps deliveries in `inbox`. Without one they are verified, logged and forgotten.
+    /// Sends clients to LiveKit Server at this URL; to one on their own machine otherwise.
     #[must_use]
-    pub fn with_inbox(self, inbox: Inbox) -> Self {
-        Self { inbox, ..self }
+    pub fn with_livekit_url(self, livekit_url: impl Into<String>) -> Self {
+        Self { livekit_url: livekit_url.into(), ..self }
+    }
+
+    /// Wants one of these ids at the path of LiveKit Cloud's development token server; none of them otherwise.
+    #[must_use]
+    pub fn with_sandbox_ids<'a>(self, ids: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { sandbox_ids: SandboxIds::new(ids), ..self }
     }
 
     /// Lets only pages of these origins read the answers; all of them otherwise.
@@ -99,6 +110,12 @@ impl Edge {
     #[must_use]
     pub fn with_metrics(self, metrics: Option<Metrics>) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// The same edge, which keeps deliveries in `inbox`. Without one they are verified, logged and forgotten.
+    #[must_use]
+    pub fn with_inbox(self, inbox: Inbox) -> Self {
+        Self { inbox, ..self }
     }
 
     /// The paths that are served.

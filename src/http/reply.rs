@@ -11,13 +11,23 @@ use hyper::{Response, StatusCode};
 use crate::http::content::Content;
 use crate::http::router::Methods;
 use crate::inbox::{AppendError, ReadError, StoreError};
+use crate::json::{ObjectWriter, name};
 use crate::jws;
-use crate::livekit::access_token::NameError;
+use crate::livekit::access_token::{AccessTokenError, NameError};
+use crate::livekit::room_config::RoomConfigurationError;
 use crate::livekit::token_verifier::TokenError;
 use crate::livekit::webhook::WebhookError;
+use crate::policy::PolicyError;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The members of an error that say what is wrong, all of them the same.
+pub(crate) type ErrorMembers = &'static [&'static str];
+/// What the tutorials' clients read.
+pub(crate) const FLAT: ErrorMembers = &[name!("errorMessage")];
+/// What they and LiveKit's read.
+pub(crate) const TWOFOLD: ErrorMembers = &[name!("errorMessage"), name!("error")];
 
 /// An answer, before CORS and the connection have had their say.
 pub(crate) type Reply = Response<Content>;
@@ -68,8 +78,12 @@ pub(crate) enum Refusal {
     Overloaded,
     Stopping,
     NotTheTutorialsFields,
+    NotAnObject,
     MissingField(&'static str),
     Field(&'static str, FieldError),
+    RoomConfiguration(&'static str, RoomConfigurationError),
+    Policy(PolicyError),
+    SandboxId,
     NoAuthorization,
     Webhook(WebhookError),
     Inbox(AppendError),
@@ -84,10 +98,13 @@ pub(crate) enum Refusal {
 #[derive(Debug)]
 pub(crate) enum FieldError {
     NotText,
+    NotTexts,
     Twice,
     NotACursor,
     NotANumber,
+    BothCasings,
     Name(NameError),
+    Limit(AccessTokenError),
 }
 
 impl Refusal {
@@ -97,12 +114,14 @@ impl Refusal {
             Self::Framing(_)
             | Self::BodyBroken
             | Self::NotTheTutorialsFields
+            | Self::NotAnObject
             | Self::MissingField(_)
             | Self::Field(..)
+            | Self::RoomConfiguration(..)
             | Self::NoAuthorization => StatusCode::BAD_REQUEST,
             Self::Webhook(error) if error.is_malformed() => StatusCode::BAD_REQUEST,
-            Self::Webhook(_) | Self::Reader(_) => StatusCode::UNAUTHORIZED,
-            Self::NotAllowedToRead => StatusCode::FORBIDDEN,
+            Self::Webhook(_) | Self::Reader(_) | Self::SandboxId => StatusCode::UNAUTHORIZED,
+            Self::NotAllowedToRead | Self::Policy(PolicyError::ClientEgress) => StatusCode::FORBIDDEN,
             Self::NoSuchPath | Self::Read(ReadError::NotKept) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::HeadTooLate | Self::BodyTooLate => StatusCode::REQUEST_TIMEOUT,
@@ -110,7 +129,7 @@ impl Refusal {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Panic | Self::Policy(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded | Self::Stopping | Self::Inbox(_) | Self::NotReady(_) | Self::Read(ReadError::Store(_)) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -131,8 +150,10 @@ impl Refusal {
             Self::BodyBroken => "body_broken",
             Self::Overloaded => "overloaded",
             Self::Stopping => "stopping",
-            Self::NotTheTutorialsFields => "not_json",
-            Self::MissingField(_) | Self::Field(..) => "field",
+            Self::NotTheTutorialsFields | Self::NotAnObject => "not_json",
+            Self::MissingField(_) | Self::Field(..) | Self::RoomConfiguration(..) => "field",
+            Self::Policy(_) => "policy",
+            Self::SandboxId => "sandbox_id",
             Self::NoAuthorization => "no_authorization",
             Self::Webhook(WebhookError::NoDigest) => "no_digest",
             Self::Webhook(WebhookError::Digest) => "digest",
@@ -161,13 +182,21 @@ impl Refusal {
         match self {
             Self::Webhook(error) => error,
             Self::Reader(Some(error)) => error,
+            Self::Policy(error) => error,
             other => other,
         }
     }
 
     /// The answer. Each is one flat object, for clients parse it.
-    pub(crate) fn reply(&self, id: RequestId) -> Reply {
-        let mut reply = json(serde_json::json!({ "errorMessage": self.to_string() }).to_string());
+    pub(crate) fn reply(&self, id: RequestId, members: ErrorMembers) -> Reply {
+        let text = self.to_string();
+        let mut body = Vec::new();
+        let mut object = ObjectWriter::begin(&mut body);
+        for member in members {
+            object.text(member, &text);
+        }
+        object.end();
+        let mut reply = json(body);
         *reply.status_mut() = self.status();
         let headers = reply.headers_mut();
         if let Ok(id) = HeaderValue::try_from(id.to_string()) {
@@ -213,6 +242,16 @@ impl fmt::Display for Refusal {
             Self::NotTheTutorialsFields => f.write_str("roomName and participantName are required"),
             Self::MissingField(field) => write!(f, "{field} is required"),
             Self::Field(field, FieldError::NotText) => write!(f, "{field} must be a string"),
+            Self::NotAnObject => f.write_str("the body must be a JSON object"),
+            Self::Field(field, FieldError::NotTexts) => write!(f, "{field} must be an object of strings"),
+            Self::Field(field, FieldError::BothCasings) => write!(f, "{field} must not stand there in both casings"),
+            Self::Field(field, FieldError::Limit(error)) => write!(f, "{field}: {error}"),
+            Self::RoomConfiguration(field, error) if error.path().is_empty() => write!(f, "{field} {error}"),
+            Self::RoomConfiguration(field, error) => write!(f, "{field}.{error}"),
+            Self::Policy(PolicyError::ClientEgress) => {
+                f.write_str("room_config.egress is not allowed here, for recordings cost: the server's setting --allow-client-egress (ALLOW_CLIENT_EGRESS) would allow it")
+            }
+            Self::SandboxId => f.write_str("the X-Sandbox-ID header is missing or wrong"),
             Self::Field(field, FieldError::Twice) => write!(f, "{field} must not stand there twice"),
             Self::Field(field, FieldError::NotACursor) => write!(f, "{field} must be a cursor that was given here"),
             Self::Field(field, FieldError::NotANumber) => write!(f, "{field} must be a whole number"),
@@ -227,7 +266,7 @@ impl fmt::Display for Refusal {
                 f.write_str("the token does not grant to read these events: roomList grants all, roomAdmin those of its room")
             }
             Self::Read(error) => error.fmt(f),
-            Self::Panic => f.write_str("something went wrong here"),
+            Self::Panic | Self::Policy(_) => f.write_str("something went wrong here"),
         }
     }
 }

@@ -13,19 +13,22 @@ use tokio::time::Instant;
 use tracing::{Level, debug, error};
 
 use crate::http::content::{Content, ReplyBody};
-use crate::http::endpoints::{events, health, metrics, token, webhook};
+use crate::http::endpoints::{connection_details, events, health, metrics, openapi, token, webhook};
 use crate::http::pulse::InFlight;
-use crate::http::reply::{self, Refusal, Reply, RequestId};
+use crate::http::reply::{self, ErrorMembers, Refusal, Reply, RequestId};
 use crate::http::{Edge, body, cors, framing};
 
 /// What is served to everyone. A path begins with one slash; more in front of it count as one.
 const PUBLIC: &[Route] = &[
     Route { path: "/token", methods: POST, endpoint: Endpoint::Token },
+    Route { path: "/connection-details", methods: POST, endpoint: Endpoint::ConnectionDetails },
+    Route { path: "/api/v2/sandbox/connection-details", methods: POST, endpoint: Endpoint::Sandbox },
     Route { path: "/webhook", methods: POST, endpoint: Endpoint::Webhook },
     Route { path: "/livekit/webhook", methods: POST, endpoint: Endpoint::Webhook },
     Route { path: "/events", methods: GET, endpoint: Endpoint::Events },
     Route { path: "/healthz", methods: GET, endpoint: Endpoint::Health },
     Route { path: "/readyz", methods: GET, endpoint: Endpoint::Ready },
+    Route { path: "/openapi.json", methods: GET, endpoint: Endpoint::OpenApi },
 ];
 /// What is served to those who watch, on a listener of its own.
 const METRICS: &[Route] = &[Route { path: "/metrics", methods: GET, endpoint: Endpoint::Metrics }];
@@ -51,10 +54,13 @@ struct Route {
 #[derive(Clone, Copy, Debug)]
 enum Endpoint {
     Token,
+    ConnectionDetails,
+    Sandbox,
     Webhook,
     Events,
     Health,
     Ready,
+    OpenApi,
     Metrics,
 }
 
@@ -63,11 +69,22 @@ impl Endpoint {
     fn label(self) -> &'static str {
         match self {
             Self::Token => "token",
+            Self::ConnectionDetails => "connection_details",
+            Self::Sandbox => "sandbox",
             Self::Webhook => "webhook",
             Self::Events => "events",
             Self::Health => "healthz",
             Self::Ready => "readyz",
+            Self::OpenApi => "openapi",
             Self::Metrics => "metrics",
+        }
+    }
+
+    /// The members of its errors that say what is wrong.
+    fn error_members(self) -> ErrorMembers {
+        match self {
+            Self::ConnectionDetails | Self::Sandbox => reply::TWOFOLD,
+            _ => reply::FLAT,
         }
     }
 }
@@ -116,12 +133,12 @@ pub(crate) async fn answer(
         debug!(request = %id, reason = %refusal.cause(), "refused");
         if let Some(metrics) = &edge.metrics {
             match route.map(|route| route.endpoint) {
-                Some(Endpoint::Token) => metrics.refused_token(refusal.label()),
+                Some(Endpoint::Token | Endpoint::ConnectionDetails | Endpoint::Sandbox) => metrics.refused_token(refusal.label()),
                 Some(Endpoint::Webhook) => metrics.refused_webhook(refusal.label()),
                 _ => {}
             }
         }
-        refusal.reply(id)
+        refusal.reply(id, route.map_or(reply::FLAT, |route| route.endpoint.error_members()))
     });
     if door == Door::Public {
         edge.cors.admit(cors::origin(request.headers()), reply.headers_mut());
@@ -171,11 +188,15 @@ async fn dispatch(edge: &Edge, route: Option<&Route>, id: RequestId, request: &m
     }
     match route.endpoint {
         Endpoint::Token => token::answer(edge, request).await,
+        // On the heap, so that the others do not carry their size.
+        Endpoint::ConnectionDetails => Box::pin(connection_details::answer(edge, request)).await,
+        Endpoint::Sandbox => Box::pin(connection_details::answer_sandbox(edge, request)).await,
         Endpoint::Webhook => webhook::answer(edge, id, request).await,
         // On the heap, so that the others do not carry its size.
         Endpoint::Events => Box::pin(events::answer(edge, request)).await,
         Endpoint::Health => Ok(health::alive()),
         Endpoint::Ready => health::ready(edge),
+        Endpoint::OpenApi => Ok(openapi::answer()),
         Endpoint::Metrics => metrics::answer(edge),
     }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::clock::UnixTime;
 use crate::livekit::claims::Claims;
 use crate::livekit::grants::{
@@ -188,12 +190,14 @@ impl ParticipantToken {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccessToken {
     claims: Claims,
+    /// Of names that no claim of `claims` has.
+    further: Map<String, Value>,
     ttl: Duration,
 }
 
 impl Default for AccessToken {
     fn default() -> Self {
-        Self { claims: Claims::default(), ttl: DEFAULT_TTL }
+        Self { claims: Claims::default(), further: Map::new(), ttl: DEFAULT_TTL }
     }
 }
 
@@ -243,6 +247,20 @@ impl AccessToken {
         self
     }
 
+    /// Claims that LiveKit does not know, for others who read the token. They are written as they are.
+    ///
+    /// # Errors
+    /// Where one has the name of a claim that LiveKit knows: those have setters.
+    pub fn with_further_claims(mut self, claims: Map<String, Value>) -> Result<Self, AccessTokenError> {
+        match claims.keys().find(|name| Claims::names().contains(&name.as_str())) {
+            Some(name) => Err(AccessTokenError::KnownClaim { name: name.clone() }),
+            None => {
+                self.further = claims;
+                Ok(self)
+            }
+        }
+    }
+
     setters! {
         /// The name that others see.
         with_name(name: impl Into<String>) name.into();
@@ -266,6 +284,8 @@ impl AccessToken {
         with_agent_thread_grants(agent_thread: AgentThreadGrants) Some(agent_thread);
         /// How the room is set up where the bearer's joining creates it.
         with_room_config(room_config: RoomConfiguration) Some(room_config);
+        /// The token's own id. LiveKit takes it for the identity where there is none.
+        with_id(jti: impl Into<String>) jti.into();
         /// The name of such a set-up.
         with_room_preset(room_preset: impl Into<String>) room_preset.into();
         /// The standard base64 of a body's SHA-256: makes this the token of a webhook.
@@ -312,7 +332,7 @@ impl AccessToken {
     }
 
     fn sign(&self, key: &ApiKey, now: UnixTime) -> String {
-        key.sign_claims(|payload| self.claims.write_after_iss(payload, now, now.saturating_add(self.ttl)))
+        key.sign_claims(|payload| self.claims.write_after_iss(payload, now, now.saturating_add(self.ttl), &self.further))
     }
 }
 
@@ -326,6 +346,11 @@ pub enum AccessTokenError {
     NoIdentity,
     /// It lets its bearer join and vouches for a webhook's body too.
     DigestForParticipant,
+    /// A further claim has the name of one that LiveKit knows.
+    KnownClaim {
+        /// That name.
+        name: String,
+    },
     /// Something is longer than LiveKit takes.
     TooLong {
         /// What.
@@ -341,6 +366,7 @@ impl fmt::Display for AccessTokenError {
             Self::NoRoom => f.write_str("a token to join needs a room"),
             Self::NoIdentity => f.write_str("a token to join needs an identity"),
             Self::DigestForParticipant => f.write_str("a token to join cannot bear a webhook's sha256"),
+            Self::KnownClaim { name } => write!(f, "the claim {name} is LiveKit's, and so not a further one"),
             Self::TooLong { what, limit } => write!(f, "{what} must be at most {limit} bytes"),
         }
     }

@@ -7,9 +7,11 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
 use crate::json::{Named, Names, ObjectWriter, Text, Unambiguous, name, only_object};
+use crate::livekit::field_names::field_names;
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
     VideoGrants,
@@ -73,15 +75,20 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// The names of all claims, as the derived reader takes them.
+    pub(crate) fn names() -> &'static [&'static str] {
+        field_names::<Self>()
+    }
+
     /// The participant's identity: `sub`, or where that is empty `jti`, as LiveKit reads it.
     #[must_use]
     pub fn identity(&self) -> &str {
         if self.sub.is_empty() { &self.jti } else { &self.sub }
     }
 
-    /// Appends every claim but `iss`, with `nbf`, `iat` and `exp` as given. Zero values are left out. By hand, for this is the
+    /// Appends every claim but `iss`, with `nbf`, `iat` and `exp` as given, and the `further` ones. Zero values are left out. By hand, for this is the
     /// minting of a token; the names are those that the derived reader takes.
-    pub(crate) fn write_after_iss(&self, out: &mut Vec<u8>, now: UnixTime, expiry: UnixTime) {
+    pub(crate) fn write_after_iss(&self, out: &mut Vec<u8>, now: UnixTime, expiry: UnixTime, further: &Map<String, Value>) {
         let mut object = ObjectWriter::resume(out);
         object.text(name!("sub"), &self.sub);
         object.text(name!("jti"), &self.jti);
@@ -109,6 +116,9 @@ impl Claims {
         object.optional(name!("roomConfig"), self.room_config.as_ref());
         object.text(name!("roomPreset"), &self.room_preset);
         object.text(name!("sha256"), &self.sha256);
+        for (name, value) in further {
+            object.further(name, value);
+        }
         object.end();
     }
 }

@@ -7,6 +7,26 @@ use std::fmt;
 use crate::clock::UnixTime;
 use crate::json::Members;
 
+/// The events that LiveKit is known to send (livekit/protocol `webhook/consts.go`). New ones come, so nothing
+/// may rely on an event being one of them.
+pub const EVENTS: [&str; 15] = [
+    "room_started",
+    "room_finished",
+    "participant_joined",
+    "participant_left",
+    "participant_connection_aborted",
+    "track_published",
+    "track_unpublished",
+    "egress_started",
+    "egress_updated",
+    "egress_ended",
+    "ingress_started",
+    "ingress_ended",
+    "agent_job_pending",
+    "agent_job_started",
+    "agent_job_ended",
+];
+
 /// A webhook's payload: what happened, and to whom. Strings that the payload lacks are empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

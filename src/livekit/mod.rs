@@ -3,8 +3,11 @@
 
 pub mod access_token;
 pub mod claims;
+pub mod danger;
 pub mod event;
+mod field_names;
 pub mod grants;
+pub mod inspection;
 pub mod key;
 #[cfg(feature = "server")]
 pub(crate) mod redaction;

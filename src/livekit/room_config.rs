@@ -56,7 +56,7 @@ impl RoomConfiguration {
     /// Whether it starts recordings, at the deployer's cost.
     #[must_use]
     pub fn has_egress(&self) -> bool {
-        self.0.contains_key("egress")
+        self.0.get("egress").and_then(Value::as_object).is_some_and(|egress| !egress.is_empty())
     }
 
     /// It as JSON.
@@ -192,7 +192,7 @@ fn check_credentials(value: &Value, path: &mut Vec<String>) -> Result<(), RoomCo
     };
     for (name, member) in members {
         let forbidden = FORBIDDEN.contains(&name.as_str()) && !is_empty(member);
-        path.push(name);
+        path.push(shown(name));
         if forbidden {
             return Err(RoomConfigurationError::Credentials { path: path.join(".") });
         }
@@ -200,6 +200,12 @@ fn check_credentials(value: &Value, path: &mut Vec<String>) -> Result<(), RoomCo
         path.pop();
     }
     Ok(())
+}
+
+/// A name of the bearer's choice, as an error tells it: neither long, nor with anything that would not stand in one line.
+fn shown(name: String) -> String {
+    let is_plain = name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if is_plain { name } else { "…".to_owned() }
 }
 
 /// Why a room configuration cannot be. Names the field, never its value.
@@ -223,6 +229,16 @@ pub enum RoomConfigurationError {
         /// The field.
         path: String,
     },
+}
+
+impl RoomConfigurationError {
+    /// The field, such as `agents.0.metadata`; empty for the whole.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::WrongType { path, .. } | Self::BothCasings { path } | Self::Credentials { path } => path,
+        }
+    }
 }
 
 impl fmt::Display for RoomConfigurationError {

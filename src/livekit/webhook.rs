@@ -70,7 +70,7 @@ impl WebhookReceiver {
 /// The rest of `authorization` after an optional `Bearer` in any case ([RFC 6750, section 2.1]).
 ///
 /// [RFC 6750, section 2.1]: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
-fn strip_bearer(authorization: &str) -> &str {
+pub(crate) fn strip_bearer(authorization: &str) -> &str {
     match authorization.split_at_checked("bearer ".len()) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token.trim_start_matches(' '),
         _ => authorization,
@@ -90,12 +90,24 @@ impl Authenticated {
     /// # Errors
     /// [`WebhookError::Digest`] where it is another one. The body is dropped then.
     pub fn accept<B: AsRef<[u8]>>(self, body: B) -> Result<Delivery<B>, WebhookError> {
-        let digest: [u8; 32] = Sha256::digest(body.as_ref()).into();
-        let mut encoded = [0; DIGEST_CHARS];
-        match BASE64.encode_slice(digest, &mut encoded) {
-            Ok(_) if encoded == self.digest => Ok(Delivery { body, digest, key: self.key }),
-            _ => Err(WebhookError::Digest),
+        match self.digest_of(body.as_ref()) {
+            Some(digest) => Ok(Delivery { body, digest, key: self.key }),
+            None => Err(WebhookError::Digest),
         }
+    }
+
+    /// Whether `body` is the one that the token vouches for; for one who looks for it, while [`accept`](Self::accept) takes it.
+    #[must_use]
+    pub fn vouches_for(&self, body: &[u8]) -> bool {
+        self.digest_of(body).is_some()
+    }
+
+    /// The SHA-256 of `body`, where it is the one that the token vouches for.
+    fn digest_of(&self, body: &[u8]) -> Option<[u8; 32]> {
+        let digest: [u8; 32] = Sha256::digest(body).into();
+        let mut encoded = [0; DIGEST_CHARS];
+        BASE64.encode_slice(digest, &mut encoded).ok()?;
+        (encoded == self.digest).then_some(digest)
     }
 }
 

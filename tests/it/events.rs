@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use roomkey::WebhookEvent;
-use roomkey::livekit::event::NotAnEvent;
+use roomkey::livekit::event::{EVENTS, NotAnEvent};
 use serde_json::{Map, Value};
 
 use crate::fixtures::{digest, forge_with, nested_lists, nested_objects, now, receiver, recorded};
@@ -188,4 +188,13 @@ fn a_delivery_shows_nothing_of_its_body() {
         }
         assert_eq!(format!("{delivery:?}"), format!("Delivery {{ key: {:?}, bytes: {}, .. }}", each.key, each.body.len()));
     }
+}
+
+#[test]
+fn the_list_of_events_has_every_recorded_one_and_none_twice() {
+    for each in recorded() {
+        assert!(EVENTS.contains(&each.event()), "{}", each.name);
+    }
+    let names = std::collections::BTreeSet::from(EVENTS);
+    assert_eq!(names.len(), EVENTS.len());
 }

@@ -14,6 +14,8 @@ mod fixtures;
 
 mod architecture;
 mod claims;
+#[cfg(feature = "server")]
+mod cli;
 mod deliveries;
 mod events;
 #[cfg(feature = "server")]
@@ -30,3 +32,5 @@ mod wycheproof;
 
 #[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "server")]
+mod standard;

@@ -323,3 +323,20 @@ fn a_room_configuration_is_minted_as_it_was_checked() {
     let empty = participant().with_room_config(RoomConfiguration::from_json(b"{}").unwrap());
     assert_eq!(payload(&mint_for_participant(&empty))["roomConfig"], json!({}));
 }
+
+#[test]
+fn further_claims_are_written_as_they_are_and_are_none_of_livekits() {
+    let further = json!({"tenant": {"id": 7}, "\"": null, "identity": "a"});
+    let token = AccessToken::new().with_identity("svc").with_further_claims(further.as_object().unwrap().clone()).unwrap();
+    let claims = mint(&token).unwrap();
+    for (name, value) in further.as_object().unwrap() {
+        assert_eq!(&claims[name], value);
+    }
+    assert_eq!(claims["sub"], "svc");
+
+    for name in ["iss", "sub", "jti", "exp", "nbf", "iat", "video", "roomConfig", "sha256", "agentThread", "kindDetails"] {
+        let further = Map::from_iter([(name.to_owned(), Value::Null)]);
+        let error = AccessToken::new().with_further_claims(further).unwrap_err();
+        assert_eq!(error, AccessTokenError::KnownClaim { name: name.to_owned() });
+    }
+}

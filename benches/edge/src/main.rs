@@ -132,7 +132,7 @@ impl Server {
         let mut command = Command::new("taskset");
         command.args(["-c", "0"]).arg(program).current_dir(root.join("target/bench-edge"));
         let port = free_port()?;
-        command.env("SERVER_PORT", &port).env("SERVER_BIND", "127.0.0.1").stderr(log);
+        command.env("SERVER_PORT", &port).env("SERVER_BIND", "127.0.0.1").env("ROOMKEY_INBOX", "none").stderr(log);
         match level {
             None => command.arg("bare"),
             Some(level) => command.env("LOG_LEVEL", level),

@@ -2,7 +2,6 @@
 
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
 
 use crate::http::reply::{self, FieldError, Refusal, Reply};
 use crate::http::{Edge, body};
@@ -11,7 +10,7 @@ use crate::livekit::access_token::{Identity, NameError, RoomName};
 
 /// `{"roomName","participantName"}` in, `{"token"}` out.
 pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
-    require_json(request.headers())?;
+    body::require_json(request.headers())?;
     let body = body::read(request.body_mut(), edge.limits.token_body_bytes, edge.limits.body, &edge.budget).await?;
     let fields = Members::parse(body.as_ref()).or(Err(Refusal::NotTheTutorialsFields))?;
     let room = name(&fields, "roomName", RoomName::new)?;
@@ -19,13 +18,6 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
 
     let token = edge.policy.tutorial_token(room, identity).to_jwt(edge.keys.minting(), edge.clock.now());
     Ok(reply::json([r#"{"token":""#, &token, r#""}"#].concat()))
-}
-
-/// `Content-Type` is JSON's, or missing.
-fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(content_type) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let essence = content_type.to_str().ok().and_then(|value| value.split(';').next()).unwrap_or_default();
-    if essence.trim().eq_ignore_ascii_case("application/json") { Ok(()) } else { Err(Refusal::ContentType) }
 }
 
 /// The field as a name, kept to the byte.

@@ -101,7 +101,7 @@ impl Server {
         let mut limits = Limits::default();
         change(&mut limits);
         let keys = ApiKeys::new(api_key(SERVER_KEY), [api_key(EGRESS_KEY)]).unwrap();
-        let policy = Policy { ttl: roomkey::livekit::access_token::DEFAULT_TTL };
+        let policy = Policy { ttl: roomkey::livekit::access_token::DEFAULT_TTL, allow_client_egress: false };
         let edge = Edge::new(keys, policy, limits, clock).with_inbox(inbox.clone());
         let listener = http::bind(&Bind::Host("127.0.0.1".to_owned()), 0).unwrap();
         let address = listener.local_addr().unwrap();

@@ -84,7 +84,14 @@ impl Client {
     /// Waits for more; `false` where the connection is closed.
     fn receive(&mut self) -> bool {
         let mut bytes = [0; 4096];
-        match self.stream.read(&mut bytes) {
+        let read = loop {
+            match self.stream.read(&mut bytes) {
+                // A read with a timeout is not begun again by the system (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        match read {
             Ok(0) => false,
             Ok(length) => {
                 self.received.extend_from_slice(&bytes[..length]);
@@ -148,11 +155,18 @@ impl Answer {
     /// The message of an error, which is one flat object with CORS headers.
     #[track_caller]
     pub(crate) fn error(&self) -> String {
+        self.error_in(&["errorMessage"])
+    }
+
+    /// The same of an error that has its message in each of these `names`.
+    #[track_caller]
+    pub(crate) fn error_in(&self, names: &[&str]) -> String {
         assert!(self.status >= 400, "no error: {self:?}");
         let cors = self.header("access-control-allow-origin").or(self.header("vary"));
         assert!(cors.is_some(), "an error without CORS: {self:?}");
         let Value::Object(members) = self.json() else { panic!("no object: {self:?}") };
-        assert_eq!(members.keys().collect::<Vec<_>>(), ["errorMessage"], "not flat: {self:?}");
+        assert!(members.keys().eq(names.iter()), "not flat: {self:?}");
+        assert!(members.values().all(|value| *value == members["errorMessage"]), "not the same: {self:?}");
         let message = members["errorMessage"].as_str().unwrap_or_else(|| panic!("no text: {self:?}"));
         assert!(!message.is_empty());
         message.to_owned()

@@ -53,7 +53,7 @@ impl Setup {
     }
 
     fn start_with(self, time: Arc<AtomicU64>, clock: impl Fn() -> UnixTime + Send + Sync + 'static) -> Server {
-        let policy = Policy { ttl: self.ttl };
+        let policy = Policy { ttl: self.ttl, ..Policy::default() };
         let edge = http::Edge::new(self.keys, policy, self.limits, Clock::from_fn(clock)).with_cors(self.cors);
         let (stop, stopped) = oneshot::channel::<()>();
         let (tell, told) = mpsc::channel();

@@ -54,6 +54,8 @@ fn a_value_that_cannot_be() {
 fn a_value_with_a_minus_after_its_flag() {
     assert_mistake(Start::bare().flags(&["--token-ttl", "-5m"]), &["TOKEN_TTL", "must be"]);
     assert_mistake(Start::bare().flags(&["--server-port", "-1"]), &["SERVER_PORT", "must be"]);
+    assert_mistake(Start::bare().flags(&["--max-connections", "-1"]), &["MAX_CONNECTIONS", "must be"]);
+    assert_mistake(Start::bare().flags(&["--shutdown-delay", "-5m"]), &["SHUTDOWN_DELAY", "must be"]);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Owns the tests of the server, all through real sockets. What they share: `client` speaks HTTP/1.1 byte by byte, `edge` runs
 //! the server in this process with a clock that the test moves, `program` runs the real binary, `sender` has what is sent.
 
-mod client;
-mod edge;
-mod program;
+pub(crate) mod client;
+pub(crate) mod edge;
+pub(crate) mod program;
 mod sender;
 
 mod bodies;
@@ -15,6 +15,7 @@ mod heads;
 mod limits;
 mod logs;
 mod mistakes;
+mod readme;
 mod refusals;
 mod routes;
 mod settings;

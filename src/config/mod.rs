@@ -1,6 +1,8 @@
 //! Owns the settings: their names, defaults and explanations, and what they become. A flag beats the environment, and that beats
 //! the file `.env`. No secret has a flag, for the command line is there for other users to see.
 
+mod keys;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -9,10 +11,12 @@ use std::time::Duration;
 
 use hyper::header::HeaderValue;
 
+pub use keys::KeyFlags;
+
 use crate::http::{Bind, Cors};
 use crate::inbox::{MalformedRedisUrl, RedisUrl, Retention};
 use crate::livekit::access_token::DEFAULT_TTL;
-use crate::livekit::key::{ApiKey, ApiKeys, DEVELOPMENT_PAIR, KeyError};
+use crate::livekit::key::{ApiKeys, KeyError};
 
 const DEFAULT_PORT: u16 = 6080;
 const DEFAULT_INBOX: &str = "roomkey.db";
@@ -33,12 +37,14 @@ pub struct Flags {
     /// Where clients find LiveKit Server [default: ws://localhost:7880] [env: LIVEKIT_URL]
     #[arg(long, value_name = "URL")]
     livekit_url: Option<String>,
-    /// The API key that mints; its secret is the variable LIVEKIT_API_SECRET [default: devkey, LiveKit's for development] [env: LIVEKIT_API_KEY]
-    #[arg(long, value_name = "KEY")]
-    livekit_api_key: Option<String>,
-    /// A file that holds the secret, instead of LIVEKIT_API_SECRET; a line end at its end is dropped [env: LIVEKIT_API_SECRET_FILE]
-    #[arg(long, value_name = "FILE")]
-    livekit_api_secret_file: Option<String>,
+    #[command(flatten)]
+    keys: KeyFlags,
+    /// An id that LiveKit's developmentTokenServer(id, …) must send to get a token; repeat it for more [default: none is wanted] [env: SANDBOX_ID, separated by commas]
+    #[arg(long, value_name = "ID")]
+    sandbox_id: Vec<String>,
+    /// Lets clients have their rooms recorded by room_config.egress, at your cost [env: ALLOW_CLIENT_EGRESS=true]
+    #[arg(long)]
+    allow_client_egress: bool,
     /// How long a token holds, such as 90s, 10m or 2h [default: 6h] [env: TOKEN_TTL]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     token_ttl: Option<String>,
@@ -46,10 +52,10 @@ pub struct Flags {
     #[arg(long, value_name = "PATH")]
     base_path: Option<String>,
     /// Connections at once; one more is told 503 [default: what the descriptor limit allows, less 32, at most 100000] [env: MAX_CONNECTIONS]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     max_connections: Option<String>,
     /// How long /readyz says 503 after SIGTERM before anything else changes [default: 0s] [env: SHUTDOWN_DELAY]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     shutdown_delay: Option<String>,
     /// The address and port on which GET /metrics answers, such as 127.0.0.1:9464 [default: off] [env: METRICS_BIND]
     #[arg(long, value_name = "ADDRESS")]
@@ -60,7 +66,7 @@ pub struct Flags {
     /// How log lines look on stderr: text or json [default: text] [env: LOG_FORMAT]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
-    /// An origin whose pages may read the answers, such as https://app.example.com; repeat it for more [default: any] [env: CORS_ORIGIN, separated by commas]
+    /// An origin whose pages may read the answers, such as `https://app.example.com`; repeat it for more [default: any] [env: CORS_ORIGIN, separated by commas]
     #[arg(long, value_name = "ORIGIN")]
     cors_origin: Vec<String>,
     /// Where verified webhooks are kept: sqlite:PATH, redis://HOST:PORT, rediss://HOST:PORT (over TLS) or none; an URL with a password belongs into the variable [default: sqlite:roomkey.db] [env: ROOMKEY_INBOX]
@@ -98,6 +104,10 @@ pub struct Config {
     pub livekit_url: String,
     /// The keys.
     pub keys: ApiKeys,
+    /// The ids that a client of the development token server must know one of; none are wanted where this is empty.
+    pub sandbox_ids: Vec<String>,
+    /// Whether clients may have their rooms recorded.
+    pub allow_client_egress: bool,
     /// How long a token holds.
     pub token_ttl: Duration,
     /// How much is logged.
@@ -147,21 +157,20 @@ impl Config {
     /// # Errors
     /// At the first one that cannot be used. The error names it, and never a secret.
     pub fn read(flags: Flags, variables: Variables<'_>) -> Result<Self, ConfigError> {
-        let setting = |name: &'static str, flag: Option<String>| Setting {
-            name,
-            value: flag.or_else(|| variables(name)).filter(|value| !value.is_empty()),
-        };
-        let keys = read_keys(
-            setting("LIVEKIT_API_KEY", flags.livekit_api_key),
-            setting("LIVEKIT_API_SECRET_FILE", flags.livekit_api_secret_file),
-            variables,
-        )?;
+        let setting = |name: &'static str, flag: Option<String>| Setting::of(name, flag, variables);
+        let keys = flags.keys.read(variables)?;
         Ok(Self {
             bind: setting("SERVER_BIND", flags.server_bind).value.map_or(Bind::All, Bind::Host),
             port: setting("SERVER_PORT", flags.server_port)
                 .parse("a port from 0 to 65535", DEFAULT_PORT, |port| port.parse().ok())?,
             livekit_url: setting("LIVEKIT_URL", flags.livekit_url).value.unwrap_or_else(|| DEFAULT_LIVEKIT_URL.to_owned()),
             keys,
+            sandbox_ids: read_sandbox_ids(flags.sandbox_id, setting("SANDBOX_ID", None))?,
+            allow_client_egress: setting("ALLOW_CLIENT_EGRESS", flags.allow_client_egress.then(|| "true".to_owned())).parse(
+                "true or false",
+                false,
+                |flag| flag.parse().ok(),
+            )?,
             token_ttl: setting("TOKEN_TTL", flags.token_ttl).parse(
                 "a duration of a second or more, such as 90s, 10m or 2h",
                 DEFAULT_TTL,
@@ -222,6 +231,11 @@ struct Setting {
 }
 
 impl Setting {
+    /// The flag if it was given, else the variable; an empty value is none.
+    fn of(name: &'static str, flag: Option<String>, variables: Variables<'_>) -> Self {
+        Self { name, value: flag.or_else(|| variables(name)).filter(|value| !value.is_empty()) }
+    }
+
     fn parse<T>(self, expected: &'static str, default: T, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
         match self.value {
             None => Ok(default),
@@ -273,13 +287,31 @@ fn base_path(text: &str) -> Option<String> {
     (path.is_empty() || path.strip_prefix('/')?.split('/').all(is_plain)).then(|| path.to_owned())
 }
 
-fn read_cors(flags: Vec<String>, variable: Setting) -> Result<Cors, ConfigError> {
-    const EXPECTED: &str = "an origin such as https://app.example.com, without a path";
-    let listed: Vec<String> = if flags.is_empty() {
-        variable.value.iter().flat_map(|list| list.split(',')).map(|origin| origin.trim().to_owned()).collect()
+/// What the flags list, or else the variable, between commas.
+fn listed(flags: Vec<String>, variable: &Setting) -> Vec<String> {
+    if flags.is_empty() {
+        variable.value.iter().flat_map(|list| list.split(',')).map(|each| each.trim().to_owned()).collect()
     } else {
         flags
-    };
+    }
+}
+
+fn read_sandbox_ids(flags: Vec<String>, variable: Setting) -> Result<Vec<String>, ConfigError> {
+    let is_id = |id: &String| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let ids = listed(flags, &variable);
+    match ids.iter().find(|id| !is_id(id)) {
+        None => Ok(ids),
+        Some(id) => Err(ConfigError::Invalid {
+            setting: variable.name,
+            value: id.clone(),
+            expected: "an id of letters, digits and signs, for it travels in a header",
+        }),
+    }
+}
+
+fn read_cors(flags: Vec<String>, variable: Setting) -> Result<Cors, ConfigError> {
+    const EXPECTED: &str = "an origin such as https://app.example.com, without a path";
+    let listed = listed(flags, &variable);
     if listed.is_empty() || listed == ["*"] {
         return Ok(Cors::AnyOrigin);
     }
@@ -292,77 +324,6 @@ fn read_cors(flags: Vec<String>, variable: Setting) -> Result<Cors, ConfigError>
         }
     };
     listed.into_iter().map(origin).collect::<Result<_, _>>().map(Cors::Origins)
-}
-
-/// The keys, of the variables that may name them. Without any, LiveKit's development pair.
-fn read_keys(name: Setting, file: Setting, variables: Variables<'_>) -> Result<ApiKeys, ConfigError> {
-    let secret = present("LIVEKIT_API_SECRET", variables)?;
-    let listed = present("LIVEKIT_KEYS", variables)?;
-    let secret = match (secret, file.value) {
-        (Some(_), Some(_)) => return Err(ConfigError::Both { settings: ("LIVEKIT_API_SECRET", file.name) }),
-        (None, Some(path)) => Some((read_secret_file(file.name, path.into())?, file.name)),
-        (secret, None) => secret.map(|secret| (secret, "LIVEKIT_API_SECRET")),
-    };
-    let pair = match (name.value, secret) {
-        (Some(name), Some((secret, setting))) => Some(key(setting, &name, &secret)?),
-        (None, None) => None,
-        (Some(_), None) => return Err(ConfigError::HalfAPair { given: "LIVEKIT_API_KEY", missing: "LIVEKIT_API_SECRET" }),
-        (None, Some((_, given))) => return Err(ConfigError::HalfAPair { given, missing: "LIVEKIT_API_KEY" }),
-    };
-    let listed = listed.map(|list| parse_keys("LIVEKIT_KEYS", &list)).transpose()?.unwrap_or_default();
-    let mut keys = pair.into_iter().chain(listed);
-    match keys.next() {
-        Some(first) => ApiKeys::new(first, keys).map_err(|source| ConfigError::Key { setting: "LIVEKIT_KEYS", source }),
-        None => Ok(ApiKeys::single(key("LIVEKIT_API_KEY", DEVELOPMENT_PAIR.0, DEVELOPMENT_PAIR.1)?)),
-    }
-}
-
-fn key(setting: &'static str, name: &str, secret: &str) -> Result<ApiKey, ConfigError> {
-    ApiKey::new(name, secret).map_err(|source| ConfigError::Key { setting, source })
-}
-
-/// A variable with secrets, which must not be empty where it is set: an orchestrator that lost a secret should not go
-/// unnoticed.
-fn present(name: &'static str, variables: Variables<'_>) -> Result<Option<String>, ConfigError> {
-    match variables(name) {
-        Some(value) if value.trim().is_empty() => Err(ConfigError::Empty { setting: name }),
-        value => Ok(value),
-    }
-}
-
-fn read_secret_file(setting: &'static str, path: PathBuf) -> Result<String, ConfigError> {
-    let mut secret = match std::fs::read_to_string(&path) {
-        Ok(secret) => secret,
-        Err(source) => return Err(ConfigError::Unreadable { setting, path, source }),
-    };
-    if secret.ends_with('\n') {
-        secret.pop();
-        if secret.ends_with('\r') {
-            secret.pop();
-        }
-    }
-    Ok(secret)
-}
-
-/// Pairs of `key: secret`, one a line, as LiveKit Server takes them. Empty lines and comments count as nothing.
-fn parse_keys(setting: &'static str, list: &str) -> Result<Vec<ApiKey>, ConfigError> {
-    let mut keys = Vec::new();
-    for (index, line) in list.lines().enumerate() {
-        let line_number = index.saturating_add(1);
-        let text = line.trim();
-        if text.is_empty() || text.starts_with('#') {
-            continue;
-        }
-        let (name, secret) = text.split_once(':').ok_or(ConfigError::NotAPair { setting, line: line_number })?;
-        keys.push(key(setting, unquoted(name), unquoted(secret)).map_err(|error| error.at_line(line_number))?);
-    }
-    if keys.is_empty() { Err(ConfigError::Empty { setting }) } else { Ok(keys) }
-}
-
-fn unquoted(text: &str) -> &str {
-    let text = text.trim();
-    let within = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
-    within('"').or_else(|| within('\'')).unwrap_or(text)
 }
 
 /// The variables of the file `.env` in `directory`, if it is there.

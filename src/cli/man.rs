@@ -1,0 +1,32 @@
+//! Owns `roomkey man`: the man page of the program or of one of its commands, made from the flags themselves. For packagers,
+//! and so not in the help.
+
+use clap::CommandFactory;
+use clap_mangen::Man;
+
+use crate::cli::{self, Failure, Outcome, print};
+
+/// What a page is of.
+const SOURCE: &str = concat!("roomkey ", env!("CARGO_PKG_VERSION"));
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The words of a command, such as token create
+    command: Vec<String>,
+}
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    let mut program = cli::Arguments::command();
+    program.build();
+    let mut command = &program;
+    for word in &arguments.command {
+        command =
+            command.find_subcommand(word).ok_or_else(|| Failure::wrong("there is no such command: see `roomkey --help`"))?;
+    }
+    let name = command.get_display_name().unwrap_or("roomkey").to_owned();
+    let mut page = Vec::new();
+    let rendered = Man::new(command.clone().display_name(name)).source(SOURCE).render(&mut page);
+    rendered.map_err(|error| Failure::wrong(format_args!("cannot write the page: {error}")))?;
+    print(String::from_utf8_lossy(&page).trim_end());
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! Owns `roomkey token verify`: the library's verdict on a token, a webhook's too, and its claims.
+
+use crate::cli::respacing::{Spacing, respaced};
+use crate::cli::{Failure, Outcome, input, moment, print, settings};
+use crate::clock::UnixTime;
+use crate::config::KeyFlags;
+use crate::jws;
+use crate::livekit::inspection::Inspection;
+use crate::livekit::key::ApiKeys;
+use crate::livekit::token_verifier::{TokenError, TokenVerifier};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  roomkey token verify eyJhbGciOi...
+  roomkey token create --join --token-only | roomkey token verify -
+  roomkey token verify eyJhbGciOi... --at 1795317315")]
+pub(super) struct Arguments {
+    /// The token, bare or after `Bearer `; - is stdin
+    token: String,
+    /// Judge it as at this time, in seconds since 1970 [default: now]
+    #[arg(long, value_name = "UNIX", value_parser = at)]
+    at: Option<UnixTime>,
+    /// Print the claims on one line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    keys: KeyFlags,
+}
+
+/// A moment, for a flag's value.
+pub(super) fn at(text: &str) -> Result<UnixTime, &'static str> {
+    text.parse().map(UnixTime::from_secs).or(Err("must be a time in seconds since 1970"))
+}
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    let keys = settings::keys(arguments.keys)?;
+    let token = input::token(&arguments.token)?;
+    let now = arguments.at.unwrap_or_else(UnixTime::now);
+    TokenVerifier::new(keys.clone()).verify(&token, now).map_err(|error| Failure::refused(reason(&error, &keys, now)))?;
+
+    let inspection = Inspection::of(&token, now).map_err(Failure::refused)?;
+    let claims = String::from_utf8_lossy(inspection.payload());
+    let spacing = if arguments.json { Spacing::Compact } else { Spacing::Pretty("  ") };
+    print(respaced(&claims, spacing, str::to_owned));
+    Ok(())
+}
+
+/// Why a token does not hold, in one sentence, with the times in words.
+pub(super) fn reason(error: &TokenError, keys: &ApiKeys, now: UnixTime) -> String {
+    match error {
+        TokenError::Expired { since } => {
+            format!("the token expired {}, at {} (exp {})", moment::relative(*since, now), moment::utc(*since), since.as_secs())
+        }
+        TokenError::NotYetValid { until } => {
+            format!("the token is not valid yet, but {}, from {}", moment::relative(*until, now), moment::utc(*until))
+        }
+        TokenError::UnknownKey { name } if name.is_empty() => {
+            "the token names no API key (iss), so nothing can verify it".to_owned()
+        }
+        TokenError::UnknownKey { name } => {
+            format!(
+                "the token is signed by the API key {name:?}, which is not among the keys here ({:?} mints)",
+                keys.minting().name()
+            )
+        }
+        TokenError::Jws(jws::Error::Signature) => {
+            "the signature does not fit: it was made with another secret, or the token was changed".to_owned()
+        }
+        TokenError::Jws(error) => format!("this is no token that LiveKit takes: {error}"),
+        error => error.to_string(),
+    }
+}

@@ -1,0 +1,154 @@
+//! Owns the inspection of a token without a key: what it says, and which of that is dangerous or in vain. Does not judge
+//! whether it holds.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::clock::UnixTime;
+use crate::json::Unambiguous;
+use crate::jws;
+use crate::livekit::claims::Claims;
+use crate::livekit::danger::Danger;
+use crate::livekit::field_names::field_names;
+use crate::livekit::grants::{
+    AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, SIPGrants, TrackSource,
+    VideoGrants,
+};
+use crate::livekit::room_config::RoomConfiguration;
+use crate::livekit::token_verifier::TokenError;
+
+/// How long a token should hold at most: it cannot be called back.
+pub const LONG_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes of a URL that servers and proxies take for certain; a client's token travels in one (nginx's
+/// `large_client_header_buffers` are 8 KiB).
+pub const MAX_URL_BYTES: usize = 8 * 1024;
+/// Claims that LiveKit lets pass and does not read as grants: Go's SDK repeats the identity, and `aud` is RFC 7519's.
+const HARMLESS: [&str; 2] = ["identity", "aud"];
+
+/// What a token says, whoever signed it.
+///
+/// ```
+/// use roomkey::{ApiKey, Danger, Identity, Inspection, ParticipantToken, RoomName, UnixTime, VideoGrants};
+///
+/// let grants = VideoGrants { room_admin: true, ..VideoGrants::default() };
+/// let token = ParticipantToken::new(RoomName::new("daily")?, Identity::new("alice")?).with_grants(grants);
+/// let now = UnixTime::now();
+///
+/// let inspection = Inspection::of(&token.to_jwt(&ApiKey::new("devkey", "secret")?, now), now)?;
+/// assert_eq!(inspection.claims().identity(), "alice");
+/// assert_eq!(inspection.dangers(), [Danger::Power { grant: "roomAdmin" }]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inspection {
+    payload: Vec<u8>,
+    claims: Claims,
+    dangers: Vec<Danger>,
+}
+
+impl Inspection {
+    /// Reads `token`, a bare compact JWS. The time is asked for where a token does not say since when it holds.
+    ///
+    /// # Errors
+    /// Where it is no HS256 JWS, or its payload no JSON object.
+    pub fn of(token: &str, now: UnixTime) -> Result<Self, TokenError> {
+        let jws = jws::Unverified::parse(token)?;
+        let members: Map<String, Value> = serde_json::from_slice(jws.payload()).or(Err(TokenError::Claims))?;
+        let mut dangers = Vec::new();
+        if serde_json::from_slice::<Unambiguous>(jws.payload()).is_err() {
+            dangers.push(Danger::Ambiguous);
+        }
+        let wrong = of_wrong_type(&members);
+        let sound = members.iter().filter(|(name, _)| !wrong.contains(name)).map(|(name, value)| (name.clone(), value.clone()));
+        let claims = Claims::deserialize(Value::Object(sound.collect())).or(Err(TokenError::Claims))?;
+        dangers.extend(wrong.into_iter().map(|name| Danger::WrongType { name }));
+        dangers.extend(dangers_of(&claims, now));
+        if let Some(Value::Object(config)) = members.get("roomConfig") {
+            dangers.extend(RoomConfiguration::new(config.clone()).err().map(Danger::RoomConfig));
+        }
+        let is_unknown = |name: &&String| !Claims::names().contains(&name.as_str()) && !HARMLESS.contains(&name.as_str());
+        dangers.extend(members.keys().filter(is_unknown).map(|name| Danger::UnknownClaim { name: name.clone() }));
+        dangers.extend(unknown_grants(&members));
+        if token.len() > MAX_URL_BYTES {
+            dangers.push(Danger::TooLong { bytes: token.len() });
+        }
+        Ok(Self { payload: jws.payload().to_vec(), claims, dangers })
+    }
+
+    /// What it says. A claim of a wrong type is left out.
+    #[must_use]
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The payload, a JSON object, as it stands in the token.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// What about it is dangerous, or not what it seems.
+    #[must_use]
+    pub fn dangers(&self) -> &[Danger] {
+        &self.dangers
+    }
+}
+
+/// The names of those `claims` that have another type than LiveKit reads.
+pub(crate) fn of_wrong_type(claims: &Map<String, Value>) -> Vec<String> {
+    let is_wrong = |name: &str, value: &Value| {
+        let alone = Map::from_iter([(name.to_owned(), value.clone())]);
+        Claims::deserialize(Value::Object(alone)).is_err()
+    };
+    claims.iter().filter(|(name, value)| is_wrong(name, value)).map(|(name, _)| name.clone()).collect()
+}
+
+/// The grants and sources in `claims` that LiveKit does not know.
+pub(crate) fn unknown_grants(claims: &Map<String, Value>) -> Vec<Danger> {
+    let known: [(&str, &[&str]); 7] = [
+        ("video", field_names::<VideoGrants>()),
+        ("sip", field_names::<SIPGrants>()),
+        ("agent", field_names::<AgentGrants>()),
+        ("inference", field_names::<InferenceGrants>()),
+        ("observability", field_names::<ObservabilityGrants>()),
+        ("agentEndpoint", field_names::<AgentEndpointGrants>()),
+        ("agentThread", field_names::<AgentThreadGrants>()),
+    ];
+    let mut unknown = Vec::new();
+    for (claim, names) in known {
+        let grants = claims.get(claim).and_then(Value::as_object);
+        let strange = grants.into_iter().flat_map(Map::keys).filter(|name| !names.contains(&name.as_str()));
+        unknown.extend(strange.map(|name| Danger::UnknownGrant { path: format!("{claim}.{name}") }));
+    }
+    unknown.extend(unknown_sources(claims).map(|name| Danger::UnknownSource { name: name.to_owned() }));
+    unknown
+}
+
+/// The names among the sources of `claims` that are none.
+fn unknown_sources(claims: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let sources = claims.get("video").and_then(|video| video.get("canPublishSources")).and_then(Value::as_array);
+    let names = sources.into_iter().flatten().filter_map(Value::as_str);
+    names.filter(|name| matches!(TrackSource::deserialize(Value::from(*name)), Ok(TrackSource::Unknown)))
+}
+
+fn dangers_of(claims: &Claims, now: UnixTime) -> Vec<Danger> {
+    let mut dangers = Vec::new();
+    let video = claims.video.clone().unwrap_or_default();
+    if video.room_join {
+        let powers = [("roomCreate", video.room_create), ("roomAdmin", video.room_admin)];
+        dangers.extend(video.room.is_empty().then_some(Danger::NoRoom));
+        dangers.extend(claims.identity().is_empty().then_some(Danger::NoIdentity));
+        dangers.extend(powers.into_iter().filter(|(_, has)| *has).map(|(grant, _)| Danger::Power { grant }));
+    }
+    let since = [claims.nbf, claims.iat].into_iter().flatten().max().unwrap_or(now);
+    match claims.exp {
+        None => dangers.push(Danger::NoExpiry),
+        Some(end) if end > since.saturating_add(LONG_LIFE) => {
+            dangers.push(Danger::LongLived { seconds: end.as_secs().saturating_sub(since.as_secs()) });
+        }
+        Some(_) => {}
+    }
+    dangers
+}

@@ -1,0 +1,109 @@
+// Owns what the tests share: the real roomkey, a web server for pages of another origin, and a real Chromium. Knows nothing of
+// what is expected.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
+const LIVEKIT_CLIENT = fileURLToPath(new URL('node_modules/livekit-client/dist/livekit-client.esm.mjs', import.meta.url));
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+// Without a display, a sandbox (which root has none of), and whatever Chromium does on the network by itself.
+const CHROMIUM_ARGUMENTS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const PAGE = `<!doctype html>
+<title>A page of another origin</title>
+<link rel="icon" href="data:,">
+<script type="module">
+  import * as livekit from '/livekit-client.mjs';
+  window.livekit = livekit;
+</script>`;
+
+/** Builds the program as it is now; what was built already is found, not built again. */
+function roomkeyProgram() {
+  const build = spawnSync('cargo', ['build', '--locked', '--bin', 'roomkey', '--message-format=json-render-diagnostics'], {
+    cwd: REPOSITORY,
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const messages = (build.stdout ?? '').split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+  const program = messages.find((message) => message.target?.name === 'roomkey' && message.executable)?.executable;
+  if (!program) throw new Error('cargo built no program');
+  return program;
+}
+
+/** Starts roomkey with these variables and arguments, on a port of its own; tells its URL, without a slash at its end. */
+export async function startRoomkey({ env = {}, args = [] } = {}) {
+  const directory = mkdtempSync(join(tmpdir(), 'roomkey-'));
+  const child = spawn(roomkeyProgram(), args, {
+    cwd: directory,
+    env: { SERVER_BIND: '127.0.0.1', SERVER_PORT: '0', LOG_FORMAT: 'json', ...env },
+    stdio: ['ignore', 'inherit', 'pipe'],
+  });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const stop = async () => {
+    child.kill();
+    await ended;
+    rmSync(directory, { recursive: true });
+  };
+  for await (const line of createInterface(child.stderr)) {
+    const { message, address } = JSON.parse(line);
+    if (message === 'listening') {
+      child.stderr.resume();
+      return { url: address, stop };
+    }
+  }
+  throw new Error(`roomkey ended with status ${await ended}`);
+}
+
+/** Serves the page; it has two origins, for `localhost` is another one than `127.0.0.1`. */
+export async function startPages() {
+  const files = { '/': ['text/html', PAGE], '/livekit-client.mjs': ['text/javascript', readFileSync(LIVEKIT_CLIENT)] };
+  const server = createServer((request, response) => {
+    const [type, content] = files[request.url] ?? ['text/plain', 'not here'];
+    response.writeHead(request.url in files ? 200 : 404, { 'content-type': type }).end(content);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  const stop = () => new Promise((resolve) => {
+    server.close(resolve);
+    server.closeAllConnections();
+  });
+  return { origin: `http://127.0.0.1:${port}`, otherOrigin: `http://localhost:${port}`, stop };
+}
+
+/** Starts Chromium with a profile that is new, and gone at last. */
+export function startBrowser() {
+  return chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGUMENTS });
+}
+
+/** Opens the page at `origin`, with livekit-client in `window.livekit`; `requests` are the POSTs that it sends. */
+export async function openPage(browser, origin) {
+  const page = await browser.newPage();
+  const requests = [];
+  page.on('request', (request) => {
+    if (request.method() === 'POST') requests.push(request);
+  });
+  await page.goto(origin);
+  await page.waitForFunction(() => window.livekit);
+  return { page, requests };
+}
+
+/** The claims of a token, unverified. */
+export function claimsOf(token) {
+  return JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString());
+}

@@ -1,0 +1,13 @@
+//! Owns the tests of the command line: each runs the real binary, in a directory of its own, with nothing in its environment
+//! but what the test puts there.
+
+mod program;
+
+mod create;
+mod create_claims;
+mod inspect;
+mod send;
+mod send_retry;
+mod usage;
+mod verify;
+mod webhook_verify;

@@ -1,0 +1,125 @@
+//! Owns one run of the program to its end: arguments, environment, stdin and files in; status, stdout and stderr out.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use crate::fixtures::{EGRESS_KEY, SERVER_KEY};
+
+/// The present, for tokens that the program mints.
+pub(super) fn present() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// The program, before it runs.
+pub(super) struct Roomkey {
+    command: Command,
+    directory: PathBuf,
+    stdin: Vec<u8>,
+}
+
+/// The program, after it ran.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) status: i32,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+impl Roomkey {
+    /// Without any settings: with LiveKit's development key.
+    pub(super) fn new<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("cli-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&directory).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roomkey"));
+        command.args(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        command.env_clear().current_dir(&directory).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { command, directory, stdin: Vec::new() }
+    }
+
+    /// With both keys of the recordings, the server's first.
+    pub(super) fn with_keys<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        let keys = [SERVER_KEY, EGRESS_KEY].map(|(name, secret)| format!("{name}: {secret}"));
+        Self::new(arguments).env("LIVEKIT_KEYS", &keys.join("\n"))
+    }
+
+    pub(super) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(super) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// With a file in its working directory.
+    pub(super) fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        fs::write(self.directory.join(name), content).unwrap();
+        self
+    }
+
+    pub(super) fn run(mut self) -> Ended {
+        let mut child = self.command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let bytes = std::mem::take(&mut self.stdin);
+        let writer = std::thread::spawn(move || {
+            let _ = stdin.write_all(&bytes); // a program that does not read it closes it
+        });
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        let _ = fs::remove_dir_all(&self.directory);
+        Ended {
+            status: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ended {
+    /// The result of what is done.
+    #[track_caller]
+    pub(super) fn done(self) -> String {
+        assert_eq!(self.status, 0, "{self:?}");
+        self.stdout
+    }
+
+    #[track_caller]
+    pub(super) fn json(self) -> Value {
+        serde_json::from_str(&self.done()).unwrap()
+    }
+
+    /// The sentence of a no, which stands on stderr alone.
+    #[track_caller]
+    pub(super) fn refused(self) -> String {
+        self.sentence(1)
+    }
+
+    /// The sentence that answers wrong use.
+    #[track_caller]
+    pub(super) fn wrong(self) -> String {
+        self.sentence(2)
+    }
+
+    #[track_caller]
+    fn sentence(self, status: i32) -> String {
+        assert_eq!((self.status, &*self.stdout, self.stderr.lines().count()), (status, "", 1), "{self:?}");
+        assert!(self.stderr.starts_with("roomkey: "), "{self:?}");
+        self.stderr
+    }
+}
+
+#[track_caller]
+pub(super) fn assert_says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is missing: {text}");
+    }
+}

@@ -1,0 +1,121 @@
+//! Owns the tests of wrong use, and of the help: a sentence that names the flag and repeats no value, and status 2.
+
+use super::program::{Roomkey, assert_says};
+
+/// In no answer, wherever it stood in the arguments.
+const HUSH: &str = "hushhush-0123456789-0123456789-012345";
+
+#[test]
+fn wrong_use_is_told_in_one_sentence_without_values() {
+    for (arguments, part) in [
+        (&["nowhere"][..], "no such command"),
+        (&["toke"], "token"),
+        (&[HUSH], "no such command"),
+        (&["token"], "inspect"),
+        (&["webhook"], "send"),
+        (&["token", HUSH], "no such command"),
+        (&["token", "create", HUSH], "one too many"),
+        (&["token", "create", "--api-secret", HUSH], "LIVEKIT_API_SECRET"),
+        (&["--livekit-api-secret=hushhush-0123456789-0123456789-012345"], "--livekit-api-secret"),
+        (&["webhook", "send", "--api-key=hushhush-0123456789-0123456789-012345"], "--api-key"),
+        (&["token", "create", "--join", "--kind", HUSH], "--kind must be one of standard"),
+        (&["token", "create", "--join", "--valid-for", HUSH], "--valid-for must be a duration"),
+        (&["token", "create", "--join", "--allow-source", HUSH], "--allow-source must be one of camera"),
+        (&["token", "create", "--join", "--attribute", HUSH], "--attribute must be KEY=VALUE"),
+        (&["token", "create", "--join", "--grant", HUSH], "--grant is no JSON object"),
+        (&["token", "create", "--join", "--claims", HUSH], "--claims is no JSON object"),
+        (&["token", "create", "--join", "--join"], "--join stands there twice"),
+        (&["token", "create", "--join", "--room"], "--room needs a value"),
+        (&["token", "create", "--join=hushhush-0123456789-0123456789-012345"], "--join takes no value"),
+        (&["token", "create", "--json", "--token-only", "--join"], "--token-only"),
+        (&["token", "inspect"], "<TOKEN>"),
+        (&["token", "inspect", "a", HUSH], "one too many"),
+        (&["token", "verify", "a", "--at", HUSH], "--at must be a time"),
+        (&["webhook", "verify", "--body", "b"], "--head"),
+        (&["webhook", "verify", "--head", "b"], "--body"),
+        (&["webhook", "verify", "--body", "b", "--head", "h", "--authorization", HUSH], "--authorization"),
+        (&["webhook", "send", "--url", HUSH, "--event", "room_started"], "--url must be an address"),
+        (
+            &["webhook", "send", "--url", "http://user:hushhush-0123456789-0123456789-012345@x/", "--event", "room_started"],
+            "--url",
+        ),
+        (&["webhook", "send", "--url", "https://localhost/webhook", "--event", "room_started"], "http://"),
+        (&["webhook", "send", "--url", "http://localhost/", "--event", HUSH], "--event must be one of room_started"),
+        (&["webhook", "send", "--url", "http://localhost/"], "--event"),
+        (&["webhook", "send", "--event", "room_started"], "--url"),
+        (&["webhook", "send", "--url", "http://localhost/", "--event", "room_started", "--count", "0"], "--count"),
+        (&["completions", HUSH], "bash"),
+        (&["man", HUSH], "no such command"),
+        (&["--log-level", "info", "serve"], "--log-level"),
+        (&["serve", "--log-level"], "--log-level needs a value"),
+        (&["serve", HUSH], "one too many"),
+    ] {
+        let sentence = Roomkey::new(arguments).run().wrong();
+        assert_says(&sentence, &[part]);
+        assert!(!sentence.contains("hushhush"), "a value is told: {sentence}");
+    }
+}
+
+#[test]
+fn settings_of_serve_count_with_and_without_the_word() {
+    for words in [&["--log-level", "loud"][..], &["serve", "--log-level", "loud"]] {
+        assert_says(&Roomkey::new(words).run().wrong(), &["LOG_LEVEL", "must be"]);
+    }
+}
+
+#[test]
+fn keys_that_cannot_be_end_every_command_that_needs_them() {
+    for arguments in [
+        &["token", "create", "--join"][..],
+        &["token", "inspect", "a.b.c"],
+        &["token", "verify", "a.b.c"],
+        &["webhook", "verify", "--body", "b", "--authorization", "a"],
+        &["webhook", "send", "--url", "http://localhost:1/", "--event", "room_started"],
+    ] {
+        let half = Roomkey::new(arguments).env("LIVEKIT_API_KEY", "APIhalf").run().wrong();
+        assert_says(&half, &["LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"]);
+        let dotenv = Roomkey::new(arguments).file(".env", format!("LIVEKIT_API_KEY=a\nLIVEKIT_API_SECRET={}", &HUSH[..31])).run();
+        let sentence = dotenv.wrong();
+        assert_says(&sentence, &["LIVEKIT_API_SECRET", "32 bytes"]);
+        assert!(!sentence.contains("hushhush"));
+    }
+}
+
+#[test]
+fn help_teaches_with_examples() {
+    for (arguments, parts) in [
+        (&["--help"][..], &["token create", "LIVEKIT_API_SECRET", "Exit status"][..]),
+        (&["-h"], &["completions"]),
+        (&["help", "token"], &["create", "inspect", "verify"]),
+        (&["serve", "--help"], &["--server-port", "LIVEKIT_API_SECRET"]),
+        (&["token", "create", "--help"], &["Examples:", "--valid-for", "5m"]),
+        (&["token", "inspect", "--help"], &["Examples:", "Status 1"]),
+        (&["token", "verify", "--help"], &["Examples:", "--at"]),
+        (&["webhook", "verify", "--help"], &["Examples:", "--head"]),
+        (&["webhook", "send", "--help"], &["Examples:", "--retry"]),
+        (&["completions", "--help"], &["Examples:", "fish"]),
+    ] {
+        let ended = Roomkey::new(arguments).run();
+        assert_eq!(ended.stderr, "");
+        assert!(!ended.stdout.contains('\u{1b}'), "colours without a terminal");
+        assert_says(&ended.done(), parts);
+    }
+    assert_eq!(Roomkey::new(["--version"]).run().done(), concat!("roomkey ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn completions_of_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        assert_says(&Roomkey::new(["completions", shell]).run().done(), &["roomkey", "inspect", "valid-for"]);
+    }
+}
+
+#[test]
+fn man_pages_of_the_program_and_its_commands() {
+    assert_says(&Roomkey::new(["man"]).run().done(), &[".TH roomkey 1", "LIVEKIT_API_SECRET", "roomkey\\-token"]);
+    let page = Roomkey::new(["man", "token", "create"]).run().done();
+    assert_says(
+        &page,
+        &[".TH roomkey-token-create 1", concat!("roomkey ", env!("CARGO_PKG_VERSION")), "valid\\-for", "Examples:"],
+    );
+}

@@ -1,0 +1,105 @@
+//! Owns the tests of `room_config` as a client sends it; what of it is a right one is tested with the type itself.
+
+use serde_json::{Value, json};
+
+use super::support::{Answered, Asked, BOTH, STANDARD};
+use crate::server::program::{Program, Start};
+
+const EGRESS_REFUSED: &str = "room_config.egress is not allowed here, for recordings cost: the server's setting --allow-client-egress (ALLOW_CLIENT_EGRESS) would allow it";
+
+/// Recordings that bear no credentials.
+fn egress() -> Value {
+    json!({"room": {"file_outputs": [{"filepath": "x.mp4"}]}})
+}
+
+#[test]
+fn it_becomes_the_claim_in_lower_camel_case() {
+    let server = Program::start();
+    let snake = json!({
+        "empty_timeout": 300, "departureTimeout": "20", "max_participants": 12, "metadata": "m", "sync_streams": true,
+        "min_playout_delay": 10, "max_playout_delay": 400, "tags": {"a_b": "c"}, "unknown_field": {"deep": [1]},
+        "agents": [{
+            "agent_name": "helper", "metadata": "x", "restart_policy": "JRP_NEVER", "deployment": "staging",
+            "attributes": {"k": "v"}, "thread_id": "t", "unknown": 1,
+        }],
+    });
+    let expected = json!({
+        "emptyTimeout": 300, "departureTimeout": "20", "maxParticipants": 12, "metadata": "m", "syncStreams": true,
+        "minPlayoutDelay": 10, "maxPlayoutDelay": 400, "tags": {"a_b": "c"}, "unknown_field": {"deep": [1]},
+        "agents": [{
+            "agentName": "helper", "metadata": "x", "restartPolicy": "JRP_NEVER", "deployment": "staging",
+            "attributes": {"k": "v"}, "threadId": "t", "unknown": 1,
+        }],
+    });
+    for name in ["room_config", "roomConfig"] {
+        assert_eq!(server.claims(&json!({name: snake}))["roomConfig"], expected);
+    }
+}
+
+#[test]
+fn an_empty_one_adds_no_claim() {
+    let server = Program::start();
+    for empty in [json!({}), json!(null), json!({"name": null, "agents": null})] {
+        assert!(!server.claims(&json!({"room_config": empty})).contains_key("roomConfig"), "{empty}");
+    }
+}
+
+#[test]
+fn a_wrong_type_is_named_to_its_depth() {
+    let server = Program::start();
+    for (config, message) in [
+        (json!({"maxParticipants": "many"}), "maxParticipants must be a whole number from 0 to 4294967295"),
+        (json!({"max_participants": -1}), "maxParticipants must be a whole number from 0 to 4294967295"),
+        (json!({"agents": {}}), "agents must be a list of objects"),
+        (json!({"agents": [{}, {"agent_name": 1}]}), "agents.1.agentName must be a string"),
+        (json!({"tags": {"k": 1}}), "tags must be an object of strings"),
+        (json!({"egress": true}), "egress must be an object"),
+        (json!({"agents": [{"agentName": "a", "agent_name": "b"}]}), "agents.0.agentName stands there in both casings"),
+    ] {
+        for name in ["room_config", "roomConfig"] {
+            let answer = server.post(STANDARD, json!({name: config}).to_string());
+            answer.assert_twofold(400, &format!("{name}.{message}"));
+        }
+    }
+}
+
+#[test]
+fn recordings_are_the_deployers_to_allow() {
+    let server = Program::start();
+    for path in BOTH {
+        let answer = server.post(path, json!({"room_config": {"egress": egress()}}).to_string());
+        answer.assert_twofold(403, EGRESS_REFUSED);
+    }
+    for none in [json!(null), json!({})] {
+        assert_eq!(server.post(STANDARD, json!({"room_config": {"egress": none}}).to_string()).status, 200, "{none}");
+    }
+    for start in [Start::new().flags(&["--allow-client-egress"]), Start::new().env("ALLOW_CLIENT_EGRESS", "true")] {
+        let claims = start.serve().claims(&json!({"room_config": {"egress": egress()}}));
+        assert_eq!(claims["roomConfig"]["egress"], egress());
+    }
+    let server = Start::new().env("ALLOW_CLIENT_EGRESS", "false").serve();
+    assert_eq!(server.post(STANDARD, json!({"room_config": {"egress": egress()}}).to_string()).status, 403);
+}
+
+#[test]
+fn credentials_and_stream_outputs_are_refused_in_any_case_and_told_to_nobody() {
+    for flags in [&[][..], &["--allow-client-egress"]] {
+        let server = Start::new().flags(flags).env("LOG_LEVEL", "trace").serve();
+        for (path, egress) in [
+            ("egress.room.fileOutputs.0.s3.secret", json!({"room": {"fileOutputs": [{"s3": {"secret": "hunter2"}}]}})),
+            ("egress.tracks.azure.account_key", json!({"tracks": {"azure": {"account_key": "hunter2"}}})),
+            (
+                "egress.participant.segment_outputs.0.gcp.credentials",
+                json!({"participant": {"segment_outputs": [{"gcp": {"credentials": "hunter2"}}]}}),
+            ),
+            ("egress.room.stream_outputs", json!({"room": {"stream_outputs": [{"urls": ["rtmp://example.com/hunter2"]}]}})),
+            ("egress.room.streamOutputs", json!({"room": {"streamOutputs": [{"urls": ["rtmp://example.com/hunter2"]}]}})),
+            ("egress.….secret", json!({"hunter2 \n hunter2": {"secret": "hunter2"}})),
+        ] {
+            let answer = server.post(STANDARD, json!({"room_config": {"egress": egress}}).to_string());
+            answer.assert_twofold(400, &format!("room_config.{path} must not stand in a token, which its bearer can read"));
+        }
+        let log = server.stop().join("\n");
+        assert!(log.contains("refused") && !log.contains("hunter2"), "{log}");
+    }
+}
