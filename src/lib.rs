@@ -29,11 +29,12 @@
 //! | 4 | `http` | listener, limits, router, CORS, replies, one file an endpoint | the environment |
 //! | 5 | `config`, `cli` | flags, environment, wiring | - |
 //!
-//! Two journeys, each one way:
+//! Three journeys, each one way:
 //!
 //! ```text
 //! a token:    listener -> connection -> router -> endpoint -> policy -> access token -> JWS -> reply
 //! a webhook:  listener -> connection -> router -> endpoint -> receiver (token, then body) -> inbox (commit) -> reply
+//! a follower: listener -> connection -> router -> endpoint (token) -> inbox (read, wait, read) -> chunks
 //! ```
 
 pub mod clock;

@@ -49,13 +49,18 @@ impl Program {
 
     /// One that follows, and reads its first kilobyte.
     pub(super) fn follow_one(&self) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        let head = format!(
-            "GET /events HTTP/1.1\r\nhost: test\r\naccept: text/event-stream\r\nauthorization: {}\r\n\r\n",
-            self.bearer()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
+        let mut stream = self.follow("/events");
         stream.read_exact(&mut [0; 1024]).unwrap();
+        stream
+    }
+
+    /// One that asks for a stream.
+    pub(super) fn follow(&self, target: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        let authorization = self.bearer();
+        let head =
+            format!("GET {target} HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\nauthorization: {authorization}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
         stream
     }
 

@@ -94,3 +94,21 @@ async fn twenty_readers_that_take_nothing_cost_little() {
         drop((deaf, first));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_idle_followers_cost_little() {
+    const FOLLOWERS: usize = 500;
+    let program = Program::start(Directory::new());
+    let begin = || {
+        let mut stream = program.follow("/events");
+        stream.read_exact(&mut [0; 100]).unwrap(); // of its head
+        stream
+    };
+    let first = begin();
+    let before = program.resident_kib();
+    let followers: Vec<_> = (0..FOLLOWERS).map(|_| begin()).collect();
+    let each = program.resident_kib().saturating_sub(before) as f64 / FOLLOWERS as f64;
+    eprintln!("an idle follower costs {each:.1} KiB");
+    assert!(each <= 16.0, "{each:.1} KiB");
+    drop((first, followers));
+}
