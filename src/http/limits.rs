@@ -79,7 +79,7 @@ pub(crate) const METRICS_CONNECTIONS: usize = 8;
 /// Bytes of bodies that are read from the inbox at once for one who follows it. A single larger one is read nevertheless.
 pub(crate) const READ_AHEAD_BYTES: usize = 32 * KIB;
 /// Bytes of larger bodies that all who follow the inbox hold together; the others wait their turn.
-pub(crate) const LARGE_BODY_BYTES: usize = 32 * MIB;
+pub(crate) const LARGE_BODY_BYTES: usize = 16 * MIB;
 /// Entries that a page has where its reader does not say, and at most.
 pub(crate) const PAGE_ENTRIES: (usize, usize) = (100, 1000);
 /// For a page that has something in it.

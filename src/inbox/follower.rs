@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::watch;
 
 use crate::inbox::Inbox;
-use crate::inbox::entry::{Cursor, Filter, Page, PageLimit};
+use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::{Filter, Page, PageLimit};
 use crate::inbox::store::ReadError;
 
 /// One reader's place in the inbox. It holds no entries, so a slow one costs nothing and loses nothing.
@@ -16,12 +17,14 @@ pub struct Follower {
     cursor: Option<Cursor>,
     filter: Arc<Filter>,
     changed: watch::Receiver<()>,
+    /// Whether it has come to the end once, and waited there.
+    is_live: bool,
 }
 
 impl Follower {
     pub(crate) fn new(inbox: Inbox, after: Option<Cursor>, filter: Filter, changed: watch::Receiver<()>) -> Self {
         inbox.statistics().followers.fetch_add(1, Relaxed);
-        Self { inbox, cursor: after, filter: Arc::new(filter), changed }
+        Self { inbox, cursor: after, filter: Arc::new(filter), changed, is_live: false }
     }
 
     /// Behind all that was given or passed over. `None` before the first read, where it began at the oldest entry.
@@ -37,7 +40,10 @@ impl Follower {
     pub async fn poll(&mut self, limit: PageLimit) -> Result<Page, ReadError> {
         // What is committed after this is a change that `wait` sees, whether the read sees it or not.
         self.changed.mark_unchanged();
-        let page = self.inbox.read(self.cursor, &self.filter, limit).await?;
+        let page = match self.cursor {
+            Some(cursor) if self.is_live => self.inbox.read_newest(cursor, &self.filter, limit).await?,
+            cursor => self.inbox.read(cursor, &self.filter, limit).await?,
+        };
         self.cursor = Some(page.next);
         Ok(page)
     }
@@ -47,7 +53,9 @@ impl Follower {
     /// # Errors
     /// Where there is no inbox any more, and so never will be.
     pub async fn changed(&mut self) -> Result<(), ReadError> {
-        self.changed.changed().await.or(Err(ReadError::NotKept))
+        self.changed.changed().await.or(Err(ReadError::NotKept))?;
+        self.is_live = true;
+        Ok(())
     }
 
     /// Goes back to a place where it was, so that the next [`poll`](Self::poll) gives what followed there once more.

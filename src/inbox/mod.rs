@@ -1,30 +1,36 @@
 //! Owns the inbox: the durable, deduplicated record of verified deliveries. What is appended is committed before the append is
 //! done, once, and every reader can follow from any cursor. Knows nothing of requests.
 
+mod cursor;
 mod entry;
 mod follower;
+mod health;
+mod queue;
 mod redis;
 mod sqlite;
 mod statistics;
 mod store;
+mod tail;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
-pub use entry::{Arrival, Cursor, Entry, Filter, MalformedCursor, Page, PageLimit};
+pub use cursor::{Cursor, MalformedCursor};
+pub use entry::{Arrival, Entry, Filter, Page, PageLimit};
 pub use follower::Follower;
+pub use queue::AppendError;
 pub use redis::{MalformedRedisUrl, RedisUrl};
 pub use sqlite::{OpenError, Why};
 pub use statistics::{Histogram, Statistics};
 pub use store::{Appended, Cause, ReadError, Retention, StoreError, Usage};
-pub use writer::AppendError;
 
 use crate::clock::Clock;
 use store::Store;
+use tail::Tail;
 use writer::Writer;
 
 /// Reads at once; the others wait their turn.
@@ -49,6 +55,7 @@ struct Kept {
     writer: Writer,
     store: Arc<dyn Store>,
     readers: Arc<Semaphore>,
+    tail: Tail,
 }
 
 impl Inbox {
@@ -81,7 +88,7 @@ impl Inbox {
     fn start(store: Arc<dyn Store>, changed: watch::Sender<()>, retention: Retention, clock: Clock) -> std::io::Result<Self> {
         let statistics = Arc::new(Statistics::new());
         let writer = Writer::start(Arc::clone(&store), retention, clock, Arc::clone(&statistics), changed.clone())?;
-        let kept = Kept { writer, store, readers: Arc::new(Semaphore::new(READERS)) };
+        let kept = Kept { writer, store, readers: Arc::new(Semaphore::new(READERS)), tail: Tail::default() };
         Ok(Self(Arc::new(Inner { kept: Some(kept), statistics, changed })))
     }
 
@@ -113,6 +120,16 @@ impl Inbox {
             read.await.unwrap_or(Err(ReadError::Store(StoreError::Stalled)))
         };
         tokio::time::timeout(READ_PATIENCE, reading).await.unwrap_or(Err(ReadError::Store(StoreError::Stalled)))
+    }
+
+    /// [`read`](Self::read) for one who has just heard of a commit, as all who follow have: they share what was read for the first.
+    async fn read_newest(&self, after: Cursor, filter: &Arc<Filter>, limit: PageLimit) -> Result<Page, ReadError> {
+        let kept = self.0.kept.as_ref().ok_or(ReadError::NotKept)?;
+        let read = async |after, all, limit| self.read(Some(after), &all, limit).await;
+        match kept.tail.read(after, filter, limit, || self.0.changed.subscribe(), read).await? {
+            Some(page) => Ok(page),
+            None => self.read(Some(after), filter, limit).await,
+        }
     }
 
     /// A reader that goes on from `after`, or from the oldest entry.
@@ -153,4 +170,9 @@ impl Inbox {
             kept.writer.close().await;
         }
     }
+}
+
+/// A panic elsewhere leaves nothing half done here: the locks are held for single steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
-use crate::inbox::entry::{Arrival, Cursor, Filter, Page, PageLimit};
+use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 
 /// A place that keeps entries. Everything here may block; the inbox calls it on threads of its own, `append`, `prune` and
 /// `probe` on one alone.

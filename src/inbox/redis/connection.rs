@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use redis::{Client, Connection, ConnectionAddr, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 
+use crate::inbox::lock;
 use crate::inbox::redis::keys::STATE;
-use crate::inbox::redis::lock;
 use crate::inbox::redis::url::RedisUrl;
 use crate::inbox::store::{ReadError, StoreError};
 

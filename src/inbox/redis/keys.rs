@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use redis::{Script, ScriptInvocation};
 
-use crate::inbox::entry::Cursor;
+use crate::inbox::cursor::Cursor;
 
 pub(super) const ENTRIES: &str = "{roomkey}:entries";
 pub(super) const INDEX: &str = "{roomkey}:index";

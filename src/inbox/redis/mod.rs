@@ -10,7 +10,7 @@ mod wake;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use redis::Connection;
 use tokio::sync::watch;
@@ -19,7 +19,9 @@ use tracing::info;
 pub use url::{MalformedRedisUrl, RedisUrl};
 
 use crate::clock::{Clock, UnixTime};
-use crate::inbox::entry::{Arrival, Cursor, Filter, Page, PageLimit};
+use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
+use crate::inbox::lock;
 use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
 use connection::{NotOurs, Server};
 use keys::OVERHEAD_BYTES;
@@ -51,10 +53,6 @@ struct Shared {
 struct Writer {
     connection: Option<Connection>,
     settings: Option<Settings>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RedisStore {

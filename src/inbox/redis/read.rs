@@ -4,7 +4,8 @@ use bytes::Bytes;
 use redis::Connection;
 
 use crate::clock::UnixTime;
-use crate::inbox::entry::{Cursor, Entry, Filter, Page, PageLimit};
+use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::{Entry, Filter, Page, PageLimit};
 use crate::inbox::redis::connection::NotOurs;
 use crate::inbox::redis::keys::{self, ENTRIES, STATE};
 use crate::inbox::store::{ReadError, StoreError};

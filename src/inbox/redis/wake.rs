@@ -11,9 +11,10 @@ use redis::{Connection, RedisResult, Value};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+use crate::inbox::lock;
+use crate::inbox::redis::Shared;
 use crate::inbox::redis::connection::PATIENCE;
 use crate::inbox::redis::keys::ENTRIES;
-use crate::inbox::redis::{Shared, lock};
 
 /// In which Redis says that there is nothing new: a connection that is silent for longer is dead.
 const BLOCK: Duration = Duration::from_secs(5);

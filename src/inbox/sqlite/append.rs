@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
 
-use crate::inbox::entry::{Arrival, Cursor};
+use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::Arrival;
 use crate::inbox::sqlite::fingerprints::Fingerprints;
 use crate::inbox::store::Appended;
 

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tracing::debug;
 
-use crate::inbox::sqlite::lock;
+use crate::inbox::lock;
 
 /// Bytes of bodies between two passes.
 const PASS: usize = 4 << 20;

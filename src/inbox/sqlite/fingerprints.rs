@@ -7,7 +7,8 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use crate::inbox::entry::{Cursor, Fingerprint};
+use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::Fingerprint;
 
 /// Fingerprints that are held before some settle: about 1 MiB.
 const HELD: usize = 16 * 1024;

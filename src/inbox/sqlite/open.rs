@@ -1,9 +1,7 @@
 //! Owns the start: the lock against other processes, the schema, and every reason not to touch a file.
 
-use std::fmt;
 use std::fs::{File, TryLockError};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -12,12 +10,13 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior::Immediate};
 
 use crate::clock::UnixTime;
-use crate::inbox::entry::Cursor;
+use crate::inbox::cursor::Cursor;
+use crate::inbox::lock;
 use crate::inbox::sqlite::append::Newest;
 use crate::inbox::sqlite::checkpoint::Checkpointer;
+use crate::inbox::sqlite::error::{OpenError, Why};
 use crate::inbox::sqlite::fingerprints::Fingerprints;
-use crate::inbox::sqlite::{SqliteStore, Writer, lock};
-use crate::inbox::store::StoreError;
+use crate::inbox::sqlite::{SqliteStore, Writer};
 
 /// `application_id` of the file: "rmky".
 const APPLICATION: i32 = 0x726d_6b79;
@@ -186,84 +185,4 @@ pub(super) fn probe(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(Immediate)?;
     transaction.execute("UPDATE inbox SET deleted = deleted", [])?;
     transaction.commit()
-}
-
-/// A file cannot be used as an inbox.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct OpenError {
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub why: Why,
-}
-
-impl OpenError {
-    pub(crate) fn no_thread(path: &Path, error: io::Error) -> Self {
-        Self { path: path.to_owned(), why: Why::Io(error) }
-    }
-}
-
-/// Why a file cannot be used.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Why {
-    /// The system does not let us.
-    Io(io::Error),
-    /// Another roomkey has it.
-    InUse,
-    /// It was written by a newer roomkey.
-    Newer,
-    /// It is another program's.
-    Foreign,
-    /// It is damaged.
-    Damaged,
-    /// It lies where SQLite cannot keep a log beside it.
-    NoLog,
-    /// SQLite cannot use it.
-    Store(StoreError),
-}
-
-impl From<rusqlite::Error> for Why {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.into() {
-            StoreError::Corrupt(_) => Self::Damaged,
-            error => Self::Store(error),
-        }
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the inbox {} cannot be used: {}", self.path.display(), self.why)
-    }
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::InUse => f.write_str("another roomkey has it"),
-            Self::Newer => f.write_str("a newer roomkey wrote it"),
-            Self::Foreign => f.write_str("it is another program's"),
-            Self::Damaged => f.write_str("it is damaged or no inbox"),
-            Self::NoLog => f.write_str("it lies where SQLite cannot keep its log"),
-            Self::Store(StoreError::Locked(_)) => f.write_str("another process holds its lock"),
-            Self::Store(StoreError::Full(_)) => f.write_str("the disk is full"),
-            Self::Store(error) => match error.cause() {
-                Some(cause) => cause.fmt(f),
-                None => error.fmt(f),
-            },
-        }
-    }
-}
-
-impl std::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.why {
-            Why::Io(error) => Some(error),
-            Why::Store(error) => Some(error),
-            _ => None,
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior::Immediate};
 
 use crate::clock::UnixTime;
-use crate::inbox::entry::Cursor;
+use crate::inbox::cursor::Cursor;
 use crate::inbox::store::Retention;
 
 /// Entries that one step deletes at most.

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use rusqlite::{Connection, Row};
 
 use crate::clock::UnixTime;
-use crate::inbox::entry::{Cursor, Entry, Filter, Page, PageLimit};
+use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::{Entry, Filter, Page, PageLimit};
 use crate::inbox::store::ReadError;
 
 /// Entries that one read looks at, wanted or not.

@@ -1,0 +1,81 @@
+//! Owns the knowledge of whether the store works, as the thread that writes finds it. Does not act on it.
+
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tracing::{error, info};
+
+use crate::inbox::lock;
+use crate::inbox::store::StoreError;
+
+/// A store that is at work on one thing for longer does not answer: who comes then does not wait for it.
+const STALL: Duration = Duration::from_secs(2);
+
+/// How the store is.
+#[derive(Debug)]
+pub(crate) struct Health {
+    failing: AtomicBool,
+    outage: Mutex<Option<Arc<StoreError>>>,
+    /// Since when the store has been at work on one thing.
+    busy_since: Mutex<Option<Instant>>,
+}
+
+impl Health {
+    /// Of a store that is well, or fails from the start.
+    pub(crate) fn new(outage: Option<StoreError>) -> Self {
+        let outage = outage.map(Arc::new);
+        Self { failing: AtomicBool::new(outage.is_some()), outage: Mutex::new(outage), busy_since: Mutex::default() }
+    }
+
+    /// Why appends fail now, if they do.
+    pub(crate) fn outage(&self) -> Option<Arc<StoreError>> {
+        if self.is_stalled() {
+            return Some(Arc::new(StoreError::Stalled));
+        }
+        lock(&self.outage).clone()
+    }
+
+    /// Whether the last thing tried has failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.load(Relaxed)
+    }
+
+    /// Whether the store does not come back from what it is at.
+    pub(crate) fn is_stalled(&self) -> bool {
+        lock(&self.busy_since).is_some_and(|since| since.elapsed() > STALL)
+    }
+
+    /// Has the store do `something`, and the time taken.
+    pub(crate) fn watch<T>(&self, something: impl FnOnce() -> T) -> T {
+        *lock(&self.busy_since) = Some(Instant::now());
+        let done = something();
+        *lock(&self.busy_since) = None;
+        done
+    }
+
+    /// Notes whether the store works, and logs where that has changed.
+    pub(crate) fn judge(&self, outcome: Result<(), StoreError>) {
+        if outcome.is_ok() && !self.is_failing() {
+            return;
+        }
+        let mut outage = lock(&self.outage);
+        match &outcome {
+            Ok(()) if matches!(outage.as_deref(), Some(StoreError::Unreached)) => {}
+            Ok(()) => info!("the inbox works again"),
+            Err(error) if outage.as_ref().is_none_or(|last| last.to_string() != error.to_string()) => {
+                let cause = error.source().map(tracing::field::display);
+                error!(%error, cause, "webhooks are answered with 503 until the inbox works again");
+            }
+            Err(_) => {}
+        }
+        self.failing.store(outcome.is_err(), Relaxed);
+        *outage = outcome.err().map(Arc::new);
+    }
+
+    /// Notes that nobody is there any more who would write.
+    pub(crate) fn end(&self) {
+        lock(&self.outage).get_or_insert_with(|| Arc::new(StoreError::Stalled));
+    }
+}

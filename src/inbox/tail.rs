@@ -1,0 +1,230 @@
+//! Owns the newest entries in memory, so that all who follow live share one read of each from the store. What it gives is what
+//! the store would; it gives nothing where it cannot tell.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, watch};
+
+use crate::inbox::entry::{Cursor, Entry, Filter, Page, PageLimit};
+use crate::inbox::store::ReadError;
+
+/// What is kept at most; beyond it the oldest entries go, and whoever is behind them reads from the store.
+const KEPT: PageLimit = PageLimit { entries: 1024, bytes: 1 << 20 };
+/// What is read from the store at once.
+const READ: PageLimit = PageLimit { entries: 512, bytes: 256 << 10 };
+
+/// The newest entries; none before the first read.
+#[derive(Debug, Default)]
+pub(crate) struct Tail(Mutex<Option<Newest>>);
+
+#[derive(Debug)]
+struct Newest {
+    /// Every entry after this one, up to `through`, is here.
+    after: Cursor,
+    through: Cursor,
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// Whether the last read came to the end of what there was.
+    is_last: bool,
+    changed: watch::Receiver<()>,
+}
+
+impl Tail {
+    /// The entries after `after` that `filter` wants; `None` where they are not here. `read` reads the store; `changed` hears of
+    /// each commit.
+    pub(crate) async fn read<F>(
+        &self,
+        after: Cursor,
+        filter: &Filter,
+        limit: PageLimit,
+        changed: impl FnOnce() -> watch::Receiver<()>,
+        read: impl Fn(Cursor, Arc<Filter>, PageLimit) -> F,
+    ) -> Result<Option<Page>, ReadError>
+    where
+        F: Future<Output = Result<Page, ReadError>>,
+    {
+        let mut newest = self.0.lock().await;
+        if newest.as_ref().is_none_or(|newest| newest.through < after) {
+            // Nobody was here for a while. It begins anew where there is an entry; a cursor may also be beyond all of them.
+            let changed = changed();
+            let page = read(after, Arc::default(), READ).await?;
+            if page.entries.is_empty() {
+                return Ok(Some(page));
+            }
+            newest.insert(Newest::begin(after, changed)).take(page);
+        }
+        let Some(newest) = newest.as_mut().filter(|newest| newest.after <= after) else { return Ok(None) };
+        if newest.is_stale() {
+            newest.take(read(newest.through, Arc::default(), READ).await?);
+        }
+        Ok(newest.page(after, filter, limit))
+    }
+}
+
+impl Newest {
+    fn begin(after: Cursor, changed: watch::Receiver<()>) -> Self {
+        Self { after, through: after, entries: VecDeque::new(), bytes: 0, is_last: false, changed }
+    }
+
+    /// Whether there may be more in the store. Where there may, a read has to follow; until it is taken, it is so again.
+    fn is_stale(&mut self) -> bool {
+        let is_stale = !self.is_last || self.changed.has_changed().unwrap_or(true);
+        self.changed.mark_unchanged();
+        self.is_last = !is_stale;
+        is_stale
+    }
+
+    fn take(&mut self, page: Page) {
+        self.through = page.next;
+        self.is_last = page.is_last;
+        for entry in page.entries {
+            self.bytes = self.bytes.saturating_add(entry.body.len());
+            self.entries.push_back(entry);
+        }
+        while self.entries.len() > KEPT.entries || self.bytes > KEPT.bytes {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(oldest.body.len());
+            self.after = oldest.cursor;
+        }
+    }
+
+    /// As a store would, of what is here; `None` where entries after `after` have gone.
+    fn page(&self, after: Cursor, filter: &Filter, limit: PageLimit) -> Option<Page> {
+        if after < self.after {
+            return None;
+        }
+        let mut page = Page { entries: Vec::new(), next: after, is_last: false };
+        let mut bytes = 0_usize;
+        let begin = self.entries.partition_point(|entry| entry.cursor <= after);
+        for entry in self.entries.range(begin..).filter(|entry| filter.wants(&entry.room, &entry.event)) {
+            if page.entries.len() >= limit.entries || bytes >= limit.bytes {
+                return Some(page);
+            }
+            bytes = bytes.saturating_add(entry.body.len());
+            page.next = entry.cursor;
+            page.entries.push(entry.clone());
+        }
+        Some(Page { next: self.through.max(after), is_last: self.is_last, ..page })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::clock::UnixTime;
+
+    fn cursor(number: i64) -> Cursor {
+        Cursor::from_number(number)
+    }
+
+    fn entry(number: i64, room: &str, bytes: usize) -> Entry {
+        Entry {
+            cursor: cursor(number),
+            id: number.to_string(),
+            event: "x".to_owned(),
+            room: room.to_owned(),
+            received: UnixTime::from_millis(0),
+            key: String::new(),
+            body: Bytes::from(vec![b'x'; bytes]),
+        }
+    }
+
+    /// A store of `entries`, and how often it is read.
+    async fn read(
+        tail: &Tail,
+        sender: &watch::Sender<()>,
+        entries: &[Entry],
+        after: i64,
+        filter: &Filter,
+    ) -> (Option<Page>, usize) {
+        let reads = std::cell::Cell::new(0);
+        let all = PageLimit { entries: 100, bytes: 10 << 20 };
+        let store = async |after: Cursor, _, limit: PageLimit| {
+            reads.set(1);
+            let rest: Vec<Entry> = entries.iter().filter(|entry| entry.cursor > after).cloned().collect();
+            let mut bytes = 0;
+            let given: Vec<Entry> = rest
+                .iter()
+                .take_while(|entry| {
+                    let fits = bytes < limit.bytes;
+                    bytes = bytes.saturating_add(entry.body.len());
+                    fits
+                })
+                .cloned()
+                .collect();
+            let next = given.last().map_or(after, |entry| entry.cursor);
+            Ok(Page { is_last: given.len() == rest.len(), entries: given, next })
+        };
+        let page = tail.read(cursor(after), filter, all, || sender.subscribe(), store).await;
+        (page.unwrap_or_default(), reads.get())
+    }
+
+    fn numbers(page: Option<Page>) -> Option<(Vec<i64>, i64, bool)> {
+        page.map(|page| (page.entries.iter().map(|entry| entry.cursor.number()).collect(), page.next.number(), page.is_last))
+    }
+
+    #[tokio::test]
+    async fn each_commit_is_read_once_for_all() {
+        let (tail, sender) = (Tail::default(), watch::Sender::new(()));
+        let mut entries = vec![entry(1, "a", 10), entry(2, "b", 10)];
+        let (all, of_b) = (Filter::default(), Filter { room: Some("b".to_owned()), events: Vec::new() });
+        let (page, reads) = read(&tail, &sender, &entries, 1, &all).await;
+        assert_eq!((numbers(page), reads), (Some((vec![2], 2, true)), 1));
+        let (page, reads) = read(&tail, &sender, &entries, 1, &of_b).await;
+        assert_eq!((numbers(page), reads), (Some((vec![2], 2, true)), 0));
+        assert_eq!(read(&tail, &sender, &entries, 0, &all).await, (None, 0), "what is before it is not here");
+        entries.extend([entry(3, "a", 10), entry(4, "b", 10)]);
+        assert_eq!(numbers(read(&tail, &sender, &entries, 2, &all).await.0), Some((vec![], 2, true)), "not told yet");
+        sender.send_replace(());
+        let (page, reads) = read(&tail, &sender, &entries, 2, &of_b).await;
+        assert_eq!((numbers(page), reads), (Some((vec![4], 4, true)), 1));
+        let (page, reads) = read(&tail, &sender, &entries, 1, &all).await;
+        assert_eq!((numbers(page), reads), (Some((vec![2, 3, 4], 4, true)), 0));
+        // A cursor beyond all entries changes nothing for the others.
+        let (page, reads) = read(&tail, &sender, &entries, 9, &all).await;
+        assert_eq!((numbers(page), reads), (Some((vec![], 9, true)), 1));
+        assert_eq!(numbers(read(&tail, &sender, &entries, 4, &all).await.0), Some((vec![], 4, true)));
+        // One who is further on than all others begins it anew.
+        entries.extend([entry(20, "a", 10), entry(21, "a", 10)]);
+        assert_eq!(numbers(read(&tail, &sender, &entries, 20, &all).await.0), Some((vec![21], 21, true)));
+        assert_eq!(read(&tail, &sender, &entries, 4, &all).await, (None, 0));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_bounded() {
+        let (tail, sender) = (Tail::default(), watch::Sender::new(()));
+        let all = Filter::default();
+        let entries: Vec<Entry> = (1..=100).map(|number| entry(number, "a", 100 << 10)).collect();
+        let mut after = 0;
+        while after < 100 {
+            let page = read(&tail, &sender, &entries, after, &all).await.0;
+            let (given, next, is_last) = numbers(page).unwrap_or_default();
+            assert_eq!(given, (after + 1..=next).collect::<Vec<_>>());
+            assert_eq!(is_last, next == 100);
+            after = next;
+        }
+        assert_eq!(read(&tail, &sender, &entries, 80, &all).await, (None, 0));
+        assert_eq!(numbers(read(&tail, &sender, &entries, 97, &all).await.0), Some((vec![98, 99, 100], 100, true)));
+        // One that is larger than all that is kept is read from the store by each.
+        let large = [entry(101, "a", 5 << 20)];
+        sender.send_replace(());
+        assert_eq!(read(&tail, &sender, &large, 100, &all).await, (None, 1));
+        assert_eq!(numbers(read(&tail, &sender, &large, 101, &all).await.0), Some((vec![], 101, true)));
+    }
+
+    #[tokio::test]
+    async fn a_read_that_fails_is_made_again() {
+        let (tail, sender) = (Tail::default(), watch::Sender::new(()));
+        let (all, limit) = (Filter::default(), READ);
+        let fail = async |_, _, _| Err(ReadError::NotKept);
+        assert!(tail.read(cursor(1), &all, limit, || sender.subscribe(), fail).await.is_err());
+        let entries = [entry(2, "a", 1)];
+        assert_eq!(numbers(read(&tail, &sender, &entries, 1, &all).await.0), Some((vec![2], 2, true)));
+        sender.send_replace(());
+        assert!(tail.read(cursor(2), &all, limit, || sender.subscribe(), fail).await.is_err());
+        assert_eq!(read(&tail, &sender, &entries, 2, &all).await.1, 1);
+    }
+}
