@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, watch};
 
-use crate::inbox::entry::{Cursor, Entry, Filter, Page, PageLimit};
+use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::{Entry, Filter, Page, PageLimit};
 use crate::inbox::store::ReadError;
 
 /// What is kept at most; beyond it the oldest entries go, and whoever is behind them reads from the store.
