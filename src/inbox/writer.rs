@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use tokio::sync::watch;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 use crate::clock::Clock;
@@ -18,8 +19,11 @@ use crate::inbox::store::{Appended, Retention, Store, StoreError};
 
 /// For an append to be committed; whose sender is told to come again while it still listens (LiveKit 1.54: for 10 s).
 const APPEND_PATIENCE: Duration = Duration::from_secs(4);
-/// How long a batch is gathered: a part of what the last one took, and never longer than this.
-const GATHER: (u32, Duration) = (4, Duration::from_millis(1));
+/// Where a batch takes this long, the next one is gathered: a few more deliveries a sync are worth the wait. Where syncs are fast,
+/// it is better that some deliveries are committed while others come in.
+const SLOW: Duration = Duration::from_millis(3);
+/// How long a batch is gathered.
+const GATHER: Duration = Duration::from_millis(1);
 /// Between two looks for what need not be kept, and between two tries of a failing store.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -49,7 +53,8 @@ impl Writer {
         // A file was tried out when it was opened.
         let health = Health::new(store.is_remote().then_some(StoreError::Unreached));
         let shared = Arc::new(Shared { queue: Queue::new(), health, statistics, ended: watch::Sender::new(false) });
-        let desk = Desk { shared: Arc::clone(&shared), store, retention, clock, changed };
+        let runtime = Handle::try_current().ok();
+        let desk = Desk { shared: Arc::clone(&shared), store, retention, clock, changed, runtime };
         let end = End(Arc::clone(&shared));
         thread::Builder::new().name("inbox".to_owned()).spawn(move || {
             let _end = end; // dropped after the store is
@@ -114,6 +119,8 @@ struct Desk {
     retention: Retention,
     clock: Clock,
     changed: watch::Sender<()>,
+    /// Where those who wait run.
+    runtime: Option<Handle>,
 }
 
 impl Desk {
@@ -127,7 +134,8 @@ impl Desk {
                 let begin = Instant::now();
                 crowd = waiting.len();
                 self.commit(waiting);
-                gather = begin.elapsed().checked_div(GATHER.0).unwrap_or_default().min(GATHER.1);
+                let took = begin.elapsed();
+                gather = if took < SLOW { Duration::ZERO } else { GATHER };
             } else if self.shared.health.is_failing() || self.store.is_remote() {
                 self.shared.health.judge(self.work(|store| store.probe()));
             }
@@ -154,23 +162,32 @@ impl Desk {
                 // Who has its answer finds readiness and followers told.
                 self.shared.health.judge(Ok(()));
                 self.changed.send_replace(());
-                for ((arrival, answer), appended) in batch.iter().zip(answers).zip(appended) {
-                    let _ = answer.send(Ok(appended)); // nobody may wait any more
-                    if appended == Appended::Conflict {
-                        warn!(
-                            id = arrival.id(),
-                            key = arrival.key(),
-                            "another body under the id of an event that is kept: the first one stays"
-                        );
-                    }
+                for (arrival, _) in batch.iter().zip(&appended).filter(|(_, appended)| **appended == Appended::Conflict) {
+                    warn!(
+                        id = arrival.id(),
+                        key = arrival.key(),
+                        "another body under the id of an event that is kept: the first one stays"
+                    );
                 }
+                self.answer(answers.into_iter().zip(appended.into_iter().map(Ok)));
             }
             Err(error) => {
                 self.shared.health.judge(Err(error));
-                for answer in answers {
-                    let _ = answer.send(Err(AppendError::Unavailable)); // as above
-                }
+                self.answer(answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
             }
+        }
+    }
+
+    /// Tells each its outcome, where they run: from there they are woken together, from here one by one.
+    fn answer(&self, outcomes: impl Iterator<Item = (oneshot::Sender<Outcome>, Outcome)> + Send + 'static) {
+        let tell = || {
+            for (answer, outcome) in outcomes {
+                let _ = answer.send(outcome); // nobody may wait any more
+            }
+        };
+        match &self.runtime {
+            Some(runtime) => drop(runtime.spawn(async { tell() })),
+            None => tell(),
         }
     }
 

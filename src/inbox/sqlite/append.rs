@@ -38,8 +38,9 @@ pub(super) fn append(
         let mut insert = transaction.prepare_cached(
             "INSERT INTO entry (cursor, number, fingerprint, received, key, id, event, room, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
+        let mut index = Fingerprints::index(&transaction)?;
         for arrival in batch {
-            if let Some(cursor) = fingerprints.find(&transaction, &arrival.fingerprint)?
+            if let Some(cursor) = fingerprints.find(&mut index, &arrival.fingerprint)?
                 && let Some(again) = again(&transaction, arrival, cursor)?
             {
                 appended.push(again);

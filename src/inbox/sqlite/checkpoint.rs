@@ -15,9 +15,9 @@ use tracing::debug;
 use crate::inbox::lock;
 
 /// Bytes of bodies between two passes.
-const PASS: usize = 4 << 20;
+const PASS: usize = 8 << 20;
 /// Bytes of the log at which the writer moves the rest.
-const LONG: i64 = 32 << 20;
+const LONG: i64 = 48 << 20;
 
 /// The thread, and what it needs to know.
 pub(super) struct Checkpointer {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, Connection, Statement, Transaction, params};
 
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::Fingerprint;
@@ -69,14 +69,16 @@ impl Fingerprints {
         Ok(Self { held, round, added: Vec::new(), settled: Vec::new(), next_round: round, deleted, purge })
     }
 
+    /// The statement that [`find`](Self::find) takes.
+    pub(super) fn index<'a>(transaction: &'a Transaction<'_>) -> rusqlite::Result<CachedStatement<'a>> {
+        transaction.prepare_cached("SELECT cursor FROM fingerprint WHERE fingerprint = ?")
+    }
+
     /// The entry that has `fingerprint`.
-    pub(super) fn find(&self, transaction: &Transaction<'_>, fingerprint: &Fingerprint) -> rusqlite::Result<Option<Cursor>> {
+    pub(super) fn find(&self, index: &mut Statement<'_>, fingerprint: &Fingerprint) -> rusqlite::Result<Option<Cursor>> {
         let found = match self.held.get(fingerprint) {
             Some(cursor) => Some(*cursor),
-            None => transaction
-                .prepare_cached("SELECT cursor FROM fingerprint WHERE fingerprint = ?")?
-                .query_row([fingerprint.0], |row| row.get(0).map(Cursor::from_number))
-                .optional()?,
+            None => index.query([fingerprint.0])?.next()?.map(|row| row.get(0)).transpose()?.map(Cursor::from_number),
         };
         Ok(found.filter(|cursor| *cursor > self.deleted))
     }

@@ -84,7 +84,7 @@ impl Store for SqliteStore {
                 return Err(error.into());
             }
         };
-        self.measure(&writer);
+        self.count(&writer);
         self.checkpointer.note(batch.iter().map(|arrival| arrival.body().len()).sum(), &writer.connection);
         Ok(appended)
     }
@@ -105,6 +105,7 @@ impl Store for SqliteStore {
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError> {
         let mut writer = lock(&self.writer);
         writer.be_safe()?;
+        self.measure(&writer)?;
         let Writer { connection, fingerprints, deleted_number, is_safe, .. } = &mut *writer;
         let due = prune::due(connection, retention, now)?;
         if due.is_none() && !fingerprints.is_purge_due() {
@@ -119,7 +120,7 @@ impl Store for SqliteStore {
             fingerprints.forget(last);
         }
         let more = fingerprints.purge(connection)? || due.is_some();
-        self.measure(&writer);
+        self.measure(&writer)?;
         self.checkpointer.note(prune::STEP_BYTES, &writer.connection);
         Ok(more)
     }
@@ -151,12 +152,15 @@ impl SqliteStore {
     }
 
     /// Notes how much is kept.
-    fn measure(&self, writer: &Writer) {
+    fn measure(&self, writer: &Writer) -> rusqlite::Result<()> {
+        self.count(writer);
+        self.bytes.store(prune::bytes(&writer.connection)?, Relaxed);
+        Ok(())
+    }
+
+    fn count(&self, writer: &Writer) {
         let entries = writer.newest.number.saturating_sub(writer.deleted_number);
         self.entries.store(entries.try_into().unwrap_or(0), Relaxed);
-        if let Ok(bytes) = prune::bytes(&writer.connection) {
-            self.bytes.store(bytes, Relaxed);
-        }
     }
 }
 

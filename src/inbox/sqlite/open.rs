@@ -80,7 +80,7 @@ impl SqliteStore {
             writer: Mutex::new(writer),
             locked,
         };
-        store.measure(&lock(&store.writer));
+        store.measure(&lock(&store.writer)).map_err(|error| OpenError { path: path.to_owned(), why: error.into() })?;
         Ok(store)
     }
 }
