@@ -5,9 +5,10 @@
 //! [RFC 7518, section 3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
 
 use std::fmt;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use std::sync::LazyLock;
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL; // strict: no padding, no trailing bits
 use hmac::KeyInit;
 use hmac::block_api::HmacCore;
 use hmac::digest::block_api::{Buffer, FixedOutputCore, UpdateCore};
@@ -15,6 +16,15 @@ use hmac::digest::{CtOutput, Output};
 use sha2::Sha256;
 
 use crate::json::{Members, Unambiguous};
+
+/// base64url without padding ([RFC 4648, section 5]), strict: no stray last bits. With AVX2 or NEON where the processor has them.
+///
+/// [RFC 4648, section 5]: https://www.rfc-editor.org/rfc/rfc4648#section-5
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+static BASE64URL: LazyLock<base64::engine::Simd> =
+    LazyLock::new(|| base64::engine::Simd::url_safe(base64::engine::general_purpose::NO_PAD));
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 
 /// `{"alg":"HS256","typ":"JWT"}` in base64url, and the dot after it: the one header that is written, and the one that most
 /// tokens bear.
@@ -108,36 +118,12 @@ impl Signer {
     }
 }
 
-/// Any two letters of base64url ([RFC 4648, section 5]), by the twelve bits that they stand for.
-///
-/// [RFC 4648, section 5]: https://www.rfc-editor.org/rfc/rfc4648#section-5
-#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
-static PAIRS: [[u8; 2]; 1 << 12] = {
-    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut pairs = [[0; 2]; 1 << 12];
-    let mut bits = 0;
-    while bits < pairs.len() {
-        pairs[bits] = [letters[bits >> 6], letters[bits & 0x3f]];
-        bits += 1;
-    }
-    pairs
-};
-
-/// Appends `bytes` in base64url. Two letters at a time take two thirds of the time that `base64` needs without `unsafe`.
+/// Appends `bytes` in base64url.
 fn encode(bytes: &[u8], out: &mut Vec<u8>) {
-    let (words, rest) = bytes.as_chunks::<6>();
-    out.extend(words.iter().flat_map(encode_word));
-    let mut last = [0; 6];
-    last.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
-    let letters = rest.len().saturating_mul(4).div_ceil(3);
-    out.extend_from_slice(encode_word(&last).get(..letters).unwrap_or_default());
-}
-
-fn encode_word(&[a, b, c, d, e, f]: &[u8; 6]) -> [u8; 8] {
-    let word = u64::from(u32::from_be_bytes([a, b, c, d])) << 16 | u64::from(u16::from_be_bytes([e, f]));
-    #[expect(clippy::indexing_slicing, reason = "twelve bits are an index of the table")]
-    let [[a, b], [c, d], [e, f], [g, h]] = [36, 24, 12, 0].map(|at| PAIRS[(word >> at) as usize & 0xfff]);
-    [a, b, c, d, e, f, g, h]
+    let start = out.len();
+    out.resize(start.saturating_add(bytes.len().saturating_mul(4).div_ceil(3)), 0);
+    let written = BASE64URL.encode_slice(bytes, out.get_mut(start..).unwrap_or_default());
+    debug_assert!(written.is_ok(), "there is place for it");
 }
 
 impl fmt::Debug for Signer {
@@ -266,17 +252,6 @@ mod tests {
     #[test]
     fn the_header_constant_says_what_it_should() {
         assert_eq!(BASE64URL.decode(HEAD.trim_end_matches('.')).unwrap(), br#"{"alg":"HS256","typ":"JWT"}"#);
-    }
-
-    #[test]
-    fn every_byte_at_every_place_is_encoded_as_base64_does_it() {
-        let all: Vec<u8> = (0..=255).flat_map(|byte| [byte; 7]).collect();
-        for end in 0..all.len() {
-            let (bytes, _) = all.split_at(end);
-            let mut encoded = Vec::new();
-            encode(bytes, &mut encoded);
-            assert_eq!(encoded, BASE64URL.encode(bytes).as_bytes());
-        }
     }
 
     #[test]
