@@ -29,7 +29,7 @@ impl Fingerprint {
     }
 }
 
-/// A verified delivery on its way into the inbox, its event's outline read.
+/// A verified delivery on its way into the inbox, its event read.
 pub struct Arrival {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) received: UnixTime,
@@ -46,11 +46,11 @@ impl Arrival {
     pub fn new<B: AsRef<[u8]> + Send + 'static>(delivery: Delivery<B>, received: UnixTime) -> Self {
         let (body, key, digest) = delivery.into_parts();
         let body = Bytes::from_owner(body);
-        let outline = WebhookEvent::outline(&body).map(|event| {
+        let read = WebhookEvent::parse(&body).map(|event| {
             let room = event.room_name().unwrap_or_default().to_owned();
             (event.id.into_owned(), event.event.into_owned(), room)
         });
-        let (id, event, room) = outline.unwrap_or_default();
+        let (id, event, room) = read.unwrap_or_default();
         let fingerprint = if id.is_empty() { Fingerprint::cut(&digest) } else { Fingerprint::of_id(&id) };
         Self { fingerprint, received, key, id, event, room, body }
     }
