@@ -34,10 +34,17 @@ pub struct Arrival {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) received: UnixTime,
     key: Arc<str>,
+    digest: [u8; 32],
+    told: Option<Told>,
+    body: Bytes,
+}
+
+/// What a body tells that is a JSON object.
+struct Told {
     id: String,
     event: String,
     room: String,
-    body: Bytes,
+    participant: String,
 }
 
 impl Arrival {
@@ -46,37 +53,59 @@ impl Arrival {
     pub fn new<B: AsRef<[u8]> + Send + 'static>(delivery: Delivery<B>, received: UnixTime) -> Self {
         let (body, key, digest) = delivery.into_parts();
         let body = Bytes::from_owner(body);
-        let read = WebhookEvent::parse(&body).map(|event| {
-            let room = event.room_name().unwrap_or_default().to_owned();
-            (event.id.into_owned(), event.event.into_owned(), room)
+        let told = WebhookEvent::parse(&body).ok().map(|event| Told {
+            room: event.room_name().unwrap_or_default().to_owned(),
+            id: event.id.into_owned(),
+            event: event.event.into_owned(),
+            participant: event.participant.map(|participant| participant.identity.into_owned()).unwrap_or_default(),
         });
-        let (id, event, room) = read.unwrap_or_default();
-        let fingerprint = if id.is_empty() { Fingerprint::cut(&digest) } else { Fingerprint::of_id(&id) };
-        Self { fingerprint, received, key, id, event, room, body }
+        let fingerprint = match &told {
+            Some(told) if !told.id.is_empty() => Fingerprint::of_id(&told.id),
+            _ => Fingerprint::cut(&digest),
+        };
+        Self { fingerprint, received, key, digest, told, body }
+    }
+
+    /// Whether the body is a JSON object.
+    #[must_use]
+    pub fn is_event(&self) -> bool {
+        self.told.is_some()
     }
 
     /// The event's id; empty where it has none.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        self.told.as_ref().map_or("", |told| &told.id)
     }
 
     /// What happened; empty where the body does not say.
     #[must_use]
     pub fn event(&self) -> &str {
-        &self.event
+        self.told.as_ref().map_or("", |told| &told.event)
     }
 
     /// The name of the room that it is about; empty where there is none.
     #[must_use]
     pub fn room(&self) -> &str {
-        &self.room
+        self.told.as_ref().map_or("", |told| &told.room)
+    }
+
+    /// The identity of the participant that it is about; empty where there is none.
+    #[must_use]
+    pub fn participant(&self) -> &str {
+        self.told.as_ref().map_or("", |told| &told.participant)
     }
 
     /// The name of the API key that signed.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// The body's SHA-256.
+    #[must_use]
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 
     /// The body, as it came. It may hold secrets.
@@ -89,7 +118,7 @@ impl Arrival {
 /// The body stays untold: it may hold secrets.
 impl fmt::Debug for Arrival {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Arrival").field("id", &self.id).field("bytes", &self.body.len()).finish_non_exhaustive()
+        f.debug_struct("Arrival").field("id", &self.id()).field("bytes", &self.body.len()).finish_non_exhaustive()
     }
 }
 

@@ -11,7 +11,6 @@ use tracing::{Level, info};
 use crate::http::reply::{self, Refusal, Reply, RequestId};
 use crate::http::{Edge, body};
 use crate::inbox::Arrival;
-use crate::livekit::webhook::Delivery;
 
 /// 200 with an empty body.
 pub(crate) async fn answer(edge: &Edge, id: RequestId, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
@@ -19,10 +18,12 @@ pub(crate) async fn answer(edge: &Edge, id: RequestId, request: &mut Request<Inc
     let authenticated = edge.receiver.authenticate(authorization(request.headers())?, now).map_err(Refusal::Webhook)?;
     let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.budget).await?;
     let delivery = authenticated.accept(body).map_err(Refusal::Webhook)?;
-    log(id, &delivery);
-    if edge.inbox.keeps() {
-        edge.inbox.append(Arrival::new(delivery, now)).await.map_err(Refusal::Inbox)?;
+    if !edge.inbox.keeps() && !tracing::enabled!(Level::INFO) {
+        return Ok(reply::empty()); // reading the event costs more than all the rest
     }
+    let arrival = Arrival::new(delivery, now);
+    log(id, &arrival);
+    edge.inbox.append(arrival).await.map_err(Refusal::Inbox)?;
     Ok(reply::empty())
 }
 
@@ -37,27 +38,25 @@ fn authorization(headers: &HeaderMap) -> Result<&str, Refusal> {
 }
 
 /// One line a delivery. It names parts of the event, for the whole holds secrets.
-fn log<B: AsRef<[u8]>>(id: RequestId, delivery: &Delivery<B>) {
-    if !tracing::enabled!(Level::INFO) {
-        return; // reading the event costs more than all the rest
-    }
-    match delivery.event() {
-        Ok(event) => info!(
+fn log(id: RequestId, arrival: &Arrival) {
+    if arrival.is_event() {
+        info!(
             request = %id,
-            event = &*event.event,
-            id = &*event.id,
-            room = event.room_name().unwrap_or_default(),
-            participant = event.participant.as_ref().map_or("", |participant| &participant.identity),
-            key = delivery.key(),
+            event = arrival.event(),
+            id = arrival.id(),
+            room = arrival.room(),
+            participant = arrival.participant(),
+            key = arrival.key(),
             "delivery"
-        ),
-        Err(_) => info!(
+        );
+    } else {
+        info!(
             request = %id,
-            bytes = delivery.body().len(),
-            sha256 = hex(delivery.digest()),
-            key = delivery.key(),
+            bytes = arrival.body().len(),
+            sha256 = hex(arrival.digest()),
+            key = arrival.key(),
             "undecodable delivery: authentic, but no JSON object"
-        ),
+        );
     }
 }
 
