@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::config::{ConfigError, Setting, Variables};
+use crate::config::values::Setting;
+use crate::config::{ConfigError, Variables};
 use crate::livekit::key::{ApiKey, ApiKeys, DEVELOPMENT_PAIR};
 
 /// The settings of the keys that have a flag.
