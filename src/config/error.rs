@@ -25,6 +25,11 @@ pub enum ConfigError {
         /// The setting.
         setting: &'static str,
     },
+    /// A list of keys that holds none.
+    NoKey {
+        /// The setting.
+        setting: &'static str,
+    },
     /// A key without its secret, or the other way round.
     HalfAPair {
         /// The half that is there.
@@ -83,20 +88,12 @@ pub enum ConfigError {
     },
 }
 
-impl ConfigError {
-    pub(super) fn at_line(self, line: usize) -> Self {
-        match self {
-            Self::Key { setting, source } => Self::KeyAtLine { setting, line, source },
-            other => other,
-        }
-    }
-}
-
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid { setting, value, expected } => write!(f, "{setting} is {value:?} but must be {expected}"),
             Self::Empty { setting } => write!(f, "{setting} is empty: give it a value, or unset it"),
+            Self::NoKey { setting } => write!(f, "{setting} holds no key: write `key: secret`, one a line"),
             Self::RedisUrl { setting, source } => {
                 write!(
                     f,
@@ -107,7 +104,9 @@ impl fmt::Display for ConfigError {
             Self::Both { settings: (one, other) } => write!(f, "{one} and {other} are both set: unset one of them"),
             Self::Key { setting, source } => write!(f, "{setting}: {source}{}", remedy(source)),
             Self::KeyAtLine { setting, line, source } => write!(f, "{setting}, line {line}: {source}{}", remedy(source)),
-            Self::NotAPair { setting, line } => write!(f, "{setting}, line {line}: write it as `key: secret`"),
+            Self::NotAPair { setting, line } => {
+                write!(f, "{setting}, line {line}: write it as `key: secret`, in quotes what YAML reads otherwise")
+            }
             Self::DotenvLine { line } => {
                 write!(f, ".env, line {line}: write it as NAME=value, the value in quotes where it has blanks")
             }
@@ -120,6 +119,7 @@ fn remedy(error: &KeyError) -> &'static str {
     match error {
         KeyError::ShortSecret => ", which is unsafe: make one with `openssl rand -base64 36`",
         KeyError::Contradiction { .. } => ": keep the right one",
+        KeyError::Unknown { .. } => " among the keys: name one of them",
         _ => ": give it a name",
     }
 }

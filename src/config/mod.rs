@@ -3,6 +3,8 @@
 
 mod dotenv;
 mod error;
+mod key_file;
+mod key_list;
 mod keys;
 mod values;
 
@@ -12,12 +14,12 @@ use std::time::Duration;
 
 pub use dotenv::read_dotenv;
 pub use error::ConfigError;
-pub use keys::KeyFlags;
+pub use key_file::{KeyFile, KeyFileContent};
+pub use keys::{KeyFlags, Keys};
 
 use crate::http::{Bind, Cors};
 use crate::inbox::{RedisUrl, Retention};
 use crate::livekit::access_token::DEFAULT_TTL;
-use crate::livekit::key::ApiKeys;
 use values::{Setting, base_path, bytes, inbox_place, read_cors, read_sandbox_ids, ttl};
 
 const DEFAULT_PORT: u16 = 6080;
@@ -25,8 +27,8 @@ const DEFAULT_PORT: u16 = 6080;
 pub const MAX_CONNECTIONS: usize = 100_000;
 const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
 
-/// The settings that have a flag. Each is also a variable: the flag's name in upper case, with underscores, and that of the inbox
-/// with `ROOMKEY_` in front.
+/// The settings that have a flag. Each is also a variable: the flag's name in upper case, with underscores, that of the inbox with
+/// `ROOMKEY_` in front, and that of several keys with `LIVEKIT_`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
     /// The port to listen on [default: 6080] [env: SERVER_PORT]
@@ -104,7 +106,7 @@ pub struct Config {
     /// Where clients find LiveKit Server.
     pub livekit_url: String,
     /// The keys.
-    pub keys: ApiKeys,
+    pub keys: Keys,
     /// The ids that a client of the development token server must know one of; none are wanted where this is empty.
     pub sandbox_ids: Vec<String>,
     /// Whether clients may have their rooms recorded.

@@ -16,7 +16,8 @@ use crate::livekit::webhook::Delivery;
 /// 200 with an empty body.
 pub(crate) async fn answer(edge: &Edge, id: RequestId, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let now = edge.clock.now();
-    let authenticated = edge.keyring.current().receiver.authenticate(authorization(request.headers())?, now).map_err(Refusal::Webhook)?;
+    let authenticated =
+        edge.keyring.current().receiver.authenticate(authorization(request.headers())?, now).map_err(Refusal::Webhook)?;
     let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.budget).await?;
     let delivery = authenticated.accept(body).map_err(Refusal::Webhook)?;
     log(id, &delivery);

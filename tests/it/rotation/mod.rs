@@ -1,0 +1,8 @@
+//! Owns the tests of keys that change while the real program runs: files, links, signals and load from outside.
+
+mod changes;
+mod forms;
+mod kept;
+mod load;
+mod starts;
+mod support;
