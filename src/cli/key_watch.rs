@@ -20,7 +20,7 @@ type Sight = Result<KeyFileContent, String>;
 
 /// Warns of what is dangerous about `keys`, and keeps `keyring` as their file is from now on.
 pub(super) fn begin(keys: Keys, keyring: Keyring, hangup: Signal) {
-    warn_of_development_key(&keys.keys);
+    warn_of_development_key(&keys.api_keys);
     match keys.file {
         Some((file, content)) => {
             warn_of_others(&file, &content);
@@ -56,9 +56,9 @@ fn take_in(file: &KeyFile, sight: &Sight, keyring: &Keyring) {
     let keys = content.and_then(|content| file.keys(content).map_err(|error| error.to_string()));
     match keys {
         Ok(keys) => {
+            keyring.replace(keys.clone());
             info!(file = %path, key = keys.minting().name(), keys = keys.names().collect::<Vec<_>>().join(" "), "keys taken in");
             warn_of_development_key(&keys);
-            keyring.replace(keys);
         }
         Err(reason) => warn!(file = %path, reason, "the keys stay as they were"),
     }
@@ -85,7 +85,6 @@ fn warn_of_development_key(keys: &ApiKeys) {
 
 fn warn_of_others(file: &KeyFile, content: &KeyFileContent) {
     if content.is_open_to_others() {
-        let path = file.path().display();
-        warn!(file = %path, "others may read or write this file of secrets: take their permissions away, with `chmod o= {path}`");
+        warn!(file = %file.path().display(), "others may read or write this file of secrets: take that away with `chmod o=`");
     }
 }

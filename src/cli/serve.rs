@@ -73,7 +73,7 @@ async fn serve(config: Config) -> ExitCode {
         ..Limits::default()
     };
     let policy = Policy { ttl: config.token_ttl, allow_client_egress: config.allow_client_egress };
-    let edge = Edge::new(config.keys.keys.clone(), policy, limits, Clock::system())
+    let edge = Edge::new(config.keys.api_keys.clone(), policy, limits, Clock::system())
         .with_livekit_url(&config.livekit_url)
         .with_sandbox_ids(config.sandbox_ids.iter().map(String::as_str))
         .with_cors(config.cors.clone())
@@ -166,7 +166,7 @@ async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) -> &'static
 
 /// What a person wants to know at the start, in one line.
 fn announce(config: &Config, listener: &TcpListener, edge: &Edge) {
-    let minting = config.keys.keys.minting();
+    let minting = config.keys.api_keys.minting();
     let address = listener.local_addr().map_or_else(|error| error.to_string(), |address| format!("http://{address}"));
     info!(
         version = env!("CARGO_PKG_VERSION"),

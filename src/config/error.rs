@@ -105,7 +105,7 @@ impl fmt::Display for ConfigError {
             Self::Key { setting, source } => write!(f, "{setting}: {source}{}", remedy(source)),
             Self::KeyAtLine { setting, line, source } => write!(f, "{setting}, line {line}: {source}{}", remedy(source)),
             Self::NotAPair { setting, line } => {
-                write!(f, "{setting}, line {line}: write it as `key: secret`, in quotes what YAML reads otherwise")
+                write!(f, "{setting}, line {line}: write it as `key: secret`, in quotes what has special characters")
             }
             Self::DotenvLine { line } => {
                 write!(f, ".env, line {line}: write it as NAME=value, the value in quotes where it has blanks")

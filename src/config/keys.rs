@@ -27,7 +27,7 @@ pub struct KeyFlags {
 #[non_exhaustive]
 pub struct Keys {
     /// The keys.
-    pub keys: ApiKeys,
+    pub api_keys: ApiKeys,
     /// The file, and what stood there.
     pub file: Option<(KeyFile, KeyFileContent)>,
 }
@@ -64,14 +64,14 @@ impl KeyFlags {
             (None, None, None) if keys.is_empty() => keys.push(key(name.name, DEVELOPMENT_PAIR.0, DEVELOPMENT_PAIR.1)?),
             (None, None, None) => {}
         }
-        Ok(Keys { keys: together(listed.name, keys, signing_key.as_deref())?, file: None })
+        Ok(Keys { api_keys: together(listed.name, keys, signing_key.as_deref())?, file: None })
     }
 }
 
 impl Keys {
     fn of_file(file: KeyFile) -> Result<Self, ConfigError> {
         let content = file.read()?;
-        Ok(Self { keys: file.keys(&content)?, file: Some((file, content)) })
+        Ok(Self { api_keys: file.keys(&content)?, file: Some((file, content)) })
     }
 }
 

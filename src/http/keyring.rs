@@ -7,6 +7,16 @@ use crate::livekit::token_verifier::TokenVerifier;
 use crate::livekit::webhook::WebhookReceiver;
 
 /// The keys of an [`Edge`](crate::http::Edge). Each clone is the same one.
+///
+/// ```
+/// # use roomkey::{ApiKey, ApiKeys, clock::Clock, http::{Edge, Limits}, policy::Policy};
+/// let (old, new) = (ApiKey::new("old", &"o".repeat(32))?, ApiKey::new("new", &"n".repeat(32))?);
+/// let edge = Edge::new(old.clone().into(), Policy::default(), Limits::default(), Clock::system());
+/// let keyring = edge.keyring();
+/// // The edge serves, and at any time:
+/// keyring.replace(ApiKeys::new(new, [old])?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Keyring(Arc<RwLock<Arc<Trust>>>);
 

@@ -4,5 +4,6 @@ mod changes;
 mod forms;
 mod kept;
 mod load;
+mod readme;
 mod starts;
 mod support;
