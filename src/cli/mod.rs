@@ -9,6 +9,7 @@ mod damage;
 mod diagnosis;
 mod duration;
 mod input;
+mod key_watch;
 mod man;
 mod moment;
 mod random;

@@ -13,12 +13,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::cli::{fail, settings};
+use crate::cli::{fail, key_watch, settings};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, Flags, InboxPlace, LogFormat, MAX_CONNECTIONS};
 use crate::http::{self, Bind, Edge, Limits, Metrics};
 use crate::inbox::Inbox;
-use crate::livekit::key::{ApiKey, DEVELOPMENT_PAIR};
 use crate::policy::Policy;
 
 /// The signal of a file that is larger than the limit (signal(7), Linux on all but MIPS).
@@ -53,11 +52,12 @@ fn init_log(config: &Config) {
 }
 
 async fn serve(config: Config) -> ExitCode {
-    let (listener, metrics_listener, [terminate, interrupt]) = match (listener(&config), metrics_listener(&config), signals()) {
-        (Ok(listener), Ok(metrics_listener), Ok(signals)) => (listener, metrics_listener, signals),
-        (Err(sentence), ..) | (_, Err(sentence), _) => return fail(sentence),
-        (.., Err(error)) => return fail(format_args!("cannot listen for signals: {error}")),
-    };
+    let (listener, metrics_listener, [terminate, interrupt, hangup]) =
+        match (listener(&config), metrics_listener(&config), signals()) {
+            (Ok(listener), Ok(metrics_listener), Ok(signals)) => (listener, metrics_listener, signals),
+            (Err(sentence), ..) | (_, Err(sentence), _) => return fail(sentence),
+            (.., Err(error)) => return fail(format_args!("cannot listen for signals: {error}")),
+        };
     let inbox = match open_inbox(&config) {
         Ok(inbox) => inbox,
         Err(error) => return fail(error),
@@ -73,7 +73,7 @@ async fn serve(config: Config) -> ExitCode {
         ..Limits::default()
     };
     let policy = Policy { ttl: config.token_ttl, allow_client_egress: config.allow_client_egress };
-    let edge = Edge::new(config.keys.clone(), policy, limits, Clock::system())
+    let edge = Edge::new(config.keys.api_keys.clone(), policy, limits, Clock::system())
         .with_livekit_url(&config.livekit_url)
         .with_sandbox_ids(config.sandbox_ids.iter().map(String::as_str))
         .with_cors(config.cors.clone())
@@ -81,6 +81,7 @@ async fn serve(config: Config) -> ExitCode {
         .with_metrics(metrics)
         .with_inbox(inbox.clone());
     announce(&config, &listener, &edge);
+    key_watch::begin(config.keys, edge.keyring(), hangup);
     tell_supervisor(NotifyState::Ready);
     http::run(listener, metrics_listener, edge, stop_signal(terminate, interrupt)).await;
     if timeout(CLOSE_PATIENCE, inbox.close()).await.is_err() {
@@ -138,10 +139,10 @@ fn tell_supervisor(state: NotifyState<'_>) {
     }
 }
 
-fn signals() -> io::Result<[Signal; 2]> {
+fn signals() -> io::Result<[Signal; 3]> {
     // Without a handler the limit on a file's size ends the process; with one, a write fails as on a full disk.
     drop(signal(SignalKind::from_raw(SIGXFSZ))?);
-    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
+    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?])
 }
 
 /// Done at the first signal to stop; the second one ends the process at once.
@@ -165,7 +166,7 @@ async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) -> &'static
 
 /// What a person wants to know at the start, in one line.
 fn announce(config: &Config, listener: &TcpListener, edge: &Edge) {
-    let minting = config.keys.minting();
+    let minting = config.keys.api_keys.minting();
     let address = listener.local_addr().map_or_else(|error| error.to_string(), |address| format!("http://{address}"));
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -174,12 +175,6 @@ fn announce(config: &Config, listener: &TcpListener, edge: &Edge) {
         key = minting.name(),
         "listening"
     );
-    // One that only verifies lets everyone forge webhooks.
-    if config.keys.find(DEVELOPMENT_PAIR.0).is_some_and(ApiKey::is_development) {
-        warn!(
-            "LiveKit's development key is in use, whose secret everyone knows: before others can reach this, set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or take it out of LIVEKIT_KEYS"
-        );
-    }
 }
 
 fn cannot_listen(config: &Config, error: &io::Error) -> String {

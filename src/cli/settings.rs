@@ -16,5 +16,5 @@ pub(super) fn read<T>(read: impl FnOnce(Variables<'_>) -> Result<T, ConfigError>
 
 /// The keys, of the same settings as the server's.
 pub(super) fn keys(flags: KeyFlags) -> Result<ApiKeys, Failure> {
-    read(|variables| flags.read(variables)).map_err(Failure::wrong)
+    read(|variables| flags.read(variables).map(|read| read.api_keys)).map_err(Failure::wrong)
 }

@@ -1,8 +1,8 @@
 //! Owns the settings of the keys, which the server and every command that signs or verifies share.
 
-use std::path::PathBuf;
-
-use crate::config::{ConfigError, Setting, Variables};
+use crate::config::key_file::{Holds, KeyFile, KeyFileContent, together};
+use crate::config::values::Setting;
+use crate::config::{ConfigError, Variables, key_list};
 use crate::livekit::key::{ApiKey, ApiKeys, DEVELOPMENT_PAIR};
 
 /// The settings of the keys that have a flag.
@@ -11,9 +11,25 @@ pub struct KeyFlags {
     /// The API key that mints; its secret is the variable LIVEKIT_API_SECRET [default: devkey, LiveKit's for development] [env: LIVEKIT_API_KEY]
     #[arg(long, value_name = "KEY")]
     livekit_api_key: Option<String>,
-    /// A file that holds the secret, instead of LIVEKIT_API_SECRET; a line end at its end is dropped [env: LIVEKIT_API_SECRET_FILE]
+    /// A file that holds the secret, instead of LIVEKIT_API_SECRET; a line end at its end is dropped, and the server takes changes in [env: LIVEKIT_API_SECRET_FILE]
     #[arg(long, value_name = "FILE")]
     livekit_api_secret_file: Option<String>,
+    /// A file of keys, `key: secret` one a line, as LiveKit Server takes them: all verify, the first mints, and the server takes changes in [env: LIVEKIT_KEYS_FILE]
+    #[arg(long, value_name = "FILE")]
+    keys_file: Option<String>,
+    /// The API key that mints, of several [default: the first] [env: LIVEKIT_SIGNING_KEY]
+    #[arg(long, value_name = "KEY")]
+    signing_key: Option<String>,
+}
+
+/// The keys, and where they come from, if that is a file.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Keys {
+    /// The keys.
+    pub api_keys: ApiKeys,
+    /// The file, and what stood there.
+    pub file: Option<(KeyFile, KeyFileContent)>,
 }
 
 impl KeyFlags {
@@ -21,32 +37,49 @@ impl KeyFlags {
     ///
     /// # Errors
     /// At the first setting that cannot be used. The error names it, and never a secret.
-    pub fn read(self, variables: Variables<'_>) -> Result<ApiKeys, ConfigError> {
+    pub fn read(self, variables: Variables<'_>) -> Result<Keys, ConfigError> {
         let name = Setting::of("LIVEKIT_API_KEY", self.livekit_api_key, variables);
-        let file = Setting::of("LIVEKIT_API_SECRET_FILE", self.livekit_api_secret_file, variables);
-        read(name, file, variables)
+        let secret_file = Setting::of("LIVEKIT_API_SECRET_FILE", self.livekit_api_secret_file, variables);
+        let keys_file = Setting::of("LIVEKIT_KEYS_FILE", self.keys_file, variables);
+        let signing_key = Setting::of("LIVEKIT_SIGNING_KEY", self.signing_key, variables).value;
+        let secret = present("LIVEKIT_API_SECRET", variables)?;
+        let listed = present("LIVEKIT_KEYS", variables)?;
+        exclude(&keys_file, &[&listed, &name, &secret, &secret_file])?;
+        exclude(&secret_file, &[&secret])?;
+
+        if let Some(path) = keys_file.value {
+            return Keys::of_file(KeyFile::new(keys_file.name, path, Holds::Keys, signing_key));
+        }
+        let mut keys = listed.value.map(|list| key_list::parse(listed.name, list.as_bytes())).transpose()?.unwrap_or_default();
+        let half = |given, missing| Err(ConfigError::HalfAPair { given, missing });
+        match (name.value, secret.value, secret_file.value) {
+            (Some(_), None, None) => return half(name.name, secret.name),
+            (None, Some(_), _) => return half(secret.name, name.name),
+            (None, None, Some(_)) => return half(secret_file.name, name.name),
+            (Some(name), _, Some(path)) => {
+                let holds = Holds::Secret { name, others: keys };
+                return Keys::of_file(KeyFile::new(secret_file.name, path, holds, signing_key));
+            }
+            (Some(name), Some(text), None) => keys.insert(0, key(secret.name, &name, &text)?),
+            (None, None, None) if keys.is_empty() => keys.push(key(name.name, DEVELOPMENT_PAIR.0, DEVELOPMENT_PAIR.1)?),
+            (None, None, None) => {}
+        }
+        Ok(Keys { api_keys: together(listed.name, keys, signing_key.as_deref())?, file: None })
     }
 }
 
-fn read(name: Setting, file: Setting, variables: Variables<'_>) -> Result<ApiKeys, ConfigError> {
-    let secret = present("LIVEKIT_API_SECRET", variables)?;
-    let listed = present("LIVEKIT_KEYS", variables)?;
-    let secret = match (secret, file.value) {
-        (Some(_), Some(_)) => return Err(ConfigError::Both { settings: ("LIVEKIT_API_SECRET", file.name) }),
-        (None, Some(path)) => Some((read_secret_file(file.name, path.into())?, file.name)),
-        (secret, None) => secret.map(|secret| (secret, "LIVEKIT_API_SECRET")),
-    };
-    let pair = match (name.value, secret) {
-        (Some(name), Some((secret, setting))) => Some(key(setting, &name, &secret)?),
-        (None, None) => None,
-        (Some(_), None) => return Err(ConfigError::HalfAPair { given: "LIVEKIT_API_KEY", missing: "LIVEKIT_API_SECRET" }),
-        (None, Some((_, given))) => return Err(ConfigError::HalfAPair { given, missing: "LIVEKIT_API_KEY" }),
-    };
-    let listed = listed.map(|list| parse_keys("LIVEKIT_KEYS", &list)).transpose()?.unwrap_or_default();
-    let mut keys = pair.into_iter().chain(listed);
-    match keys.next() {
-        Some(first) => ApiKeys::new(first, keys).map_err(|source| ConfigError::Key { setting: "LIVEKIT_KEYS", source }),
-        None => Ok(ApiKeys::single(key("LIVEKIT_API_KEY", DEVELOPMENT_PAIR.0, DEVELOPMENT_PAIR.1)?)),
+impl Keys {
+    fn of_file(file: KeyFile) -> Result<Self, ConfigError> {
+        let content = file.read()?;
+        Ok(Self { api_keys: file.keys(&content)?, file: Some((file, content)) })
+    }
+}
+
+/// Where `one` is set, none of `others` may be.
+fn exclude(one: &Setting, others: &[&Setting]) -> Result<(), ConfigError> {
+    match others.iter().find(|other| other.value.is_some()) {
+        Some(other) if one.value.is_some() => Err(ConfigError::Both { settings: (other.name, one.name) }),
+        _ => Ok(()),
     }
 }
 
@@ -56,44 +89,9 @@ fn key(setting: &'static str, name: &str, secret: &str) -> Result<ApiKey, Config
 
 /// A variable with secrets, which must not be empty where it is set: an orchestrator that lost a secret should not go
 /// unnoticed.
-fn present(name: &'static str, variables: Variables<'_>) -> Result<Option<String>, ConfigError> {
+fn present(name: &'static str, variables: Variables<'_>) -> Result<Setting, ConfigError> {
     match variables(name) {
         Some(value) if value.trim().is_empty() => Err(ConfigError::Empty { setting: name }),
-        value => Ok(value),
+        value => Ok(Setting { name, value }),
     }
-}
-
-fn read_secret_file(setting: &'static str, path: PathBuf) -> Result<String, ConfigError> {
-    let mut secret = match std::fs::read_to_string(&path) {
-        Ok(secret) => secret,
-        Err(source) => return Err(ConfigError::Unreadable { setting, path, source }),
-    };
-    if secret.ends_with('\n') {
-        secret.pop();
-        if secret.ends_with('\r') {
-            secret.pop();
-        }
-    }
-    Ok(secret)
-}
-
-/// Pairs of `key: secret`, one a line, as LiveKit Server takes them. Empty lines and comments count as nothing.
-fn parse_keys(setting: &'static str, list: &str) -> Result<Vec<ApiKey>, ConfigError> {
-    let mut keys = Vec::new();
-    for (index, line) in list.lines().enumerate() {
-        let line_number = index.saturating_add(1);
-        let text = line.trim();
-        if text.is_empty() || text.starts_with('#') {
-            continue;
-        }
-        let (name, secret) = text.split_once(':').ok_or(ConfigError::NotAPair { setting, line: line_number })?;
-        keys.push(key(setting, unquoted(name), unquoted(secret)).map_err(|error| error.at_line(line_number))?);
-    }
-    if keys.is_empty() { Err(ConfigError::Empty { setting }) } else { Ok(keys) }
-}
-
-fn unquoted(text: &str) -> &str {
-    let text = text.trim();
-    let within = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
-    within('"').or_else(|| within('\'')).unwrap_or(text)
 }

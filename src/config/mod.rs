@@ -1,31 +1,34 @@
 //! Owns the settings: their names, defaults and explanations, and what they become. A flag beats the environment, and that beats
 //! the file `.env`. No secret has a flag, for the command line is there for other users to see.
 
+mod dotenv;
+mod error;
+mod key_file;
+mod key_list;
 mod keys;
+mod values;
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use hyper::header::HeaderValue;
-
-pub use keys::KeyFlags;
+pub use dotenv::read_dotenv;
+pub use error::ConfigError;
+pub use key_file::{KeyFile, KeyFileContent};
+pub use keys::{KeyFlags, Keys};
 
 use crate::http::{Bind, Cors};
-use crate::inbox::{MalformedRedisUrl, RedisUrl, Retention};
+use crate::inbox::{RedisUrl, Retention};
 use crate::livekit::access_token::DEFAULT_TTL;
-use crate::livekit::key::{ApiKeys, KeyError};
+use values::{Setting, base_path, bytes, inbox_place, read_cors, read_sandbox_ids, ttl};
 
 const DEFAULT_PORT: u16 = 6080;
-const DEFAULT_INBOX: &str = "roomkey.db";
 /// The most connections at once that can be set.
 pub const MAX_CONNECTIONS: usize = 100_000;
 const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
 
-/// The settings that have a flag. Each is also a variable: the flag's name in upper case, with underscores, and that of the inbox
-/// with `ROOMKEY_` in front.
+/// The settings that have a flag. Each is also a variable: the flag's name in upper case, with underscores, that of the inbox with
+/// `ROOMKEY_` in front, and that of several keys with `LIVEKIT_`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
     /// The port to listen on [default: 6080] [env: SERVER_PORT]
@@ -103,7 +106,7 @@ pub struct Config {
     /// Where clients find LiveKit Server.
     pub livekit_url: String,
     /// The keys.
-    pub keys: ApiKeys,
+    pub keys: Keys,
     /// The ids that a client of the development token server must know one of; none are wanted where this is empty.
     pub sandbox_ids: Vec<String>,
     /// Whether clients may have their rooms recorded.
@@ -221,258 +224,5 @@ impl Config {
                 )?,
             },
         })
-    }
-}
-
-/// A setting's name and value, if it has one.
-struct Setting {
-    name: &'static str,
-    value: Option<String>,
-}
-
-impl Setting {
-    /// The flag if it was given, else the variable; an empty value is none.
-    fn of(name: &'static str, flag: Option<String>, variables: Variables<'_>) -> Self {
-        Self { name, value: flag.or_else(|| variables(name)).filter(|value| !value.is_empty()) }
-    }
-
-    fn parse<T>(self, expected: &'static str, default: T, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, ConfigError> {
-        match self.value {
-            None => Ok(default),
-            Some(value) => parse(&value).ok_or(ConfigError::Invalid { setting: self.name, value, expected }),
-        }
-    }
-}
-
-/// Whole seconds, since a token counts in them.
-fn ttl(text: &str) -> Option<Duration> {
-    humantime::parse_duration(text).ok().filter(|ttl| ttl.as_secs() > 0)
-}
-
-fn inbox_place(setting: Setting) -> Result<InboxPlace, ConfigError> {
-    const EXPECTED: &str = "sqlite:PATH, redis://HOST:PORT, rediss://HOST:PORT or none";
-    let Setting { name, value } = setting;
-    let Some(value) = value else { return Ok(InboxPlace::Sqlite(DEFAULT_INBOX.into())) };
-    match value.split_once(':') {
-        None if value == "none" => Ok(InboxPlace::None),
-        Some(("sqlite", path)) if !path.is_empty() => Ok(InboxPlace::Sqlite(path.into())),
-        Some(("redis" | "rediss", _)) => {
-            value.parse().map(InboxPlace::Redis).map_err(|source| ConfigError::RedisUrl { setting: name, source })
-        }
-        // The rest may be a misspelt URL, with a password.
-        Some((scheme, _)) => Err(ConfigError::Invalid { setting: name, value: format!("{scheme}:…"), expected: EXPECTED }),
-        None => Err(ConfigError::Invalid { setting: name, value, expected: EXPECTED }),
-    }
-}
-
-/// A number of bytes, or with a unit: `KiB`, `MiB`, `GiB`, `TiB`.
-fn bytes(text: &str) -> Option<u64> {
-    let digits = text.find(|each: char| !each.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits)?;
-    let factor: u64 = match unit.trim() {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
-}
-
-fn base_path(text: &str) -> Option<String> {
-    let path = text.trim_end_matches('/');
-    let is_plain =
-        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
-    (path.is_empty() || path.strip_prefix('/')?.split('/').all(is_plain)).then(|| path.to_owned())
-}
-
-/// What the flags list, or else the variable, between commas.
-fn listed(flags: Vec<String>, variable: &Setting) -> Vec<String> {
-    if flags.is_empty() {
-        variable.value.iter().flat_map(|list| list.split(',')).map(|each| each.trim().to_owned()).collect()
-    } else {
-        flags
-    }
-}
-
-fn read_sandbox_ids(flags: Vec<String>, variable: Setting) -> Result<Vec<String>, ConfigError> {
-    let is_id = |id: &String| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
-    let ids = listed(flags, &variable);
-    match ids.iter().find(|id| !is_id(id)) {
-        None => Ok(ids),
-        Some(id) => Err(ConfigError::Invalid {
-            setting: variable.name,
-            value: id.clone(),
-            expected: "an id of letters, digits and signs, for it travels in a header",
-        }),
-    }
-}
-
-fn read_cors(flags: Vec<String>, variable: Setting) -> Result<Cors, ConfigError> {
-    const EXPECTED: &str = "an origin such as https://app.example.com, without a path";
-    let listed = listed(flags, &variable);
-    if listed.is_empty() || listed == ["*"] {
-        return Ok(Cors::AnyOrigin);
-    }
-    let origin = |origin: String| {
-        let after_scheme = origin.split_once("://").map_or("", |(_, after)| after);
-        let is_origin = !after_scheme.is_empty() && !after_scheme.contains('/') && !origin.contains(char::is_whitespace);
-        match HeaderValue::from_str(&origin) {
-            Ok(value) if is_origin || origin == "null" => Ok(value),
-            _ => Err(ConfigError::Invalid { setting: "CORS_ORIGIN", value: origin, expected: EXPECTED }),
-        }
-    };
-    listed.into_iter().map(origin).collect::<Result<_, _>>().map(Cors::Origins)
-}
-
-/// The variables of the file `.env` in `directory`, if it is there.
-///
-/// # Errors
-/// Where it cannot be read, or a line of it cannot be understood.
-pub fn read_dotenv(directory: &Path) -> Result<Vec<(String, String)>, ConfigError> {
-    let path = directory.join(".env");
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(ConfigError::Unreadable { setting: ".env", path, source }),
-    };
-    // The error quotes the line, or the value in it, which may be a secret: only the line's number is told.
-    dotenvy::from_read_iter(text.as_slice()).collect::<Result<_, _>>().map_err(|error| match error {
-        dotenvy::Error::LineParse(line, _) => {
-            let text = String::from_utf8_lossy(&text);
-            let quoted = line.lines().next().unwrap_or_default();
-            let number = text.lines().position(|each| !each.trim_start().starts_with('#') && each.contains(quoted));
-            ConfigError::DotenvLine { line: number.map_or(1, |index| index.saturating_add(1)) }
-        }
-        _ => ConfigError::Unreadable { setting: ".env", path: path.clone(), source: io::ErrorKind::InvalidData.into() },
-    })
-}
-
-/// Why settings cannot be used. Says which one and what to do, and never a secret.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A value cannot be understood.
-    Invalid {
-        /// The setting.
-        setting: &'static str,
-        /// Its value, which is no secret.
-        value: String,
-        /// What it should be.
-        expected: &'static str,
-    },
-    /// Something that should hold a secret holds nothing.
-    Empty {
-        /// The setting.
-        setting: &'static str,
-    },
-    /// A key without its secret, or the other way round.
-    HalfAPair {
-        /// The half that is there.
-        given: &'static str,
-        /// The half that is not.
-        missing: &'static str,
-    },
-    /// An URL of a Redis that cannot be understood.
-    RedisUrl {
-        /// The setting.
-        setting: &'static str,
-        /// That it is malformed; it may hold a password, and so is not told.
-        source: MalformedRedisUrl,
-    },
-    /// Two settings that exclude each other.
-    Both {
-        /// The two.
-        settings: (&'static str, &'static str),
-    },
-    /// A key that cannot be.
-    Key {
-        /// The setting.
-        setting: &'static str,
-        /// Why.
-        source: KeyError,
-    },
-    /// A key in a list that cannot be.
-    KeyAtLine {
-        /// The setting.
-        setting: &'static str,
-        /// The line, from 1.
-        line: usize,
-        /// Why.
-        source: KeyError,
-    },
-    /// A line that is no `key: secret`.
-    NotAPair {
-        /// The setting.
-        setting: &'static str,
-        /// The line, from 1.
-        line: usize,
-    },
-    /// A line of `.env` that is no `NAME=value`.
-    DotenvLine {
-        /// The line, from 1.
-        line: usize,
-    },
-    /// A file that cannot be read.
-    Unreadable {
-        /// The setting that names it.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-impl ConfigError {
-    fn at_line(self, line: usize) -> Self {
-        match self {
-            Self::Key { setting, source } => Self::KeyAtLine { setting, line, source },
-            other => other,
-        }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid { setting, value, expected } => write!(f, "{setting} is {value:?} but must be {expected}"),
-            Self::Empty { setting } => write!(f, "{setting} is empty: give it a value, or unset it"),
-            Self::RedisUrl { setting, source } => {
-                write!(
-                    f,
-                    "{setting}: {source}: write it as redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], what is special in USER or PASSWORD percent-encoded"
-                )
-            }
-            Self::HalfAPair { given, missing } => write!(f, "{given} is set without {missing}: set both, or neither"),
-            Self::Both { settings: (one, other) } => write!(f, "{one} and {other} are both set: unset one of them"),
-            Self::Key { setting, source } => write!(f, "{setting}: {source}{}", remedy(source)),
-            Self::KeyAtLine { setting, line, source } => write!(f, "{setting}, line {line}: {source}{}", remedy(source)),
-            Self::NotAPair { setting, line } => write!(f, "{setting}, line {line}: write it as `key: secret`"),
-            Self::DotenvLine { line } => {
-                write!(f, ".env, line {line}: write it as NAME=value, the value in quotes where it has blanks")
-            }
-            Self::Unreadable { setting, path, source } => write!(f, "{setting}: cannot read {}: {source}", path.display()),
-        }
-    }
-}
-
-fn remedy(error: &KeyError) -> &'static str {
-    match error {
-        KeyError::ShortSecret => ", which is unsafe: make one with `openssl rand -base64 36`",
-        KeyError::Contradiction { .. } => ": keep the right one",
-        _ => ": give it a name",
-    }
-}
-
-impl std::error::Error for ConfigError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Key { source, .. } | Self::KeyAtLine { source, .. } => Some(source),
-            Self::RedisUrl { source, .. } => Some(source),
-            Self::Unreadable { source, .. } => Some(source),
-            _ => None,
-        }
     }
 }

@@ -9,6 +9,7 @@ mod cors;
 mod endpoints;
 mod framing;
 mod inbox_metrics;
+mod keyring;
 mod limits;
 mod listener;
 mod metrics;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 pub use cors::Cors;
+pub use keyring::Keyring;
 pub use limits::Limits;
 pub use listener::{Bind, bind, listen, run};
 pub use metrics::Metrics;
@@ -28,8 +30,6 @@ pub use metrics::Metrics;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::livekit::key::ApiKeys;
-use crate::livekit::token_verifier::TokenVerifier;
-use crate::livekit::webhook::WebhookReceiver;
 use crate::policy::Policy;
 use endpoints::connection_details::SandboxIds;
 use endpoints::events::LargeBodies;
@@ -39,9 +39,7 @@ use stop::Stop;
 /// All that the edge needs to answer.
 #[derive(Debug)]
 pub struct Edge {
-    keys: ApiKeys,
-    verifier: TokenVerifier,
-    receiver: WebhookReceiver,
+    keyring: Keyring,
     policy: Policy,
     clock: Clock,
     inbox: Inbox,
@@ -58,12 +56,11 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// An edge that mints with the first of `keys` and takes webhooks of all of them.
+    /// An edge that mints with the first of `keys` and takes webhooks of all of them. See [`keyring`](Self::keyring).
     #[must_use]
     pub fn new(keys: ApiKeys, policy: Policy, limits: Limits, clock: Clock) -> Self {
         Self {
-            receiver: WebhookReceiver::new(TokenVerifier::new(keys.clone())),
-            verifier: TokenVerifier::new(keys.clone()),
+            keyring: Keyring::new(keys),
             budget: body::Budget::new(limits.held_body_bytes),
             // Ids of different runs should differ too.
             requests: AtomicU32::new(clock.now().subsec_nanos()),
@@ -73,7 +70,6 @@ impl Edge {
             base_path: String::new(),
             metrics: None,
             stop: Arc::default(),
-            keys,
             policy,
             limits,
             clock,
@@ -116,6 +112,12 @@ impl Edge {
     #[must_use]
     pub fn with_inbox(self, inbox: Inbox) -> Self {
         Self { inbox, ..self }
+    }
+
+    /// The keys, to change them while the edge serves.
+    #[must_use]
+    pub fn keyring(&self) -> Keyring {
+        self.keyring.clone()
     }
 
     /// The paths that are served.

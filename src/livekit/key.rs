@@ -111,6 +111,17 @@ impl ApiKeys {
         Ok(keys)
     }
 
+    /// The same keys, of which the one of this name mints.
+    ///
+    /// # Errors
+    /// Where none has it.
+    pub fn minting_with(mut self, name: &str) -> Result<Self, KeyError> {
+        let place = self.0.iter().position(|key| key.name() == name);
+        let key = self.0.remove(place.ok_or_else(|| KeyError::Unknown { name: name.to_owned() })?);
+        self.0.insert(0, key);
+        Ok(self)
+    }
+
     /// The key that mints.
     #[must_use]
     pub fn minting(&self) -> &ApiKey {
@@ -122,6 +133,11 @@ impl ApiKeys {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&ApiKey> {
         self.0.iter().find(|key| key.name() == name)
+    }
+
+    /// The names of all, that of the minting one first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(ApiKey::name)
     }
 }
 
@@ -144,6 +160,11 @@ pub enum KeyError {
         /// That name.
         name: String,
     },
+    /// No key has the name.
+    Unknown {
+        /// That name.
+        name: String,
+    },
 }
 
 impl fmt::Display for KeyError {
@@ -152,6 +173,7 @@ impl fmt::Display for KeyError {
             Self::EmptyName => f.write_str("the API key is empty"),
             Self::ShortSecret => write!(f, "the API secret is shorter than {MIN_SECRET_BYTES} bytes"),
             Self::Contradiction { name } => write!(f, "the API key {name:?} stands there with two different secrets"),
+            Self::Unknown { name } => write!(f, "there is no API key {name:?}"),
         }
     }
 }

@@ -81,6 +81,18 @@ fn the_same_key_twice_is_one_key() {
 }
 
 #[test]
+fn another_key_than_the_first_mints() {
+    let keys = ApiKeys::new(api_key(SERVER_KEY), [api_key(EGRESS_KEY)]).unwrap();
+    assert!(keys.names().eq([SERVER_KEY.0, EGRESS_KEY.0]));
+    let other = keys.clone().minting_with(EGRESS_KEY.0).unwrap();
+    assert_eq!(other.minting(), &api_key(EGRESS_KEY));
+    assert!(other.names().eq([EGRESS_KEY.0, SERVER_KEY.0]));
+    assert!(keys.clone().minting_with(SERVER_KEY.0).unwrap().names().eq(keys.names()));
+    let unknown = Err(KeyError::Unknown { name: "APIother".to_owned() });
+    assert_eq!(keys.minting_with("APIother").map(drop), unknown);
+}
+
+#[test]
 fn no_secret_is_shown() {
     let (name, secret) = SERVER_KEY;
     let key = jws::Key::new(secret.as_bytes()).unwrap();

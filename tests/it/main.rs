@@ -31,6 +31,8 @@ mod webhook;
 mod wycheproof;
 
 #[cfg(feature = "server")]
+mod rotation;
+#[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "server")]
 mod standard;

@@ -22,6 +22,7 @@ pub(crate) const SANDBOX_ID: HeaderName = HeaderName::from_static("x-sandbox-id"
 
 /// What is said of the room and of its joiner in, `{"server_url","participant_token"}` out.
 pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
+    let trust = edge.keyring.current();
     body::require_json(request.headers())?;
     let body = body::read(request.body_mut(), edge.limits.standard_body_bytes, edge.limits.body, &edge.budget).await?;
     let fields = Fields(Members::parse(body.as_ref()).or(Err(Refusal::NotAnObject))?);
@@ -43,7 +44,7 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
     let mut json = Vec::with_capacity(512);
     let mut object = ObjectWriter::begin(&mut json);
     object.value(name!("server_url"), &*edge.livekit_url);
-    object.value(name!("participant_token"), &token.to_jwt(edge.keys.minting(), edge.clock.now()));
+    object.value(name!("participant_token"), &token.to_jwt(trust.keys.minting(), edge.clock.now()));
     object.end();
     Ok(reply::json(json))
 }

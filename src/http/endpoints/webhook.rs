@@ -15,7 +15,8 @@ use crate::inbox::Arrival;
 /// 200 with an empty body.
 pub(crate) async fn answer(edge: &Edge, id: RequestId, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let now = edge.clock.now();
-    let authenticated = edge.receiver.authenticate(authorization(request.headers())?, now).map_err(Refusal::Webhook)?;
+    let authenticated =
+        edge.keyring.current().receiver.authenticate(authorization(request.headers())?, now).map_err(Refusal::Webhook)?;
     let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.budget).await?;
     let delivery = authenticated.accept(body).map_err(Refusal::Webhook)?;
     if !edge.inbox.keeps() && !tracing::enabled!(Level::INFO) {

@@ -4,7 +4,7 @@
 pub(crate) mod client;
 pub(crate) mod edge;
 pub(crate) mod program;
-mod sender;
+pub(crate) mod sender;
 
 mod bodies;
 mod concurrency;

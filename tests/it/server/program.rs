@@ -2,9 +2,10 @@
 //! read line by line, killed when dropped.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -33,6 +34,10 @@ impl Directory {
 
     pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.0.join(name), content).unwrap();
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     pub(crate) fn create_directory(&self, name: &str) {
@@ -82,6 +87,28 @@ impl Start {
         self
     }
 
+    /// With a file in its working directory that none but its owner may read.
+    pub(crate) fn secret_file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        self.file(name, content).mode(name, 0o600)
+    }
+
+    /// With these permissions of a file in its working directory.
+    pub(crate) fn mode(self, name: &str, mode: u32) -> Self {
+        fs::set_permissions(self.path(name), Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    /// With a link in its working directory.
+    pub(crate) fn link(self, target: &str, name: &str) -> Self {
+        symlink(target, self.path(name)).unwrap();
+        self
+    }
+
+    /// Where something in its working directory is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     /// With a directory in its working directory.
     pub(crate) fn directory(self, name: &str) -> Self {
         self.directory.create_directory(name);
@@ -123,7 +150,7 @@ impl Start {
                 let _ = sender.send(line.unwrap());
             }
         });
-        Program { child, listens_at: None, lines, log: Vec::new(), _directory: self.directory }
+        Program { child, listens_at: None, lines, log: Vec::new(), directory: self.directory }
     }
 }
 
@@ -133,13 +160,18 @@ pub(crate) struct Program {
     listens_at: Option<SocketAddr>,
     lines: Receiver<String>,
     log: Vec<String>,
-    _directory: Directory,
+    directory: Directory,
 }
 
 impl Program {
     /// One without other settings than a port.
     pub(crate) fn start() -> Self {
         Start::new().serve()
+    }
+
+    /// Its working directory.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The address in its start line.

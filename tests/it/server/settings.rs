@@ -248,6 +248,8 @@ fn help_leaves_a_setting_or_a_default_out() {
         ("--livekit-url", "LIVEKIT_URL", "ws://localhost:7880"),
         ("--livekit-api-key", "LIVEKIT_API_KEY", "devkey"),
         ("--livekit-api-secret-file", "LIVEKIT_API_SECRET_FILE", ""),
+        ("--keys-file", "LIVEKIT_KEYS_FILE", ""),
+        ("--signing-key", "LIVEKIT_SIGNING_KEY", "the first"),
         ("--token-ttl", "TOKEN_TTL", "6h"),
         ("--log-level", "LOG_LEVEL", "info"),
         ("--log-format", "LOG_FORMAT", "text"),

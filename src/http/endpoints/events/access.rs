@@ -29,7 +29,7 @@ impl Access {
     pub(super) fn judge(edge: &Edge, headers: &HeaderMap, access_token: Option<&str>) -> Result<Self, Refusal> {
         let now = edge.clock.now();
         let token = bearer(headers).or(access_token).ok_or(Refusal::Reader(None))?;
-        let claims = edge.verifier.verify(token, now).map_err(|error| Refusal::Reader(Some(error)))?;
+        let claims = edge.keyring.current().verifier.verify(token, now).map_err(|error| Refusal::Reader(Some(error)))?;
         // A webhook's token lets its sender deliver one body, and lies in the logs of whatever stands between.
         let expiry = claims.exp.filter(|_| claims.sha256.is_empty()).ok_or(Refusal::Reader(None))?;
         // One that holds only because clocks differ goes on for as long as it would be taken anew.

@@ -1,0 +1,90 @@
+//! Owns the watch over the file that keys come from: when it is read again, and what is told of it. A file is polled, for what
+//! is changed may be a link above it, or a file on another machine, of which no system tells.
+
+use std::time::Duration;
+
+use tokio::signal::unix::Signal;
+use tokio::task::block_in_place;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use crate::config::{KeyFile, KeyFileContent, Keys};
+use crate::http::Keyring;
+use crate::livekit::key::{ApiKey, ApiKeys, DEVELOPMENT_PAIR};
+
+/// Between two looks at the file. A change counts once two of them agree on it, for a file may be written bit by bit.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// What a look at the file showed, or why it showed nothing.
+type Sight = Result<KeyFileContent, String>;
+
+/// Warns of what is dangerous about `keys`, and keeps `keyring` as their file is from now on.
+pub(super) fn begin(keys: Keys, keyring: Keyring, hangup: Signal) {
+    warn_of_development_key(&keys.api_keys);
+    match keys.file {
+        Some((file, content)) => {
+            warn_of_others(&file, &content);
+            tokio::spawn(watch(file, Ok(content), keyring, hangup));
+        }
+        None => drop(tokio::spawn(ignore(hangup))),
+    }
+}
+
+async fn watch(file: KeyFile, mut known: Sight, keyring: Keyring, mut hangup: Signal) {
+    let mut seen = known.clone();
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let is_asked = tokio::select! {
+            _ = hangup.recv() => true,
+            _ = ticks.tick() => false,
+        };
+        let sight = block_in_place(|| file.read().map_err(|error| error.to_string()));
+        let is_settled = sight == seen;
+        seen = sight;
+        if is_asked || is_settled && seen != known {
+            block_in_place(|| take_in(&file, &seen, &keyring));
+            known = seen.clone();
+        }
+    }
+}
+
+/// Answers with the keys that stand there now, where they can be used.
+fn take_in(file: &KeyFile, sight: &Sight, keyring: &Keyring) {
+    let path = file.path().display();
+    let content = sight.as_ref().map_err(Clone::clone);
+    let keys = content.and_then(|content| file.keys(content).map_err(|error| error.to_string()));
+    match keys {
+        Ok(keys) => {
+            keyring.replace(keys.clone());
+            info!(file = %path, key = keys.minting().name(), keys = keys.names().collect::<Vec<_>>().join(" "), "keys taken in");
+            warn_of_development_key(&keys);
+        }
+        Err(reason) => warn!(file = %path, reason, "the keys stay as they were"),
+    }
+    if let Ok(content) = sight {
+        warn_of_others(file, content);
+    }
+}
+
+/// Without a file, lets the signal not end the program, as it would otherwise.
+async fn ignore(mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        info!("there is nothing to read again, for no key comes from a file");
+    }
+}
+
+/// One that only verifies lets everyone forge webhooks.
+fn warn_of_development_key(keys: &ApiKeys) {
+    if keys.find(DEVELOPMENT_PAIR.0).is_some_and(ApiKey::is_development) {
+        warn!(
+            "LiveKit's development key is in use, whose secret everyone knows: before others can reach this, set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or take it out of the keys that you list"
+        );
+    }
+}
+
+fn warn_of_others(file: &KeyFile, content: &KeyFileContent) {
+    if content.is_open_to_others() {
+        warn!(file = %file.path().display(), "others may read or write this file of secrets: take that away with `chmod o=`");
+    }
+}

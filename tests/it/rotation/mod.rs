@@ -1,0 +1,9 @@
+//! Owns the tests of keys that change while the real program runs: files, links, signals and load from outside.
+
+mod changes;
+mod forms;
+mod kept;
+mod load;
+mod readme;
+mod starts;
+mod support;
