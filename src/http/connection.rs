@@ -117,6 +117,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
         .header_read_timeout(None)
         .half_close(true)
         .max_buf_size(HYPER_HEAD_BYTES)
+        .writev(false) // most answers are small: copying them behind their heads costs less than a list of parts
         .serve_connection(io, service);
 
     // The task's waker never changes, so that what has to wake it is polled when it is set, and not each time.
