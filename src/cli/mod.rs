@@ -9,10 +9,10 @@ mod damage;
 mod diagnosis;
 mod duration;
 mod input;
+mod judging;
 mod key_watch;
 mod man;
 mod moment;
-mod random;
 mod respacing;
 mod sample_events;
 mod serve;
@@ -152,6 +152,12 @@ impl Failure {
     /// Wrong use, or input that cannot be read.
     fn wrong(why: impl fmt::Display) -> Self {
         Self { status: 2, why: Some(why.to_string()) }
+    }
+}
+
+impl From<getrandom::Error> for Failure {
+    fn from(error: getrandom::Error) -> Self {
+        Self::wrong(format_args!("no random bytes: {error}"))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Owns sample payloads of every event that LiveKit sends, with the fields, names and number formats of recorded ones
 //! (protobuf's JSON: 64 bits as strings, zero values left out). Does not sign or send them.
 
-use crate::cli::{Failure, random};
+use crate::cli::Failure;
 use crate::clock::UnixTime;
+use crate::policy::random_name;
 
 /// Letters after the prefix of an id (livekit/protocol `utils/guid`).
 const ID_LETTERS: usize = 12;
@@ -26,7 +27,7 @@ pub(super) struct Sample {
 impl Scene<'_> {
     /// A payload with ids of its own.
     pub(super) fn sample(&self) -> Result<Sample, Failure> {
-        let id = new_id("EV")?;
+        let id = new_id("EV_")?;
         let Self { event, now, .. } = self;
         let members = match event.split_once('_') {
             Some(("room", _)) => format!(r#""room":{}"#, self.room()?),
@@ -41,15 +42,15 @@ impl Scene<'_> {
     }
 
     fn room(&self) -> Result<String, Failure> {
-        let (sid, name, now) = (new_id("RM")?, quoted(self.room), self.now.as_secs());
+        let (sid, name, now) = (new_id("RM_")?, quoted(self.room), self.now.as_secs());
         Ok(format!(
             r#"{{"sid":"{sid}","name":{name},"emptyTimeout":300,"departureTimeout":20,"creationTime":"{now}","creationTimeMs":"{now}000","turnPassword":"{}","enabledCodecs":[{{"mime":"audio/opus"}},{{"mime":"audio/red"}},{{"mime":"video/VP8"}},{{"mime":"video/H264"}}]}}"#,
-            random::name("sample-", 32)?
+            random_name("sample-", 32)?
         ))
     }
 
     fn participant(&self) -> Result<String, Failure> {
-        let (sid, identity, now) = (new_id("PA")?, quoted(self.identity), self.now.as_secs());
+        let (sid, identity, now) = (new_id("PA_")?, quoted(self.identity), self.now.as_secs());
         let (state, version, reason) = match self.event {
             "participant_joined" => ("ACTIVE", 2, ""),
             "participant_left" => ("DISCONNECTED", 3, r#","disconnectReason":"CLIENT_INITIATED""#),
@@ -63,14 +64,14 @@ impl Scene<'_> {
     /// Tracks come with a shortened room and participant.
     fn track(&self) -> Result<String, Failure> {
         let (room, identity, now) = (quoted(self.room), quoted(self.identity), self.now.as_secs());
-        let (room_sid, participant_sid, sid) = (new_id("RM")?, new_id("PA")?, new_id("TR_VC")?);
+        let (room_sid, participant_sid, sid) = (new_id("RM_")?, new_id("PA_")?, new_id("TR_VC")?);
         Ok(format!(
             r#""room":{{"sid":"{room_sid}","name":{room}}},"participant":{{"sid":"{participant_sid}","identity":{identity}}},"track":{{"sid":"{sid}","type":"VIDEO","name":"camera","width":1280,"height":720,"source":"CAMERA","layers":[{{"quality":"HIGH","width":1280,"height":720,"bitrate":1700000,"ssrc":285806433}}],"mimeType":"video/VP8","mid":"2","stream":"camera","version":{{"unixMicro":"{now}000000"}}}}"#
         ))
     }
 
     fn egress(&self) -> Result<String, Failure> {
-        let (egress_id, room_id, room) = (new_id("EG")?, new_id("RM")?, quoted(self.room));
+        let (egress_id, room_id, room) = (new_id("EG_")?, new_id("RM_")?, quoted(self.room));
         let now = format!("{}000000000", self.now.as_secs());
         let file = r#""roomComposite":{"roomName":ROOM,"layout":"speaker","fileOutputs":[{"fileType":"MP4","filepath":"recordings/{room_name}-{time}.mp4"}]}"#;
         let request = file.replace("ROOM", &room);
@@ -89,32 +90,32 @@ impl Scene<'_> {
 
     fn ingress(&self) -> Result<String, Failure> {
         let (room, identity, now) = (quoted(self.room), quoted(self.identity), self.now.as_secs());
-        let (ingress_id, room_id, resource_id) = (new_id("IN")?, new_id("RM")?, new_id("RES")?);
+        let (ingress_id, room_id, resource_id) = (new_id("IN_")?, new_id("RM_")?, new_id("RES_")?);
         let (status, ended) = match self.event {
             "ingress_started" => (r#""status":"ENDPOINT_PUBLISHING","#, String::new()),
             _ => ("", format!(r#","endedAt":"{now}000000000""#)),
         };
         Ok(format!(
             r#"{{"ingressId":"{ingress_id}","name":"camera","streamKey":"{}","inputType":"WHIP_INPUT","bypassTranscoding":true,"enableTranscoding":false,"roomName":{room},"participantIdentity":{identity},"participantName":{identity},"reusable":true,"state":{{{status}"video":{{"mimeType":"video/H264","averageBitrate":2500000,"width":1920,"height":1080,"framerate":29.97}},"audio":{{"mimeType":"audio/opus","averageBitrate":128000,"channels":2,"sampleRate":48000}},"roomId":"{room_id}","startedAt":"{now}000000000"{ended},"resourceId":"{resource_id}"}}}}"#,
-            random::name("sample-", ID_LETTERS)?
+            random_name("sample-", ID_LETTERS)?
         ))
     }
 
     /// After livekit/protocol `protobufs/livekit_agent.proto`.
     fn job(&self) -> Result<String, Failure> {
         let (room, now) = (quoted(self.room), format!("{}000000000", self.now.as_secs()));
-        let (id, dispatch_id, room_sid) = (new_id("AJ")?, new_id("AD")?, new_id("RM")?);
+        let (id, dispatch_id, room_sid) = (new_id("AJ_")?, new_id("AD_")?, new_id("RM_")?);
         let state = match self.event {
             "agent_job_pending" => format!(r#"{{"updatedAt":"{now}"}}"#),
             "agent_job_started" => {
                 format!(
                     r#"{{"status":"JS_RUNNING","startedAt":"{now}","updatedAt":"{now}","participantIdentity":"agent-{id}","workerId":"{}"}}"#,
-                    new_id("AW")?
+                    new_id("AW_")?
                 )
             }
             _ => format!(
                 r#"{{"status":"JS_SUCCESS","startedAt":"{now}","endedAt":"{now}","updatedAt":"{now}","participantIdentity":"agent-{id}","workerId":"{}"}}"#,
-                new_id("AW")?
+                new_id("AW_")?
             ),
         };
         Ok(format!(
@@ -123,8 +124,8 @@ impl Scene<'_> {
     }
 }
 
-fn new_id(kind: &str) -> Result<String, Failure> {
-    random::name(&if kind.contains('_') { kind.to_owned() } else { format!("{kind}_") }, ID_LETTERS)
+fn new_id(prefix: &str) -> Result<String, getrandom::Error> {
+    random_name(prefix, ID_LETTERS)
 }
 
 /// `text` as a JSON string.

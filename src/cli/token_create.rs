@@ -8,12 +8,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::token_grants::{GrantFlags, RoomFlags};
-use crate::cli::{Failure, Outcome, duration, input, moment, print, random, settings, tell};
+use crate::cli::{Failure, Outcome, duration, input, moment, print, settings, tell};
 use crate::clock::UnixTime;
 use crate::config::KeyFlags;
 use crate::livekit::access_token::{AccessToken, Identity, NameError, ParticipantName, RoomName};
 use crate::livekit::grants::{ParticipantKind, VideoGrants};
 use crate::livekit::inspection::Inspection;
+use crate::policy::random_name;
 
 /// Of a name that is made up: 70 bits.
 const GENERATED_LETTERS: usize = 12;
@@ -160,11 +161,11 @@ fn named(mut video: VideoGrants, identity: Option<String>) -> Result<(VideoGrant
     let mut notices = Vec::new();
     let mut identity = identity.unwrap_or_default();
     if video.room_join && video.room.is_empty() {
-        video.room = random::name("room-", GENERATED_LETTERS)?;
+        video.room = random_name("room-", GENERATED_LETTERS)?;
         notices.push(format!("no --room was given: the room is {}", video.room));
     }
     if video.room_join && identity.is_empty() {
-        identity = random::name("participant-", GENERATED_LETTERS)?;
+        identity = random_name("participant-", GENERATED_LETTERS)?;
         notices.push(format!("no --identity was given: the identity is {identity}"));
     }
     if video.room_admin && video.room.is_empty() {

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::cli::{Failure, Outcome, abilities, input, moment, print, settings, token_verify};
+use crate::cli::judging::JudgingFlags;
+use crate::cli::{Failure, Outcome, abilities, input, moment, print, token_verify};
 use crate::clock::UnixTime;
-use crate::config::KeyFlags;
 use crate::livekit::inspection::Inspection;
 use crate::livekit::token_verifier::{TokenError, TokenVerifier};
 
@@ -17,20 +17,14 @@ Status 1 where it is no token, or where a key that is here refuses it. The signa
 pub(super) struct Arguments {
     /// The token, bare or after `Bearer `; - is stdin
     token: String,
-    /// Look at it as at this time, in seconds since 1970 [default: now]
-    #[arg(long, value_name = "UNIX", value_parser = token_verify::at)]
-    at: Option<UnixTime>,
-    /// Print the findings as JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    keys: KeyFlags,
+    judging: JudgingFlags,
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    let keys = settings::keys(arguments.keys)?;
+    let keys = arguments.judging.keys()?;
     let token = input::token(&arguments.token)?;
-    let now = arguments.at.unwrap_or_else(UnixTime::now);
+    let now = arguments.judging.now();
     let refused = |error: &TokenError| token_verify::reason(error, &keys, now);
     let inspection = Inspection::of(&token, now).map_err(|error| Failure::refused(refused(&error)))?;
     let (holds, verdict) = match TokenVerifier::new(keys.clone()).verify(&token, now) {
@@ -38,7 +32,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         Err(TokenError::UnknownKey { name }) => (None, format!("not checked: the key {name:?} is not here")),
         Err(error) => (Some(false), refused(&error)),
     };
-    print(if arguments.json { as_json(&inspection, holds, &verdict)? } else { in_words(&inspection, &verdict, now) });
+    print(if arguments.judging.json { as_json(&inspection, holds, &verdict)? } else { in_words(&inspection, &verdict, now) });
     if holds == Some(false) { Err(Failure::answered()) } else { Ok(()) }
 }
 

@@ -1,9 +1,9 @@
 //! Owns `roomkey token verify`: the library's verdict on a token, a webhook's too, and its claims.
 
+use crate::cli::judging::JudgingFlags;
 use crate::cli::respacing::{Spacing, respaced};
-use crate::cli::{Failure, Outcome, input, moment, print, settings};
+use crate::cli::{Failure, Outcome, input, moment, print};
 use crate::clock::UnixTime;
-use crate::config::KeyFlags;
 use crate::jws;
 use crate::livekit::inspection::Inspection;
 use crate::livekit::key::ApiKeys;
@@ -17,30 +17,19 @@ use crate::livekit::token_verifier::{TokenError, TokenVerifier};
 pub(super) struct Arguments {
     /// The token, bare or after `Bearer `; - is stdin
     token: String,
-    /// Judge it as at this time, in seconds since 1970 [default: now]
-    #[arg(long, value_name = "UNIX", value_parser = at)]
-    at: Option<UnixTime>,
-    /// Print the claims on one line
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    keys: KeyFlags,
-}
-
-/// A moment, for a flag's value.
-pub(super) fn at(text: &str) -> Result<UnixTime, &'static str> {
-    text.parse().map(UnixTime::from_secs).or(Err("must be a time in seconds since 1970"))
+    judging: JudgingFlags,
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    let keys = settings::keys(arguments.keys)?;
+    let keys = arguments.judging.keys()?;
     let token = input::token(&arguments.token)?;
-    let now = arguments.at.unwrap_or_else(UnixTime::now);
+    let now = arguments.judging.now();
     TokenVerifier::new(keys.clone()).verify(&token, now).map_err(|error| Failure::refused(reason(&error, &keys, now)))?;
 
     let inspection = Inspection::of(&token, now).map_err(Failure::refused)?;
     let claims = String::from_utf8_lossy(inspection.payload());
-    let spacing = if arguments.json { Spacing::Compact } else { Spacing::Pretty("  ") };
+    let spacing = if arguments.judging.json { Spacing::Compact } else { Spacing::Pretty("  ") };
     print(respaced(&claims, spacing, str::to_owned));
     Ok(())
 }

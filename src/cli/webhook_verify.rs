@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::cli::diagnosis::{Diagnosis, diagnose};
-use crate::cli::{Failure, Outcome, input, print, settings, token_verify};
-use crate::clock::UnixTime;
-use crate::config::KeyFlags;
+use crate::cli::judging::JudgingFlags;
+use crate::cli::{Failure, Outcome, input, print, token_verify};
 use crate::livekit::token_verifier::{TokenError, TokenVerifier};
 use crate::livekit::webhook::{Authenticated, Delivery, WebhookError, WebhookReceiver};
 
@@ -25,14 +24,8 @@ pub(super) struct Arguments {
     /// The value of the header Authorization; - is stdin
     #[arg(long, value_name = "TOKEN", conflicts_with = "head")]
     authorization: Option<String>,
-    /// Judge it as at this time, in seconds since 1970 [default: now]
-    #[arg(long, value_name = "UNIX", value_parser = token_verify::at)]
-    at: Option<UnixTime>,
-    /// Print the verdict as JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    keys: KeyFlags,
+    judging: JudgingFlags,
 }
 
 /// A delivery that does not hold.
@@ -57,8 +50,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if readers_of_stdin.into_iter().flatten().filter(|from| *from == "-").count() > 1 {
         return Err(Failure::wrong("stdin can be read once: give a file for the other"));
     }
-    let keys = settings::keys(arguments.keys)?;
-    let now = arguments.at.unwrap_or_else(UnixTime::now);
+    let keys = arguments.judging.keys()?;
+    let now = arguments.judging.now();
     let head = arguments.head.as_deref().map(input::read).transpose()?.map(|head| String::from_utf8_lossy(&head).into_owned());
     let given = arguments.authorization.as_deref().map(input::token).transpose()?;
     let body = input::read(&arguments.body)?;
@@ -84,7 +77,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
             None => authenticated.accept(body).map_err(Refusal::of),
         }
     });
-    match (verdict, arguments.json) {
+    match (verdict, arguments.judging.json) {
         (Ok(delivery), true) => print(format_args!("{:#}", as_json(&delivery))),
         (Ok(delivery), false) => print(in_words(&delivery)),
         (Err(Refusal { reason, advice }), true) => {

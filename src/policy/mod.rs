@@ -1,13 +1,17 @@
 //! Owns who may have which token. A client says where it wants to go and who it is, and never what it may do there. Knows
 //! nothing of the request that carried this.
 
-mod made_up;
+mod random_name;
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::livekit::access_token::{DEFAULT_TTL, Identity, ParticipantName, ParticipantToken, RoomName};
+use crate::livekit::access_token::{DEFAULT_TTL, Identity, NameError, ParticipantName, ParticipantToken, RoomName};
 use crate::livekit::room_config::RoomConfiguration;
+pub(crate) use random_name::random_name;
+
+/// Random letters in a name that is made up: 93 bits.
+const LETTERS: usize = 16;
 
 /// What the deployer grants.
 #[derive(Clone, Debug)]
@@ -55,8 +59,8 @@ impl Policy {
         if !self.allow_client_egress && room_config.as_ref().is_some_and(RoomConfiguration::has_egress) {
             return Err(PolicyError::ClientEgress);
         }
-        let room = wish.room.map_or_else(made_up::room, Ok).map_err(PolicyError::NoRandomness)?;
-        let identity = wish.identity.map_or_else(made_up::identity, Ok).map_err(PolicyError::NoRandomness)?;
+        let room = wish.room.map_or_else(|| made_up("room-", RoomName::new), Ok)?;
+        let identity = wish.identity.map_or_else(|| made_up("user-", Identity::new), Ok)?;
         let mut token = ParticipantToken::new(room, identity).with_ttl(self.ttl);
         if let Some(name) = wish.name {
             token = token.with_name(name);
@@ -66,6 +70,11 @@ impl Policy {
         }
         Ok(token)
     }
+}
+
+fn made_up<T>(prefix: &str, new: fn(String) -> Result<T, NameError>) -> Result<T, PolicyError> {
+    let name = random_name(prefix, LETTERS).map_err(PolicyError::NoRandomness)?;
+    new(name).or(Err(PolicyError::NoRandomness(getrandom::Error::UNEXPECTED))) // neither empty nor too long
 }
 
 /// Why a wish is not granted.
