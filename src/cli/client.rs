@@ -58,6 +58,12 @@ impl Target {
         if host.is_empty() { Err(EXPECTED) } else { Ok(Self { host, port, uri }) }
     }
 
+    /// As [`parse`](Self::parse), where paths are to be put behind it.
+    pub(super) fn parse_base(url: &str) -> Result<Self, &'static str> {
+        let target = Self::parse(url)?;
+        if target.uri.query().is_none() { Ok(target) } else { Err("must not have a query in it") }
+    }
+
     /// Its path and query.
     pub(super) fn path(&self) -> &str {
         self.uri.path_and_query().map_or("/", |path| path.as_str())

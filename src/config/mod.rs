@@ -18,7 +18,8 @@ use crate::inbox::{MalformedRedisUrl, RedisUrl, Retention};
 use crate::livekit::access_token::DEFAULT_TTL;
 use crate::livekit::key::{ApiKeys, KeyError};
 
-const DEFAULT_PORT: u16 = 6080;
+/// The port where nothing else is set.
+pub const DEFAULT_PORT: u16 = 6080;
 const DEFAULT_INBOX: &str = "roomkey.db";
 /// The most connections at once that can be set.
 pub const MAX_CONNECTIONS: usize = 100_000;

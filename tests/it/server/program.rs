@@ -35,6 +35,10 @@ impl Directory {
         fs::write(self.0.join(name), content).unwrap();
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub(crate) fn create_directory(&self, name: &str) {
         fs::create_dir(self.0.join(name)).unwrap();
     }
