@@ -19,7 +19,7 @@ fn free_port() -> u16 {
 }
 
 /// One server, or the place for one.
-pub(super) struct RedisServer {
+pub(crate) struct RedisServer {
     port: u16,
     directory: Scratch,
     settings: Vec<String>,
@@ -28,7 +28,7 @@ pub(super) struct RedisServer {
 
 impl RedisServer {
     /// A running server that keeps what it acknowledges; `None`, and a line that says so, where there is no `redis-server`.
-    pub(super) fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         Self::start_with(&SAFE)
     }
 
