@@ -1,6 +1,7 @@
 //! The inbox: one contract over every backend, and what each does when it is killed, starved or robbed.
 
 mod contract;
+mod failover;
 mod kill;
 mod outages;
 mod program;

@@ -125,6 +125,13 @@ impl RedisServer {
         redis::from_redis_value(self.command(command)).unwrap()
     }
 
+    /// What the section `replication` of its `INFO` says of `field`; nothing where it says nothing.
+    pub(super) fn info(&self, field: &str) -> String {
+        let info: String = redis::from_redis_value(self.command(&["INFO", "replication"])).unwrap();
+        let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.unwrap_or_default().to_owned()
+    }
+
     fn try_command(&self, command: &[&str]) -> redis::RedisResult<redis::Value> {
         let client = redis::Client::open(self.url())?;
         let mut connection = client.get_connection_with_timeout(Duration::from_secs(5))?;
