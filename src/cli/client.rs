@@ -19,6 +19,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::cli::Failure;
+use crate::clock::UnixTime;
 
 /// For one try, from connecting to the answer's head (livekit/protocol `webhook/resource_url_notifier.go`).
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -122,9 +123,13 @@ pub(super) async fn text(body: Incoming) -> Bytes {
     Limited::new(body, MAX_TEXT_BYTES).collect().await.map(|body| body.to_bytes()).unwrap_or_default()
 }
 
-/// The header in seconds; a date is not read.
+/// How long to wait from now on, whether the header says it in seconds or as a date (RFC 9110, section 10.2.3).
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(value).ok().map(|date| UnixTime::from(date).since(UnixTime::now())),
+    }
 }
 
 /// Why there is no answer.
