@@ -43,26 +43,29 @@ pub(super) struct Target {
 impl Target {
     /// The target that `url` is; for a flag's value, so that the error continues a sentence that begins with its name.
     pub(super) fn parse(url: &str) -> Result<Self, &'static str> {
-        const EXPECTED: &str = "must be an address such as http://localhost:6080/webhook";
-        let uri: Uri = url.parse().or(Err(EXPECTED))?;
+        Self::read(url, "must be an address such as http://localhost:6080/webhook")
+    }
+
+    /// As [`parse`](Self::parse), where paths are to be put behind it.
+    pub(super) fn parse_base(url: &str) -> Result<Self, &'static str> {
+        let target = Self::read(url, "must be an address such as http://localhost:6080")?;
+        if target.uri.query().is_none() { Ok(target) } else { Err("must not have a query in it") }
+    }
+
+    fn read(url: &str, expected: &'static str) -> Result<Self, &'static str> {
+        let uri: Uri = url.parse().or(Err(expected))?;
         match uri.scheme_str() {
             Some("http") => {}
             Some("https") => return Err("must be http://, for TLS is the reverse proxy's: name the address behind the proxy"),
-            _ => return Err(EXPECTED),
+            _ => return Err(expected),
         }
-        let authority = uri.authority().ok_or(EXPECTED)?;
+        let authority = uri.authority().ok_or(expected)?;
         if authority.as_str().contains('@') {
             return Err("must not have a user or a password in it");
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(80);
-        if host.is_empty() { Err(EXPECTED) } else { Ok(Self { host, port, uri }) }
-    }
-
-    /// As [`parse`](Self::parse), where paths are to be put behind it.
-    pub(super) fn parse_base(url: &str) -> Result<Self, &'static str> {
-        let target = Self::parse(url)?;
-        if target.uri.query().is_none() { Ok(target) } else { Err("must not have a query in it") }
+        if host.is_empty() { Err(expected) } else { Ok(Self { host, port, uri }) }
     }
 
     /// Its path and query.

@@ -110,7 +110,7 @@ async fn read(mut pages: Pages, form: Form, follow: bool) -> Outcome {
                 let (first, longest) = BACK_OFF;
                 let wait = back_off.map_or(first, |last: Duration| last.saturating_mul(2)).min(longest);
                 back_off = Some(wait);
-                sleep(error.retry_after().map_or(wait, |asked| asked.min(MAX_RETRY_AFTER))).await;
+                sleep(error.retry_after().map_or(wait, |asked| asked.clamp(first, MAX_RETRY_AFTER))).await;
             }
             Err(error) => return Err(Failure::refused(reason(&pages, &error))),
         }

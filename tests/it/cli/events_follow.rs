@@ -124,6 +124,19 @@ fn a_reader_that_leaves_ends_it_quietly() {
 }
 
 #[test]
+fn a_signal_ends_it_where_nobody_takes_what_it_writes() {
+    let server = server().serve();
+    let mut client = server.connect();
+    for id in 0..200 {
+        deliver(&mut client, event(&id.to_string(), &"x".repeat(1000), "daily"));
+    }
+    let mut following = events(&url(&server), &["--json", "--follow"]).start();
+    following.line();
+    following.signal(Signal::INT);
+    assert_eq!(following.wait(), 0);
+}
+
+#[test]
 fn what_passes_is_waited_for_and_a_no_ends_it() {
     let answer =
         |status: &str, more: &str, body: &str| format!("HTTP/1.1 {status}\r\n{more}Content-Length: {}\r\n\r\n{body}", body.len());

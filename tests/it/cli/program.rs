@@ -137,13 +137,18 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Waits for its end, without reading any more; its status.
+    pub(super) fn wait(&mut self) -> i32 {
+        self.child.wait().unwrap().code().expect("a status")
+    }
+
     /// Waits for its end.
     pub(super) fn ended(mut self) -> Ended {
         let mut stdout = String::new();
         if let Some(mut pipe) = self.stdout.take() {
             pipe.read_to_string(&mut stdout).unwrap();
         }
-        let status = self.child.wait().unwrap().code().expect("a status");
+        let status = self.wait();
         let stderr = self.stderr.iter().map(|line| line + "\n").collect();
         Ended { status, stdout, stderr }
     }
