@@ -1,25 +1,38 @@
-//! Owns one POST over HTTP/1.1, as a sender of webhooks makes it: bounded in time, and not following redirects. Does not know
-//! what it carries.
+//! Owns the exchange of a request and its answer over HTTP/1.1, as a client: bounded in time, and not following redirects. Does
+//! not know what they carry.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::http::request::Builder;
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::runtime::{self, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::cli::Failure;
+use crate::clock::UnixTime;
 
 /// For one try, from connecting to the answer's head (livekit/protocol `webhook/resource_url_notifier.go`).
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of an answer's body that are read, for people to see.
-const MAX_ANSWER_BYTES: usize = 4096;
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of an answer's body that are read for people to see.
+const MAX_TEXT_BYTES: usize = 4096;
 
-/// Where to POST to: an address of HTTP without TLS.
+/// What runs the exchanges of a command.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    runtime.map_err(|error| Failure::wrong(format_args!("cannot open sockets: {error}")))
+}
+
+/// An address of HTTP without TLS.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     uri: Uri,
@@ -30,54 +43,74 @@ pub(super) struct Target {
 impl Target {
     /// The target that `url` is; for a flag's value, so that the error continues a sentence that begins with its name.
     pub(super) fn parse(url: &str) -> Result<Self, &'static str> {
-        const EXPECTED: &str = "must be an address such as http://localhost:6080/webhook";
-        let uri: Uri = url.parse().or(Err(EXPECTED))?;
+        Self::read(url, "must be an address such as http://localhost:6080/webhook")
+    }
+
+    /// As [`parse`](Self::parse), where paths are to be put behind it.
+    pub(super) fn parse_base(url: &str) -> Result<Self, &'static str> {
+        let target = Self::read(url, "must be an address such as http://localhost:6080")?;
+        if target.uri.query().is_none() { Ok(target) } else { Err("must not have a query in it") }
+    }
+
+    fn read(url: &str, expected: &'static str) -> Result<Self, &'static str> {
+        let uri: Uri = url.parse().or(Err(expected))?;
         match uri.scheme_str() {
             Some("http") => {}
             Some("https") => return Err("must be http://, for TLS is the reverse proxy's: name the address behind the proxy"),
-            _ => return Err(EXPECTED),
+            _ => return Err(expected),
         }
-        let authority = uri.authority().ok_or(EXPECTED)?;
+        let authority = uri.authority().ok_or(expected)?;
         if authority.as_str().contains('@') {
             return Err("must not have a user or a password in it");
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(80);
-        if host.is_empty() { Err(EXPECTED) } else { Ok(Self { host, port, uri }) }
+        if host.is_empty() { Err(expected) } else { Ok(Self { host, port, uri }) }
     }
 
-    /// POSTs `body`.
-    pub(super) async fn post(&self, authorization: &HeaderValue, body: Bytes) -> Result<Answer, PostError> {
-        let begin = Instant::now();
-        timeout(PATIENCE, self.exchange(authorization, body, begin)).await.map_err(|_| PostError::TimedOut)?
+    /// Its path and query.
+    pub(super) fn path(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |path| path.as_str())
     }
 
-    async fn exchange(&self, authorization: &HeaderValue, body: Bytes, begin: Instant) -> Result<Answer, PostError> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(PostError::Connect)?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(PostError::Exchange)?;
-        let connection = tokio::spawn(connection);
-        let response = sender.send_request(self.request(authorization, body)?).await.map_err(PostError::Exchange)?;
-        let took = begin.elapsed();
-        let (head, body) = response.into_parts();
-        // The body is for people to see; one that is too long or breaks off changes nothing.
-        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        connection.abort();
-        Ok(Answer { status: head.status, took, retry_after: retry_after(&head.headers), body })
-    }
-
-    fn request(&self, authorization: &HeaderValue, body: Bytes) -> Result<Request<Full<Bytes>>, PostError> {
-        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
-        let host = self.uri.authority().map_or("", |authority| authority.as_str());
+    /// A request for `path`, which may have a query.
+    pub(super) fn request(&self, method: Method, path: &str, authorization: &HeaderValue) -> Builder {
         Request::builder()
-            .method(Method::POST)
+            .method(method)
             .uri(path)
-            .header(HOST, host)
+            .header(HOST, self.uri.authority().map_or("", |authority| authority.as_str()))
             .header(USER_AGENT, concat!("roomkey/", env!("CARGO_PKG_VERSION")))
             .header(AUTHORIZATION, authorization)
-            .header(CONTENT_TYPE, "application/webhook+json")
-            .body(Full::new(body))
-            .map_err(PostError::Request)
+    }
+
+    /// A connection to it.
+    pub(super) async fn connect(&self) -> Result<Connection, ExchangeError> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(ExchangeError::Connect)?;
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(ExchangeError::Exchange)?;
+        let driver = tokio::spawn(async move { drop(driver.await) }); // who asks hears of its end
+        Ok(Connection { sender, driver })
+    }
+}
+
+/// A connection that takes one request after the other. It ends when this does.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Sends `request` with `body`, and waits for the head of its answer.
+    pub(super) async fn send(&mut self, request: Builder, body: Bytes) -> Result<Response<Incoming>, ExchangeError> {
+        let request = request.body(Full::new(body)).map_err(ExchangeError::Request)?;
+        self.sender.ready().await.map_err(ExchangeError::Exchange)?;
+        self.sender.send_request(request).await.map_err(ExchangeError::Exchange)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
     }
 }
 
@@ -88,53 +121,52 @@ impl fmt::Display for Target {
     }
 }
 
-/// What a POST was answered.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    /// From connecting to the answer's head.
-    pub(super) took: Duration,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) body: Bytes,
+/// What `body` says, for people to see; nothing where it is too long or breaks off.
+pub(super) async fn text(body: Incoming) -> Bytes {
+    Limited::new(body, MAX_TEXT_BYTES).collect().await.map(|body| body.to_bytes()).unwrap_or_default()
 }
 
-/// The header in seconds; a date is not read.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+/// How long to wait from now on, whether the header says it in seconds or as a date (RFC 9110, section 10.2.3).
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(value).ok().map(|date| UnixTime::from(date).since(UnixTime::now())),
+    }
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
 #[non_exhaustive]
-pub(super) enum PostError {
+pub(super) enum ExchangeError {
     /// No connection.
     Connect(io::Error),
     /// A connection without an answer of HTTP.
     Exchange(hyper::Error),
     /// The request cannot be written.
     Request(hyper::http::Error),
-    /// No answer within 10 s.
-    TimedOut,
+    /// No answer within this time.
+    TimedOut(Duration),
 }
 
-impl fmt::Display for PostError {
+impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(error) => write!(f, "no connection: {error}"),
             Self::Exchange(error) => write!(f, "no answer: {error}"),
             Self::Request(error) => write!(f, "no request can be made: {error}"),
-            Self::TimedOut => write!(f, "no answer within {} s", PATIENCE.as_secs()),
+            Self::TimedOut(patience) => write!(f, "no answer within {} s", patience.as_secs()),
         }
     }
 }
 
-impl Error for PostError {
+impl Error for ExchangeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Connect(error) => Some(error),
             Self::Exchange(error) => Some(error),
             Self::Request(error) => Some(error),
-            Self::TimedOut => None,
+            Self::TimedOut(_) => None,
         }
     }
 }

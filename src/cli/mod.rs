@@ -8,6 +8,9 @@ mod completions;
 mod damage;
 mod diagnosis;
 mod duration;
+mod event_lines;
+mod event_pages;
+mod events;
 mod input;
 mod judging;
 mod key_watch;
@@ -55,6 +58,8 @@ Examples:
       What a token allows, and what is dangerous about it
   roomkey webhook send --url http://localhost:6080/webhook --event room_started
       Deliver a webhook as LiveKit does
+  roomkey events --follow
+      What the inbox of the roomkey on port 6080 holds, and what comes
 
 Exit status: 0 done, 1 the answer is no, 2 wrong use or input that cannot be read";
 
@@ -69,6 +74,8 @@ enum Command {
     /// Verify webhooks, and send them as LiveKit does
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Read the inbox of a running roomkey
+    Events(events::Arguments),
     /// Print the completions of a shell
     Completions(completions::Arguments),
     /// Print a man page
@@ -113,6 +120,7 @@ pub fn run() -> ExitCode {
         Some(Command::Token(TokenCommand::Verify(arguments))) => token_verify::run(arguments),
         Some(Command::Webhook(WebhookCommand::Verify(arguments))) => webhook_verify::run(arguments),
         Some(Command::Webhook(WebhookCommand::Send(arguments))) => webhook_send::run(arguments),
+        Some(Command::Events(arguments)) => events::run(arguments),
         Some(Command::Completions(arguments)) => completions::run(arguments),
         Some(Command::Man(arguments)) => man::run(arguments),
     };

@@ -1,18 +1,17 @@
 //! Owns `roomkey webhook send`: deliveries as LiveKit makes them, their signature, and their repetition.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use hyper::StatusCode;
-use hyper::header::HeaderValue;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::runtime;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use crate::cli::client::{Answer, PostError, Target};
+use crate::cli::client::{self, ExchangeError, PATIENCE, Target};
 use crate::cli::sample_events::{Sample, Scene};
 use crate::cli::{Failure, Outcome, input, print, settings, tell};
 use crate::clock::UnixTime;
@@ -72,8 +71,7 @@ fn count(text: &str) -> Result<u32, &'static str> {
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let keys = settings::keys(arguments.keys.clone())?;
     let file = arguments.body.as_deref().map(input::read).transpose()?;
-    let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = runtime.map_err(|error| Failure::wrong(format_args!("cannot open sockets: {error}")))?;
+    let runtime = client::runtime()?;
     let mut all_taken = true;
     for _ in 0..arguments.count {
         let delivery = Delivery::new(&arguments, file.as_deref(), keys.minting())?;
@@ -113,12 +111,34 @@ impl Delivery {
         let authorization = HeaderValue::try_from(token).or(Err(Failure::wrong("the token fits no header")))?;
         Ok(Self { event, id, authorization, body: body.into() })
     }
+
+    /// One try, on a connection of its own.
+    async fn post(&self, target: &Target) -> Result<Answer, ExchangeError> {
+        let begin = Instant::now();
+        let exchange = async {
+            let mut connection = target.connect().await?;
+            let request = target.request(Method::POST, target.path(), &self.authorization);
+            let response = connection.send(request.header(CONTENT_TYPE, "application/webhook+json"), self.body.clone()).await?;
+            let (took, retry_after) = (begin.elapsed(), client::retry_after(response.headers()));
+            Ok(Answer { status: response.status(), took, retry_after, body: client::text(response.into_body()).await })
+        };
+        timeout(PATIENCE, exchange).await.map_err(|_| ExchangeError::TimedOut(PATIENCE))?
+    }
+}
+
+/// What a try was answered.
+struct Answer {
+    status: StatusCode,
+    /// From connecting to the answer's head.
+    took: Duration,
+    retry_after: Option<Duration>,
+    body: Bytes,
 }
 
 /// How a delivery ended.
 struct Ending {
     tries: usize,
-    answer: Result<Answer, PostError>,
+    answer: Result<Answer, ExchangeError>,
 }
 
 async fn deliver(arguments: &Arguments, delivery: &Delivery) -> Ending {
@@ -126,7 +146,7 @@ async fn deliver(arguments: &Arguments, delivery: &Delivery) -> Ending {
     let mut tries: usize = 0;
     loop {
         tries = tries.saturating_add(1);
-        let answer = arguments.url.post(&delivery.authorization, delivery.body.clone()).await;
+        let answer = delivery.post(&arguments.url).await;
         let outcome = Ending { tries, answer };
         let Some(back_off) = waits.next().filter(|_| outcome.is_repeated()) else { return outcome };
         let wait = outcome.retry_after().unwrap_or(*back_off);

@@ -22,7 +22,8 @@ use crate::inbox::{RedisUrl, Retention};
 use crate::livekit::access_token::DEFAULT_TTL;
 use values::{Setting, base_path, bytes, inbox_place, read_cors, read_sandbox_ids, ttl};
 
-const DEFAULT_PORT: u16 = 6080;
+/// The port where nothing else is set.
+pub const DEFAULT_PORT: u16 = 6080;
 /// The most connections at once that can be set.
 pub const MAX_CONNECTIONS: usize = 100_000;
 const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";

@@ -32,8 +32,15 @@ const PAGE = `<!doctype html>
   window.livekit = livekit;
 </script>`;
 
-/** Builds the program as it is now; what was built already is found, not built again. */
+let built;
+
+/** The program as it is now; what was built already is found, not built again. */
 function roomkeyProgram() {
+  built ??= buildRoomkey();
+  return built;
+}
+
+function buildRoomkey() {
   const build = spawnSync('cargo', ['build', '--locked', '--bin', 'roomkey', '--message-format=json-render-diagnostics'], {
     cwd: REPOSITORY,
     encoding: 'utf8',
@@ -46,25 +53,46 @@ function roomkeyProgram() {
   return program;
 }
 
+/** Runs roomkey with these arguments to its end; tells what it prints. */
+export function runRoomkey(...args) {
+  const { status, stdout, stderr } = spawnSync(roomkeyProgram(), args, { env: {}, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`roomkey ended with status ${status}: ${stderr}`);
+  return stdout.trim();
+}
+
 /** Starts roomkey with these variables and arguments, on a port of its own; tells its URL, without a slash at its end. */
 export async function startRoomkey({ env = {}, args = [] } = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'roomkey-'));
+  const start = (port) => startRoomkeyIn(directory, { SERVER_PORT: port, ...env }, args);
+  let { url, end } = await start('0');
+  /** Ends it, and starts it again at the same address. */
+  const restart = async () => {
+    await end();
+    ({ end } = await start(new URL(url).port));
+  };
+  const stop = async () => {
+    await end();
+    rmSync(directory, { recursive: true });
+  };
+  return { url, restart, stop };
+}
+
+async function startRoomkeyIn(directory, env, args) {
   const child = spawn(roomkeyProgram(), args, {
     cwd: directory,
-    env: { SERVER_BIND: '127.0.0.1', SERVER_PORT: '0', LOG_FORMAT: 'json', ...env },
+    env: { SERVER_BIND: '127.0.0.1', LOG_FORMAT: 'json', ...env },
     stdio: ['ignore', 'inherit', 'pipe'],
   });
   const ended = new Promise((resolve) => child.once('exit', resolve));
-  const stop = async () => {
+  const end = async () => {
     child.kill();
     await ended;
-    rmSync(directory, { recursive: true });
   };
   for await (const line of createInterface(child.stderr)) {
     const { message, address } = JSON.parse(line);
     if (message === 'listening') {
       child.stderr.resume();
-      return { url: address, stop };
+      return { url: address, end };
     }
   }
   throw new Error(`roomkey ended with status ${await ended}`);

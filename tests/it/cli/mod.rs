@@ -5,6 +5,8 @@ mod program;
 
 mod create;
 mod create_claims;
+mod events;
+mod events_follow;
 mod inspect;
 mod send;
 mod send_retry;

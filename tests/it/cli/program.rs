@@ -1,12 +1,16 @@
-//! Owns one run of the program to its end: arguments, environment, stdin and files in; status, stdout and stderr out.
+//! Owns one run of the program: arguments, environment, stdin and files in; status, stdout and stderr out, at its end or line by
+//! line.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::fixtures::{EGRESS_KEY, SERVER_KEY};
@@ -15,6 +19,9 @@ use crate::fixtures::{EGRESS_KEY, SERVER_KEY};
 pub(super) fn present() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
+
+/// After which a test fails instead of waiting for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The program, before it runs.
 pub(super) struct Roomkey {
@@ -70,7 +77,7 @@ impl Roomkey {
         let mut child = self.command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let bytes = std::mem::take(&mut self.stdin);
-        let writer = std::thread::spawn(move || {
+        let writer = thread::spawn(move || {
             let _ = stdin.write_all(&bytes); // a program that does not read it closes it
         });
         let output = child.wait_with_output().unwrap();
@@ -81,6 +88,77 @@ impl Roomkey {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Starts it, without anything in its stdin.
+    pub(super) fn start(mut self) -> Running {
+        let mut child = self.command.stdin(Stdio::null()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, stderr) = mpsc::channel();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Running { child, stdout: Some(stdout), stderr, directory: self.directory }
+    }
+}
+
+/// The program, running. It ends when this does.
+pub(super) struct Running {
+    child: Child,
+    stdout: Option<BufReader<ChildStdout>>,
+    stderr: Receiver<String>,
+    directory: PathBuf,
+}
+
+impl Running {
+    /// The next line of its stdout, for which it is given all the time that it takes.
+    pub(super) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
+        assert_eq!(line.pop(), Some('\n'), "its stdout ends with {line:?}");
+        line
+    }
+
+    /// Waits for a line of its stderr that has `part` in it.
+    pub(super) fn wait_for(&self, part: &str) -> String {
+        loop {
+            let line = self.stderr.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("its stderr says no {part:?}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// Reads no more of its stdout.
+    pub(super) fn close_stdout(&mut self) {
+        self.stdout = None;
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end, without reading any more; its status.
+    pub(super) fn wait(&mut self) -> i32 {
+        self.child.wait().unwrap().code().expect("a status")
+    }
+
+    /// Waits for its end.
+    pub(super) fn ended(mut self) -> Ended {
+        let mut stdout = String::new();
+        if let Some(mut pipe) = self.stdout.take() {
+            pipe.read_to_string(&mut stdout).unwrap();
+        }
+        let status = self.wait();
+        let stderr = self.stderr.iter().map(|line| line + "\n").collect();
+        Ended { status, stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
@@ -146,10 +146,25 @@ fn the_back_off_is_livekits() {
 }
 
 #[test]
-fn retry_after_is_heeded_in_seconds() {
-    let receiver = Scripted::answering(&[&answer("503 Service Unavailable", "Retry-After: 2\r\n"), OK]);
-    send(&receiver, &["--retry"]).run().done();
-    let requests = receiver.requests();
-    let wait = (requests[1].at - requests[0].at).as_secs_f64();
-    assert!((1.9..3.5).contains(&wait), "{wait}");
+fn retry_after_is_heeded_in_seconds_and_as_a_date() {
+    let seconds = || "2".to_owned();
+    // A date has no parts of a second.
+    let date = || httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(4));
+    for (retry_after, expected) in [(&seconds as &dyn Fn() -> String, 1.9..3.5), (&date, 2.0..5.0)] {
+        let busy = answer("503 Service Unavailable", &format!("Retry-After: {}\r\n", retry_after()));
+        let receiver = Scripted::answering(&[&busy, OK]);
+        send(&receiver, &["--retry"]).run().done();
+        let requests = receiver.requests();
+        let wait = (requests[1].at - requests[0].at).as_secs_f64();
+        assert!(expected.contains(&wait), "{wait}");
+    }
+}
+
+#[test]
+fn a_retry_after_that_has_passed_is_no_wait() {
+    let past = ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"];
+    let past = past.map(|date| answer("503 Service Unavailable", &format!("Retry-After: {date}\r\n")));
+    let receiver = Scripted::answering(&[&past[0], &past[1], &past[2], OK]);
+    assert_eq!(send(&receiver, &["--retry"]).run().stderr.matches("the next try in 0 s").count(), 3);
+    assert_eq!(receiver.requests().len(), 4);
 }

@@ -44,6 +44,11 @@ fn wrong_use_is_told_in_one_sentence_without_values() {
         (&["webhook", "send", "--url", "http://localhost/"], "--event"),
         (&["webhook", "send", "--event", "room_started"], "--url"),
         (&["webhook", "send", "--url", "http://localhost/", "--event", "room_started", "--count", "0"], "--count"),
+        (&["events", HUSH], "one too many"),
+        (&["events", "--url", HUSH], "--url must be an address such as http://localhost:6080:"),
+        (&["events", "--url", "http://localhost/?token=hushhush-0123456789-0123456789-012345"], "--url must not have a query"),
+        (&["events", "--after", HUSH], "--after must be a cursor"),
+        (&["events", "--access-token", HUSH], "--access-token"),
         (&["completions", HUSH], "bash"),
         (&["man", HUSH], "no such command"),
         (&["--log-level", "info", "serve"], "--log-level"),
@@ -71,6 +76,7 @@ fn keys_that_cannot_be_end_every_command_that_needs_them() {
         &["token", "verify", "a.b.c"],
         &["webhook", "verify", "--body", "b", "--authorization", "a"],
         &["webhook", "send", "--url", "http://localhost:1/", "--event", "room_started"],
+        &["events", "--url", "http://localhost:1/"],
     ] {
         let half = Roomkey::new(arguments).env("LIVEKIT_API_KEY", "APIhalf").run().wrong();
         assert_says(&half, &["LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"]);
@@ -93,6 +99,7 @@ fn help_teaches_with_examples() {
         (&["token", "verify", "--help"], &["Examples:", "--at"]),
         (&["webhook", "verify", "--help"], &["Examples:", "--head"]),
         (&["webhook", "send", "--help"], &["Examples:", "--retry"]),
+        (&["events", "--help"], &["Examples:", "--follow", "Status 1", "http://127.0.0.1:6080"]),
         (&["completions", "--help"], &["Examples:", "fish"]),
     ] {
         let ended = Roomkey::new(arguments).run();

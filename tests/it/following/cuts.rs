@@ -1,14 +1,18 @@
-//! Owns the proof that replay and live are one path: followers that are cut and come back at random, while events come in.
+//! Owns the proof that replay and live are one path: followers that are cut and come back at random, while events come in, at one
+//! roomkey or at either of two that share their inbox.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::client::{Events, PATIENCE, send};
-use super::support::{ALL, SSE, Server, bearer};
+use super::support::{ALL, SSE, Server, bearer, over_all};
+use crate::inbox::redis_server::RedisServer;
 
 const FOLLOWERS: u64 = 50;
-const EVENTS: usize = 1_500;
+const EVENTS: usize = 800;
 
 /// Numbers that look random, the same each time.
 struct Dice(u64);
@@ -18,10 +22,14 @@ impl Dice {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
+
+    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[usize::try_from(self.roll(from.len() as u64)).unwrap()]
+    }
 }
 
-/// Follows to the end, over as many connections as it takes, and tells what it has seen and how often it was cut.
-async fn follow(address: std::net::SocketAddr, seed: u64) -> (Vec<String>, usize) {
+/// Follows to the end, over as many connections as it takes, each to one of `addresses`; tells what it has seen and how often it was cut.
+async fn follow(addresses: Vec<SocketAddr>, seed: u64) -> (Vec<String>, usize) {
     let bearer = bearer(ALL);
     let mut dice = Dice(seed);
     let (mut seen, mut last, mut connections) = (Vec::new(), String::new(), 0);
@@ -31,7 +39,7 @@ async fn follow(address: std::net::SocketAddr, seed: u64) -> (Vec<String>, usize
         if !last.is_empty() {
             headers.push(("last-event-id", &last));
         }
-        let mut events = Events::read(send(address, "GET", "/events", &headers).await);
+        let mut events = Events::read(send(*dice.pick(&addresses), "GET", "/events", &headers).await);
         drop(headers);
         // A few events, or a moment, or both.
         let (some, moment) = (dice.roll(120), Duration::from_millis(dice.roll(60)));
@@ -46,14 +54,13 @@ async fn follow(address: std::net::SocketAddr, seed: u64) -> (Vec<String>, usize
     (seen, connections)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn fifty_followers_cut_at_random_see_each_once_and_in_order() {
-    let server = Server::start().await;
-    server.append_ids(0..300).await;
-    let followers: Vec<_> = (1..=FOLLOWERS).map(|seed| tokio::spawn(follow(server.address, seed))).collect();
+async fn cut_at_random(servers: &[Server]) {
+    servers[0].append_ids(0..300).await;
+    let addresses: Vec<_> = servers.iter().map(|server| server.address).collect();
+    let followers: Vec<_> = (1..=FOLLOWERS).map(|seed| tokio::spawn(follow(addresses.clone(), seed))).collect();
     let mut dice = Dice(7);
     for id in 300..EVENTS {
-        server.append_ids([id]).await;
+        dice.pick(servers).append_ids([id]).await;
         if dice.roll(20) == 0 {
             tokio::time::sleep(Duration::from_millis(dice.roll(15))).await;
         }
@@ -66,4 +73,16 @@ async fn fifty_followers_cut_at_random_see_each_once_and_in_order() {
         connections += times;
     }
     assert!(connections > 10 * FOLLOWERS as usize, "they were hardly cut: {connections} connections");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_followers_cut_at_random_see_each_once_and_in_order() {
+    over_all(async |server| cut_at_random(&[server]).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_followers_of_two_roomkeys_cut_at_random_see_each_once_and_in_order() {
+    let Some(redis) = RedisServer::start() else { return };
+    let redis = Arc::new(redis);
+    cut_at_random(&[Server::over(redis.clone()).await, Server::over(redis).await]).await;
 }

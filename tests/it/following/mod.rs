@@ -1,6 +1,6 @@
-//! Owns the tests of `GET /events`, through real sockets: `support` runs the server in this process over an inbox on disk, with a
-//! clock that the test moves, `client` is hyper's with a parser of Server-Sent Events that is not ours, and `program` runs the real
-//! binary.
+//! Owns the tests of `GET /events`, through real sockets: `support` runs the server in this process, on disk or over every
+//! backend of the inbox, with a clock that the test moves, `client` is hyper's with a parser of Server-Sent Events that is not
+//! ours, and `program` runs the real binary.
 
 mod client;
 mod program;
@@ -11,5 +11,6 @@ mod cuts;
 mod ends;
 mod pages;
 mod redaction;
+mod shared;
 mod slow;
 mod streams;

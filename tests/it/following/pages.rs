@@ -1,13 +1,16 @@
 //! Owns the tests of pages: their form, where they begin and go on, what a query may ask, and the wait for a first event.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use roomkey::clock::Clock;
 use roomkey::inbox::{Cursor, Inbox, Retention};
 use serde_json::{Value, json};
 
 use super::client::{Answer, send};
-use super::support::{ALL, Server, bearer, event};
+use super::support::{ALL, Server, bearer, event, over_all};
 use crate::fixtures::{NOW, recorded};
+use crate::inbox::support::Backend;
 
 fn ids(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|id| id.to_string()).collect()
@@ -47,113 +50,127 @@ async fn a_page_bears_each_body_to_the_byte() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_on_gives_each_once_and_in_order() {
-    let server = Server::start().await;
-    server.append_ids(0..250).await;
-    let first = server.get("/events").await.ids();
-    assert_eq!(first.0, ids(0..100), "the default is 100, from the oldest");
-    let second = server.get(&format!("/events?after={}&limit=7", first.1)).await.ids();
-    assert_eq!(second.0, ids(100..107));
-    let third = server.get(&format!("/events?limit=1000&after={}", second.1)).await.ids();
-    assert_eq!(third.0, ids(107..250));
-    let end = server.get(&format!("/events?after={}", third.1)).await.ids();
-    assert_eq!(end, (vec![], third.1.clone()), "an empty page has a cursor too");
-    server.append_ids(["more"]).await;
-    assert_eq!(server.get(&format!("/events?after={}", end.1)).await.ids().0, ["more"]);
+    over_all(async |server| {
+        server.append_ids(0..250).await;
+        let first = server.get("/events").await.ids();
+        assert_eq!(first.0, ids(0..100), "the default is 100, from the oldest");
+        let second = server.get(&format!("/events?after={}&limit=7", first.1)).await.ids();
+        assert_eq!(second.0, ids(100..107));
+        let third = server.get(&format!("/events?limit=1000&after={}", second.1)).await.ids();
+        assert_eq!(third.0, ids(107..250));
+        let end = server.get(&format!("/events?after={}", third.1)).await.ids();
+        assert_eq!(end, (vec![], third.1.clone()), "an empty page has a cursor too");
+        server.append_ids(["more"]).await;
+        assert_eq!(server.get(&format!("/events?after={}", end.1)).await.ids().0, ["more"]);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_inbox_has_a_cursor() {
-    let server = Server::start().await;
-    let (events, next) = server.get("/events").await.ids();
-    assert_eq!(events, ids(0..0));
-    server.append_ids(0..1).await;
-    assert_eq!(server.get(&format!("/events?after={next}")).await.ids().0, ["0"]);
+    over_all(async |server| {
+        let (events, next) = server.get("/events").await.ids();
+        assert_eq!(events, ids(0..0));
+        server.append_ids(0..1).await;
+        assert_eq!(server.get(&format!("/events?after={next}")).await.ids().0, ["0"]);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_page_is_whole() {
-    let server = Server::start().await;
-    let large = "x".repeat(3_000);
-    for id in 0..1_003 {
-        server.append(event(&id.to_string(), &large, "daily")).await;
-    }
-    for limit in ["1000", "1001", "99999999999999999999999999"] {
-        let answer = server.get(&format!("/events?limit={limit}")).await;
-        assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
-        let (events, next) = answer.ids();
-        assert_eq!(events, ids(0..1_000), "{limit}: at most 1,000");
-        assert_eq!(server.get(&format!("/events?after={next}")).await.ids().0, ids(1_000..1_003));
-    }
-    let head = server.ask("HEAD", "/events?limit=1", &[("authorization", &bearer(ALL))]).await;
-    assert_eq!((head.status, head.body.len()), (200, 0));
+    over_all(async |server| {
+        let large = "x".repeat(3_000);
+        for id in 0..1_003 {
+            server.append(event(&id.to_string(), &large, "daily")).await;
+        }
+        for limit in ["1000", "1001", "99999999999999999999999999"] {
+            let answer = server.get(&format!("/events?limit={limit}")).await;
+            assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
+            let (events, next) = answer.ids();
+            assert_eq!(events, ids(0..1_000), "{limit}: at most 1,000");
+            assert_eq!(server.get(&format!("/events?after={next}")).await.ids().0, ids(1_000..1_003));
+        }
+        let head = server.ask("HEAD", "/events?limit=1", &[("authorization", &bearer(ALL))]).await;
+        assert_eq!((head.status, head.body.len()), (200, 0));
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_larger_than_all_that_is_read_ahead() {
-    let server = Server::start().await;
-    let bodies = [10, 5_000_000, 20, 100_000].map(|length| event(&length.to_string(), &"x".repeat(length), "daily"));
-    for body in &bodies {
-        server.append(body).await;
-    }
-    let page = server.get("/events").await.json();
-    let events: Vec<_> = page["events"].as_array().unwrap().iter().map(|entry| entry["event"].clone()).collect();
-    assert!(events == bodies.map(|body| serde_json::from_str::<Value>(&body).unwrap()));
+    over_all(async |server| {
+        let bodies = [10, 5_000_000, 20, 100_000].map(|length| event(&length.to_string(), &"x".repeat(length), "daily"));
+        for body in &bodies {
+            server.append(body).await;
+        }
+        let page = server.get("/events").await.json();
+        let events: Vec<_> = page["events"].as_array().unwrap().iter().map(|entry| entry["event"].clone()).collect();
+        assert!(events == bodies.map(|body| serde_json::from_str::<Value>(&body).unwrap()));
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_json_is_shown_as_text() {
-    let server = Server::start().await;
-    let cases: [(&[u8], Value); 8] = [
-        (b"", json!("")),
-        (b"plain \"text\"\r\n\0", json!("plain \"text\"\r\n\0")),
-        (b"{\"event\":\"cut", json!("{\"event\":\"cut")),
-        (b"{\"a\":\"\xff\"}", json!("{\"a\":\"\u{fffd}\"}")),
-        (b"\xe2\x82", json!("\u{fffd}")),
-        (b"[1, 2]", json!([1, 2])),
-        (b" \"text\" ", json!("text")),
-        (b"{\"id\":7}", json!({"id": 7})),
-    ];
-    for (body, _) in &cases {
-        server.append(body).await;
-    }
-    let page = server.get("/events").await;
-    let shown: Vec<Value> = page.json()["events"].as_array().unwrap().iter().map(|entry| entry["event"].clone()).collect();
-    assert_eq!(shown, cases.map(|(_, shown)| shown));
-    assert!(String::from_utf8(page.body.to_vec()).unwrap().contains(r#""event": "text" }"#), "JSON stays to the byte");
+    over_all(async |server| {
+        let cases: [(&[u8], Value); 8] = [
+            (b"", json!("")),
+            (b"plain \"text\"\r\n\0", json!("plain \"text\"\r\n\0")),
+            (b"{\"event\":\"cut", json!("{\"event\":\"cut")),
+            (b"{\"a\":\"\xff\"}", json!("{\"a\":\"\u{fffd}\"}")),
+            (b"\xe2\x82", json!("\u{fffd}")),
+            (b"[1, 2]", json!([1, 2])),
+            (b" \"text\" ", json!("text")),
+            (b"{\"id\":7}", json!({"id": 7})),
+        ];
+        for (body, _) in &cases {
+            server.append(body).await;
+        }
+        let page = server.get("/events").await;
+        let shown: Vec<Value> = page.json()["events"].as_array().unwrap().iter().map(|entry| entry["event"].clone()).collect();
+        assert_eq!(shown, cases.map(|(_, shown)| shown));
+        assert!(String::from_utf8(page.body.to_vec()).unwrap().contains(r#""event": "text" }"#), "JSON stays to the byte");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_room_and_the_events_that_are_asked_for() {
-    let server = Server::start().await;
-    let names = ["room_started", "participant_joined", "room_finished"];
-    for id in 0..30 {
-        server.append(event(&id.to_string(), names[id % 3], ["daily", "a b&c=ü"][id % 2])).await;
-    }
-    let all: Vec<usize> = (0..30).collect();
-    for (query, wanted) in [
-        ("room=daily", &(|id: usize| id.is_multiple_of(2)) as &dyn Fn(usize) -> bool),
-        ("room=a+b%26c%3D%C3%BC", &|id| id % 2 == 1),
-        ("event=room_started", &|id| id % 3 == 0),
-        ("event=room_started&event=room_finished", &|id| id % 3 != 1),
-        ("room=daily&event=participant_joined&unknown=1", &|id| id % 6 == 4),
-        ("room=nowhere", &|_| false),
-        ("event=", &|_| false),
-    ] {
-        let expected: Vec<_> = all.iter().filter(|id| wanted(**id)).map(ToString::to_string).collect();
-        assert_eq!(server.get(&format!("/events?{query}")).await.ids().0, expected, "{query}");
-    }
-    // A page that has passed over much ends there, and the next one does not look at it again.
-    let (_, next) = server.get("/events?room=nowhere").await.ids();
-    assert_eq!(server.get(&format!("/events?after={next}")).await.ids().0, ids(0..0));
+    over_all(async |server| {
+        let names = ["room_started", "participant_joined", "room_finished"];
+        for id in 0..30 {
+            server.append(event(&id.to_string(), names[id % 3], ["daily", "a b&c=ü"][id % 2])).await;
+        }
+        let all: Vec<usize> = (0..30).collect();
+        for (query, wanted) in [
+            ("room=daily", &(|id: usize| id.is_multiple_of(2)) as &dyn Fn(usize) -> bool),
+            ("room=a+b%26c%3D%C3%BC", &|id| id % 2 == 1),
+            ("event=room_started", &|id| id % 3 == 0),
+            ("event=room_started&event=room_finished", &|id| id % 3 != 1),
+            ("room=daily&event=participant_joined&unknown=1", &|id| id % 6 == 4),
+            ("room=nowhere", &|_| false),
+            ("event=", &|_| false),
+        ] {
+            let expected: Vec<_> = all.iter().filter(|id| wanted(**id)).map(ToString::to_string).collect();
+            assert_eq!(server.get(&format!("/events?{query}")).await.ids().0, expected, "{query}");
+        }
+        // A page that has passed over much ends there, and the next one does not look at it again.
+        let (_, next) = server.get("/events?room=nowhere").await.ids();
+        assert_eq!(server.get(&format!("/events?after={next}")).await.ids().0, ids(0..0));
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_a_room_among_thousands_of_others() {
-    let server = Server::start().await;
-    for id in 0..2_500 {
-        server.append(event(&id.to_string(), "x", if id == 2_400 { "rare" } else { "daily" })).await;
-    }
-    assert_eq!(server.get("/events?room=rare").await.ids().0, ["2400"]);
+    over_all(async |server| {
+        for id in 0..2_500 {
+            server.append(event(&id.to_string(), "x", if id == 2_400 { "rare" } else { "daily" })).await;
+        }
+        assert_eq!(server.get("/events?room=rare").await.ids().0, ["2400"]);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,22 +237,24 @@ async fn the_last_event_id_beats_the_query() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_ends_with_the_first_event() {
-    let server = Server::start().await;
-    let (_, next) = server.get("/events").await.ids();
-    // What is there already is not waited for.
-    let begin = Instant::now();
-    let (address, target, bearer) = (server.address, format!("/events?after={next}&wait=30&room=daily"), bearer(ALL));
-    let waiting =
-        tokio::spawn(async move { Answer::read(send(address, "GET", &target, &[("authorization", &bearer)]).await).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    server.append(event("other", "x", "another room")).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!waiting.is_finished());
-    server.append_ids(["first"]).await;
-    let answer = waiting.await.unwrap();
-    assert_eq!(answer.ids().0, ["first"]);
-    assert_eq!(server.get(&format!("/events?after={next}&wait=30")).await.ids().0, ["other", "first"]);
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    over_all(async |server| {
+        let (_, next) = server.get("/events").await.ids();
+        // What is there already is not waited for.
+        let begin = Instant::now();
+        let (address, target, bearer) = (server.address, format!("/events?after={next}&wait=30&room=daily"), bearer(ALL));
+        let waiting =
+            tokio::spawn(async move { Answer::read(send(address, "GET", &target, &[("authorization", &bearer)]).await).await });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        server.append(event("other", "x", "another room")).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!waiting.is_finished());
+        server.append_ids(["first"]).await;
+        let answer = waiting.await.unwrap();
+        assert_eq!(answer.ids().0, ["first"]);
+        assert_eq!(server.get(&format!("/events?after={next}&wait=30")).await.ids().0, ["other", "first"]);
+        assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,47 +268,48 @@ async fn a_wait_in_vain_ends_with_an_empty_page() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_before_all_that_is_kept_is_gone() {
-    let mut inbox = None;
-    let server = Server::with(
-        |_| (),
-        |path, clock| {
-            let opened = Inbox::sqlite(path, Retention::default(), clock).unwrap();
-            inbox = Some(opened.clone());
-            opened
-        },
-    )
-    .await;
-    let (_, before) = server.get("/events").await.ids();
-    server.append_ids(0..3).await;
-    let last = server.get("/events").await.ids().1;
-    server.set_time(NOW + 31 * 24 * 60 * 60);
-    // Long after the token's end by that clock: another one is needed.
-    let bearer = format!("Bearer {}", super::support::token_until(ALL, NOW + 40 * 24 * 60 * 60));
-    let begin = Instant::now();
-    let gone = loop {
-        let answer = server.ask("GET", &format!("/events?after={before}"), &[("authorization", &bearer)]).await;
-        if answer.status != 200 {
-            break answer;
+    over_all(async |server| {
+        let (_, before) = server.get("/events").await.ids();
+        server.append_ids(0..3).await;
+        let last = server.get("/events").await.ids().1;
+        server.set_time(NOW + 31 * 24 * 60 * 60);
+        // Long after the token's end by that clock: another one is needed.
+        let bearer = format!("Bearer {}", super::support::token_until(ALL, NOW + 40 * 24 * 60 * 60));
+        let begin = Instant::now();
+        let gone = loop {
+            let answer = server.ask("GET", &format!("/events?after={before}"), &[("authorization", &bearer)]).await;
+            if answer.status != 200 {
+                break answer;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "nothing is deleted");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        assert_eq!(gone.status, 410);
+        assert!(gone.error().contains(&last), "{}: the oldest is {last}", gone.error());
+        let headers = [("authorization", &*bearer), super::support::SSE, ("last-event-id", &before)];
+        let gone = server.ask("GET", "/events", &headers).await;
+        assert_eq!((gone.status, gone.header("content-type")), (410, Some("application/json")), "before the stream begins");
+        assert!(gone.error().contains(&last));
+        // From the oldest, and from what it was said to be.
+        for target in ["/events".to_owned(), format!("/events?after={last}")] {
+            let answer = server.ask("GET", &target, &[("authorization", &bearer)]).await;
+            assert_eq!(answer.ids(), (vec![], last.clone()));
         }
-        assert!(begin.elapsed() < Duration::from_secs(20), "nothing is deleted");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
-    assert_eq!(gone.status, 410);
-    assert!(gone.error().contains(&last), "{}: the oldest is {last}", gone.error());
-    let headers = [("authorization", &*bearer), super::support::SSE, ("last-event-id", &before)];
-    let gone = server.ask("GET", "/events", &headers).await;
-    assert_eq!((gone.status, gone.header("content-type")), (410, Some("application/json")), "before the stream begins");
-    assert!(gone.error().contains(&last));
-    // From the oldest, and from what it was said to be.
-    for target in ["/events".to_owned(), format!("/events?after={last}")] {
-        let answer = server.ask("GET", &target, &[("authorization", &bearer)]).await;
-        assert_eq!(answer.ids(), (vec![], last.clone()));
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_an_inbox_there_is_nothing_to_follow() {
-    let server = Server::with(|_| (), |_, _| Inbox::none()).await;
+    struct Nothing;
+
+    impl Backend for Nothing {
+        fn open(&self, _: Retention, _: Clock) -> Inbox {
+            Inbox::none()
+        }
+    }
+
+    let server = Server::over(Arc::new(Nothing)).await;
     for accept in ["*/*", "text/event-stream"] {
         let answer = server.ask("GET", "/events", &[("authorization", &bearer(ALL)), ("accept", accept)]).await;
         assert_eq!((answer.status, &*answer.error()), (404, "this server keeps no events"));

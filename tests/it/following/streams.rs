@@ -6,46 +6,50 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::client::{PATIENCE, send};
-use super::support::{ALL, SSE, Server, bearer, event};
+use super::support::{ALL, SSE, Server, bearer, event, over_all};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_and_what_comes_is_one_stream() {
-    let server = Server::start().await;
-    server.append_ids(0..500).await;
-    let mut events = server.events("/events").await;
-    let mut cursors = Vec::new();
-    for id in 0..1000 {
-        if id == 500 {
-            server.append_ids(500..1000).await;
+    over_all(async |server| {
+        server.append_ids(0..500).await;
+        let mut events = server.events("/events").await;
+        let mut cursors = Vec::new();
+        for id in 0..1000 {
+            if id == 500 {
+                server.append_ids(500..1000).await;
+            }
+            let next = events.next().await.unwrap();
+            assert_eq!(next.event.as_deref(), Some("room_started"));
+            assert_eq!(next.data.unwrap(), event(&id.to_string(), "room_started", "daily"));
+            cursors.push(next.id.unwrap());
         }
-        let next = events.next().await.unwrap();
-        assert_eq!(next.event.as_deref(), Some("room_started"));
-        assert_eq!(next.data.unwrap(), event(&id.to_string(), "room_started", "daily"));
-        cursors.push(next.id.unwrap());
-    }
-    assert!(cursors.is_sorted_by(|a, b| a < b));
-    // From any of them it goes on with the next.
-    for at in [0, 499, 500, 998] {
-        let mut events = server.events(&format!("/events?after={}", cursors[at])).await;
-        assert_eq!(events.next().await.unwrap().id.as_ref(), Some(&cursors[at + 1]));
-        let headers = [SSE, ("authorization", &*bearer(ALL)), ("last-event-id", &*cursors[at])];
-        let target = format!("/events?after={}&limit=1&wait=0", cursors[0]);
-        let mut events = super::client::Events::read(send(server.address, "GET", &target, &headers).await);
-        assert_eq!(events.next().await.unwrap().id.as_ref(), Some(&cursors[at + 1]));
-    }
+        assert!(cursors.is_sorted_by(|a, b| a < b));
+        // From any of them it goes on with the next.
+        for at in [0, 499, 500, 998] {
+            let mut events = server.events(&format!("/events?after={}", cursors[at])).await;
+            assert_eq!(events.next().await.unwrap().id.as_ref(), Some(&cursors[at + 1]));
+            let headers = [SSE, ("authorization", &*bearer(ALL)), ("last-event-id", &*cursors[at])];
+            let target = format!("/events?after={}&limit=1&wait=0", cursors[0]);
+            let mut events = super::client::Events::read(send(server.address, "GET", &target, &headers).await);
+            assert_eq!(events.next().await.unwrap().id.as_ref(), Some(&cursors[at + 1]));
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_room_and_the_events_that_are_asked_for() {
-    let server = Server::start().await;
-    let mut events = server.events("/events?room=daily&event=a&event=c").await;
-    for id in 0..60 {
-        server.append(event(&id.to_string(), ["a", "b", "c"][id % 3], ["daily", "other"][id % 2])).await;
-    }
-    for id in (0..60).filter(|id| id % 2 == 0 && id % 3 != 1) {
-        let expected = event(&id.to_string(), ["a", "b", "c"][id % 3], "daily");
-        assert_eq!(events.next().await.unwrap().data.unwrap(), expected);
-    }
+    over_all(async |server| {
+        let mut events = server.events("/events?room=daily&event=a&event=c").await;
+        for id in 0..60 {
+            server.append(event(&id.to_string(), ["a", "b", "c"][id % 3], ["daily", "other"][id % 2])).await;
+        }
+        for id in (0..60).filter(|id| id % 2 == 0 && id % 3 != 1) {
+            let expected = event(&id.to_string(), ["a", "b", "c"][id % 3], "daily");
+            assert_eq!(events.next().await.unwrap().data.unwrap(), expected);
+        }
+    })
+    .await;
 }
 
 /// The stream's first bytes, once they end with `end`.
@@ -91,19 +95,21 @@ async fn each_line_of_a_body_is_a_line_of_data() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_many_lines_is_put_together_again() {
-    let server = Server::start().await;
-    let long = format!(
-        "{{\"event\":\"long\",\r\n\"a\":\"{}\",\n{}\n\"b\":\"{}\"}}",
-        "x".repeat(200_000),
-        "\n".repeat(50_000),
-        "y".repeat(40_000)
-    );
-    server.append(&long).await;
-    server.append_ids(["next"]).await;
-    let mut events = server.events("/events").await;
-    // What a reader gets has LF for each line end; in JSON they are white space.
-    assert!(events.next().await.unwrap().data.unwrap() == long.replace("\r\n", "\n"));
-    assert_eq!(events.next().await.unwrap().data.unwrap(), event("next", "room_started", "daily"));
+    over_all(async |server| {
+        let long = format!(
+            "{{\"event\":\"long\",\r\n\"a\":\"{}\",\n{}\n\"b\":\"{}\"}}",
+            "x".repeat(200_000),
+            "\n".repeat(50_000),
+            "y".repeat(40_000)
+        );
+        server.append(&long).await;
+        server.append_ids(["next"]).await;
+        let mut events = server.events("/events").await;
+        // What a reader gets has LF for each line end; in JSON they are white space.
+        assert!(events.next().await.unwrap().data.unwrap() == long.replace("\r\n", "\n"));
+        assert_eq!(events.next().await.unwrap().data.unwrap(), event("next", "room_started", "daily"));
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

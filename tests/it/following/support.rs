@@ -1,4 +1,4 @@
-//! Owns the server in this process, over an inbox in a directory of its own.
+//! Owns the server in this process, over an inbox on disk of its own, or over one of every backend that can be had.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::client::{Answer, Events, Headers, PATIENCE, send};
 use crate::fixtures::{self, EGRESS_KEY, HEADER, NOW, SERVER_KEY, api_key, digest, forge};
+use crate::inbox::support::{Backend, Scratch, Sqlite, backends};
 
 /// The grants that let read everything, and those of one room alone.
 pub(super) const ALL: &str = r#"{"roomList":true}"#;
@@ -78,7 +79,15 @@ pub(super) struct Server {
     time: Arc<AtomicU64>,
     stop: Option<oneshot::Sender<()>>,
     end: JoinHandle<()>,
-    _directory: Directory,
+    _backend: Arc<dyn Backend>,
+}
+
+/// Runs `test` with a server over every backend of the inbox.
+pub(super) async fn over_all<F: Future<Output = ()>>(test: impl Fn(Server) -> F) {
+    for (name, backend) in backends() {
+        eprintln!("over {name}");
+        test(Server::over(backend.into()).await).await;
+    }
 }
 
 impl Server {
@@ -88,16 +97,19 @@ impl Server {
 
     /// With the limits that `change` changes.
     pub(super) async fn limited(change: impl FnOnce(&mut Limits)) -> Self {
-        Self::with(change, |path, clock| Inbox::sqlite(path, Retention::default(), clock).unwrap()).await
+        Self::with(change, Arc::new(Sqlite(Scratch::new()))).await
     }
 
-    /// With the inbox that `open` opens.
-    pub(super) async fn with(change: impl FnOnce(&mut Limits), open: impl FnOnce(&Path, Clock) -> Inbox) -> Self {
+    /// With the inbox that `backend` keeps, which another server may share.
+    pub(super) async fn over(backend: Arc<dyn Backend>) -> Self {
+        Self::with(|_| (), backend).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Limits), backend: Arc<dyn Backend>) -> Self {
         let time = Arc::new(AtomicU64::new(NOW * 1000));
         let hands = Arc::clone(&time);
         let clock = Clock::from_fn(move || UnixTime::from_millis(hands.load(Relaxed)));
-        let directory = Directory::new();
-        let inbox = open(&directory.file("inbox.db"), clock.clone());
+        let inbox = backend.open(Retention::default(), clock.clone());
         let mut limits = Limits::default();
         change(&mut limits);
         let keys = ApiKeys::new(api_key(SERVER_KEY), [api_key(EGRESS_KEY)]).unwrap();
@@ -109,7 +121,7 @@ impl Server {
         let end = tokio::spawn(http::run(listener, None, edge, async {
             let _ = stopped.await;
         }));
-        Self { address, inbox, time, stop: Some(stop), end, _directory: directory }
+        Self { address, inbox, time, stop: Some(stop), end, _backend: backend }
     }
 
     /// Moves its clock.

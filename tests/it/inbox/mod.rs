@@ -1,12 +1,13 @@
 //! The inbox: one contract over every backend, and what each does when it is killed, starved or robbed.
 
 mod contract;
+mod failover;
 mod kill;
 mod outages;
 mod program;
 mod redis;
-mod redis_server;
+pub(crate) mod redis_server;
 mod redis_start;
 mod starts;
-mod support;
+pub(crate) mod support;
 mod watching;

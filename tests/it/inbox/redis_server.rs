@@ -19,7 +19,7 @@ fn free_port() -> u16 {
 }
 
 /// One server, or the place for one.
-pub(super) struct RedisServer {
+pub(crate) struct RedisServer {
     port: u16,
     directory: Scratch,
     settings: Vec<String>,
@@ -28,7 +28,7 @@ pub(super) struct RedisServer {
 
 impl RedisServer {
     /// A running server that keeps what it acknowledges; `None`, and a line that says so, where there is no `redis-server`.
-    pub(super) fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         Self::start_with(&SAFE)
     }
 
@@ -123,6 +123,13 @@ impl RedisServer {
 
     pub(super) fn number(&self, command: &[&str]) -> i64 {
         redis::from_redis_value(self.command(command)).unwrap()
+    }
+
+    /// What the section `replication` of its `INFO` says of `field`; nothing where it says nothing.
+    pub(super) fn info(&self, field: &str) -> String {
+        let info: String = redis::from_redis_value(self.command(&["INFO", "replication"])).unwrap();
+        let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.unwrap_or_default().to_owned()
     }
 
     fn try_command(&self, command: &[&str]) -> redis::RedisResult<redis::Value> {

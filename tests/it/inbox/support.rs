@@ -50,10 +50,10 @@ pub(super) fn event(id: &str, name: &str, room: &str) -> String {
 
 /// A directory that goes when this does.
 #[derive(Debug)]
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("roomkey-inbox-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -139,7 +139,7 @@ impl Hands {
 }
 
 /// A backend that the contract is held against: each opens, and opens again, what one place keeps.
-pub(super) trait Backend: Send + Sync {
+pub(crate) trait Backend: Send + Sync {
     fn open(&self, retention: Retention, clock: Clock) -> Inbox;
 
     fn inbox(&self) -> Inbox {
@@ -148,7 +148,7 @@ pub(super) trait Backend: Send + Sync {
 }
 
 /// The backends that can be had here, by name.
-pub(super) fn backends() -> Vec<(&'static str, Box<dyn Backend>)> {
+pub(crate) fn backends() -> Vec<(&'static str, Box<dyn Backend>)> {
     let mut backends: Vec<(&'static str, Box<dyn Backend>)> = vec![("sqlite", Box::new(Sqlite(Scratch::new())))];
     if let Some(server) = RedisServer::start() {
         backends.push(("redis", Box::new(server)));
@@ -156,7 +156,8 @@ pub(super) fn backends() -> Vec<(&'static str, Box<dyn Backend>)> {
     backends
 }
 
-struct Sqlite(Scratch);
+/// In a directory of its own.
+pub(crate) struct Sqlite(pub(crate) Scratch);
 
 impl Backend for Sqlite {
     fn open(&self, retention: Retention, clock: Clock) -> Inbox {

@@ -1,0 +1,169 @@
+//! Owns the tests of `events --follow`: live events, a server that is restarted, and each way in which it ends.
+
+use std::net::TcpListener;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::events::{deliver, event, events, server, url};
+use super::program::{Running, assert_says};
+use super::send_retry::Scripted;
+use crate::server::program::{Directory, Program};
+
+/// The server at one port over one inbox, each time that it is started.
+struct Place {
+    port: String,
+    inbox: String,
+    _directory: Directory,
+}
+
+impl Place {
+    fn new() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let directory = Directory::new();
+        let inbox = format!("sqlite:{}", directory.path().join("inbox.db").display());
+        Self { port: free.local_addr().unwrap().port().to_string(), inbox, _directory: directory }
+    }
+
+    fn serve(&self) -> Program {
+        server().env("SERVER_PORT", &self.port).env("ROOMKEY_INBOX", &self.inbox).serve()
+    }
+}
+
+/// The id of the next event, of one that follows with `--json`.
+fn next_id(following: &mut Running) -> String {
+    let entry: Value = serde_json::from_str(&following.line()).unwrap();
+    entry["event"]["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn each_event_once_and_in_order_over_restarts() {
+    let place = Place::new();
+    let mut server = place.serve();
+    let mut count = 0;
+    let mut deliver_some = |server: &Program| {
+        let mut client = server.connect();
+        for _ in 0..25 {
+            deliver(&mut client, event(&count.to_string(), "x", "daily"));
+            count += 1;
+        }
+    };
+    deliver_some(&server);
+    let mut following = events(&url(&server), &["--follow", "--json"]).start();
+    let mut expected = 0..;
+    let mut read_some = |following: &mut Running| {
+        for id in expected.by_ref().take(25) {
+            assert_eq!(next_id(following), id.to_string());
+        }
+    };
+    read_some(&mut following);
+    for round in 0..4 {
+        deliver_some(&server);
+        if round % 2 == 0 {
+            read_some(&mut following);
+            server.stop();
+        } else {
+            drop(server); // killed, perhaps in the middle of a page
+        }
+        if round == 0 {
+            following.wait_for("trying on");
+        }
+        server = place.serve();
+        deliver_some(&server);
+        if round % 2 == 1 {
+            read_some(&mut following);
+        }
+        read_some(&mut following);
+    }
+    following.signal(Signal::TERM);
+    let ended = following.ended();
+    assert_says(&ended.stderr, &["is back"]);
+    assert_eq!(ended.done(), "", "nothing twice");
+}
+
+#[test]
+fn it_waits_for_what_is_asked_for_and_a_signal_ends_it() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let server = server().serve();
+        let mut following = events(&url(&server), &["-f", "--room", "daily"]).start();
+        let mut client = server.connect();
+        for (id, room) in ["daily", "other", "daily"].iter().enumerate() {
+            deliver(&mut client, event(&id.to_string(), &format!("event_{id}"), room));
+        }
+        assert_says(&following.line(), &["event_0"]);
+        assert_says(&following.line(), &["event_2"]);
+        following.signal(signal);
+        let ended = following.ended();
+        assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (0, "", ""));
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it_quietly() {
+    let server = server().serve();
+    deliver(&mut server.connect(), event("1", "x", "daily"));
+    // While it waits, and while it writes.
+    for more in [&["--follow"][..], &["--follow", "--json"]] {
+        let mut following = events(&url(&server), more).start();
+        following.line();
+        following.close_stdout();
+        let ended = following.ended();
+        assert_eq!((ended.status, &*ended.stderr), (0, ""));
+    }
+    let mut client = server.connect();
+    for id in 2..200 {
+        deliver(&mut client, event(&id.to_string(), &"x".repeat(1000), "daily"));
+    }
+    for more in [&["--json"][..], &["--json", "--follow"]] {
+        let mut reading = events(&url(&server), more).start();
+        reading.line();
+        reading.close_stdout();
+        let ended = reading.ended();
+        assert_eq!((ended.status, &*ended.stderr), (0, ""));
+    }
+}
+
+#[test]
+fn a_signal_ends_it_where_nobody_takes_what_it_writes() {
+    let server = server().serve();
+    let mut client = server.connect();
+    for id in 0..200 {
+        deliver(&mut client, event(&id.to_string(), &"x".repeat(1000), "daily"));
+    }
+    let mut following = events(&url(&server), &["--json", "--follow"]).start();
+    following.line();
+    following.signal(Signal::INT);
+    assert_eq!(following.wait(), 0);
+}
+
+#[test]
+fn what_passes_is_waited_for_and_a_no_ends_it() {
+    let answer =
+        |status: &str, more: &str, body: &str| format!("HTTP/1.1 {status}\r\n{more}Content-Length: {}\r\n\r\n{body}", body.len());
+    let page = |id: u64| {
+        let entry = format!(r#"{{"cursor":"000000000000000{id}","event":{{"id":"{id}"}}}}"#);
+        answer("200 OK", "", &format!(r#"{{"events":[{entry}],"next":"000000000000000{id}"}}"#))
+    };
+    let script = [
+        &page(1),
+        &answer("503 Service Unavailable", "Retry-After: 0\r\n", ""),
+        &answer("429 Too Many Requests", "Retry-After: 0\r\n", ""),
+        &page(2),
+        &answer("200 OK", "Retry-After: 0\r\n", "<html>back soon</html>"),
+        &page(3),
+        &answer("410 Gone", "", r#"{"errorMessage":"what is left begins after 0000000000000005"}"#),
+    ];
+    let server = Scripted::answering(&script.map(|each| each.as_str()));
+    let mut following = events(&server.url(), &["--follow", "--json"]).start();
+    for id in 1..=3 {
+        assert_eq!(next_id(&mut following), id.to_string());
+    }
+    let ended = following.ended();
+    assert_eq!((ended.status, &*ended.stdout), (1, ""));
+    assert_says(&ended.stderr, &["503 Service Unavailable", "no page of events", "begins after 0000000000000005"]);
+    assert_eq!(ended.stderr.matches("is back").count(), 2, "one line an outage: {}", ended.stderr);
+    let requests = server.requests();
+    let afters: Vec<_> = requests.iter().map(|each| each.head.split(' ').nth(1).unwrap().split("after=").nth(1)).collect();
+    let [one, two, three] = ["0000000000000001", "0000000000000002", "0000000000000003"].map(Some);
+    assert_eq!(afters, [None, one, one, one, two, two, three]);
+}
