@@ -14,11 +14,12 @@ use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, RETRY_AFTER, US
 use hyper::http::request::Builder;
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::{self, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, tls};
 use crate::clock::UnixTime;
 
 /// For one try, from connecting to the answer's head (livekit/protocol `webhook/resource_url_notifier.go`).
@@ -32,12 +33,13 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
     runtime.map_err(|error| Failure::wrong(format_args!("cannot open sockets: {error}")))
 }
 
-/// An address of HTTP without TLS.
+/// An address of HTTP, in TLS or not.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     uri: Uri,
     host: String,
     port: u16,
+    is_tls: bool,
 }
 
 impl Target {
@@ -54,18 +56,18 @@ impl Target {
 
     fn read(url: &str, expected: &'static str) -> Result<Self, &'static str> {
         let uri: Uri = url.parse().or(Err(expected))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err("must be http://, for TLS is the reverse proxy's: name the address behind the proxy"),
+        let is_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
             _ => return Err(expected),
-        }
+        };
         let authority = uri.authority().ok_or(expected)?;
         if authority.as_str().contains('@') {
             return Err("must not have a user or a password in it");
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = authority.port_u16().unwrap_or(80);
-        if host.is_empty() { Err(expected) } else { Ok(Self { host, port, uri }) }
+        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        if host.is_empty() { Err(expected) } else { Ok(Self { host, port, is_tls, uri }) }
     }
 
     /// Its path and query.
@@ -86,9 +88,11 @@ impl Target {
     /// A connection to it.
     pub(super) async fn connect(&self) -> Result<Connection, ExchangeError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(ExchangeError::Connect)?;
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(ExchangeError::Exchange)?;
-        let driver = tokio::spawn(async move { drop(driver.await) }); // who asks hears of its end
-        Ok(Connection { sender, driver })
+        if self.is_tls {
+            Connection::begin(tls::connect(&self.host, stream).await.map_err(ExchangeError::Connect)?).await
+        } else {
+            Connection::begin(stream).await
+        }
     }
 }
 
@@ -100,6 +104,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    async fn begin(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Self, ExchangeError> {
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(ExchangeError::Exchange)?;
+        let driver = tokio::spawn(async move { drop(driver.await) }); // who asks hears of its end
+        Ok(Self { sender, driver })
+    }
+
     /// Sends `request` with `body`, and waits for the head of its answer.
     pub(super) async fn send(&mut self, request: Builder, body: Bytes) -> Result<Response<Incoming>, ExchangeError> {
         let request = request.body(Full::new(body)).map_err(ExchangeError::Request)?;

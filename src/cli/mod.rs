@@ -20,6 +20,7 @@ mod respacing;
 mod sample_events;
 mod serve;
 mod settings;
+mod tls;
 mod token_create;
 mod token_grants;
 mod token_inspect;

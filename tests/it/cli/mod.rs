@@ -10,6 +10,7 @@ mod events_follow;
 mod inspect;
 mod send;
 mod send_retry;
+mod tls;
 mod usage;
 mod verify;
 mod webhook_verify;

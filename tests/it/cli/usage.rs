@@ -39,7 +39,7 @@ fn wrong_use_is_told_in_one_sentence_without_values() {
             &["webhook", "send", "--url", "http://user:hushhush-0123456789-0123456789-012345@x/", "--event", "room_started"],
             "--url",
         ),
-        (&["webhook", "send", "--url", "https://localhost/webhook", "--event", "room_started"], "http://"),
+        (&["webhook", "send", "--url", "ftp://localhost/webhook", "--event", "room_started"], "--url must be an address"),
         (&["webhook", "send", "--url", "http://localhost/", "--event", HUSH], "--event must be one of room_started"),
         (&["webhook", "send", "--url", "http://localhost/"], "--event"),
         (&["webhook", "send", "--event", "room_started"], "--url"),
