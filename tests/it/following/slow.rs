@@ -79,7 +79,7 @@ async fn fill(path: &std::path::Path, count: usize, bytes: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_readers_that_take_nothing_cost_little() {
-    for (count, bytes, most_kib) in [(3_000, 4 * KIB, 10_000), (15, 1_000 * KIB, 55_000)] {
+    for (count, bytes, most_kib) in [(3_000, 4 * KIB, 20_000), (15, 1_000 * KIB, 90_000)] {
         let directory = Directory::new();
         fill(&directory.file("roomkey.db"), count, bytes).await;
         let program = Program::start(directory);
