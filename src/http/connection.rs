@@ -1,7 +1,6 @@
 //! Owns one connection's life: silent until its first byte, then spoken with by hyper, silent again after an answer, and at
 //! last closed in a way that lets its client read what it was told. A silent connection has no buffers.
 
-use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -109,10 +108,7 @@ async fn first_byte(stream: &TcpStream, within: Duration, stop: &Stop) -> bool {
 async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_busy: bool) -> Outcome {
     let pulse = Pulse::new();
     let io = PulsedStream { before, stream: TokioIo::new(stream), pulse: Arc::clone(&pulse) };
-    let service = service_fn(|request| {
-        let answer = router::answer(edge, door, pulse.answering(), request);
-        async { Ok::<_, Infallible>(answer.await) }
-    });
+    let service = service_fn(|request| router::answer(edge, door, pulse.answering(), request));
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .half_close(true)

@@ -1,6 +1,7 @@
 //! Owns the route table and a request's way through it: head, path, method, endpoint, and the answer's way out past CORS.
 //! Does not know what an endpoint does.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
@@ -113,16 +114,18 @@ pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
 }
 
 /// Answers `request`. Whatever goes wrong in it, even a panic, ends this request alone.
+///
+/// hyper moves this future about for each request: what is large in it and rare lies on the heap.
 pub(crate) async fn answer(
     edge: &Edge,
     door: Door,
     mut in_flight: InFlight,
     mut request: Request<Incoming>,
-) -> Response<ReplyBody> {
+) -> Result<Response<ReplyBody>, Infallible> {
     let id = edge.next_request_id();
     let begin = (edge.metrics.is_some() || tracing::enabled!(Level::DEBUG)).then(Instant::now);
     let route = find(door, &edge.base_path, request.uri().path());
-    let answered = match caught(dispatch(edge, route, id, &mut request)).await {
+    let answered = match caught(pin!(dispatch(edge, route, id, &mut request))).await {
         Some(answered) => answered,
         None => {
             error!(request = %id, "a request panicked and was answered with 500");
@@ -160,9 +163,9 @@ pub(crate) async fn answer(
         if reply.headers().contains_key(CONNECTION) {
             in_flight.ends_connection();
         }
-        return reply.map(|content| ReplyBody::handed_over(content, in_flight));
+        return Ok(reply.map(|content| ReplyBody::handed_over(content, in_flight)));
     }
-    reply.map(|content| ReplyBody::new(content, in_flight))
+    Ok(reply.map(|content| ReplyBody::new(content, in_flight)))
 }
 
 fn find(door: Door, base_path: &str, path: &str) -> Option<&'static Route> {
@@ -188,11 +191,9 @@ async fn dispatch(edge: &Edge, route: Option<&Route>, id: RequestId, request: &m
     }
     match route.endpoint {
         Endpoint::Token => token::answer(edge, request).await,
-        // On the heap, so that the others do not carry their size.
         Endpoint::ConnectionDetails => Box::pin(connection_details::answer(edge, request)).await,
         Endpoint::Sandbox => Box::pin(connection_details::answer_sandbox(edge, request)).await,
         Endpoint::Webhook => webhook::answer(edge, id, request).await,
-        // On the heap, so that the others do not carry its size.
         Endpoint::Events => Box::pin(events::answer(edge, request)).await,
         Endpoint::Health => Ok(health::alive()),
         Endpoint::Ready => health::ready(edge),
@@ -202,10 +203,9 @@ async fn dispatch(edge: &Edge, route: Option<&Route>, id: RequestId, request: &m
 }
 
 /// The output of `future`; `None` where it panics.
-async fn caught<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
+async fn caught<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     std::future::poll_fn(|cx| {
-        let poll = AssertUnwindSafe(|| Pin::as_mut(&mut future).poll(cx));
+        let poll = AssertUnwindSafe(|| future.as_mut().poll(cx));
         match std::panic::catch_unwind(poll) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),

@@ -24,7 +24,7 @@ pub(crate) async fn answer(edge: &Edge, id: RequestId, request: &mut Request<Inc
     }
     let arrival = Arrival::new(delivery, now);
     log(id, &arrival);
-    edge.inbox.append(arrival).await.map_err(Refusal::Inbox)?;
+    Box::pin(edge.inbox.append(arrival)).await.map_err(Refusal::Inbox)?;
     Ok(reply::empty())
 }
 
