@@ -103,18 +103,25 @@ impl Signer {
 
     /// The token whose payload is the beginning and whatever `write` appends to it.
     pub fn sign(&self, write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut token = Vec::new();
+        self.sign_into(&mut token, write);
+        String::from_utf8(token).unwrap_or_default() // nothing but ASCII is in it
+    }
+
+    /// Appends to `out` what [`sign`](Self::sign) gives.
+    pub(crate) fn sign_into(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         let mut payload = Vec::with_capacity(256);
         payload.extend_from_slice(&self.rest);
         write(&mut payload);
 
         let encoded = payload.len().saturating_mul(3) / 2;
-        let mut token = Vec::with_capacity(self.head.len().saturating_add(encoded).saturating_add(MAC_CHARS));
-        token.extend_from_slice(&self.head);
-        encode(&payload, &mut token);
-        let mac = mac(self.state.clone(), token.get(self.hashed..).unwrap_or_default());
-        token.push(b'.');
-        encode(mac.as_bytes(), &mut token);
-        String::from_utf8(token).unwrap_or_default() // nothing but ASCII is in it
+        out.reserve(self.head.len().saturating_add(encoded).saturating_add(MAC_CHARS));
+        let unhashed = out.len().saturating_add(self.hashed);
+        out.extend_from_slice(&self.head);
+        encode(&payload, out);
+        let mac = mac(self.state.clone(), out.get(unhashed..).unwrap_or_default());
+        out.push(b'.');
+        encode(mac.as_bytes(), out);
     }
 }
 

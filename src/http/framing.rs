@@ -1,8 +1,7 @@
 //! Owns what a request's head must be beyond what hyper sees to: its size, one host, one target that names a path here, and one
 //! way to tell where the body ends (RFC 9112). Whoever passes no other judge can smuggle no request past this one.
 
-use hyper::header::{HOST, HeaderValue, TRANSFER_ENCODING};
-use hyper::http::uri::Authority;
+use hyper::header::{HOST, TRANSFER_ENCODING};
 use hyper::{Request, Version};
 
 use crate::http::reply::Refusal;
@@ -25,7 +24,7 @@ pub(crate) fn check<B>(request: &Request<B>, limit: usize) -> Result<(), Refusal
         bytes = [name.as_str().len(), value.len(), ": \r\n".len()].into_iter().fold(bytes, usize::saturating_add);
         if name == HOST {
             hosts = hosts.saturating_add(1);
-            if !is_host(value) {
+            if !is_host(value.as_bytes()) {
                 return Err(Refusal::Framing("the Host header must be a host and perhaps a port"));
             }
         } else if name == TRANSFER_ENCODING {
@@ -44,7 +43,52 @@ pub(crate) fn check<B>(request: &Request<B>, limit: usize) -> Result<(), Refusal
     Ok(())
 }
 
-/// Section 3.2: empty where the target has no authority.
-fn is_host(value: &HeaderValue) -> bool {
-    value.is_empty() || Authority::try_from(value.as_bytes()).is_ok_and(|authority| !authority.as_str().contains('@'))
+/// Section 3.2, and RFC 3986, section 3.2.2: a name, or an address in brackets, and perhaps a port. Empty where the target has no
+/// authority.
+fn is_host(value: &[u8]) -> bool {
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
+    let length = |bytes: &[u8]| bytes.iter().take_while(|byte| is_of_name(byte) || **byte == b':').count();
+    let (host, port) = match value.strip_prefix(b"[") {
+        Some(address) => {
+            let (address, port) = address.split_at(length(address));
+            let Some(port) = port.strip_prefix(b"]") else { return false };
+            (address, port)
+        }
+        None => value.split_at(value.iter().take_while(|byte| is_of_name(byte)).count()),
+    };
+    match (host, port) {
+        (_, []) => !host.is_empty() || value.is_empty(),
+        (_, [b':', port @ ..]) => !host.is_empty() && port.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_host;
+
+    #[test]
+    fn hosts() {
+        for host in [
+            "",
+            "a",
+            "localhost:6080",
+            "example.com.",
+            "127.0.0.1:80",
+            "a:",
+            "[::1]",
+            "[::1]:80",
+            "[::ffff:1.2.3.4]:",
+            "x%41",
+            "a_b",
+        ] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            ":", ":80", "a:b", "a:80:80", "a b", "user@a", "a/b", "a?b", "a#b", "[", "[]", "[::1", "::1", "[::1]x", "[::1]:x",
+            "]", "a,b c", "a\\b", "\u{fc}", "a\t",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
 }

@@ -63,9 +63,9 @@ impl ApiKey {
         &self.key
     }
 
-    /// Signs the claims that `write` appends after `iss`, each with a comma in front, and closes the object.
-    pub(crate) fn sign_claims(&self, write: impl FnOnce(&mut Vec<u8>)) -> String {
-        self.signer.sign(write)
+    /// Appends to `out` the token of the claims that `write` appends after `iss`, each with a comma in front.
+    pub(crate) fn sign_claims(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        self.signer.sign_into(out, write);
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
     let mut json = Vec::with_capacity(512);
     let mut object = ObjectWriter::begin(&mut json);
     object.value(name!("server_url"), &*edge.livekit_url);
-    object.value(name!("participant_token"), &token.to_jwt(trust.keys.minting(), edge.clock.now()));
+    object.member(name!("participant_token"), |json| token.write_json(json, trust.keys.minting(), edge.clock.now()));
     object.end();
     Ok(reply::json(json))
 }
