@@ -66,7 +66,12 @@ impl Target {
             return Err("must not have a user or a password in it");
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            None if authority.as_str() != authority.host() => return Err(expected),
+            None if is_tls => 443,
+            None => 80,
+        };
         if host.is_empty() { Err(expected) } else { Ok(Self { host, port, is_tls, uri }) }
     }
 

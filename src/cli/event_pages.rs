@@ -2,12 +2,12 @@
 //! of its own. Pages rather than a stream, for they tell when an event came. Does not know how events are shown.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
+use hyper::header::{DATE, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -23,6 +23,8 @@ use crate::livekit::key::ApiKey;
 
 /// How long the server may wait for an event: what it waits at most.
 pub(super) const WAIT: Duration = Duration::from_secs(30);
+/// For all of a page.
+const PAGE_PATIENCE: Duration = Duration::from_secs(300);
 /// How long a token holds, which is for one page.
 const TOKEN_TTL: Duration = Duration::from_secs(60);
 /// Events in a page, as many as the server gives at most.
@@ -40,6 +42,8 @@ pub(super) struct Pages {
     after: Option<Cursor>,
     /// How many events are asked for.
     limit: usize,
+    /// What comes later than this came after the reading began, by the server's clock.
+    begin: Option<Cursor>,
     /// To the server, where it was not seen to end.
     connection: Option<Connection>,
 }
@@ -48,7 +52,7 @@ pub(super) struct Pages {
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) events: Vec<Box<RawValue>>,
-    /// Whether there was nothing more.
+    /// Whether there was nothing more when the reading began.
     pub(super) is_end: bool,
 }
 
@@ -57,7 +61,7 @@ impl Pages {
         let mut filter = form_urlencoded::Serializer::new(String::new());
         filter.extend_pairs(room.map(|room| ("room", room)));
         filter.extend_pairs(events.iter().map(|event| ("event", event)));
-        Self { target, key, filter: filter.finish(), after, limit: MOST_EVENTS, connection: None }
+        Self { target, key, filter: filter.finish(), after, limit: MOST_EVENTS, begin: None, connection: None }
     }
 
     pub(super) fn target(&self) -> &Target {
@@ -68,6 +72,11 @@ impl Pages {
         &self.key
     }
 
+    /// Asks with another key from now on.
+    pub(super) fn set_key(&mut self, key: ApiKey) {
+        self.key = key;
+    }
+
     /// The next events; where there are none, those that come within `wait`. After an error it goes on from the same place.
     pub(super) async fn next(&mut self, wait: Duration) -> Result<Page, PageError> {
         loop {
@@ -75,11 +84,13 @@ impl Pages {
                 Err(PageError::TooLong) if self.limit > 1 => self.limit /= 2,
                 Err(error) => return Err(error),
                 Ok((events, next)) => {
-                    self.limit = self.limit.saturating_mul(2).min(MOST_EVENTS);
+                    // Slowly, for what was too long may be so again.
+                    self.limit = self.limit.saturating_add(self.limit / 8).saturating_add(1).min(MOST_EVENTS);
                     let before = self.after.replace(next);
                     // An empty page of a server that stops may have passed over events that are not wanted, and not over all.
-                    let is_end = events.is_empty() && before == Some(next);
-                    return Ok(Page { events, is_end });
+                    let is_last = events.is_empty() && before == Some(next);
+                    let is_later = self.begin.is_some_and(|begin| next >= begin);
+                    return Ok(Page { events, is_end: is_last || is_later });
                 }
             }
         }
@@ -99,10 +110,18 @@ impl Pages {
             let text = timeout(PATIENCE, client::text(response.into_body())).await.unwrap_or_default();
             return Err(PageError::Refused { status, retry_after, text });
         }
-        let page = whole(response.into_body(), wait.saturating_add(PATIENCE)).await?;
+        let begin = date(response.headers());
+        let page = whole(response.into_body(), wait.saturating_add(PATIENCE));
+        let page = timeout(PAGE_PATIENCE, page).await.map_err(|_| ExchangeError::TimedOut(PAGE_PATIENCE))??;
         self.connection = Some(connection);
         let Answer { events, next } = json::from_utf8(&page).or(Err(PageError::NotAPage))?;
-        Ok((events, next.parse().or(Err(PageError::NotAPage))?))
+        let next = next.parse().or(Err(PageError::NotAPage))?;
+        if !events.is_empty() && self.after.is_some_and(|after| next <= after) {
+            return Err(PageError::NotAPage); // it would be the same one again
+        }
+        // A date has no parts of a second.
+        self.begin = self.begin.or_else(|| begin.map(|date| Cursor::at(date.saturating_add(Duration::from_secs(1)))));
+        Ok((events, next))
     }
 
     async fn send(&mut self, wait: Duration) -> Result<(Connection, Response<Incoming>), PageError> {
@@ -129,6 +148,12 @@ impl Pages {
         query.extend_pairs(self.after.map(|after| ("after", after.to_string())));
         format!("{}/events?{}", self.target.path().trim_end_matches('/'), query.finish())
     }
+}
+
+/// When the server answered, by its clock.
+fn date(headers: &HeaderMap) -> Option<UnixTime> {
+    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    date.duration_since(UNIX_EPOCH).ok().map(|since| UnixTime::from_secs(since.as_secs()))
 }
 
 /// All of `body`, each part of which must come within `patience`.

@@ -5,6 +5,7 @@ use std::future::pending;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use hyper::StatusCode;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +18,7 @@ use crate::cli::event_pages::{PageError, Pages, WAIT};
 use crate::cli::{Failure, Outcome, settings, tell};
 use crate::config::{DEFAULT_PORT, KeyFlags};
 use crate::inbox::Cursor;
+use crate::livekit::key::ApiKey;
 
 /// Before the first try after a failure; each further one takes twice as long, up to the second.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
@@ -63,7 +65,7 @@ fn cursor(text: &str) -> Result<Cursor, &'static str> {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    let keys = settings::keys(arguments.keys)?;
+    let keys = settings::keys(arguments.keys.clone())?;
     let local = || Target::parse_base(&format!("http://127.0.0.1:{DEFAULT_PORT}")).map_err(Failure::wrong);
     let target = arguments.url.map_or_else(local, Ok)?;
     let form = match arguments.json {
@@ -77,15 +79,15 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
             biased;
             stopped = stop_signal(), if arguments.follow => stopped,
             () = nobody_reads() => Ok(()),
-            outcome = read(pages, form, arguments.follow) => outcome,
+            outcome = read(pages, form, arguments.follow, &arguments.keys) => outcome,
         }
     });
     runtime.shutdown_timeout(LAST_WRITE);
     outcome
 }
 
-/// Reads to the end, or without one.
-async fn read(mut pages: Pages, form: Form, follow: bool) -> Outcome {
+/// Reads to the end, or without one. Keys that were changed meanwhile are read again.
+async fn read(mut pages: Pages, form: Form, follow: bool, keys: &KeyFlags) -> Outcome {
     let wait = if follow { WAIT } else { Duration::ZERO };
     let (mut was_reached, mut back_off) = (false, None);
     loop {
@@ -95,13 +97,16 @@ async fn read(mut pages: Pages, form: Form, follow: bool) -> Outcome {
                 if back_off.take().is_some() {
                     tell(format_args!("{} is back", pages.target()));
                 }
-                if page.is_end && !follow {
-                    return Ok(());
-                }
                 let lines = page.events.iter().map(|event| form.line(event.get()) + "\n").collect();
-                if !write(lines).await? {
+                if !write(lines).await? || page.is_end && !follow {
                     return Ok(());
                 }
+            }
+            Err(error)
+                if error.status() == Some(StatusCode::UNAUTHORIZED)
+                    && let Some(key) = new_key(keys, &pages) =>
+            {
+                pages.set_key(key);
             }
             Err(error) if follow && was_reached && error.may_pass() => {
                 if back_off.is_none() {
@@ -115,6 +120,12 @@ async fn read(mut pages: Pages, form: Form, follow: bool) -> Outcome {
             Err(error) => return Err(Failure::refused(reason(&pages, &error))),
         }
     }
+}
+
+/// The key that mints by now, where it is another one.
+fn new_key(keys: &KeyFlags, pages: &Pages) -> Option<ApiKey> {
+    let keys = settings::keys(keys.clone()).ok()?;
+    (keys.minting() != pages.key()).then(|| keys.minting().clone())
 }
 
 /// Why there are no events, and what helps where that is known.

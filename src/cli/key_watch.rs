@@ -15,8 +15,8 @@ use crate::livekit::key::{ApiKey, ApiKeys, DEVELOPMENT_PAIR};
 /// Between two looks at the file. A change counts once two of them agree on it, for a file may be written bit by bit.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// What a look at the file showed, or why it showed nothing.
-type Sight = Result<KeyFileContent, String>;
+/// What a look at the file showed, without its secrets, or why it showed nothing.
+type Sight = Result<[u8; 32], String>;
 
 /// Warns of what is dangerous about `keys`, and keeps `keyring` as their file is from now on.
 pub(super) fn begin(keys: Keys, keyring: Keyring, hangup: Signal) {
@@ -24,7 +24,7 @@ pub(super) fn begin(keys: Keys, keyring: Keyring, hangup: Signal) {
     match keys.file {
         Some((file, content)) => {
             warn_of_others(&file, &content);
-            tokio::spawn(watch(file, Ok(content), keyring, hangup));
+            tokio::spawn(watch(file, Ok(content.fingerprint()), keyring, hangup));
         }
         None => drop(tokio::spawn(ignore(hangup))),
     }
@@ -39,20 +39,20 @@ async fn watch(file: KeyFile, mut known: Sight, keyring: Keyring, mut hangup: Si
             _ = hangup.recv() => true,
             _ = ticks.tick() => false,
         };
-        let sight = block_in_place(|| file.read().map_err(|error| error.to_string()));
-        let is_settled = sight == seen;
-        seen = sight;
-        if is_asked || is_settled && seen != known {
-            block_in_place(|| take_in(&file, &seen, &keyring));
-            known = seen.clone();
+        let read = block_in_place(|| file.read().map_err(|error| error.to_string()));
+        let sight = read.as_ref().map(KeyFileContent::fingerprint).map_err(Clone::clone);
+        if is_asked || sight == seen && sight != known {
+            block_in_place(|| take_in(&file, read, &keyring));
+            known = sight.clone();
         }
+        seen = sight;
     }
 }
 
 /// Answers with the keys that stand there now, where they can be used.
-fn take_in(file: &KeyFile, sight: &Sight, keyring: &Keyring) {
+fn take_in(file: &KeyFile, read: Result<KeyFileContent, String>, keyring: &Keyring) {
     let path = file.path().display();
-    let content = sight.as_ref().map_err(Clone::clone);
+    let content = read.as_ref().map_err(Clone::clone);
     let keys = content.and_then(|content| file.keys(content).map_err(|error| error.to_string()));
     match keys {
         Ok(keys) => {
@@ -62,7 +62,7 @@ fn take_in(file: &KeyFile, sight: &Sight, keyring: &Keyring) {
         }
         Err(reason) => warn!(file = %path, reason, "the keys stay as they were"),
     }
-    if let Ok(content) = sight {
+    if let Ok(content) = &read {
         warn_of_others(file, content);
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::config::{ConfigError, key_list};
@@ -35,7 +36,7 @@ pub(super) enum Holds {
 }
 
 /// What stands in a file of keys. Wiped when dropped; `Debug` shows none of it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct KeyFileContent {
     bytes: Zeroizing<Vec<u8>>,
     is_open: bool,
@@ -78,6 +79,12 @@ impl KeyFile {
         together(setting, keys, self.signing_key.as_deref())
     }
 
+    /// Whether there is something to read again.
+    #[must_use]
+    pub fn can_change(&self) -> bool {
+        !is_inherited(&self.path)
+    }
+
     fn unreadable(&self, source: io::Error) -> ConfigError {
         ConfigError::Unreadable { setting: self.setting, path: self.path.clone(), source }
     }
@@ -94,10 +101,15 @@ pub(super) fn together(setting: &'static str, keys: Vec<ApiKey>, signing_key: Op
     }
 }
 
+/// Whether `path` is a descriptor that the program was started with, such as a shell's `<(…)`: it can be read once.
+fn is_inherited(path: &Path) -> bool {
+    path.starts_with("/dev/fd") || path == Path::new("/dev/stdin")
+}
+
 impl KeyFileContent {
     fn read(path: &Path) -> io::Result<Self> {
         // Before it is opened, for opening a FIFO would wait.
-        if !fs::metadata(path)?.is_file() {
+        if !is_inherited(path) && !fs::metadata(path)?.is_file() {
             return Err(io::Error::other("it is no regular file"));
         }
         let file = File::open(path)?;
@@ -109,6 +121,12 @@ impl KeyFileContent {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(Self { bytes, is_open: metadata.permissions().mode() & OF_OTHERS != 0 })
+    }
+
+    /// Tells it from any other, without holding its secrets.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        Sha256::new_with_prefix([u8::from(self.is_open)]).chain_update(&self.bytes).finalize().into()
     }
 
     /// Whether others than the file's owner and group may read or write it.

@@ -60,7 +60,11 @@ fn without_comment(text: &str) -> &str {
 
 fn plain(text: &str) -> Option<Scalar> {
     let text = text.trim();
-    let is_plain = !text.starts_with(|first| INDICATORS.contains(first)) && !text.starts_with("- ") && !text.starts_with("? ");
+    let begins_otherwise =
+        text.starts_with(|first| INDICATORS.contains(first)) || text.starts_with("- ") || text.starts_with("? ");
+    // Two lines that were written into one look like this.
+    let holds_more = [": ", " #"].iter().any(|mark| text.contains(mark)) || text.ends_with(':');
+    let is_plain = !begins_otherwise && !holds_more && !text.contains(char::is_control);
     is_plain.then(|| Scalar::new(text.to_owned()))
 }
 
@@ -73,6 +77,7 @@ fn quoted(text: &str) -> Option<(Scalar, &str)> {
     while let Some(letter) = letters.next() {
         match letter {
             '\\' if quote == '"' => scalar.push(letters.next().filter(|escaped| matches!(escaped, '"' | '\\' | '/'))?),
+            _ if letter.is_control() => return None,
             _ if letter != quote => scalar.push(letter),
             // In single quotes, two of them are one.
             '\'' if letters.as_str().starts_with('\'') => scalar.extend(letters.next()),

@@ -28,7 +28,7 @@ pub struct KeyFlags {
 pub struct Keys {
     /// The keys.
     pub api_keys: ApiKeys,
-    /// The file, and what stood there.
+    /// The file, and what stood there; `None` also where it can be read but once.
     pub file: Option<(KeyFile, KeyFileContent)>,
 }
 
@@ -40,7 +40,7 @@ impl KeyFlags {
     pub fn read(self, variables: Variables<'_>) -> Result<Keys, ConfigError> {
         let name = Setting::of("LIVEKIT_API_KEY", self.livekit_api_key, variables);
         let secret_file = Setting::of("LIVEKIT_API_SECRET_FILE", self.livekit_api_secret_file, variables);
-        let keys_file = Setting::of("LIVEKIT_KEYS_FILE", self.keys_file, variables);
+        let keys_file = present("LIVEKIT_KEYS_FILE", |name| self.keys_file.clone().or_else(|| variables(name)))?;
         let signing_key = Setting::of("LIVEKIT_SIGNING_KEY", self.signing_key, variables).value;
         let secret = present("LIVEKIT_API_SECRET", variables)?;
         let listed = present("LIVEKIT_KEYS", variables)?;
@@ -71,7 +71,8 @@ impl KeyFlags {
 impl Keys {
     fn of_file(file: KeyFile) -> Result<Self, ConfigError> {
         let content = file.read()?;
-        Ok(Self { api_keys: file.keys(&content)?, file: Some((file, content)) })
+        let api_keys = file.keys(&content)?;
+        Ok(Self { api_keys, file: file.can_change().then_some((file, content)) })
     }
 }
 
@@ -87,10 +88,9 @@ fn key(setting: &'static str, name: &str, secret: &str) -> Result<ApiKey, Config
     ApiKey::new(name, secret).map_err(|source| ConfigError::Key { setting, source })
 }
 
-/// A variable with secrets, which must not be empty where it is set: an orchestrator that lost a secret should not go
-/// unnoticed.
-fn present(name: &'static str, variables: Variables<'_>) -> Result<Setting, ConfigError> {
-    match variables(name) {
+/// A setting of secrets, which must not be empty where it is set: an orchestrator that lost one should not go unnoticed.
+fn present(name: &'static str, value: impl FnOnce(&str) -> Option<String>) -> Result<Setting, ConfigError> {
+    match value(name) {
         Some(value) if value.trim().is_empty() => Err(ConfigError::Empty { setting: name }),
         value => Ok(Setting { name, value }),
     }

@@ -43,8 +43,8 @@ pub(crate) fn check<B>(request: &Request<B>, limit: usize) -> Result<(), Refusal
     Ok(())
 }
 
-/// Section 3.2, and RFC 3986, section 3.2.2: a name, or an address in brackets, and perhaps a port. Empty where the target has no
-/// authority.
+/// Section 3.2: of the letters of a name, or of an address in brackets (RFC 3986, section 3.2.2), and perhaps a port. Empty where the
+/// target has no authority. Nothing here goes where it says.
 fn is_host(value: &[u8]) -> bool {
     let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
     let length = |bytes: &[u8]| bytes.iter().take_while(|byte| is_of_name(byte) || **byte == b':').count();

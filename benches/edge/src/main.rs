@@ -178,7 +178,8 @@ impl Server {
         };
         let requests: f64 = word(" requests in ", 0)?.parse()?;
         let per_second = word("Requests/sec:", 1)?.parse()?;
-        let (p50_micros, p99_micros) = (micros(&word("50%", 1)?)?, micros(&word("99%", 1)?)?);
+        // Padded, for other lines tell percentages too.
+        let (p50_micros, p99_micros) = (micros(&word("  50%  ", 1)?)?, micros(&word("  99%  ", 1)?)?);
         Ok((requests, Round { per_second, cpu_micros: 0.0, p50_micros, p99_micros }))
     }
 

@@ -40,13 +40,13 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
 /// longer and tells what is wrong.
 fn names(body: &[u8]) -> Result<(RoomName, Identity), Refusal> {
     let as_sent = body.starts_with(b"{").then(|| json::from_utf8::<Fields<'_>>(body).ok());
-    let (room, identity) = if let Some(Fields { room_name, participant_name }) = as_sent.flatten() {
-        (room_name, participant_name)
-    } else {
-        let fields = Members::parse(body).or(Err(Refusal::NotTheTutorialsFields))?;
-        (text(&fields, "roomName")?, text(&fields, "participantName")?)
-    };
-    Ok((name("roomName", room, RoomName::new)?, name("participantName", identity, Identity::new)?))
+    let room = |text| name("roomName", text, RoomName::new);
+    let identity = |text| name("participantName", text, Identity::new);
+    if let Some(Fields { room_name, participant_name }) = as_sent.flatten() {
+        return Ok((room(room_name)?, identity(participant_name)?));
+    }
+    let fields = Members::parse(body).or(Err(Refusal::NotTheTutorialsFields))?;
+    Ok((room(text(&fields, "roomName")?)?, identity(text(&fields, "participantName")?)?))
 }
 
 fn text<'a>(fields: &Members<'a>, field: &'static str) -> Result<Cow<'a, str>, Refusal> {

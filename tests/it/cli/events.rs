@@ -227,3 +227,25 @@ fn a_page_that_is_too_large_is_asked_for_in_smaller_ones() {
     let limits: Vec<_> = server.requests().iter().map(|each| each.head.split(['=', '&']).nth(1).unwrap().to_owned()).collect();
     assert_eq!(limits, ["1000", "500", "250"]);
 }
+
+#[test]
+fn reading_ends_with_what_was_there_when_it_began() {
+    let full = |date: &str, next: &str| {
+        let body = format!(r#"{{"events":[{{"cursor":"{next}","receivedAt":"","event":{{"event":"x"}}}}],"next":"{next}"}}"#);
+        page(&body).replacen("\r\n", &format!("\r\nDate: {date}\r\n"), 1)
+    };
+    let cursor = |millis: u64| format!("{:016x}", millis << 20);
+    let (first, second) = (cursor(946_684_800_999), cursor(946_684_801_000));
+    let date = "Sat, 01 Jan 2000 00:00:00 GMT";
+    let server = Scripted::answering(&[&full(date, &first), &full("Sat, 01 Jan 2000 00:00:09 GMT", &second)]);
+    assert_eq!(events(&server.url(), &["--json"]).run().done().lines().count(), 2);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn a_page_that_would_be_given_again_and_again_is_none() {
+    let same = page(r#"{"events":[{"cursor":"0000000000000001"}],"next":"0000000000000001"}"#);
+    let server = Scripted::answering(&[&same]);
+    let ended = events(&server.url(), &["--after", "0000000000000001"]).run();
+    assert_says(&ended.refused(), &["no page of events"]);
+}

@@ -6,9 +6,10 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::events::{deliver, event, events, server, url};
-use super::program::{Running, assert_says};
+use super::program::{Roomkey, Running, assert_says};
 use super::send_retry::Scripted;
-use crate::server::program::{Directory, Program};
+use crate::fixtures::SERVER_KEY;
+use crate::server::program::{Directory, Program, Start};
 
 /// The server at one port over one inbox, each time that it is started.
 struct Place {
@@ -166,4 +167,30 @@ fn what_passes_is_waited_for_and_a_no_ends_it() {
     let afters: Vec<_> = requests.iter().map(|each| each.head.split(' ').nth(1).unwrap().split("after=").nth(1)).collect();
     let [one, two, three] = ["0000000000000001", "0000000000000002", "0000000000000003"].map(Some);
     assert_eq!(afters, [None, one, one, one, two, two, three]);
+}
+
+#[test]
+fn keys_that_were_changed_meanwhile_are_read_again() {
+    let (name, secret) = SERVER_KEY;
+    let keys = ["APIold: 0123456789abcdef0123456789abcdef\n".to_owned(), format!("{name}: {secret}\n")];
+    let mut server = Start::bare().env("SERVER_BIND", "127.0.0.1").env("SERVER_PORT", "0");
+    server = server.secret_file("keys", &keys[0]).env("LIVEKIT_KEYS_FILE", "keys");
+    let path = server.path("keys");
+    let mut server = server.serve();
+    let arguments = ["events", "--follow", "--json", "--url", &url(&server), "--keys-file", path.to_str().unwrap()];
+    let mut following = Roomkey::new(arguments).start();
+    std::fs::write(&path, keys.concat()).unwrap();
+    server.signal(Signal::HUP);
+    server.wait_for("keys taken in");
+    deliver(&mut server.connect(), event("1", "x", "daily"));
+    assert_eq!(next_id(&mut following), "1");
+    std::fs::write(&path, &keys[1]).unwrap();
+    server.signal(Signal::HUP);
+    server.wait_for("keys taken in");
+    for id in ["2", "3"] {
+        deliver(&mut server.connect(), event(id, "x", "daily"));
+        assert_eq!(next_id(&mut following), id);
+    }
+    following.signal(Signal::TERM);
+    assert_eq!(following.wait(), 0);
 }

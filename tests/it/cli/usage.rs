@@ -46,6 +46,7 @@ fn wrong_use_is_told_in_one_sentence_without_values() {
         (&["webhook", "send", "--url", "http://localhost/", "--event", "room_started", "--count", "0"], "--count"),
         (&["events", HUSH], "one too many"),
         (&["events", "--url", HUSH], "--url must be an address such as http://localhost:6080:"),
+        (&["events", "--url", "http://localhost:99999"], "--url must be an address"),
         (&["events", "--url", "http://localhost/?token=hushhush-0123456789-0123456789-012345"], "--url must not have a query"),
         (&["events", "--after", HUSH], "--after must be a cursor"),
         (&["events", "--access-token", HUSH], "--access-token"),

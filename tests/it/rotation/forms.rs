@@ -1,5 +1,6 @@
 //! Owns the tests of the forms that a file of keys may have: those that LiveKit Server takes.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::support::{FILE, Key, NEW, OLD, Rotating, list};
@@ -60,6 +61,20 @@ fn commands_take_the_same_file() {
         let (status, _, log) = start().flags(&["token", "verify", token.trim(), "--keys-file", FILE]).run();
         assert_eq!(status, Some(0), "{log}");
     }
+}
+
+#[test]
+fn commands_read_a_pipe_once() {
+    let (name, secret) = OLD;
+    let create =
+        "roomkey token create --join --token-only --livekit-api-key \"$NAME\" --livekit-api-secret-file <(echo \"$SECRET\")";
+    let verify = "roomkey token verify - --keys-file <(echo \"$NAME: $SECRET\")";
+    let bin = Path::new(env!("CARGO_BIN_EXE_roomkey")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut bash = Command::new("bash");
+    bash.args(["-c", &format!("set -o pipefail; {create} | {verify}")]).env_clear();
+    let output = bash.envs([("PATH", &*path), ("NAME", name), ("SECRET", secret)]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -23,11 +23,21 @@ fn start() -> Start {
 fn a_file_that_cannot_be_used() {
     assert_mistake(start(), &["LIVEKIT_KEYS_FILE", FILE]);
     assert_mistake(Start::new().flags(&["--keys-file", "nowhere/keys"]), &["LIVEKIT_KEYS_FILE", "nowhere/keys"]);
+    assert_mistake(Start::new().flags(&["--keys-file", ""]), &["LIVEKIT_KEYS_FILE", "empty"]);
     assert_mistake(start().directory(FILE), &["LIVEKIT_KEYS_FILE", FILE, "no regular file"]);
     for empty in ["", "\n\n", "# a comment\n", "---\n"] {
         assert_mistake(start().file(FILE, empty), &["LIVEKIT_KEYS_FILE", "no key"]);
     }
-    for (line, part) in [("hushhush", "key: secret"), ("APIshort: hushhush", "32 bytes"), ("APIopen: 'hushhush", "key: secret")] {
+    for (line, part) in [
+        ("hushhush", "key: secret"),
+        ("APIshort: hushhush", "32 bytes"),
+        ("APIopen: 'hushhush", "key: secret"),
+        ("APIold: hushhush-0123456789-0123456789-012345APInew: hushhush-0123456789-0123456789-012345", "key: secret"),
+        ("APIname:hushhush-0123456789-0123456789-012345 #note: hushhush-0123456789-0123456789-012345", "key: secret"),
+        ("APIreturn: hushhush-0123456789-0123456789\r012345", "key: secret"),
+        ("APIzero: \"hushhush-0123456789-0123456789\u{0}012345\"", "key: secret"),
+        ("APIcolon: hushhush-0123456789-0123456789-012345:", "key: secret"),
+    ] {
         let content = format!("# ours\r\n{}\r\n{line}\r\n", list(&[OLD]).trim());
         assert_mistake(start().file(FILE, content), &["LIVEKIT_KEYS_FILE", "line 3", part]);
     }
