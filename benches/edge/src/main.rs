@@ -32,18 +32,24 @@ fn main() -> Result<()> {
     let scratch = root.join("target/bench-edge");
     fs::create_dir_all(&scratch)?;
 
-    let rounds = setting("ROUNDS", 8);
-    let seconds = setting("SECONDS", 4);
+    let rounds = setting("ROUNDS", 30);
+    let seconds = setting("SECONDS", 1);
     let body = fs::read(root.join("fixtures/deliveries/023-track_unpublished.body"))?;
     let doors = [token_load(&scratch)?, webhook_load(&scratch, &body)?];
 
     println!("{rounds} rounds of {seconds} s each, {CONNECTIONS} connections, server and load on a core each; medians");
     println!("{}", cpu_model());
     for (door, load) in ["/token", "/webhook"].into_iter().zip(doors) {
+        // All are there from the start, and rest while it is another's turn.
+        let servers = [None, Some("warn"), Some("info")].map(|level| Server::start(&root, level));
+        let servers = servers.into_iter().collect::<Result<Vec<_>>>()?;
+        for server in &servers {
+            server.load(&load, 1)?; // warm
+        }
         let mut rows = [Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..rounds {
-            for (row, level) in rows.iter_mut().zip([None, Some("warn"), Some("info")]) {
-                row.push(Server::start(&root, level)?.round(&load, seconds)?);
+            for (row, server) in rows.iter_mut().zip(&servers) {
+                row.push(server.round(&load, seconds)?);
             }
         }
         println!("\n{door:<22}{:>11}{:>8}{:>14}{:>10}{:>10}", "requests/s", "ratio", "CPU/request", "p50", "p99");
@@ -128,7 +134,7 @@ impl Server {
             None => std::env::current_exe()?,
             Some(_) => root.join("target/release/roomkey"),
         };
-        let log = fs::File::create(root.join("target/bench-edge/log"))?;
+        let log = fs::File::create(root.join("target/bench-edge").join(level.unwrap_or("bare")))?;
         let mut command = Command::new("taskset");
         command.args(["-c", "0"]).arg(program).current_dir(root.join("target/bench-edge"));
         let port = free_port()?;
@@ -148,8 +154,7 @@ impl Server {
         Err("the server does not start".into())
     }
 
-    fn round(self, script: &Path, seconds: u32) -> Result<Round> {
-        self.load(script, 1)?; // warm
+    fn round(&self, script: &Path, seconds: u32) -> Result<Round> {
         let before = self.cpu_ticks()?;
         let (requests, mut round) = self.load(script, seconds)?;
         let ticks = self.cpu_ticks()? - before;
