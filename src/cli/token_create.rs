@@ -17,7 +17,7 @@ use crate::livekit::inspection::Inspection;
 use crate::policy::random_name;
 
 /// Of a name that is made up: 70 bits.
-const GENERATED_LETTERS: usize = 12;
+const GENERATED_LETTERS: usize = 16;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:

@@ -10,7 +10,7 @@ use crate::livekit::access_token::{DEFAULT_TTL, Identity, NameError, Participant
 use crate::livekit::room_config::RoomConfiguration;
 pub(crate) use random_name::random_name;
 
-/// Random letters in a name that is made up: 93 bits.
+/// Random letters in a name that is made up: 80 bits.
 const LETTERS: usize = 16;
 
 /// What the deployer grants.

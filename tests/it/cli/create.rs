@@ -60,8 +60,8 @@ fn a_missing_room_and_identity_of_one_who_joins_are_made_up_and_told() {
     let ended = Roomkey::with_keys(["token", "create", "--join", "--token-only"]).run();
     let claims = payload(ended.stdout.trim_end());
     let (room, identity) = (claims["video"]["room"].as_str().unwrap(), claims["sub"].as_str().unwrap());
-    assert!(room.starts_with("room-") && room.len() == 17, "{room}");
-    assert!(identity.starts_with("participant-") && identity.len() == 24, "{identity}");
+    assert!(room.starts_with("room-") && room.len() == 21, "{room}");
+    assert!(identity.starts_with("participant-") && identity.len() == 28, "{identity}");
     assert_eq!(claims["name"], identity);
     assert_says(&ended.stderr, &[room, identity]);
     let other = Roomkey::with_keys(["token", "create", "--join", "--token-only"]).run();

@@ -20,7 +20,7 @@ fn fields() -> [(&'static str, &'static str, Value); 6] {
 }
 
 fn is_made_up(name: &str, prefix: &str) -> bool {
-    let is_plain = |random: &str| random.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_plain = |random: &str| random.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     name.strip_prefix(prefix).is_some_and(|random| random.len() >= 11 && is_plain(random))
 }
 
@@ -52,7 +52,7 @@ fn an_empty_object_gets_a_room_and_an_identity_and_no_name() {
         assert!(seen.insert(room["room-".len()..].to_owned()) && seen.insert(identity["user-".len()..].to_owned()), "twice");
     }
     let letters: BTreeSet<char> = seen.iter().flat_map(|random| random.chars()).collect();
-    assert_eq!(letters.len(), 57, "some characters do not come: {letters:?}");
+    assert_eq!(letters.len(), 32, "some characters do not come: {letters:?}");
 }
 
 #[test]
