@@ -50,7 +50,7 @@ const PAGE: i32 = 8192;
 /// What the writer keeps of the file in memory at most.
 const WRITER_CACHE_KIB: i64 = 4096;
 /// Connections that read, from the start.
-const READERS: usize = 2;
+const READERS: usize = 1;
 /// How long a lock of another process is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the start looks for damage: all of a small file is checked, and the beginning of a large one.
