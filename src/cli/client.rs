@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, RETRY_AFTER, US
 use hyper::http::request::Builder;
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::{self, Runtime};
@@ -39,7 +41,8 @@ pub(super) struct Target {
     uri: Uri,
     host: String,
     port: u16,
-    is_tls: bool,
+    /// In TLS, and how, once that was read.
+    tls: Option<OnceLock<Arc<ClientConfig>>>,
 }
 
 impl Target {
@@ -56,9 +59,9 @@ impl Target {
 
     fn read(url: &str, expected: &'static str) -> Result<Self, &'static str> {
         let uri: Uri = url.parse().or(Err(expected))?;
-        let is_tls = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
+        let tls = match uri.scheme_str() {
+            Some("http") => None,
+            Some("https") => Some(OnceLock::new()),
             _ => return Err(expected),
         };
         let authority = uri.authority().ok_or(expected)?;
@@ -69,10 +72,10 @@ impl Target {
         let port = match authority.port_u16() {
             Some(port) => port,
             None if authority.as_str() != authority.host() => return Err(expected),
-            None if is_tls => 443,
+            None if tls.is_some() => 443,
             None => 80,
         };
-        if host.is_empty() { Err(expected) } else { Ok(Self { host, port, is_tls, uri }) }
+        if host.is_empty() { Err(expected) } else { Ok(Self { host, port, tls, uri }) }
     }
 
     /// Its path and query.
@@ -93,11 +96,16 @@ impl Target {
     /// A connection to it.
     pub(super) async fn connect(&self) -> Result<Connection, ExchangeError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(ExchangeError::Connect)?;
-        if self.is_tls {
-            Connection::begin(tls::connect(&self.host, stream).await.map_err(ExchangeError::Connect)?).await
-        } else {
-            Connection::begin(stream).await
-        }
+        let Some(config) = &self.tls else { return Connection::begin(stream).await };
+        let config = match config.get() {
+            Some(config) => config,
+            None => {
+                let read = tls::config().map_err(ExchangeError::Connect)?;
+                config.get_or_init(|| read)
+            }
+        };
+        let stream = tls::connect(Arc::clone(config), &self.host, stream).await.map_err(ExchangeError::Connect)?;
+        Connection::begin(stream).await
     }
 }
 

@@ -2,7 +2,7 @@
 //! of its own. Pages rather than a stream, for they tell when an event came. Does not know how events are shown.
 
 use std::fmt;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -152,8 +152,7 @@ impl Pages {
 
 /// When the server answered, by its clock.
 fn date(headers: &HeaderMap) -> Option<UnixTime> {
-    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
-    date.duration_since(UNIX_EPOCH).ok().map(|since| UnixTime::from_secs(since.as_secs()))
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok().map(UnixTime::from)
 }
 
 /// All of `body`, each part of which must come within `patience`.

@@ -10,7 +10,7 @@ pub(super) struct JudgingFlags {
     /// Judge it as at this time, in seconds since 1970 [default: now]
     #[arg(long, value_name = "UNIX", value_parser = at)]
     at: Option<UnixTime>,
-    /// Print the result as JSON, on one line
+    /// Print the result as JSON
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]

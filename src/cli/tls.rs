@@ -11,9 +11,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// `stream` in TLS with `host`, whose certificate is checked.
-pub(super) async fn connect(host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+/// Reads what is trusted, which takes time: for all connections of a command.
+pub(super) fn config() -> io::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
@@ -26,5 +25,11 @@ pub(super) async fn connect(host: &str, stream: TcpStream) -> io::Result<TlsStre
         .map_err(io::Error::other)?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    Ok(Arc::new(config))
+}
+
+/// `stream` in TLS with `host`, whose certificate is checked.
+pub(super) async fn connect(config: Arc<ClientConfig>, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    TlsConnector::from(config).connect(name, stream).await
 }
