@@ -18,6 +18,5 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut cli::Arguments::command(), "roomkey", &mut script);
-    print(String::from_utf8_lossy(&script).trim_end());
-    Ok(())
+    print(String::from_utf8_lossy(&script).trim_end())
 }

@@ -1,8 +1,8 @@
 //! Owns how an event of the inbox is shown on one line: in words, or as JSON. Whoever wrote it, it does nothing to a terminal.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
+use crate::cli::letters;
 use crate::json::Members;
 use crate::livekit::event::WebhookEvent;
 
@@ -12,10 +12,7 @@ pub(super) enum Form {
     /// For people: when it came, what it is, and its cursor.
     Words,
     /// For programs: all of it, as it came.
-    Json {
-        /// A terminal obeys characters that JSON need not escape.
-        is_for_terminal: bool,
-    },
+    Json,
 }
 
 impl Form {
@@ -24,15 +21,7 @@ impl Form {
         match self {
             Self::Words => in_words(entry),
             // Within strings there are no line ends, and elsewhere one blank is as good as another.
-            Self::Json { is_for_terminal: false } => entry.replace(['\r', '\n'], " "),
-            Self::Json { is_for_terminal: true } => entry.chars().fold(String::new(), |mut line, letter| {
-                match letter {
-                    '\r' | '\n' => line.push(' '),
-                    '\u{7f}'..='\u{9f}' => drop(write!(line, "\\u{:04x}", u32::from(letter))),
-                    letter => line.push(letter),
-                }
-                line
-            }),
+            Self::Json => letters::visible_json(&entry.replace(['\r', '\n'], " ")),
         }
     }
 }
@@ -63,10 +52,8 @@ mod tests {
     #[test]
     fn a_line_is_one_line_and_its_values_are_kept() {
         let entry = "{\"cursor\":\"1\",\r\n\"event\":{\"n\": 1.50E+3 ,\n\"s\":\"\u{9b}31m\u{7f}\\n\u{fc}\"}}";
-        let (plain, escaped) = ("\u{9b}31m\u{7f}", "\\u009b31m\\u007f");
-        let line = "{\"cursor\":\"1\",  \"event\":{\"n\": 1.50E+3 , \"s\":\"TEXT\\n\u{fc}\"}}";
-        assert_eq!(Form::Json { is_for_terminal: false }.line(entry), line.replace("TEXT", plain));
-        assert_eq!(Form::Json { is_for_terminal: true }.line(entry), line.replace("TEXT", escaped));
+        let line = "{\"cursor\":\"1\",  \"event\":{\"n\": 1.50E+3 , \"s\":\"\\u009b31m\\u007f\\n\u{fc}\"}}";
+        assert_eq!(Form::Json.line(entry), line);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! is asked for, and how an event is shown, are other files'.
 
 use std::future::pending;
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::cli::client::{self, Target};
 use crate::cli::event_lines::Form;
 use crate::cli::event_pages::{PageError, Pages, WAIT};
-use crate::cli::{Failure, Outcome, settings, tell};
+use crate::cli::{Failure, Outcome, output, settings, tell};
 use crate::config::{DEFAULT_PORT, KeyFlags};
 use crate::inbox::Cursor;
 use crate::livekit::key::ApiKey;
@@ -68,10 +68,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let keys = settings::keys(arguments.keys.clone())?;
     let local = || Target::parse_base(&format!("http://127.0.0.1:{DEFAULT_PORT}")).map_err(Failure::wrong);
     let target = arguments.url.map_or_else(local, Ok)?;
-    let form = match arguments.json {
-        true => Form::Json { is_for_terminal: io::stdout().is_terminal() },
-        false => Form::Words,
-    };
+    let form = if arguments.json { Form::Json } else { Form::Words };
     let pages = Pages::new(target, keys.minting().clone(), arguments.room.as_deref(), &arguments.event, arguments.after);
     let runtime = client::runtime()?;
     let outcome = runtime.block_on(async {
@@ -98,7 +95,8 @@ async fn read(mut pages: Pages, form: Form, follow: bool, keys: &KeyFlags) -> Ou
                     tell(format_args!("{} is back", pages.target()));
                 }
                 let lines = page.events.iter().map(|event| form.line(event.get()) + "\n").collect();
-                if !write(lines).await? || page.is_end && !follow {
+                write(lines).await?;
+                if page.is_end && !follow {
                     return Ok(());
                 }
             }
@@ -138,17 +136,9 @@ fn reason(pages: &Pages, error: &PageError) -> String {
     format!("{} gives {error}{advice}", pages.target())
 }
 
-/// Writes `lines` to stdout; whether anybody reads it. Done on another thread, so that one who does not read holds up no signal.
-async fn write(lines: String) -> Result<bool, Failure> {
-    let written = spawn_blocking(move || {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush())
-    });
-    match written.await.unwrap_or_else(|panic| Err(panic.into())) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Failure::wrong(format_args!("cannot write: {error}"))),
-    }
+/// Writes `lines` to stdout on another thread, so that a reader that does not read holds up no signal.
+async fn write(lines: String) -> Outcome {
+    spawn_blocking(move || output::write(&lines)).await.unwrap_or_else(|panic| Err(Failure::wrong(panic)))
 }
 
 /// Done when the pipe that stdout is has no reader any more; never where it is something else.

@@ -27,6 +27,5 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let mut page = Vec::new();
     let rendered = Man::new(command.clone().display_name(name)).source(SOURCE).render(&mut page);
     rendered.map_err(|error| Failure::wrong(format_args!("cannot write the page: {error}")))?;
-    print(String::from_utf8_lossy(&page).trim_end());
-    Ok(())
+    print(String::from_utf8_lossy(&page).trim_end())
 }

@@ -1,5 +1,5 @@
 //! Owns the command line: its commands, and what a program's end says: exit status 0 for done, 1 where the answer is no, 2 for
-//! wrong use or input that cannot be read. Results go to stdout, everything else to stderr. What a command does is its own
+//! wrong use, input that cannot be read or output that cannot be written. Results go to stdout, everything else to stderr. What a command does is its own
 //! file's.
 
 mod abilities;
@@ -14,8 +14,11 @@ mod events;
 mod input;
 mod judging;
 mod key_watch;
+mod letters;
+mod log;
 mod man;
 mod moment;
+mod output;
 mod respacing;
 mod sample_events;
 mod serve;
@@ -30,13 +33,15 @@ mod webhook_send;
 mod webhook_verify;
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Flags};
+use log::tell;
+use output::{print, print_json};
 
 /// Access tokens for LiveKit at /token, and its webhooks, verified, at /webhook. Without a command it serves.
 #[derive(Debug, Parser)]
@@ -62,7 +67,7 @@ Examples:
   roomkey events --follow
       What the inbox of the roomkey on port 6080 holds, and what comes
 
-Exit status: 0 done, 1 the answer is no, 2 wrong use or input that cannot be read";
+Exit status: 0 done, 1 the answer is no, 2 wrong use, or input or output that fails";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -105,35 +110,47 @@ enum WebhookCommand {
 /// Runs the program with the arguments and the environment that it was started with.
 #[must_use]
 pub fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            let _ = error.print(); // a closed stdout is no reason to fail
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => return fail(usage::sentence(&error)),
+    if let Err(error) = log::begin() {
+        let _ = writeln!(io::stderr(), "roomkey: cannot start the log: {error}"); // there is no other way to tell
+        return ExitCode::from(2);
+    }
+    let status = match Arguments::try_parse() {
+        Ok(Arguments { command: None, flags } | Arguments { command: Some(Command::Serve(flags)), .. }) => serve::run(flags),
+        Ok(Arguments { command: Some(command), .. }) => ended(command.run()),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => ended(show(&error)),
+        Err(error) => fail(usage::sentence(&error)),
     };
-    let outcome = match arguments.command {
-        None => return serve::run(arguments.flags),
-        Some(Command::Serve(flags)) => return serve::run(flags),
-        Some(Command::Token(TokenCommand::Create(arguments))) => token_create::run(*arguments),
-        Some(Command::Token(TokenCommand::Inspect(arguments))) => token_inspect::run(arguments),
-        Some(Command::Token(TokenCommand::Verify(arguments))) => token_verify::run(arguments),
-        Some(Command::Webhook(WebhookCommand::Verify(arguments))) => webhook_verify::run(arguments),
-        Some(Command::Webhook(WebhookCommand::Send(arguments))) => webhook_send::run(arguments),
-        Some(Command::Events(arguments)) => events::run(arguments),
-        Some(Command::Completions(arguments)) => completions::run(arguments),
-        Some(Command::Man(arguments)) => man::run(arguments),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure { status, why }) => {
-            if let Some(why) = why {
-                tell(why);
-            }
-            ExitCode::from(status)
+    log::close();
+    status
+}
+
+impl Command {
+    fn run(self) -> Outcome {
+        match self {
+            Self::Serve(_) => Ok(()), // it has an end of its own
+            Self::Token(TokenCommand::Create(arguments)) => token_create::run(*arguments),
+            Self::Token(TokenCommand::Inspect(arguments)) => token_inspect::run(arguments),
+            Self::Token(TokenCommand::Verify(arguments)) => token_verify::run(arguments),
+            Self::Webhook(WebhookCommand::Verify(arguments)) => webhook_verify::run(arguments),
+            Self::Webhook(WebhookCommand::Send(arguments)) => webhook_send::run(arguments),
+            Self::Events(arguments) => events::run(arguments),
+            Self::Completions(arguments) => completions::run(arguments),
+            Self::Man(arguments) => man::run(arguments),
         }
     }
+}
+
+/// Shows help or the version, in colour on a terminal.
+fn show(help: &clap::Error) -> Outcome {
+    if io::stdout().is_terminal() { output::ended(help.print()) } else { output::write(&help.render().to_string()) }
+}
+
+fn ended(outcome: Outcome) -> ExitCode {
+    let Err(Failure { status, why }) = outcome else { return ExitCode::SUCCESS };
+    if let Some(why) = why {
+        tell(why);
+    }
+    ExitCode::from(status)
 }
 
 /// How a command ends.
@@ -158,7 +175,12 @@ impl Failure {
         Self { status: 1, why: None }
     }
 
-    /// Wrong use, or input that cannot be read.
+    /// Nobody reads the result any more, which ends a command early and is no mistake.
+    fn unread() -> Self {
+        Self { status: 0, why: None }
+    }
+
+    /// Wrong use, input that cannot be read or output that cannot be written.
     fn wrong(why: impl fmt::Display) -> Self {
         Self { status: 2, why: Some(why.to_string()) }
     }
@@ -174,14 +196,4 @@ impl From<getrandom::Error> for Failure {
 fn fail(why: impl fmt::Display) -> ExitCode {
     tell(why);
     ExitCode::from(2)
-}
-
-/// Writes a line for people to stderr.
-fn tell(line: impl fmt::Display) {
-    let _ = writeln!(io::stderr().lock(), "roomkey: {line}"); // there is nowhere to tell that this failed
-}
-
-/// Writes a line of the result to stdout. That nobody reads it any more is no failure.
-fn print(line: impl fmt::Display) {
-    let _ = writeln!(io::stdout().lock(), "{line}");
 }

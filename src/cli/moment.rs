@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::clock::UnixTime;
 
 /// The last second that a calendar of four digits has.
-const END_OF_CALENDAR: u64 = 253_402_300_799;
+pub(super) const END_OF_CALENDAR: u64 = 253_402_300_799;
 
 /// Such as `2026-11-22 03:23:34 UTC`.
 pub(super) fn utc(moment: UnixTime) -> String {

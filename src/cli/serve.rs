@@ -13,9 +13,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::cli::{fail, key_watch, settings};
+use crate::cli::{fail, key_watch, log, settings};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{Config, Flags, InboxPlace, LogFormat, MAX_CONNECTIONS};
+use crate::config::{Config, Flags, InboxPlace, MAX_CONNECTIONS};
 use crate::http::{self, Bind, Edge, Limits, Metrics};
 use crate::inbox::Inbox;
 use crate::policy::Policy;
@@ -31,7 +31,7 @@ pub(super) fn run(flags: Flags) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(error),
     };
-    init_log(&config);
+    log::open(config.log_level, config.log_format);
     let runtime = match runtime::Builder::new_multi_thread().enable_io().enable_time().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("cannot start threads: {error}")),
@@ -40,15 +40,6 @@ pub(super) fn run(flags: Flags) -> ExitCode {
     // Whatever still runs was given its time.
     runtime.shutdown_background();
     status
-}
-
-fn init_log(config: &Config) {
-    let log =
-        tracing_subscriber::fmt().with_max_level(config.log_level).with_target(false).with_writer(io::stderr).with_ansi(false);
-    match config.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
 }
 
 async fn serve(config: Config) -> ExitCode {
@@ -62,7 +53,7 @@ async fn serve(config: Config) -> ExitCode {
         Ok(inbox) => inbox,
         Err(error) => return fail(error),
     };
-    let new_metrics = || Metrics::new(UnixTime::now())?.with_inbox(inbox.clone());
+    let new_metrics = || Metrics::new(UnixTime::now())?.with_inbox(inbox.clone())?.with_log_lines_dropped(log::lines_dropped);
     let metrics = match metrics_listener.is_some().then(new_metrics).transpose() {
         Ok(metrics) => metrics,
         Err(error) => return fail(format_args!("cannot count: {error}")),
@@ -153,6 +144,7 @@ async fn stop_signal(mut terminate: Signal, mut interrupt: Signal) {
     tokio::spawn(async move {
         let name = next_signal(&mut terminate, &mut interrupt).await;
         warn!(signal = name, "ended at once");
+        log::close();
         std::process::exit(1);
     });
 }

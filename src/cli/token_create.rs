@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::token_grants::{GrantFlags, RoomFlags};
-use crate::cli::{Failure, Outcome, duration, input, moment, print, settings, tell};
+use crate::cli::{Failure, Outcome, duration, input, moment, print, print_json, settings, tell};
 use crate::clock::UnixTime;
 use crate::config::KeyFlags;
 use crate::livekit::access_token::{AccessToken, Identity, NameError, ParticipantName, RoomName};
@@ -131,16 +131,15 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     }
     let grants = grants_of(&inspection, &identity)?;
     if output.token_only {
-        print(jwt);
+        print(jwt)
     } else if output.json {
         let told = json!({"access_token": jwt, "identity": identity, "name": name, "room": video.room, "grants": grants});
-        print(format_args!("{told:#}"));
+        print_json(format_args!("{told:#}"))
     } else {
         let until = now.saturating_add(bearer.valid_for);
         tell(format_args!("valid for {}, until {}", moment::span(bearer.valid_for.as_secs()), moment::utc(until)));
-        print(format_args!("Token grants:\n{:#}\n\nAccess token: {jwt}", Value::Object(grants)));
+        print_json(format_args!("Token grants:\n{:#}\n\nAccess token: {jwt}", Value::Object(grants)))
     }
-    Ok(())
 }
 
 /// The value of `flag`, where it is a name that can be.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli::judging::JudgingFlags;
-use crate::cli::{Failure, Outcome, abilities, input, moment, print, token_verify};
+use crate::cli::{Failure, Outcome, abilities, input, moment, print, print_json, token_verify};
 use crate::clock::UnixTime;
 use crate::livekit::inspection::Inspection;
 use crate::livekit::token_verifier::{TokenError, TokenVerifier};
@@ -32,7 +32,11 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         Err(TokenError::UnknownKey { name }) => (None, format!("not checked: the key {name:?} is not here")),
         Err(error) => (Some(false), refused(&error)),
     };
-    print(if arguments.judging.json { as_json(&inspection, holds, &verdict)? } else { in_words(&inspection, &verdict, now) });
+    if arguments.judging.json {
+        print_json(as_json(&inspection, holds, &verdict)?)?;
+    } else {
+        print(in_words(&inspection, &verdict, now))?;
+    }
     if holds == Some(false) { Err(Failure::answered()) } else { Ok(()) }
 }
 
@@ -91,7 +95,7 @@ fn in_words(inspection: &Inspection, verdict: &str, now: UnixTime) -> String {
         tell("attribute", format!("{key:?} is {value:?}"));
     }
     if let Some(config) = &claims.room_config {
-        tell("roomConfig", visible(&config.to_json()));
+        tell("roomConfig", config.to_json().replace(['\r', '\n'], " "));
     }
     tell("verdict", verdict.to_owned());
 
@@ -102,16 +106,4 @@ fn in_words(inspection: &Inspection, verdict: &str, now: UnixTime) -> String {
     lines.push(if dangers.is_empty() { "\nNo danger was found.".to_owned() } else { "\nDangers".to_owned() });
     lines.extend(dangers.iter().map(|danger| format!("  - {danger}")));
     lines.join("\n")
-}
-
-/// `text` with what a terminal would obey escaped, quotes and backslashes as they are.
-fn visible(text: &str) -> String {
-    let mut visible = String::new();
-    for letter in text.chars() {
-        match letter {
-            '"' | '\'' | '\\' => visible.push(letter),
-            _ => visible.extend(letter.escape_debug()),
-        }
-    }
-    visible
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::judging::JudgingFlags;
 use crate::cli::respacing::{Spacing, respaced};
-use crate::cli::{Failure, Outcome, input, moment, print};
+use crate::cli::{Failure, Outcome, input, moment, print_json};
 use crate::clock::UnixTime;
 use crate::jws;
 use crate::livekit::inspection::Inspection;
@@ -30,8 +30,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let inspection = Inspection::of(&token, now).map_err(Failure::refused)?;
     let claims = String::from_utf8_lossy(inspection.payload());
     let spacing = if arguments.judging.json { Spacing::Compact } else { Spacing::Pretty("  ") };
-    print(respaced(&claims, spacing, str::to_owned));
-    Ok(())
+    print_json(respaced(&claims, spacing, str::to_owned))
 }
 
 /// Why a token does not hold, in one sentence, with the times in words.

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::cli::client::{self, ExchangeError, PATIENCE, Target};
 use crate::cli::sample_events::{Sample, Scene};
-use crate::cli::{Failure, Outcome, input, print, settings, tell};
+use crate::cli::{Failure, Outcome, input, print, print_json, settings, tell};
 use crate::clock::UnixTime;
 use crate::config::KeyFlags;
 use crate::livekit::access_token::AccessToken;
@@ -76,7 +76,11 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     for _ in 0..arguments.count {
         let delivery = Delivery::new(&arguments, file.as_deref(), keys.minting())?;
         let outcome = runtime.block_on(deliver(&arguments, &delivery));
-        print(if arguments.json { outcome.as_json(&delivery).to_string() } else { outcome.in_words(&delivery, &arguments.url) });
+        if arguments.json {
+            print_json(outcome.as_json(&delivery))?;
+        } else {
+            print(outcome.in_words(&delivery, &arguments.url))?;
+        }
         all_taken &= outcome.is_taken();
     }
     if all_taken { Ok(()) } else { Err(Failure::answered()) }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::diagnosis::{Diagnosis, diagnose};
 use crate::cli::judging::JudgingFlags;
-use crate::cli::{Failure, Outcome, input, print, token_verify};
+use crate::cli::{Failure, Outcome, input, print, print_json, token_verify};
 use crate::livekit::token_verifier::{TokenError, TokenVerifier};
 use crate::livekit::webhook::{Authenticated, Delivery, WebhookError, WebhookReceiver};
 
@@ -78,17 +78,16 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         }
     });
     match (verdict, arguments.judging.json) {
-        (Ok(delivery), true) => print(format_args!("{:#}", as_json(&delivery))),
+        (Ok(delivery), true) => print_json(format_args!("{:#}", as_json(&delivery))),
         (Ok(delivery), false) => print(in_words(&delivery)),
         (Err(Refusal { reason, advice }), true) => {
-            print(format_args!("{:#}", json!({"holds": false, "reason": reason, "advice": advice})));
-            return Err(Failure::answered());
+            print_json(format_args!("{:#}", json!({"holds": false, "reason": reason, "advice": advice})))?;
+            Err(Failure::answered())
         }
         (Err(Refusal { reason, advice }), false) => {
-            return Err(Failure::refused(advice.map_or_else(|| reason.clone(), |advice| format!("{reason}: {advice}"))));
+            Err(Failure::refused(advice.map_or_else(|| reason.clone(), |advice| format!("{reason}: {advice}"))))
         }
     }
-    Ok(())
 }
 
 /// The value of `Authorization`, of which a request has one.

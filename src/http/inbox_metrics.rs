@@ -79,6 +79,6 @@ fn histogram<const N: usize>(name: &str, help: &str, counted: &Histogram<N>, uni
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a metric is a float, and a count beyond 2^53 is none to worry about")]
-fn float(value: u64) -> f64 {
+pub(crate) fn float(value: u64) -> f64 {
     value as f64
 }

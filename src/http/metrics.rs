@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Counter, Metric, MetricFamily};
 use prometheus::{Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::clock::UnixTime;
-use crate::http::inbox_metrics::InboxMetrics;
+use crate::http::inbox_metrics::{InboxMetrics, float};
 use crate::inbox::Inbox;
 
 /// Upper ends of the buckets of time to answer, in seconds.
@@ -76,6 +78,15 @@ impl Metrics {
         self.registry.register(Box::new(InboxMetrics(inbox))).map(|()| self)
     }
 
+    /// Shows the log lines that could not be written, which `dropped` counts.
+    ///
+    /// # Errors
+    /// Where they are shown already.
+    pub fn with_log_lines_dropped(self, dropped: fn() -> u64) -> prometheus::Result<Self> {
+        let zero = IntCounter::new("roomkey_log_lines_dropped_total", "Log lines that could not be written.")?;
+        self.registry.register(Box::new(CountedElsewhere { zero, count: dropped })).map(|()| self)
+    }
+
     pub(crate) fn answered(&self, endpoint: &'static str, status: u16, after: Duration) {
         self.requests.with_label_values(&[endpoint, &status.to_string()]).inc();
         self.durations.with_label_values(&[endpoint]).observe(after.as_secs_f64());
@@ -100,5 +111,26 @@ impl Metrics {
         let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut page);
         debug_assert!(encoded.is_ok(), "every family is well formed");
         page
+    }
+}
+
+/// A counter whose number is read when the page is.
+#[derive(Debug)]
+struct CountedElsewhere {
+    zero: IntCounter,
+    count: fn() -> u64,
+}
+
+impl Collector for CountedElsewhere {
+    fn desc(&self) -> Vec<&Desc> {
+        self.zero.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let (mut families, mut metric, mut counter) = (self.zero.collect(), Metric::default(), Counter::default());
+        counter.set_value(float((self.count)()));
+        metric.set_counter(counter);
+        families.iter_mut().for_each(|family| family.set_metric(vec![metric.clone()]));
+        families
     }
 }

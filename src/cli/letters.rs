@@ -1,0 +1,74 @@
+//! Owns which characters are never printed as they are, because a terminal obeys them or because they change how the text around
+//! them reads, and how they are written instead. Does not know where a text goes.
+
+use std::fmt::Write;
+
+/// Whether `letter` is a control, format or bidirectional character, or another one that cannot be seen by itself.
+pub(super) fn is_hidden(letter: char) -> bool {
+    match letter {
+        ' '..='~' => false,
+        '\0'..='\u{7f}' => true,
+        letter => letter.escape_debug().len() > 1,
+    }
+}
+
+/// Appends `letter`, which is hidden, as Rust escapes it: `\n` or `\u{202e}`.
+pub(super) fn push_escaped(text: &mut String, letter: char) {
+    text.extend(letter.escape_debug());
+}
+
+/// Appends `letter` as JSON escapes it: `\u202e`.
+pub(super) fn push_json_escaped(text: &mut String, letter: char) {
+    for unit in letter.encode_utf16(&mut [0; 2]) {
+        let _ = write!(text, "\\u{unit:04x}"); // a string takes everything
+    }
+}
+
+/// Lines for people, with everything hidden escaped but line ends and tabs.
+pub(super) fn visible(lines: &str) -> String {
+    escaped(lines, push_escaped)
+}
+
+/// A JSON text of the same value, with everything hidden escaped. Line ends and tabs stay, because they stand between its
+/// strings.
+pub(super) fn visible_json(json: &str) -> String {
+    escaped(json, push_json_escaped)
+}
+
+fn escaped(text: &str, escape: fn(&mut String, char)) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\n' | '\t' => escaped.push(letter),
+            letter if is_hidden(letter) => escape(&mut escaped, letter),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_misleads_is_hidden_and_what_reads_is_not() {
+        let ranges =
+            ['\0'..='\u{1f}', '\u{7f}'..='\u{9f}', '\u{200e}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+        for letter in ranges.into_iter().flatten().chain(['\u{61c}', '\u{ad}', '\u{feff}', '\u{e0041}']) {
+            assert!(is_hidden(letter), "{letter:?}");
+        }
+        for letter in "aZ~ \"'\\äßлж中文😀…".chars() {
+            assert!(!is_hidden(letter), "{letter:?}");
+        }
+    }
+
+    #[test]
+    fn escapes_of_words_and_of_json() {
+        assert_eq!(visible("a\n\tb\r\u{1b}[1m\u{202e}\"\\é"), "a\n\tb\\r\\u{1b}[1m\\u{202e}\"\\é");
+        assert_eq!(
+            visible_json("[\n\t\"\u{9b}\u{7f}\u{202e}\u{e0041}\\né\"]"),
+            "[\n\t\"\\u009b\\u007f\\u202e\\udb40\\udc41\\né\"]"
+        );
+    }
+}
