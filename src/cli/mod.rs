@@ -34,6 +34,7 @@ mod webhook_verify;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -68,6 +69,9 @@ Examples:
       What the inbox of the roomkey on port 6080 holds, and what comes
 
 Exit status: 0 done, 1 the answer is no, 2 wrong use, or input or output that fails";
+
+/// The status of a Rust program that panicked.
+const PANICKED: u8 = 101;
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -114,14 +118,19 @@ pub fn run() -> ExitCode {
         let _ = writeln!(io::stderr(), "roomkey: cannot start the log: {error}"); // there is no other way to tell
         return ExitCode::from(2);
     }
-    let status = match Arguments::try_parse() {
+    // What a panic says has to be written, too.
+    let status = catch_unwind(run_command).unwrap_or(ExitCode::from(PANICKED));
+    log::close();
+    status
+}
+
+fn run_command() -> ExitCode {
+    match Arguments::try_parse() {
         Ok(Arguments { command: None, flags } | Arguments { command: Some(Command::Serve(flags)), .. }) => serve::run(flags),
         Ok(Arguments { command: Some(command), .. }) => ended(command.run()),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => ended(show(&error)),
         Err(error) => fail(usage::sentence(&error)),
-    };
-    log::close();
-    status
+    }
 }
 
 impl Command {

@@ -8,6 +8,7 @@ mod create_claims;
 mod events;
 mod events_follow;
 mod inspect;
+mod output;
 mod send;
 mod send_retry;
 mod tls;

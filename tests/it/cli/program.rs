@@ -73,6 +73,18 @@ impl Roomkey {
         self
     }
 
+    /// With another stdout than a pipe that is read.
+    pub(super) fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.command.stdout(stdout);
+        self
+    }
+
+    /// With another stderr than a pipe that is read.
+    pub(super) fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.command.stderr(stderr);
+        self
+    }
+
     pub(super) fn run(mut self) -> Ended {
         let mut child = self.command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();

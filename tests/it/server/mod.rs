@@ -22,6 +22,7 @@ mod settings;
 mod shutdown;
 mod soak;
 mod start;
+mod stderr;
 mod token;
 mod watching;
 mod webhook;
