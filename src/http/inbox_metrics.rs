@@ -27,6 +27,7 @@ impl Collector for InboxMetrics {
             counter("duplicates", "Webhooks that were there before.", &statistics.duplicates),
             counter("conflicts", "Webhooks with the id of another one that is there.", &statistics.conflicts),
             counter("refused", "Webhooks that were told to come again.", &statistics.refused),
+            counter("prune_failures", "Times that old webhooks could not be deleted.", &statistics.prune_failures),
             gauge("ready", "Whether webhooks can be committed.", u64::from(inbox.is_ready().is_ok())),
             gauge("followers", "Readers that follow now.", statistics.followers.load(Relaxed)),
             histogram("batch_size", "Webhooks committed at once.", &statistics.batch_size, 1.0),
@@ -35,6 +36,7 @@ impl Collector for InboxMetrics {
         if let Some(usage) = inbox.usage() {
             families.push(gauge("entries", "Webhooks that are kept.", usage.entries));
             families.push(gauge("bytes", "Bytes that they take.", usage.bytes));
+            families.extend(usage.log_bytes.map(|bytes| gauge("log_bytes", "Bytes of the log beside them (-wal).", bytes)));
         }
         families
     }

@@ -24,13 +24,15 @@ const COUNT_BITS: u32 = 20;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 /// The largest cursor: SQLite's integers have a sign.
 const LAST: u64 = i64::MAX as u64;
+/// The latest time in a new cursor, in the year 2213: however wrong the clock is, 2^60 cursors are left to count on from there.
+const LATEST_MILLIS: u64 = (LAST >> COUNT_BITS) - (1 << 40);
 /// Hexadecimal digits of a cursor.
 const CURSOR_CHARS: usize = 16;
 
 impl Cursor {
     /// The first one of the millisecond that `time` is in.
     pub(crate) fn at(time: UnixTime) -> Self {
-        Self(time.as_millis().min(LAST >> COUNT_BITS) << COUNT_BITS)
+        Self(time.as_millis().min(LATEST_MILLIS) << COUNT_BITS)
     }
 
     /// The cursor of an entry received at `time`, where `self` is the entry's before.
@@ -41,6 +43,11 @@ impl Cursor {
     /// As a number, at most `i64::MAX`.
     pub(crate) fn number(self) -> i64 {
         self.0.try_into().unwrap_or(i64::MAX)
+    }
+
+    /// When its entry came, if the clock was right.
+    pub(crate) fn time(self) -> UnixTime {
+        UnixTime::from_millis(self.parts().0)
     }
 
     /// The millisecond, counted from 1970, and the count within it.
@@ -90,3 +97,21 @@ impl fmt::Display for MalformedCursor {
 }
 
 impl std::error::Error for MalformedCursor {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_at_the_end_of_time_does_not_end_the_counting() {
+        let end = UnixTime::from_millis(u64::MAX);
+        let mut cursor = Cursor::at(UnixTime::from_secs(1_795_317_315));
+        for time in [end, end, UnixTime::from_secs(1_795_317_316), UnixTime::from_millis(1 << 43), end] {
+            let next = cursor.next(time);
+            assert!(next > cursor && next.to_string() > cursor.to_string());
+            cursor = next;
+        }
+        assert!(LAST - cursor.0 > 1 << 59, "there is room for more");
+        assert_eq!(Cursor::from_parts(cursor.parts().0, cursor.parts().1), Some(cursor));
+    }
+}

@@ -108,6 +108,13 @@ impl Arrival {
         &self.digest
     }
 
+    /// What it takes to keep it, about.
+    pub(crate) fn bytes(&self) -> usize {
+        [self.id().len(), self.event().len(), self.room().len()]
+            .iter()
+            .fold(self.body.len(), |sum, each| sum.saturating_add(*each))
+    }
+
     /// The body, as it came. It may hold secrets.
     #[must_use]
     pub fn body(&self) -> &[u8] {

@@ -1,6 +1,7 @@
 //! Owns the inbox: the durable, deduplicated record of verified deliveries. What is appended is committed before the append is
 //! done, once, and every reader can follow from any cursor. Knows nothing of requests.
 
+mod age;
 mod cursor;
 mod entry;
 mod follower;
@@ -53,6 +54,7 @@ struct Inner {
 #[derive(Debug)]
 struct Kept {
     writer: Writer,
+    retention: Retention,
     store: Arc<dyn Store>,
     readers: Arc<Semaphore>,
     tail: Tail,
@@ -88,7 +90,7 @@ impl Inbox {
     fn start(store: Arc<dyn Store>, changed: watch::Sender<()>, retention: Retention, clock: Clock) -> std::io::Result<Self> {
         let statistics = Arc::new(Statistics::new());
         let writer = Writer::start(Arc::clone(&store), retention, clock, Arc::clone(&statistics), changed.clone())?;
-        let kept = Kept { writer, store, readers: Arc::new(Semaphore::new(READERS)), tail: Tail::default() };
+        let kept = Kept { writer, retention, store, readers: Arc::new(Semaphore::new(READERS)), tail: Tail::default() };
         Ok(Self(Arc::new(Inner { kept: Some(kept), statistics, changed })))
     }
 
@@ -138,12 +140,17 @@ impl Inbox {
         Follower::new(self.clone(), after, filter, self.0.changed.subscribe())
     }
 
-    /// Whether appends work.
+    /// Whether appends work, and the store keeps to its bound, about.
     ///
     /// # Errors
     /// Where they do not: why.
     pub fn is_ready(&self) -> Result<(), Arc<StoreError>> {
-        self.0.kept.as_ref().and_then(|kept| kept.writer.outage()).map_or(Ok(()), Err)
+        let Some(kept) = &self.0.kept else { return Ok(()) };
+        if let Some(outage) = kept.writer.outage() {
+            return Err(outage);
+        }
+        let is_too_large = kept.store.usage().is_some_and(|usage| usage.bytes > kept.retention.most_bytes());
+        if is_too_large { Err(Arc::new(StoreError::TooLarge)) } else { Ok(()) }
     }
 
     /// Whether anything is kept at all.

@@ -18,6 +18,8 @@ pub struct Statistics {
     pub conflicts: AtomicU64,
     /// Deliveries that were told to come again.
     pub refused: AtomicU64,
+    /// Steps in deleting old entries that failed.
+    pub prune_failures: AtomicU64,
     /// Readers that follow now.
     pub followers: AtomicU64,
     /// Deliveries a batch.
@@ -33,6 +35,7 @@ impl Statistics {
             duplicates: AtomicU64::new(0),
             conflicts: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            prune_failures: AtomicU64::new(0),
             followers: AtomicU64::new(0),
             batch_size: Histogram::new([1, 4, 16, 64, 256, 512, 1024, 2048]),
             commit_micros: Histogram::new([

@@ -17,8 +17,11 @@ pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
     /// The entries after `after` that `filter` wants, from the oldest where it is `None`. Looks at a bounded number of them.
     fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError>;
 
-    /// Takes one small step in deleting what is not to be kept at `now`; whether another one is due.
+    /// Takes one step in deleting what is not to be kept at `now`; whether another one is due. A step for each batch keeps pace.
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError>;
+
+    /// The time, as far as the dates of its entries tell it, by the rule of [`seen`](crate::inbox::age::seen). `None` without entries.
+    fn known_time(&self) -> Result<Option<UnixTime>, StoreError>;
 
     /// Whether a commit would go through now, tried out.
     fn probe(&self) -> Result<(), StoreError>;
@@ -58,6 +61,14 @@ pub struct Retention {
     pub bytes: u64,
 }
 
+impl Retention {
+    /// A store with more bytes than this is not ready: deleting does not keep up, or does not work.
+    #[must_use]
+    pub fn most_bytes(&self) -> u64 {
+        self.bytes.saturating_add(self.bytes / 2).saturating_add(16 << 20)
+    }
+}
+
 impl Default for Retention {
     /// 30 days, 4 GiB.
     fn default() -> Self {
@@ -73,6 +84,8 @@ pub struct Usage {
     pub entries: u64,
     /// The bytes that they and what belongs to them take.
     pub bytes: u64,
+    /// The bytes of the log beside the store, if it has one.
+    pub log_bytes: Option<u64>,
 }
 
 /// How a running store fails. Each may pass.
@@ -89,23 +102,39 @@ pub enum StoreError {
     Corrupt(Cause),
     /// The file is no longer where it was.
     Moved,
+    /// The log beside the file was removed or replaced.
+    LogMoved,
+    /// The log beside the file is at its limit.
+    LogFull,
+    /// It is far larger than its bound.
+    TooLarge,
     /// It was not reached yet, since the start.
     Unreached,
     /// It does not answer in time.
     Stalled,
-    /// Anything else, such as an I/O error.
+    /// The disk that it is on fails.
+    Io(Cause),
+    /// Anything else.
     Broken(Cause),
 }
 
 impl StoreError {
+    /// Whether what was written before may not have reached the disk, although it can be read.
+    pub(crate) fn leaves_doubt(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::LogMoved)
+    }
+
     /// What the backend's own library says, if anything.
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
         match self {
-            Self::Full(cause) | Self::Locked(cause) | Self::ReadOnly(cause) | Self::Corrupt(cause) | Self::Broken(cause) => {
-                Some(cause)
-            }
-            Self::Moved | Self::Unreached | Self::Stalled => None,
+            Self::Full(cause)
+            | Self::Locked(cause)
+            | Self::ReadOnly(cause)
+            | Self::Corrupt(cause)
+            | Self::Io(cause)
+            | Self::Broken(cause) => Some(cause),
+            Self::Moved | Self::LogMoved | Self::LogFull | Self::TooLarge | Self::Unreached | Self::Stalled => None,
         }
     }
 }
@@ -121,8 +150,14 @@ impl fmt::Display for StoreError {
             Self::ReadOnly(_) => "the inbox may not be written to",
             Self::Corrupt(_) => "the inbox is damaged",
             Self::Moved => "the inbox is no longer at its place",
+            Self::LogMoved => "the inbox's log (-wal or -shm) was removed or replaced: leave these files alone while roomkey runs",
+            Self::LogFull => {
+                "the inbox's log (-wal) is at its limit: another process has been reading the inbox in one transaction and has to end it"
+            }
+            Self::TooLarge => "the inbox is far larger than its bound, because old events cannot be deleted fast enough",
             Self::Unreached => "the inbox is not reached yet",
             Self::Stalled => "the inbox does not answer in time",
+            Self::Io(_) => "the disk that the inbox is on fails",
             Self::Broken(_) => "the inbox cannot be used",
         })
     }

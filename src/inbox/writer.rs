@@ -8,9 +8,10 @@ use std::{io, thread};
 
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tracing::warn;
+use tracing::{info, warn};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
+use crate::inbox::age::{Notice, TrustedTime};
 use crate::inbox::entry::Arrival;
 use crate::inbox::health::Health;
 use crate::inbox::queue::{AppendError, Outcome, Queue, Waiting};
@@ -26,6 +27,14 @@ const SLOW: Duration = Duration::from_millis(3);
 const GATHER: Duration = Duration::from_millis(1);
 /// Between two looks for what need not be kept, and between two tries of a failing store.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Bytes that are committed at once, or one delivery more: what is not to be kept goes between two batches.
+const BATCH_BYTES: usize = 8 << 20;
+/// How long the others wait while what is too much is deleted: a moment, or longer where it is far too much.
+const PRUNE_TURN: Duration = Duration::from_millis(100);
+const LONG_PRUNE_TURN: Duration = Duration::from_secs(1);
+/// Between two warnings that nothing can be deleted.
+const WARN_PAUSE: Duration = Duration::from_secs(60);
 
 /// The way in. The thread behind it ends with [`close`](Self::close), or when this is dropped.
 #[derive(Debug)]
@@ -54,7 +63,8 @@ impl Writer {
         let health = Health::new(store.is_remote().then_some(StoreError::Unreached));
         let shared = Arc::new(Shared { queue: Queue::new(), health, statistics, ended: watch::Sender::new(false) });
         let runtime = Handle::try_current().ok();
-        let desk = Desk { shared: Arc::clone(&shared), store, retention, clock, changed, runtime };
+        let desk =
+            Desk { shared: Arc::clone(&shared), store, retention, clock, changed, runtime, time: None, cannot_prune: None };
         let end = End(Arc::clone(&shared));
         thread::Builder::new().name("inbox".to_owned()).spawn(move || {
             let _end = end; // dropped after the store is
@@ -121,19 +131,29 @@ struct Desk {
     changed: watch::Sender<()>,
     /// Where those who wait run.
     runtime: Option<Handle>,
+    /// `None` until the store has told what it knows.
+    time: Option<TrustedTime>,
+    /// Nothing can be deleted, of which was warned then.
+    cannot_prune: Option<Instant>,
 }
 
 impl Desk {
-    fn run(self) {
+    fn run(mut self) {
         let (mut looked, mut is_prune_due) = (Instant::now(), true);
         let (mut crowd, mut gather) = (1, Duration::ZERO);
         loop {
             let within = if is_prune_due { Duration::ZERO } else { PAUSE };
-            let Some(waiting) = self.shared.queue.take(within, crowd, gather) else { break };
+            let Some(mut waiting) = self.shared.queue.take(within, crowd, gather) else { break };
             if !waiting.is_empty() {
                 let begin = Instant::now();
                 crowd = waiting.len();
-                self.commit(waiting);
+                while !waiting.is_empty() {
+                    let rest = waiting.split_off(first_batch(&waiting));
+                    self.commit(std::mem::replace(&mut waiting, rest));
+                    if self.cannot_prune.is_none() && self.keeps_more_than(self.retention.bytes) {
+                        is_prune_due = self.prune();
+                    }
+                }
                 let took = begin.elapsed();
                 gather = if took < SLOW { Duration::ZERO } else { GATHER };
             } else if self.shared.health.is_failing() || self.store.is_remote() {
@@ -153,6 +173,9 @@ impl Desk {
             waiting.into_iter().filter(|each| !each.answer.is_closed()).map(|each| (each.arrival, each.answer)).unzip();
         if batch.is_empty() {
             return;
+        }
+        if self.cannot_prune.is_some() && self.keeps_more_than(self.retention.most_bytes()) {
+            return self.answer(answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
         }
         let begin = Instant::now();
         let appended = self.work(|store| store.append(&batch));
@@ -191,21 +214,90 @@ impl Desk {
         }
     }
 
-    /// Takes a step in deleting what is not to be kept; whether another one is due.
-    fn prune(&self) -> bool {
-        let now = self.clock.now();
-        match self.work(|store| store.prune(&self.retention, now)) {
-            Ok(due) => due,
-            Err(error) => {
-                if self.store.is_remote() {
-                    self.shared.health.judge(Err(error)); // it is away, or else it would let us delete
+    /// Takes a step in deleting what is not to be kept, or some where it is too much; whether another one is due.
+    fn prune(&mut self) -> bool {
+        let begin = Instant::now();
+        let is_far_too_much = self.keeps_more_than(self.retention.most_bytes());
+        let turn = if is_far_too_much { LONG_PRUNE_TURN } else { PRUNE_TURN };
+        loop {
+            let pruned = self.trusted_time().and_then(|now| self.work(|store| store.prune(&self.retention, now)));
+            match pruned {
+                Ok(true) if self.keeps_more_than(self.retention.bytes) && begin.elapsed() < turn => {}
+                Ok(more) => {
+                    self.cannot_prune = None;
+                    return more;
                 }
-                false
+                Err(error) => {
+                    self.note_failure(error);
+                    return false;
+                }
             }
         }
+    }
+
+    fn note_failure(&mut self, error: StoreError) {
+        if matches!(error, StoreError::Unreached) {
+            return; // an append or a probe connects
+        }
+        self.shared.statistics.prune_failures.fetch_add(1, Relaxed);
+        if self.cannot_prune.is_none_or(|warned| warned.elapsed() > WARN_PAUSE) {
+            let cause = error.cause().map(tracing::field::display);
+            warn!(%error, cause, "events that are too old or too many cannot be deleted from the inbox");
+            self.cannot_prune = Some(Instant::now());
+        }
+        if self.store.is_remote() || error.leaves_doubt() {
+            self.shared.health.judge(Err(error)); // appends would fail as well
+        }
+    }
+
+    /// The time by which entries are too old.
+    fn trusted_time(&mut self) -> Result<UnixTime, StoreError> {
+        let (now, at) = (self.clock.now(), Instant::now());
+        let is_start = self.time.is_none();
+        let time = match &mut self.time {
+            Some(time) => time,
+            None => {
+                let known = self.shared.health.watch(|| self.store.known_time())?;
+                self.time.insert(TrustedTime::new(known.unwrap_or(now), at))
+            }
+        };
+        let (trusted, notice) = time.tell(now, at);
+        match notice {
+            // It was off for a while, or nothing came.
+            Some(Notice::Leapt(ahead)) if is_start && ahead < self.retention.age => {
+                info!(?ahead, "the newest event in the inbox is old: none is deleted because of its age for an hour");
+            }
+            Some(Notice::Leapt(ahead)) => {
+                warn!(
+                    ?ahead,
+                    "the clock is far ahead of what the inbox has seen: no event is deleted because of its age for an hour"
+                );
+            }
+            Some(Notice::Returned) => info!("the clock is no longer ahead: events are deleted by their age again"),
+            Some(Notice::Lasted) => {
+                warn!("the clock has been ahead for an hour and is taken to be right: events that are too old go")
+            }
+            None => {}
+        }
+        Ok(trusted)
+    }
+
+    fn keeps_more_than(&self, bytes: u64) -> bool {
+        self.store.usage().is_some_and(|usage| usage.bytes > bytes)
     }
 
     fn work<T>(&self, something: impl FnOnce(&dyn Store) -> T) -> T {
         self.shared.health.watch(|| something(&*self.store))
     }
+}
+
+/// How many of `waiting` are committed at once.
+fn first_batch(waiting: &[Waiting]) -> usize {
+    let mut bytes = 0_usize;
+    let fits = waiting.iter().take_while(|each| {
+        let fits = bytes < BATCH_BYTES;
+        bytes = bytes.saturating_add(each.arrival.bytes());
+        fits
+    });
+    fits.count()
 }

@@ -3,6 +3,7 @@
 
 mod connection;
 mod keys;
+mod known;
 mod read;
 mod settings;
 mod url;
@@ -116,7 +117,7 @@ impl RedisStore {
     }
 
     fn note(&self, entries: u64, bytes: u64) {
-        *lock(&self.usage) = Some(Usage { entries, bytes });
+        *lock(&self.usage) = Some(Usage { entries, bytes, log_bytes: None });
     }
 }
 
@@ -183,6 +184,13 @@ impl Store for RedisStore {
             self.note(entries, bytes);
             Ok(more)
         })
+    }
+
+    fn known_time(&self) -> Result<Option<UnixTime>, StoreError> {
+        if lock(&self.writer).connection.is_none() {
+            return Err(StoreError::Unreached); // an append or a probe connects
+        }
+        self.write(known::time)
     }
 
     fn probe(&self) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::Arrival;
 use crate::inbox::sqlite::fingerprints::Fingerprints;
+use crate::inbox::sqlite::prune;
 use crate::inbox::store::Appended;
 
 /// The newest entry; of none, the newest one that was deleted.
@@ -25,13 +26,13 @@ impl Newest {
     }
 }
 
-/// Commits what is new in `batch` behind `newest`.
+/// Commits what is new in `batch` behind `newest`. Gives what became of each, the newest entry then, and the bytes in use.
 pub(super) fn append(
     connection: &mut Connection,
     mut newest: Newest,
     fingerprints: &mut Fingerprints,
     batch: &[Arrival],
-) -> rusqlite::Result<(Vec<Appended>, Newest)> {
+) -> rusqlite::Result<(Vec<Appended>, Newest, u64)> {
     let transaction = connection.transaction_with_behavior(Immediate)?;
     let mut appended = Vec::with_capacity(batch.len());
     {
@@ -64,8 +65,9 @@ pub(super) fn append(
     }
     // A little more than is added, so that what is held stays as it is.
     fingerprints.settle(&transaction, batch.len().saturating_add(8), newest.cursor)?;
+    let bytes = prune::bytes(&transaction)?;
     transaction.commit()?;
-    Ok((appended, newest))
+    Ok((appended, newest, bytes))
 }
 
 /// What `arrival` is, whose fingerprint is that of the entry at `cursor`; `None` where there is none, so that no damage to the index

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::{fmt, io};
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode};
 use tracing::debug;
 
 use crate::inbox::lock;
@@ -22,18 +22,30 @@ const LONG: i64 = 48 << 20;
 /// The thread, and what it needs to know.
 pub(super) struct Checkpointer {
     written: AtomicUsize,
-    is_long: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     thread: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
+}
+
+/// What the thread shares.
+struct Shared {
+    /// `None` while the log is opened anew.
+    connection: Mutex<Option<Connection>>,
+    is_long: AtomicBool,
+    has_failed: AtomicBool,
 }
 
 impl Checkpointer {
     /// Starts the thread, with `connection`.
     pub(super) fn start(connection: Connection) -> io::Result<Self> {
-        let is_long = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared {
+            connection: Mutex::new(Some(connection)),
+            is_long: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
+        });
         let (wake, woken) = sync_channel(1);
-        let noticed = Arc::clone(&is_long);
-        let thread = thread::Builder::new().name("inbox-log".to_owned()).spawn(move || run(&connection, &woken, &noticed))?;
-        Ok(Self { written: AtomicUsize::new(0), is_long, thread: Mutex::new(Some((wake, thread))) })
+        let its = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("inbox-log".to_owned()).spawn(move || run(&its, &woken))?;
+        Ok(Self { written: AtomicUsize::new(0), shared, thread: Mutex::new(Some((wake, thread))) })
     }
 
     /// Hears that the writer, whose connection is given, has written so many bytes.
@@ -42,18 +54,29 @@ impl Checkpointer {
             return;
         }
         self.written.store(0, Relaxed);
-        if self.is_long.swap(false, Relaxed) {
-            pass(writer);
+        if self.shared.is_long.swap(false, Relaxed) {
+            self.shared.pass(writer);
         } else if let Some((wake, _)) = &*lock(&self.thread) {
             let _ = wake.try_send(()); // it is at work already
         }
     }
 
-    /// Ends the thread.
+    /// Whether the disk has failed since this was asked last.
+    pub(super) fn has_failed(&self) -> bool {
+        self.shared.has_failed.swap(false, Relaxed)
+    }
+
+    /// Has it work with another connection, or closes the one that it has.
+    pub(super) fn use_connection(&self, connection: Option<Connection>) {
+        *lock(&self.shared.connection) = connection;
+    }
+
+    /// Ends the thread, and closes its connection.
     pub(super) fn close(&self) {
         if let Some((wake, thread)) = lock(&self.thread).take() {
             drop(wake);
             let _ = thread.join(); // it cannot be helped if it panicked
+            self.use_connection(None);
         }
     }
 }
@@ -70,29 +93,45 @@ impl fmt::Debug for Checkpointer {
     }
 }
 
-fn run(connection: &Connection, woken: &Receiver<()>, is_long: &AtomicBool) {
-    let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap_or(0);
+fn run(shared: &Shared, woken: &Receiver<()>) {
     while woken.recv().is_ok() {
-        let pages = pass(connection);
-        is_long.store(pages.saturating_mul(page) > LONG, Relaxed);
+        let connection = lock(&shared.connection);
+        if let Some(connection) = &*connection {
+            let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap_or(0);
+            let pages = shared.pass(connection);
+            shared.is_long.store(pages.saturating_mul(page) > LONG, Relaxed);
+        }
     }
 }
 
-/// Moves what it can without making anyone wait. Gives the pages that are in the log.
-fn pass(connection: &Connection) -> i64 {
-    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1));
-    moved.unwrap_or_else(|error| {
-        // A disk that is full or broken shows when the writer cannot write.
-        debug!(%error, "cannot move the log into the inbox");
-        0
+impl Shared {
+    /// Moves what it can without making anyone wait. Gives the pages that are in the log.
+    fn pass(&self, connection: &Connection) -> i64 {
+        let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1));
+        moved.unwrap_or_else(|error| {
+            // A disk that is full shows when the writer cannot write. After a failed sync, SQLite forgets what it has not yet synced.
+            debug!(%error, "cannot move the log into the inbox");
+            if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) {
+                self.has_failed.store(true, Relaxed);
+            }
+            0
+        })
+    }
+}
+
+/// Moves all of it, so that the log begins anew, empty. `None` once that is done; where somebody reads or writes for too long, the
+/// pages that are in the log.
+pub(super) fn restart(connection: &Connection) -> rusqlite::Result<Option<u64>> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        let pages = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(u64::MAX);
+        Ok((row.get::<_, i64>(0)? != 0).then_some(pages))
     })
 }
 
 /// Moves all of it, where nobody reads, and lets the log go with the last connection.
 pub(super) fn finish(connection: &Connection) {
-    let finished = connection
-        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        .and_then(|()| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false));
+    let finished =
+        restart(connection).and_then(|_| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop));
     if let Err(error) = finished {
         debug!(%error, "the log stays beside the inbox");
     }

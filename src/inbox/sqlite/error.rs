@@ -88,6 +88,18 @@ impl std::error::Error for OpenError {
     }
 }
 
+/// How opening it again fails while it runs.
+impl From<Why> for StoreError {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::Store(error) => error,
+            Why::Io(error) => Self::Io(error.into()),
+            Why::Damaged => Self::Corrupt(why.to_string().into()),
+            why => Self::Broken(why.to_string().into()),
+        }
+    }
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         // That there is no room for the index of the log, SQLite calls an I/O error.
@@ -99,6 +111,7 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked(error.into()),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(error.into()),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error.into()),
+            Some(ErrorCode::SystemIoFailure) => Self::Io(error.into()),
             _ => Self::Broken(error.into()),
         }
     }

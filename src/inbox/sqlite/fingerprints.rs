@@ -12,8 +12,9 @@ use crate::inbox::entry::Fingerprint;
 
 /// Fingerprints that are held before some settle: about 1 MiB.
 const HELD: usize = 16 * 1024;
-/// Fingerprints that one step of a purge looks at.
+/// Fingerprints that one step of a purge looks at, and at least so many for each entry that was deleted.
 const PURGE_STEP: usize = 1024;
+const PURGE_STEP_EACH: usize = 4;
 
 /// The fingerprints of the entries.
 #[derive(Debug)]
@@ -140,8 +141,9 @@ impl Fingerprints {
         self.purge.done < self.deleted
     }
 
-    /// Looks at some of the index for fingerprints of deleted entries, and deletes them there; whether there is more to look at.
-    pub(super) fn purge(&mut self, connection: &mut Connection) -> rusqlite::Result<bool> {
+    /// Looks at some of the index for fingerprints of deleted entries, of which there are `deleted` more now, and deletes them there;
+    /// whether there is more to look at.
+    pub(super) fn purge(&mut self, connection: &mut Connection, deleted: usize) -> rusqlite::Result<bool> {
         if !self.is_purge_due() {
             return Ok(false);
         }
@@ -149,16 +151,18 @@ impl Fingerprints {
             self.purge.wanted = self.deleted;
         }
         let Purge { wanted, last, .. } = self.purge;
+        let step = deleted.saturating_mul(PURGE_STEP_EACH).max(PURGE_STEP);
         let looked_at = {
             let mut next = connection.prepare_cached(
                 "SELECT fingerprint, cursor FROM fingerprint WHERE fingerprint > ? ORDER BY fingerprint LIMIT ?",
             )?;
             let after: &[u8] = last.as_ref().map_or(&[], |fingerprint| &fingerprint.0);
-            let rows =
-                next.query_map(params![after, PURGE_STEP as i64], |row| Ok((row.get(0)?, Cursor::from_number(row.get(1)?))))?;
+            let rows = next.query_map(params![after, i64::try_from(step).unwrap_or(i64::MAX)], |row| {
+                Ok((row.get(0)?, Cursor::from_number(row.get(1)?)))
+            })?;
             rows.collect::<rusqlite::Result<Vec<([u8; 16], Cursor)>>>()?
         };
-        let is_last = looked_at.len() < PURGE_STEP;
+        let is_last = looked_at.len() < step;
         let mut found = looked_at.iter().filter(|(_, cursor)| *cursor <= wanted).peekable();
         if found.peek().is_some() || is_last {
             let transaction = connection.transaction()?;

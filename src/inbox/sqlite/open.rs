@@ -1,9 +1,12 @@
 //! Owns the start: the lock against other processes, the schema, and every reason not to touch a file.
 
+use std::ffi::OsString;
 use std::fs::{File, TryLockError};
-use std::path::Path;
-use std::sync::Mutex;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -16,7 +19,10 @@ use crate::inbox::sqlite::append::Newest;
 use crate::inbox::sqlite::checkpoint::Checkpointer;
 use crate::inbox::sqlite::error::{OpenError, Why};
 use crate::inbox::sqlite::fingerprints::Fingerprints;
-use crate::inbox::sqlite::{SqliteStore, Writer};
+use crate::inbox::sqlite::log::Log;
+use crate::inbox::sqlite::prune::{self, Pruning};
+use crate::inbox::sqlite::{SqliteStore, Writer, Writing, checkpoint};
+use crate::inbox::store::StoreError;
 
 /// `application_id` of the file: "rmky".
 const APPLICATION: i32 = 0x726d_6b79;
@@ -52,9 +58,11 @@ const WRITER_CACHE_KIB: i64 = 4096;
 /// Connections that read, from the start.
 const READERS: usize = 1;
 /// How long a lock of another process is waited for.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the start looks for damage: all of a small file is checked, and the beginning of a large one.
 const CHECK: Duration = Duration::from_millis(200);
+/// Bytes of a file of zeros at most, for it to be taken for one that was being made.
+const MOST_ZEROS: u64 = 1 << 20;
 /// Steps of SQLite's between two looks at the clock while it checks.
 const CHECK_STEPS: i32 = 1000;
 
@@ -70,24 +78,29 @@ impl SqliteStore {
         if is_new && opened.is_err() {
             remove(path);
         }
-        let (writer, readers, checkpointer) = opened.map_err(refused)?;
+        let (writer, readers, checkpointer, is_doubtful) = opened.map_err(refused)?;
         let store = Self {
             path: path.to_owned(),
             entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            log_bytes: AtomicU64::new(0),
             checkpointer,
-            readers: Mutex::new(readers),
-            writer: Mutex::new(writer),
+            readers: RwLock::new(Mutex::new(readers)),
+            writing: Mutex::new(Writing { writer: None, is_doubtful }),
             locked,
         };
-        store.measure(&lock(&store.writer)).map_err(|error| OpenError { path: path.to_owned(), why: error.into() })?;
+        let bytes = prune::bytes(&writer.connection).map_err(|error| OpenError { path: path.to_owned(), why: error.into() })?;
+        store.note(&writer, bytes);
+        lock(&store.writing).writer = Some(writer);
         Ok(store)
     }
 }
 
-/// The file, locked against other processes that use it as an inbox, for as long as it is open.
+/// The file, locked against other processes that use it as an inbox, for as long as it is open. It may hold secrets, and SQLite
+/// gives the same permissions to the files that it makes beside it.
 fn lock_file(path: &Path) -> Result<File, Why> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(Why::Io)?;
+    let mut options = File::options();
+    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(Why::Io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Why::InUse),
@@ -95,53 +108,86 @@ fn lock_file(path: &Path) -> Result<File, Why> {
     }
 }
 
+/// The name of the file with this ending that SQLite keeps beside the one at `path`.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    name.into()
+}
+
 /// Removes what a failed start has made.
 fn remove(path: &Path) {
-    for ending in ["", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        let _ = std::fs::remove_file(name); // perhaps there is none
+    for ending in ["", "-journal", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(beside(path, ending)); // perhaps there is none
     }
 }
 
-fn open(path: &Path, file: &File, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpointer), Why> {
+fn open(path: &Path, file: &File, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpointer, bool), Why> {
+    clear_zeros(file).map_err(Why::Io)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-    let is_new = match (pragma("page_count")?, pragma("application_id")?, pragma("user_version")?) {
-        (0, ..) => true,
-        (_, APPLICATION, SCHEMA) => false,
-        (_, APPLICATION, version) if version > SCHEMA => return Err(Why::Newer),
-        _ => return Err(Why::Foreign),
-    };
-    // The start is not synced step by step. The first append's sync of the log is one of all before it, too.
-    connection.pragma_update(None, "synchronous", if is_new { "OFF" } else { "NORMAL" })?;
-    if is_new {
-        connection.pragma_update(None, "page_size", PAGE)?;
+    if is_empty(&connection)? {
+        create(&mut connection, now)?;
     } else {
         check(&mut connection)?;
     }
-    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-    if mode != "wal" {
-        return Err(Why::NoLog);
-    }
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    if is_new {
-        create(&mut connection, now)?;
-        // An empty file would make SQLite throw the log away.
-        file.sync_all().map_err(Why::Io)?;
-    }
-    probe(&mut connection)?;
-
-    let newest = Newest::read(&connection)?;
-    let deleted_number = connection.query_row("SELECT deleted_number FROM inbox", [], |row| row.get(0))?;
-    let fingerprints = Fingerprints::load(&connection)?;
+    let mut writer = Writer::open(path, connection)?;
+    // A crash may have left writes in the log that were never synced. Nothing may be built on them.
+    let is_doubtful = match checkpoint::restart(&writer.connection) {
+        Err(error) => StoreError::from(error).leaves_doubt(),
+        Ok(_) => false,
+    };
+    probe(&mut writer.connection)?;
     let checkpointer = Checkpointer::start(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?).map_err(Why::Io)?;
     let readers = (0..READERS).map(|_| reader(path)).collect::<Result<_, _>>()?;
-    Ok((Writer { connection, newest, deleted_number, fingerprints, is_safe: false }, readers, checkpointer))
+    Ok((writer, readers, checkpointer, is_doubtful))
 }
 
-fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+impl Writer {
+    /// On `connection` to the file at `path`, which has the schema. Every commit is synced before it counts. If a sync fails, what it
+    /// was for is written again: later writes never stand behind one that may not have reached the disk.
+    pub(super) fn open(path: &Path, connection: Connection) -> Result<Self, Why> {
+        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(Why::NoLog);
+        }
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        let newest = Newest::read(&connection)?;
+        let deleted_number = connection.query_row("SELECT deleted_number FROM inbox", [], |row| row.get(0))?;
+        let fingerprints = Fingerprints::load(&connection)?;
+        let log = Log::of(path).map_err(Why::Io)?;
+        Ok(Self { connection, newest, deleted_number, fingerprints, pruning: Pruning::default(), log })
+    }
+}
+
+/// A power cut may leave a file of zeros where a new one was being written. It is made empty.
+fn clear_zeros(file: &File) -> std::io::Result<()> {
+    let length = file.metadata()?.len();
+    if length == 0 || length > MOST_ZEROS {
+        return Ok(());
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST_ZEROS).read_to_end(&mut bytes)?;
+    if bytes.iter().all(|byte| *byte == 0) { file.set_len(0) } else { Ok(()) }
+}
+
+/// Whether the database holds nothing yet: it is new, or the start that was making it did not come to its end.
+fn is_empty(connection: &Connection) -> Result<bool, Why> {
+    let read = |sql| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
+    if read("PRAGMA page_count")? == 0 {
+        return Ok(true);
+    }
+    match (read("PRAGMA application_id")?, read("PRAGMA user_version")?) {
+        (APPLICATION, SCHEMA) => Ok(false),
+        (APPLICATION, version) if version > SCHEMA => Err(Why::Newer),
+        (0, 0) if read("SELECT count(*) FROM sqlite_schema")? == 0 => Ok(true),
+        _ => Err(Why::Foreign),
+    }
+}
+
+/// A connection with this `access`.
+pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(LOCK_PATIENCE)?;
     // What a crash has left in the log stays there until all is known to be well.
@@ -171,7 +217,10 @@ fn check(connection: &mut Connection) -> Result<(), Why> {
     }
 }
 
+/// Makes the schema in one synced commit. Before it there is nothing, and after it all is there.
 fn create(connection: &mut Connection, now: UnixTime) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "page_size", PAGE)?;
+    connection.pragma_update(None, "synchronous", "EXTRA")?;
     let transaction = connection.transaction_with_behavior(Immediate)?;
     transaction.execute_batch(TABLES)?;
     transaction.execute("INSERT INTO inbox VALUES (?1, 0, ?1, ?1)", [Cursor::at(now).number()])?;

@@ -1,32 +1,100 @@
-//! Owns the deletion of what is not to be kept, oldest first, in small steps.
+//! Owns the deletion of what is not to be kept, oldest first, in steps.
 
-use rusqlite::{Connection, TransactionBehavior::Immediate};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior::Immediate};
 
 use crate::clock::UnixTime;
+use crate::inbox::age::is_ahead;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::store::Retention;
 
-/// Entries that one step deletes at most.
-const STEP: i64 = 128;
+/// What one step deletes at most: entries, and bytes of bodies. More than a batch brings, in bytes.
+const STEP_ENTRIES: usize = 1024;
+const STEP_BYTES: u64 = 16 << 20;
+/// Bytes of an entry beside its body, at least.
+const OVERHEAD_BYTES: u64 = 128;
+/// More than what is too much goes at once, so that not each batch needs a step: this part of the bound, up to so many bytes.
+const SPARE_PART: u64 = 16;
+const SPARE_BYTES: u64 = 8 << 20;
+/// Entries that are looked at behind one that is not too old: the clock may have gone back and forth.
+const AHEAD: usize = 128;
 /// Bytes of pages that a step writes, about.
-pub(super) const STEP_BYTES: usize = 256 * 1024;
+pub(super) const WRITTEN_BYTES: usize = 256 * 1024;
 
-/// The last one of a few entries that are not to be kept at `now`, if there are any.
-pub(super) fn due(connection: &Connection, retention: &Retention, now: UnixTime) -> rusqlite::Result<Option<Cursor>> {
-    let due: Option<i64> = if bytes(connection)? > retention.bytes {
-        connection
-            .prepare_cached("SELECT max(cursor) FROM (SELECT cursor FROM entry ORDER BY cursor LIMIT ?)")?
-            .query_row([STEP], |row| row.get(0))?
-    } else {
-        // All up to the last one that is too old: the clock may have gone back and forth.
-        let since = i64::try_from(now.saturating_sub(retention.age).as_millis()).unwrap_or(i64::MAX);
-        connection
-            .prepare_cached(
-                "SELECT max(cursor) FROM (SELECT cursor, received FROM entry ORDER BY cursor LIMIT ?) WHERE received < ?",
-            )?
-            .query_row([STEP, since], |row| row.get(0))?
-    };
-    Ok(due.map(Cursor::from_number))
+/// Which entries are too old.
+#[derive(Debug, Default)]
+pub(super) struct Pruning {
+    /// All up to here.
+    too_old: Option<Cursor>,
+    /// The oldest entries up to here are dated in the future, because the clock was ahead. They go with the first entry behind them
+    /// that is too old, or at their age from when this was noticed.
+    misdated: Option<(Cursor, Instant)>,
+}
+
+impl Pruning {
+    /// Looks at some entries for those that are older than `age` at `now`; whether there are more to look at.
+    pub(super) fn look(&mut self, connection: &Connection, age: Duration, now: UnixTime) -> rusqlite::Result<bool> {
+        let mut oldest = connection.prepare_cached("SELECT received FROM entry ORDER BY cursor LIMIT 1")?;
+        let oldest = oldest.query_row([], |row| row.get(0)).optional()?;
+        if oldest.is_none_or(|received| !is_ahead(time(received), now)) {
+            self.misdated = None;
+        }
+        if let Some((last, noticed)) = self.misdated
+            && noticed.elapsed() > age
+        {
+            self.too_old = self.too_old.max(Some(last));
+        }
+        let since = now.saturating_sub(age);
+        let after = self.misdated.map_or(0, |(last, _)| last.number());
+        let mut next =
+            connection.prepare_cached("SELECT cursor, received FROM entry WHERE cursor > ? ORDER BY cursor LIMIT ?")?;
+        let mut rows = next.query((after, STEP_ENTRIES as i64))?;
+        let (mut looked_at, mut not_too_old) = (0_usize, 0_usize);
+        while let Some(row) = rows.next()? {
+            let (cursor, received) = (Cursor::from_number(row.get(0)?), time(row.get(1)?));
+            looked_at = looked_at.saturating_add(1);
+            if received < since {
+                self.too_old = self.too_old.max(Some(cursor));
+                not_too_old = 0;
+            } else if not_too_old == 0 && is_ahead(received, now) {
+                self.misdated = Some((cursor, Instant::now()));
+            } else if not_too_old >= AHEAD {
+                return Ok(false);
+            } else {
+                not_too_old = not_too_old.saturating_add(1);
+            }
+        }
+        Ok(looked_at == STEP_ENTRIES)
+    }
+
+    /// The last one of those that one step deletes, and their number: the ones that are too old, and those that are too much.
+    pub(super) fn step(&self, connection: &Connection, retention: &Retention) -> rusqlite::Result<Option<(Cursor, usize)>> {
+        let kept = bytes(connection)?;
+        let excess = match kept.checked_sub(retention.bytes) {
+            None | Some(0) => 0,
+            // Its pages take up to twice what the bodies have. It is better to take another step than to delete too much.
+            Some(excess) => excess.saturating_add((retention.bytes / SPARE_PART).min(SPARE_BYTES)) / 2,
+        };
+        let mut next = connection.prepare_cached("SELECT cursor, length(body) FROM entry ORDER BY cursor LIMIT ?")?;
+        let mut rows = next.query([STEP_ENTRIES as i64])?;
+        let (mut last, mut freed) = (None, 0_u64);
+        for number in 1..=STEP_ENTRIES {
+            let Some(row) = rows.next()? else { break };
+            let cursor = Cursor::from_number(row.get(0)?);
+            if (freed >= excess && Some(cursor) > self.too_old) || freed > STEP_BYTES {
+                break;
+            }
+            last = Some((cursor, number));
+            freed = freed.saturating_add(row.get::<_, i64>(1)?.unsigned_abs()).saturating_add(OVERHEAD_BYTES);
+        }
+        Ok(last)
+    }
+}
+
+/// As it is in the file.
+pub(super) fn time(millis: i64) -> UnixTime {
+    UnixTime::from_millis(millis.try_into().unwrap_or(0))
 }
 
 /// Deletes all entries up to `last`, and gives its number.

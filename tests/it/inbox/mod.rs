@@ -1,9 +1,12 @@
 //! The inbox: one contract over every backend, and what each does when it is killed, starved or robbed.
 
+mod bounds;
+mod clock;
 mod contract;
 mod failover;
 mod kill;
 mod outages;
+mod power;
 mod program;
 mod redis;
 pub(crate) mod redis_server;

@@ -1,7 +1,7 @@
 //! A store that fails while it runs: 503 with `Retry-After: 5` within 5 s, never a false 200, reading goes on, and all is well again
 //! without a restart.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use roomkey::clock::Clock;
 use roomkey::inbox::{AppendError, Filter, Inbox, Retention, StoreError};
 use rusqlite::Connection;
 
-use super::program::{Program, command, place, send_until_committed};
+use super::program::{Program, command, failing_disk, place, send_until_committed};
 use super::support::{ALL, Scratch, SmallDisk, append, arrival, event, eventually, everything};
 
 fn open(file: &Path) -> Inbox {
@@ -123,7 +123,7 @@ async fn a_small_disk_that_fills_up_and_is_emptied() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_hangs() {
     let scratch = Scratch::new();
-    let Some(shim) = hanging_sync(&scratch) else { return };
+    let Some(shim) = failing_disk(&scratch) else { return };
     let (file, hang) = (scratch.file("inbox.db"), scratch.file("hang"));
     let (mut command, address) = command(&[], &place(&file));
     command.env("LD_PRELOAD", &shim).env("HANG_WHILE", &hang);
@@ -168,7 +168,7 @@ async fn a_sync_that_hangs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_fails() {
     let scratch = Scratch::new();
-    let Some(shim) = hanging_sync(&scratch) else { return };
+    let Some(shim) = failing_disk(&scratch) else { return };
     let (file, fail) = (scratch.file("inbox.db"), scratch.file("fail"));
     let (mut command, address) = command(&[], &place(&file));
     command.env("LD_PRELOAD", &shim).env("FAIL_WHILE", &fail);
@@ -194,17 +194,38 @@ async fn a_sync_that_fails() {
     assert_eq!(kept, committed.iter().map(String::as_bytes).collect::<Vec<_>>());
 }
 
-/// A library that lets syncs hang or fail while a file is there, put before the system's.
-fn hanging_sync(scratch: &Scratch) -> Option<PathBuf> {
-    let (source, library) = (scratch.file("shim.c"), scratch.file("shim.so"));
-    std::fs::write(&source, include_str!("hanging_sync.c")).unwrap();
-    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl").status();
-    match compiled {
-        Ok(status) if status.success() => Some(library),
-        outcome => {
-            assert!(std::env::var_os("CI").is_none(), "CI needs a C compiler: {outcome:?}");
-            eprintln!("SKIPPED: there is no C compiler to make syncs hang with");
-            None
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_removed() {
+    for ending in ["-wal", "-shm"] {
+        let scratch = Scratch::new();
+        let file = scratch.file("inbox.db");
+        let mut program = Program::start(&place(&file));
+        let mut sender = program.sender();
+        let mut committed: Vec<_> = (0..20).map(|number| event(&format!("before {number}"), "x", "y")).collect();
+        assert!(committed.iter().all(|body| sender.send(body).unwrap().is_committed()));
+
+        let log = scratch.file(&format!("inbox.db{ending}"));
+        // Another file at its place is no better than none.
+        std::fs::remove_file(&log).unwrap();
+        std::fs::write(&log, "").unwrap();
+        let mut count = 0;
+        committed.push(send_until_committed(&mut sender, Duration::from_secs(10), || {
+            count += 1;
+            event(&format!("during {count}"), "x", "y")
+        }));
+        std::fs::remove_file(&log).unwrap();
+        let refused = sender.send(&event("after", "x", "y")).unwrap();
+        assert!(refused.is_come_again(), "{refused:?}");
+        let why = Program::get(program.address(), "/readyz");
+        assert!(why.0 == 200 || why.1.contains("-wal or -shm"), "{why:?}");
+        committed.push(send_until_committed(&mut sender, Duration::from_secs(10), || event("after", "x", "y")));
+        for number in 0..20 {
+            committed.push(event(&format!("at last {number}"), "x", "y"));
+            assert!(sender.send(committed.last().unwrap()).unwrap().is_committed());
         }
+        assert_eq!(Program::get(program.address(), "/readyz").0, 200);
+        program.kill();
+        let kept: Vec<_> = everything(&open(&file)).await.into_iter().map(|entry| entry.body).collect();
+        assert!(committed.iter().all(|body| kept.iter().any(|kept| kept == body)), "{ending}");
     }
 }

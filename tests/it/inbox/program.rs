@@ -2,13 +2,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use roomkey::UnixTime;
 
-use super::support::{KEYS, SECRET, authorization};
+use super::support::{KEYS, SECRET, Scratch, authorization};
 
 /// A roomkey that ends when this does.
 #[derive(Debug)]
@@ -45,6 +45,21 @@ pub(super) fn command(before: &[&str], place: &str) -> (Command, SocketAddr) {
     (command, address)
 }
 
+/// A library that lets the disk and the clock of a program fail that it is put before (`LD_PRELOAD`). See `disk.c`.
+pub(super) fn failing_disk(scratch: &Scratch) -> Option<PathBuf> {
+    let (source, library) = (scratch.file("disk.c"), scratch.file("disk.so"));
+    std::fs::write(&source, include_str!("disk.c")).unwrap();
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl").status();
+    match compiled {
+        Ok(status) if status.success() => Some(library),
+        outcome => {
+            assert!(std::env::var_os("CI").is_none(), "CI needs a C compiler: {outcome:?}");
+            eprintln!("SKIPPED: there is no C compiler to make a failing disk with");
+            None
+        }
+    }
+}
+
 /// `sqlite:` and the path.
 pub(super) fn place(file: &Path) -> String {
     format!("sqlite:{}", file.display())
@@ -57,7 +72,18 @@ impl Program {
     }
 
     pub(super) fn start_by((mut command, address): (Command, SocketAddr)) -> Self {
-        let mut program = Self { child: command.stderr(Stdio::inherit()).spawn().unwrap(), address };
+        command.stderr(Stdio::inherit());
+        Self::wait_for((command, address))
+    }
+
+    /// Likewise, with its log in a file.
+    pub(super) fn start_with_log((mut command, address): (Command, SocketAddr), log: &Path) -> Self {
+        command.stderr(std::fs::File::create(log).unwrap());
+        Self::wait_for((command, address))
+    }
+
+    fn wait_for((mut command, address): (Command, SocketAddr)) -> Self {
+        let mut program = Self { child: command.spawn().unwrap(), address };
         let begin = Instant::now();
         while TcpStream::connect(address).is_err() {
             assert!(program.child.try_wait().unwrap().is_none(), "it ended at once");

@@ -132,6 +132,10 @@ impl Hands {
         self.0.fetch_add(by.as_millis().try_into().unwrap(), Relaxed);
     }
 
+    pub(super) fn turn_back(&self, by: Duration) {
+        self.0.fetch_sub(by.as_millis().try_into().unwrap(), Relaxed);
+    }
+
     pub(super) fn clock(&self) -> Clock {
         let hands = self.clone();
         Clock::from_fn(move || hands.now())
