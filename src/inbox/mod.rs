@@ -80,7 +80,7 @@ impl Inbox {
     /// Where no thread can be had.
     pub fn redis(url: RedisUrl, retention: Retention, clock: Clock) -> std::io::Result<Self> {
         let changed = watch::Sender::new(());
-        let store = redis::RedisStore::open(url, changed.clone(), clock.clone())?;
+        let store = redis::RedisStore::open(url, retention, changed.clone(), clock.clone())?;
         Self::start(Arc::new(store), changed, retention, clock)
     }
 
@@ -144,6 +144,14 @@ impl Inbox {
     /// Where they do not: why.
     pub fn is_ready(&self) -> Result<(), Arc<StoreError>> {
         self.0.kept.as_ref().and_then(|kept| kept.writer.outage()).map_or(Ok(()), Err)
+    }
+
+    /// Done once the inbox cannot be used by this roomkey any more, however long it waits: why. The process should end then.
+    pub async fn lost(&self) -> Arc<StoreError> {
+        match &self.0.kept {
+            Some(kept) => kept.writer.lost().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Whether anything is kept at all.
