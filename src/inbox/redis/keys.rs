@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `{roomkey}:entries` | stream | the entries; an id is a cursor's milliseconds and count |
 //! | `{roomkey}:index` | hash | an entry's fingerprint (16 bytes) -> its id |
-//! | `{roomkey}:state` | hash | `schema`: the version of this table; `deleted`: the newest id that was deleted, at first where the inbox begins; `bytes`: what is kept; `ahead`: since when the oldest entries are known to be dated in the future |
+//! | `{roomkey}:state` | hash | `schema`: the version of this table; `deleted`: the newest id that was deleted, at first where the inbox begins; `bytes`: what is kept; `oldest`: behind which id no entry came before when; `ahead`: since when the oldest entries are known to be dated in the future |
 
 use std::sync::LazyLock;
 

@@ -5,9 +5,18 @@
 local oldest, most, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 -- A step holds up everything else in the server. It may delete more than one append adds (512 arrivals, 4 MiB and one body of
 -- 8 MiB), so that a step after each append keeps pace.
-local STEP_ENTRIES, STEP_BYTES = 1024, 16777216
+local STEP_ENTRIES, STEP_BYTES = 600, 16777216
 -- Behind the last entry that goes, so many are looked at for another one: the clock may have been set back and forth.
 local AHEAD_ENTRIES, AHEAD_BYTES = 16, 1048576
+
+local kept = kept_bytes()
+local deleted = redis.call('HGET', state, 'deleted') or ''
+
+-- Of the entries behind `after` none is known to be older than `since`: they need no look before that is too old.
+local after, since = string.match(redis.call('HGET', state, 'oldest') or '', '^(%S+) (%d+)$')
+if after == deleted and tonumber(since) >= oldest and kept <= most then
+    return { 0, redis.call('XLEN', entries), kept }
+end
 
 -- The oldest entries may be dated later than now, because the clock was ahead. They came before they were first seen here, which
 -- is when `ahead` says.
@@ -26,18 +35,19 @@ local function came(fields, id)
     return ahead
 end
 
-local kept = kept_bytes()
 local from, seen, looked, freed, last, more = '-', 0, 0, 0, nil, 0
--- Entries that go only if a later one does.
-local waiting, waiting_since = {}, 0
+-- Entries that go only if a later one does, and when the first of them came.
+local waiting, waiting_from, waiting_since = {}, 0, math.huge
 for _ = 1, STEP_ENTRIES do
-    local entry = first(from)
     more = 0
+    -- Where none is too old, nothing behind those that are too much is looked at.
+    local entry = (oldest > 0 or kept - seen > most) and first(from)
     if not entry then
         break
     end
     local id, fields, size = entry[1], read(entry)
-    local goes = came(fields, id) < oldest or kept - seen > most
+    local received = came(fields, id)
+    local goes = received < oldest or kept - seen > most
     waiting[#waiting + 1] = { id, fields and fields.fingerprint }
     looked = looked + size
     -- An entry of another program was not counted.
@@ -48,9 +58,13 @@ for _ = 1, STEP_ENTRIES do
                 redis.call('HDEL', index, each[2])
             end
         end
-        waiting, waiting_since, freed, last, more = {}, looked, seen, id, 1
-    elseif #waiting >= AHEAD_ENTRIES or looked - waiting_since > AHEAD_BYTES then
-        break
+        waiting, waiting_from, waiting_since = {}, looked, math.huge
+        freed, last, more = seen, id, 1
+    else
+        waiting_since = math.min(waiting_since, received)
+        if #waiting >= AHEAD_ENTRIES or looked - waiting_from > AHEAD_BYTES then
+            break
+        end
     end
     if looked > STEP_BYTES then
         break
@@ -62,7 +76,11 @@ if last then
     local ms, count = cursor_at(last)
     redis.call('XTRIM', entries, 'MINID', count + 1 < COUNTS and id_at(ms, count + 1) or id_at(ms + 1, 0))
     kept = redis.call('XLEN', entries) > 0 and math.max(kept - freed, 0) or 0
-    redis.call('HSET', state, 'deleted', id_at(ms, count), 'bytes', string.format('%.0f', kept))
+    deleted = id_at(ms, count)
+    redis.call('HSET', state, 'deleted', deleted, 'bytes', string.format('%.0f', kept))
     redis.call('HDEL', state, 'ahead')
+end
+if #waiting > 0 then
+    redis.call('HSET', state, 'oldest', string.format('%s %.0f', deleted, waiting_since))
 end
 return { more, redis.call('XLEN', entries), kept }

@@ -7,7 +7,7 @@
 --   where there are no more; the entries: id, received, key, event id, event, room, body. Of one that roomkey did not write, the id.
 local room = ARGV[4] == '1' and ARGV[5]
 local most_entries, most_bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
-local LOOKED_AT, LOOKED_AT_BYTES = 1000, 2097152
+local LOOKED_AT, LOOKED_AT_BYTES = 512, 1048576
 
 local events, all_events = {}, #ARGV < 6
 for at = 6, #ARGV do
