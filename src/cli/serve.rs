@@ -74,12 +74,16 @@ async fn serve(config: Config) -> ExitCode {
     announce(&config, &listener, &edge);
     key_watch::begin(config.keys, edge.keyring(), hangup);
     tell_supervisor(NotifyState::Ready);
-    http::run(listener, metrics_listener, edge, stop_signal(terminate, interrupt)).await;
+    http::run(listener, metrics_listener, edge, stop_signal(terminate, interrupt, inbox.clone())).await;
     if timeout(CLOSE_PATIENCE, inbox.close()).await.is_err() {
         warn!("the inbox does not come to an end; what was answered with 200 is safe");
     }
     info!("stopped");
-    ExitCode::SUCCESS
+    tokio::select! {
+        biased;
+        error = inbox.lost() => fail(format_args!("{error}: run the newer version, or give this one another inbox")),
+        () = std::future::ready(()) => ExitCode::SUCCESS,
+    }
 }
 
 fn open_inbox(config: &Config) -> Result<Inbox, Box<dyn Error>> {
@@ -136,11 +140,14 @@ fn signals() -> io::Result<[Signal; 3]> {
     Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?])
 }
 
-/// Done at the first signal to stop; the second one ends the process at once.
-async fn stop_signal(mut terminate: Signal, mut interrupt: Signal) {
-    let name = next_signal(&mut terminate, &mut interrupt).await;
+/// Done at the first signal to stop, or when the inbox is lost for good; another signal ends the process at once.
+async fn stop_signal(mut terminate: Signal, mut interrupt: Signal, inbox: Inbox) {
+    let why = tokio::select! {
+        name = next_signal(&mut terminate, &mut interrupt) => name,
+        _ = inbox.lost() => "none, the inbox cannot be used",
+    };
     tell_supervisor(NotifyState::Stopping);
-    info!(signal = name, "stopping: requests under way are answered, a second signal ends at once");
+    info!(signal = why, "stopping: requests under way are answered, a second signal ends at once");
     tokio::spawn(async move {
         let name = next_signal(&mut terminate, &mut interrupt).await;
         warn!(signal = name, "ended at once");

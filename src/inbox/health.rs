@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tracing::{error, info};
 
 use crate::inbox::lock;
@@ -18,6 +19,8 @@ const STALL: Duration = Duration::from_secs(2);
 pub(crate) struct Health {
     failing: AtomicBool,
     outage: Mutex<Option<Arc<StoreError>>>,
+    /// Why the store is lost for good, if it is.
+    lost: watch::Sender<Option<Arc<StoreError>>>,
     /// Since when the store has been at work on one thing.
     busy_since: Mutex<Option<Instant>>,
 }
@@ -26,7 +29,12 @@ impl Health {
     /// Of a store that is well, or fails from the start.
     pub(crate) fn new(outage: Option<StoreError>) -> Self {
         let outage = outage.map(Arc::new);
-        Self { failing: AtomicBool::new(outage.is_some()), outage: Mutex::new(outage), busy_since: Mutex::default() }
+        Self {
+            failing: AtomicBool::new(outage.is_some()),
+            outage: Mutex::new(outage),
+            lost: watch::Sender::new(None),
+            busy_since: Mutex::default(),
+        }
     }
 
     /// Why appends fail now, if they do.
@@ -64,6 +72,8 @@ impl Health {
         match &outcome {
             Ok(()) if matches!(outage.as_deref(), Some(StoreError::Unreached)) => {}
             Ok(()) => info!("the inbox works again"),
+            // The process ends, and says why.
+            Err(error) if error.is_final() => {}
             Err(error) if outage.as_ref().is_none_or(|last| last.to_string() != error.to_string()) => {
                 let cause = error.source().map(tracing::field::display);
                 error!(%error, cause, "webhooks are answered with 503 until the inbox works again");
@@ -72,6 +82,19 @@ impl Health {
         }
         self.failing.store(outcome.is_err(), Relaxed);
         *outage = outcome.err().map(Arc::new);
+        if let Some(error) = outage.as_ref().filter(|error| error.is_final()) {
+            self.lost.send_replace(Some(Arc::clone(error)));
+        }
+    }
+
+    /// Done once the store is lost for good: why.
+    pub(crate) async fn lost(&self) -> Arc<StoreError> {
+        let mut lost = self.lost.subscribe();
+        let why = lost.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        match why {
+            Some(why) => why,
+            None => std::future::pending().await, // never: the sender is ours
+        }
     }
 
     /// Notes that nobody is there any more who would write.

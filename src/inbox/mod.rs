@@ -82,7 +82,7 @@ impl Inbox {
     /// Where no thread can be had.
     pub fn redis(url: RedisUrl, retention: Retention, clock: Clock) -> std::io::Result<Self> {
         let changed = watch::Sender::new(());
-        let store = redis::RedisStore::open(url, changed.clone(), clock.clone())?;
+        let store = redis::RedisStore::open(url, retention, changed.clone(), clock.clone())?;
         Self::start(Arc::new(store), changed, retention, clock)
     }
 
@@ -151,6 +151,14 @@ impl Inbox {
         }
         let is_too_large = kept.store.usage().is_some_and(|usage| usage.bytes > kept.retention.most_bytes());
         if is_too_large { Err(Arc::new(StoreError::TooLarge)) } else { Ok(()) }
+    }
+
+    /// Done once the inbox cannot be used by this roomkey any more, however long it waits: why. The process should end then.
+    pub async fn lost(&self) -> Arc<StoreError> {
+        match &self.0.kept {
+            Some(kept) => kept.writer.lost().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Whether anything is kept at all.

@@ -88,7 +88,7 @@ pub struct Usage {
     pub log_bytes: Option<u64>,
 }
 
-/// How a running store fails. Each may pass.
+/// How a running store fails. Each may pass, unless it [is final](Self::is_final).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -100,6 +100,10 @@ pub enum StoreError {
     ReadOnly(Cause),
     /// What is stored is damaged.
     Corrupt(Cause),
+    /// What is stored at its place is not an inbox.
+    Foreign(Cause),
+    /// A newer roomkey has changed how it is stored. This does not pass.
+    Newer,
     /// The file is no longer where it was.
     Moved,
     /// The log beside the file was removed or replaced.
@@ -132,10 +136,23 @@ impl StoreError {
             | Self::Locked(cause)
             | Self::ReadOnly(cause)
             | Self::Corrupt(cause)
+            | Self::Foreign(cause)
             | Self::Io(cause)
             | Self::Broken(cause) => Some(cause),
-            Self::Moved | Self::LogMoved | Self::LogFull | Self::TooLarge | Self::Unreached | Self::Stalled => None,
+            Self::Newer
+            | Self::Moved
+            | Self::LogMoved
+            | Self::LogFull
+            | Self::TooLarge
+            | Self::Unreached
+            | Self::Stalled => None,
         }
+    }
+
+    /// Whether it cannot pass, so that waiting is of no use.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Newer)
     }
 }
 
@@ -149,6 +166,8 @@ impl fmt::Display for StoreError {
             Self::Locked(_) => "the inbox is locked by another process",
             Self::ReadOnly(_) => "the inbox may not be written to",
             Self::Corrupt(_) => "the inbox is damaged",
+            Self::Foreign(_) => "the inbox's place holds the data of another program",
+            Self::Newer => "the inbox was written by a newer roomkey, and this version cannot use it",
             Self::Moved => "the inbox is no longer at its place",
             Self::LogMoved => "the inbox's log (-wal or -shm) was removed or replaced: leave these files alone while roomkey runs",
             Self::LogFull => {

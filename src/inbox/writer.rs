@@ -98,6 +98,11 @@ impl Writer {
         self.shared.health.outage()
     }
 
+    /// Done once the store is lost for good: why.
+    pub(crate) async fn lost(&self) -> Arc<StoreError> {
+        self.shared.health.lost().await
+    }
+
     /// Takes no more, commits what waits, and is done when the thread is.
     pub(crate) async fn close(&self) {
         self.shared.queue.close();

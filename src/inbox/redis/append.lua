@@ -1,53 +1,63 @@
-#!lua
 -- Commits a batch: what is new in it becomes an entry, in order. Having no flags it is refused, before it does anything, where it
 -- could not write: on a replica, out of memory, with a disk that fails.
 --
--- KEYS: the stream of entries, the index (fingerprint -> stream id), the state.
--- ARGV: where the inbox begins if it is new, as a stream id; the bytes that an entry takes beside its fields; then the fields of
---   each arrival: fingerprint, received (milliseconds), key, id, event, room, body.
+-- ARGV: where the inbox begins if it is new, as a stream id; then the fields of each arrival: fingerprint, received (milliseconds),
+--   key, id, event, room, body.
 -- Gives: a digit an arrival (0 new, 1 known, 2 known with another body), the newest stream id, entries, bytes.
-local entries, index, state = KEYS[1], KEYS[2], KEYS[3]
-local overhead = tonumber(ARGV[2])
--- As in a cursor: 2^20 a millisecond.
-local COUNTS = 1048576
-
-local function place(id)
-    local ms, count = string.match(id, '^(%d+)-(%d+)$')
-    return tonumber(ms), tonumber(count)
-end
-
-redis.call('HSETNX', state, 'deleted', ARGV[1])
-local ms, count = place(redis.call('HGET', state, 'deleted'))
-local newest = redis.call('XREVRANGE', entries, '+', '-', 'COUNT', 1)[1]
+local ms, count = place(begin(ARGV[1]))
+local newest = redis.call('XREVRANGE', entries, LAST_ID, '-', 'COUNT', 1)[1]
 if newest then
-    local newest_ms, newest_count = place(newest[1])
+    local newest_ms, newest_count = cursor_at(newest[1])
     if newest_ms > ms or (newest_ms == ms and newest_count > count) then
         ms, count = newest_ms, newest_count
     end
 end
 
-local answers, bytes = {}, 0
-for at = 3, #ARGV, 7 do
+-- The entry that the index names, if it is there and is what the index says.
+local function find(fingerprint)
+    local id = redis.call('HGET', index, fingerprint)
+    local entry = place(id) and redis.call('XRANGE', entries, id, id)[1]
+    local fields = entry and read(entry)
+    return fields and fields.fingerprint == fingerprint and fields
+end
+
+local function add(id, ...)
+    local added = redis.pcall('XADD', entries, id, ...)
+    if type(added) ~= 'table' then
+        return
+    end
+    -- Another program may have written an id behind all cursors, and Redis takes none before it. Such entries go.
+    for _, beyond in ipairs(redis.call('XRANGE', entries, '(' .. LAST_ID, '+', 'COUNT', 1000)) do
+        redis.call('XDEL', entries, beyond[1])
+    end
+    local before = redis.call('XREVRANGE', entries, '+', '-', 'COUNT', 1)[1]
+    redis.call('XSETID', entries, before and before[1] or '0-0')
+    redis.call('XADD', entries, id, ...)
+end
+
+local kept, bytes, answers = kept_bytes(), 0, {}
+for at = 2, #ARGV, 7 do
     local fingerprint, body = ARGV[at], ARGV[at + 6]
-    local known = redis.call('HGET', index, fingerprint)
-    known = known and redis.call('XRANGE', entries, known, known)[1]
+    local known = find(fingerprint)
     if known then
-        local fields = known[2]
-        answers[#answers + 1] = fields[#fields] == body and '1' or '2'
+        answers[#answers + 1] = known.body == body and '1' or '2'
     else
-        local received = tonumber(ARGV[at + 1])
+        -- Also after a clock that was far ahead there is room for more.
+        local received = math.min(tonumber(ARGV[at + 1]), LAST_MS - COUNTS)
         if received > ms then
             ms, count = received, 0
         elseif count + 1 < COUNTS then
             count = count + 1
-        else
+        elseif ms < LAST_MS then
             ms, count = ms + 1, 0
+        else
+            return redis.error_reply('ERR the newest entry is at the end of time')
         end
-        local id = string.format('%.0f-%.0f', ms, count)
-        redis.call('XADD', entries, id, 'fingerprint', fingerprint, 'received', ARGV[at + 1], 'key', ARGV[at + 2],
-            'id', ARGV[at + 3], 'event', ARGV[at + 4], 'room', ARGV[at + 5], 'body', body)
+        local id = id_at(ms, count)
+        add(id, 'fingerprint', fingerprint, 'received', ARGV[at + 1], 'key', ARGV[at + 2], 'id', ARGV[at + 3],
+            'event', ARGV[at + 4], 'room', ARGV[at + 5], 'body', body)
         redis.call('HSET', index, fingerprint, id)
-        bytes = bytes + overhead
+        bytes = bytes + OVERHEAD
         for field = at, at + 6 do
             bytes = bytes + #ARGV[field]
         end
@@ -56,8 +66,7 @@ for at = 3, #ARGV, 7 do
 end
 -- Nothing new is nothing to write, and so nothing to wait for.
 if bytes > 0 then
-    bytes = redis.call('HINCRBY', state, 'bytes', bytes)
-else
-    bytes = tonumber(redis.call('HGET', state, 'bytes') or '0')
+    kept = kept + bytes
+    redis.call('HSET', state, 'bytes', string.format('%.0f', kept))
 end
-return { table.concat(answers), string.format('%.0f-%.0f', ms, count), redis.call('XLEN', entries), bytes }
+return { table.concat(answers), id_at(ms, count), redis.call('XLEN', entries), kept }

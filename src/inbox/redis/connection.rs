@@ -70,6 +70,9 @@ impl From<RedisError> for StoreError {
         match error.code() {
             Some("OOM") => Self::Full(error.into()),
             Some("READONLY") => Self::ReadOnly(error.into()),
+            Some("WRONGTYPE") => Self::Foreign(error.into()),
+            // As the scripts say it.
+            Some("NEWER") => Self::Newer,
             _ if error.is_timeout() => Self::Stalled,
             _ => Self::Broken(error.into()),
         }
@@ -94,8 +97,6 @@ pub(super) enum NotOurs {
     Version,
     /// It answers with something else than what was asked for.
     Answer,
-    /// An entry is not one of roomkey's.
-    Entry,
 }
 
 impl fmt::Display for NotOurs {
@@ -103,7 +104,6 @@ impl fmt::Display for NotOurs {
         f.write_str(match self {
             Self::Version => "the server is older than Redis 7",
             Self::Answer => "the server's answer makes no sense",
-            Self::Entry => "the stream {roomkey}:entries holds an entry that roomkey did not write",
         })
     }
 }
@@ -112,9 +112,6 @@ impl std::error::Error for NotOurs {}
 
 impl From<NotOurs> for StoreError {
     fn from(error: NotOurs) -> Self {
-        match error {
-            NotOurs::Entry => Self::Corrupt(error.into()),
-            NotOurs::Version | NotOurs::Answer => Self::Broken(error.into()),
-        }
+        Self::Broken(error.into())
     }
 }

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `{roomkey}:entries` | stream | the entries; an id is a cursor's milliseconds and count |
 //! | `{roomkey}:index` | hash | an entry's fingerprint (16 bytes) -> its id |
-//! | `{roomkey}:state` | hash | `deleted`: the newest id that was deleted, at first where the inbox begins; `bytes`: what is kept |
+//! | `{roomkey}:state` | hash | `schema`: the version of this table; `deleted`: the newest id that was deleted, at first where the inbox begins; `bytes`: what is kept; `oldest`: behind which id no entry came before when; `ahead`: since when the oldest entries are known to be dated in the future |
 
 use std::sync::LazyLock;
 
@@ -14,33 +14,42 @@ use redis::{Script, ScriptInvocation};
 use crate::inbox::cursor::Cursor;
 
 pub(super) const ENTRIES: &str = "{roomkey}:entries";
-pub(super) const INDEX: &str = "{roomkey}:index";
+const INDEX: &str = "{roomkey}:index";
 pub(super) const STATE: &str = "{roomkey}:state";
 
-/// What an entry takes beside its fields, in the stream and in the index: measured over 100,000 entries with Redis 7.0, 141 bytes
-/// for bodies of 300, 276 for LiveKit's usual 1.3 kB. Of large ones the allocator rounds up more, to a fifth.
-pub(super) const OVERHEAD_BYTES: u64 = 288;
+/// A script, behind what all have in common. The flags say where it may run.
+macro_rules! script {
+    ($flags:literal, $file:literal) => {
+        LazyLock::new(|| Script::new(concat!("#!lua ", $flags, "\n", include_str!("common.lua"), include_str!($file))))
+    };
+}
 
-static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("append.lua")));
-static PRUNE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("prune.lua")));
-static PROBE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("probe.lua")));
+static APPEND: LazyLock<Script> = script!("", "append.lua");
+static PROBE: LazyLock<Script> = script!("", "probe.lua");
+static PRUNE: LazyLock<Script> = script!("flags=allow-oom", "prune.lua");
+static READ: LazyLock<Script> = script!("flags=no-writes", "read.lua");
 
 /// `append.lua`, its arguments to come.
 pub(super) fn append() -> ScriptInvocation<'static> {
-    over_all(&APPEND)
-}
-
-/// `prune.lua`, its arguments to come.
-pub(super) fn prune() -> ScriptInvocation<'static> {
-    over_all(&PRUNE)
+    invocation(&APPEND)
 }
 
 /// `probe.lua`, its arguments to come.
 pub(super) fn probe() -> ScriptInvocation<'static> {
-    PROBE.key(STATE)
+    invocation(&PROBE)
 }
 
-fn over_all(script: &'static Script) -> ScriptInvocation<'static> {
+/// `prune.lua`, its arguments to come.
+pub(super) fn prune() -> ScriptInvocation<'static> {
+    invocation(&PRUNE)
+}
+
+/// `read.lua`, its arguments to come.
+pub(super) fn read() -> ScriptInvocation<'static> {
+    invocation(&READ)
+}
+
+fn invocation(script: &'static Script) -> ScriptInvocation<'static> {
     let mut invocation = script.prepare_invoke();
     invocation.key(ENTRIES).key(INDEX).key(STATE);
     invocation

@@ -25,7 +25,7 @@ use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 use crate::inbox::lock;
 use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
 use connection::{NotOurs, Server};
-use keys::OVERHEAD_BYTES;
+use read::Strangers;
 use settings::Settings;
 
 /// Of one script, which holds up everything else in Redis: so many arrivals, and no more once their bodies have so many bytes.
@@ -38,7 +38,10 @@ pub(crate) struct RedisStore {
     writer: Mutex<Writer>,
     /// Connections that nobody reads with now, and the generation that they are of.
     readers: Mutex<Vec<(u64, Connection)>>,
+    strangers: Strangers,
     usage: Mutex<Option<Usage>>,
+    /// That may be kept.
+    most_bytes: u64,
     clock: Clock,
 }
 
@@ -57,34 +60,50 @@ struct Writer {
 }
 
 impl RedisStore {
-    /// The inbox in the Redis at `url`, which need not be there yet. `changed` hears of what any roomkey commits.
-    pub(crate) fn open(url: RedisUrl, changed: watch::Sender<()>, clock: Clock) -> io::Result<Self> {
+    /// The inbox in the Redis at `url`, which need not be there yet. `changed` hears of what any roomkey commits. Of the retention
+    /// only the bytes are used here: each append makes room for itself.
+    pub(crate) fn open(url: RedisUrl, retention: Retention, changed: watch::Sender<()>, clock: Clock) -> io::Result<Self> {
         info!(server = %url, "the inbox is in Redis");
         let shared = Arc::new(Shared { server: Server::new(url), newest: Mutex::default(), closed: AtomicBool::new(false) });
         wake::start(Arc::clone(&shared), changed)?;
         let writer = Mutex::new(Writer { connection: None, settings: None });
-        Ok(Self { shared, writer, readers: Mutex::default(), usage: Mutex::default(), clock })
+        Ok(Self {
+            shared,
+            writer,
+            readers: Mutex::default(),
+            strangers: Strangers::default(),
+            usage: Mutex::default(),
+            most_bytes: retention.bytes,
+            clock,
+        })
     }
 
-    /// Has `write` done on the one connection that writes. After an error nobody knows what was done, nor where the server is: all
-    /// connections are given up.
-    fn write<T>(&self, write: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Has `write` done on the one connection that writes. If that fails, nobody knows what was done, nor where the server is: all
+    /// connections are given up. An old one may only have been closed, and so `write` is tried once more on a new one, unless it
+    /// has cost all the time that there is.
+    fn write<T>(&self, mut write: impl FnMut(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut writer = lock(&self.writer);
-        let connection = match writer.connection.take() {
-            Some(connection) => Ok(connection),
-            None => self.enter(&mut writer.settings),
-        };
-        let written = connection.and_then(|mut connection| Ok((write(&mut connection)?, connection)));
-        match written {
-            Ok((written, connection)) => {
-                writer.connection = Some(connection);
-                Ok(written)
+        let mut try_on = |connection: Result<Connection, StoreError>, writer: &mut Writer| {
+            let written = connection.and_then(|mut connection| Ok((write(&mut connection)?, connection)));
+            match written {
+                Ok((written, connection)) => {
+                    writer.connection = Some(connection);
+                    Ok(written)
+                }
+                Err(error) => {
+                    self.shared.server.renew();
+                    Err(error)
+                }
             }
-            Err(error) => {
-                self.shared.server.renew();
-                Err(error)
+        };
+        if let Some(old) = writer.connection.take() {
+            match try_on(Ok(old), &mut writer) {
+                Err(error) if !matches!(error, StoreError::Stalled) => {}
+                done => return done,
             }
         }
+        let new = self.enter(&mut writer.settings);
+        try_on(new, &mut writer)
     }
 
     fn enter(&self, settings: &mut Option<Settings>) -> Result<Connection, StoreError> {
@@ -100,7 +119,7 @@ impl RedisStore {
 
     fn append_some(&self, connection: &mut Connection, arrivals: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
         let mut script = keys::append();
-        script.arg(keys::id(self.begin())).arg(OVERHEAD_BYTES);
+        script.arg(keys::id(self.begin()));
         for arrival in arrivals {
             let (received, _) = Cursor::at(arrival.received).parts();
             script.arg(&arrival.fingerprint.0[..]).arg(received).arg(arrival.key()).arg(arrival.id());
@@ -114,6 +133,21 @@ impl RedisStore {
         }
         self.note(entries, bytes);
         Ok(appended)
+    }
+
+    /// Takes a step in deleting what came before `oldest`, or is too much; whether another one is due.
+    fn prune_some(
+        &self,
+        connection: &mut Connection,
+        oldest: UnixTime,
+        most_bytes: u64,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let mut script = keys::prune();
+        script.arg(oldest.as_millis()).arg(most_bytes).arg(now.as_millis());
+        let (more, entries, bytes): (bool, u64, u64) = script.invoke(connection)?;
+        self.note(entries, bytes);
+        Ok(more)
     }
 
     fn note(&self, entries: u64, bytes: u64) {
@@ -131,35 +165,37 @@ fn appended(digit: u8) -> Option<Appended> {
     }
 }
 
-/// The first arrivals of `batch` that one script takes, and the others.
-fn split(batch: &[Arrival]) -> (&[Arrival], &[Arrival]) {
+/// The first arrivals of `batch`, as many as one script takes.
+fn split(batch: &[Arrival]) -> &[Arrival] {
     let mut bytes = 0_usize;
     let fits = batch.iter().take(SCRIPT_ARRIVALS).take_while(|arrival| {
         let fits = bytes < SCRIPT_BYTES;
         bytes = bytes.saturating_add(arrival.body().len());
         fits
     });
-    batch.split_at_checked(fits.count()).unwrap_or((batch, &[]))
+    batch.get(..fits.count()).unwrap_or(batch)
 }
 
 impl Store for RedisStore {
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
+        let mut appended = Vec::with_capacity(batch.len());
         self.write(|connection| {
-            let mut appended = Vec::with_capacity(batch.len());
-            let mut rest = batch;
-            while !rest.is_empty() {
-                let (some, others) = split(rest);
-                appended.append(&mut self.append_some(connection, some)?);
-                rest = others;
+            // A second try goes on behind what is known to be committed. What is committed unknown to us is a duplicate then.
+            while let Some(rest @ [_, ..]) = batch.get(appended.len()..) {
+                appended.append(&mut self.append_some(connection, split(rest))?);
+                if self.usage().is_some_and(|usage| usage.bytes > self.most_bytes) {
+                    self.prune_some(connection, UnixTime::from_millis(0), self.most_bytes, self.clock.now())?;
+                }
             }
-            Ok(appended)
-        })
+            Ok(())
+        })?;
+        Ok(appended)
     }
 
     fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError> {
         let generation = self.shared.server.generation();
         let read = |mut connection: Connection| {
-            let page = read::read(&mut connection, after, filter, limit, self.begin());
+            let page = read::read(&mut connection, after, filter, limit, self.begin(), &self.strangers);
             if !matches!(page, Err(ReadError::Store(_))) {
                 lock(&self.readers).push((generation, connection));
             }
@@ -177,13 +213,8 @@ impl Store for RedisStore {
         if lock(&self.writer).connection.is_none() {
             return Ok(false); // an append or a probe connects
         }
-        self.write(|connection| {
-            let mut script = keys::prune();
-            script.arg(now.saturating_sub(retention.age).as_millis()).arg(retention.bytes).arg(OVERHEAD_BYTES);
-            let (more, entries, bytes): (bool, u64, u64) = script.invoke(connection)?;
-            self.note(entries, bytes);
-            Ok(more)
-        })
+        let oldest = now.saturating_sub(retention.age);
+        self.write(|connection| self.prune_some(connection, oldest, retention.bytes, now))
     }
 
     fn known_time(&self) -> Result<Option<UnixTime>, StoreError> {

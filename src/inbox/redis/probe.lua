@@ -1,8 +1,7 @@
-#!lua
--- Begins the inbox where there is none, and else does nothing. Having no flags it is refused where a batch would be.
+-- Begins the inbox where there is none, and otherwise only looks whether the keys are an inbox. Having no flags it is refused where a batch would be.
 --
--- KEYS: the state.
 -- ARGV: where the inbox begins if it is new, as a stream id.
 -- Gives: the stream id of the newest entry that was deleted; at first, where the inbox begins.
-redis.call('HSETNX', KEYS[1], 'deleted', ARGV[1])
-return redis.call('HGET', KEYS[1], 'deleted')
+redis.call('XLEN', entries)
+redis.call('HGET', index, '')
+return begin(ARGV[1])

@@ -1,46 +1,86 @@
-#!lua flags=allow-oom
--- Deletes a few of the oldest entries, where they are too old or too much is kept. Allowed where memory is short: it frees some.
+-- Deletes some of the oldest entries, where they are too old or too much is kept. Allowed where memory is short: it frees some.
 --
--- KEYS: the stream of entries, the index (fingerprint -> stream id), the state.
--- ARGV: the milliseconds since 1970 before which an entry is too old; the bytes that may be kept; the bytes that an entry takes
---   beside its fields.
+-- ARGV: the milliseconds since 1970 before which an entry is too old; the bytes that may be kept; the milliseconds of now.
 -- Gives: 1 where there may be more to delete, entries, bytes.
-local entries, index, state = KEYS[1], KEYS[2], KEYS[3]
-local oldest, most, overhead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
--- A step holds up everything else in the server: so many pages of so many entries, and about so many bytes.
-local PAGES, PAGE, STEP_BYTES = 8, 16, 1048576
+local oldest, most, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+-- A step holds up everything else in the server. It may delete more than one append adds (512 arrivals, 4 MiB and one body of
+-- 8 MiB), so that a step after each append keeps pace.
+local STEP_ENTRIES, STEP_BYTES = 600, 16777216
+-- Behind the last entry that goes, so many are looked at for another one: the clock may have been set back and forth.
+local AHEAD_ENTRIES, AHEAD_BYTES = 16, 1048576
 
-local kept = tonumber(redis.call('HGET', state, 'bytes') or '0')
-local from, seen, freed, last, more = '-', 0, 0, nil, 0
-for _ = 1, PAGES do
-    local page = redis.call('XRANGE', entries, from, '+', 'COUNT', PAGE)
-    local fingerprints, going = {}, 0
-    for at, entry in ipairs(page) do
-        local fields = entry[2]
-        fingerprints[at] = fields[2]
-        -- The clock may have been set back and forth: all up to the last one that is too old.
-        local goes = tonumber(fields[4]) < oldest or kept - seen > most
-        seen = seen + overhead
-        for field = 2, #fields, 2 do
-            seen = seen + #fields[field]
-        end
-        if goes then
-            going, freed, last = at, seen, entry[1]
-        end
+local kept = kept_bytes()
+local deleted = redis.call('HGET', state, 'deleted') or ''
+
+-- Of the entries behind `after` none is known to be older than `since`: they need no look before that is too old.
+local after, since = string.match(redis.call('HGET', state, 'oldest') or '', '^(%S+) (%d+)$')
+if after == deleted and tonumber(since) >= oldest and kept <= most then
+    return { 0, redis.call('XLEN', entries), kept }
+end
+
+-- The oldest entries may be dated later than now, because the clock was ahead. They came before they were first seen here, which
+-- is when `ahead` says.
+local ahead = tonumber(redis.call('HGET', state, 'ahead') or '')
+local in_front = true
+local function came(fields, id)
+    local received = fields and tonumber(fields.received) or cursor_at(id)
+    in_front = in_front and received > now
+    if not in_front then
+        return received
     end
-    if going > 0 then
-        redis.call('HDEL', index, unpack(fingerprints, 1, going))
+    if not ahead then
+        ahead = now
+        redis.call('HSET', state, 'ahead', string.format('%.0f', now))
     end
-    more = going == PAGE and 1 or 0
-    if more == 0 or freed > STEP_BYTES then
+    return ahead
+end
+
+local from, seen, looked, freed, last, more = '-', 0, 0, 0, nil, 0
+-- Entries that go only if a later one does, and when the first of them came.
+local waiting, waiting_from, waiting_since = {}, 0, math.huge
+for _ = 1, STEP_ENTRIES do
+    more = 0
+    -- Where none is too old, nothing behind those that are too much is looked at.
+    local entry = (oldest > 0 or kept - seen > most) and first(from)
+    if not entry then
         break
     end
-    from = '(' .. last
+    local id, fields, size = entry[1], read(entry)
+    local received = came(fields, id)
+    local goes = received < oldest or kept - seen > most
+    waiting[#waiting + 1] = { id, fields and fields.fingerprint }
+    looked = looked + size
+    -- An entry of another program was not counted.
+    seen = fields and seen + size or seen
+    if goes then
+        for _, each in ipairs(waiting) do
+            if each[2] and redis.call('HGET', index, each[2]) == each[1] then
+                redis.call('HDEL', index, each[2])
+            end
+        end
+        waiting, waiting_from, waiting_since = {}, looked, math.huge
+        freed, last, more = seen, id, 1
+    else
+        waiting_since = math.min(waiting_since, received)
+        if #waiting >= AHEAD_ENTRIES or looked - waiting_from > AHEAD_BYTES then
+            break
+        end
+    end
+    if looked > STEP_BYTES then
+        break
+    end
+    from = '(' .. id
 end
+
 if last then
-    local ms, count = string.match(last, '^(%d+)-(%d+)$')
-    redis.call('XTRIM', entries, 'MINID', string.format('%s-%.0f', ms, tonumber(count) + 1))
-    redis.call('HSET', state, 'deleted', last)
-    kept = redis.call('HINCRBY', state, 'bytes', string.format('%.0f', -freed))
+    local ms, count = cursor_at(last)
+    redis.call('XTRIM', entries, 'MINID', count + 1 < COUNTS and id_at(ms, count + 1) or id_at(ms + 1, 0))
+    kept = redis.call('XLEN', entries) > 0 and math.max(kept - freed, 0) or 0
+    deleted = id_at(ms, count)
+    redis.call('HSET', state, 'deleted', deleted, 'bytes', string.format('%.0f', kept))
+    redis.call('HDEL', state, 'ahead')
+end
+if #waiting > 0 then
+    redis.call('HSET', state, 'oldest', string.format('%s %.0f', deleted, waiting_since))
 end
 return { more, redis.call('XLEN', entries), kept }
