@@ -14,41 +14,66 @@ use crate::inbox::store::ReadError;
 #[derive(Debug)]
 pub struct Follower {
     inbox: Inbox,
-    cursor: Option<Cursor>,
+    place: Place,
     filter: Arc<Filter>,
     changed: watch::Receiver<()>,
     /// Whether it has come to the end once, and waited there.
     is_live: bool,
 }
 
+/// Where a [`Follower`] is, to [go back](Follower::rewind) to.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Behind all that was looked at, wanted or not.
+    looked_at: Option<Cursor>,
+    /// What its reader is told. It does not depend on entries that are not wanted.
+    told: Option<Cursor>,
+}
+
 impl Follower {
     pub(crate) fn new(inbox: Inbox, after: Option<Cursor>, filter: Filter, changed: watch::Receiver<()>) -> Self {
         inbox.statistics().followers.fetch_add(1, Relaxed);
-        Self { inbox, cursor: after, filter: Arc::new(filter), changed, is_live: false }
+        let place = Place { looked_at: after, told: after };
+        Self { inbox, place, filter: Arc::new(filter), changed, is_live: false }
     }
 
-    /// Behind all that was given or passed over. `None` before the first read, where it began at the oldest entry.
+    /// Where a new reader with the same filter goes on. `None` before the first read, where it began at the oldest entry.
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
-        self.cursor
+        self.place.told.or(self.place.looked_at)
     }
 
-    /// What there is now, perhaps nothing.
+    /// Where it is.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// What there is now, perhaps nothing. `next` of the page is that of the last entry given, and at the end of the inbox it moves
+    /// on by the clock. It does not tell of entries that are not wanted.
     ///
     /// # Errors
     /// As [`Inbox::read`].
     pub async fn poll(&mut self, limit: PageLimit) -> Result<Page, ReadError> {
         // What is committed after this is a change that `wait` sees, whether the read sees it or not.
         self.changed.mark_unchanged();
-        let page = match self.cursor {
+        // A read that begins later sees all entries up to the mark.
+        let mark = self.inbox.mark().current();
+        let page = match self.place.looked_at {
             Some(cursor) if self.is_live => self.inbox.read_newest(cursor, &self.filter, limit).await?,
             cursor => self.inbox.read(cursor, &self.filter, limit).await?,
         };
-        self.cursor = Some(page.next);
-        Ok(page)
+        let mut told = page.entries.last().map(|entry| entry.cursor).or(self.place.told);
+        if page.is_last {
+            told = told.max(mark);
+            self.inbox.mark().want();
+        }
+        self.place = Place { looked_at: Some(page.next), told };
+        // Without a mark, as in the first moments after the start, there is no other place to go on from.
+        Ok(Page { next: told.unwrap_or(page.next), ..page })
     }
 
-    /// Done when something was committed since the last [`poll`](Self::poll) began.
+    /// Done when something was committed since the last [`poll`](Self::poll) began, or when there is a later cursor to tell.
     ///
     /// # Errors
     /// Where there is no inbox any more, and so never will be.
@@ -59,8 +84,8 @@ impl Follower {
     }
 
     /// Goes back to a place where it was, so that the next [`poll`](Self::poll) gives what followed there once more.
-    pub fn rewind(&mut self, to: Option<Cursor>) {
-        self.cursor = to;
+    pub fn rewind(&mut self, to: Place) {
+        self.place = to;
     }
 
     /// The next entries, as soon as there are some: at least one. Dropping the future loses nothing.

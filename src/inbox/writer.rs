@@ -8,11 +8,13 @@ use std::{io, thread};
 
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::clock::Clock;
 use crate::inbox::entry::Arrival;
+use crate::inbox::cursor::Cursor;
 use crate::inbox::health::Health;
+use crate::inbox::mark::{self, Mark};
 use crate::inbox::queue::{AppendError, Outcome, Queue, Waiting};
 use crate::inbox::statistics::Statistics;
 use crate::inbox::store::{Appended, Retention, Store, StoreError};
@@ -42,19 +44,20 @@ struct Shared {
 }
 
 impl Writer {
-    /// Starts the thread. `changed` hears of each commit.
+    /// Starts the thread. `changed` hears of each commit, and of each move of `mark`.
     pub(crate) fn start(
         store: Arc<dyn Store>,
         retention: Retention,
         clock: Clock,
         statistics: Arc<Statistics>,
         changed: watch::Sender<()>,
+        mark: Arc<Mark>,
     ) -> io::Result<Self> {
         // A file was tried out when it was opened.
         let health = Health::new(store.is_remote().then_some(StoreError::Unreached));
         let shared = Arc::new(Shared { queue: Queue::new(), health, statistics, ended: watch::Sender::new(false) });
         let runtime = Handle::try_current().ok();
-        let desk = Desk { shared: Arc::clone(&shared), store, retention, clock, changed, runtime };
+        let desk = Desk { shared: Arc::clone(&shared), store, retention, clock, changed, mark, runtime };
         let end = End(Arc::clone(&shared));
         thread::Builder::new().name("inbox".to_owned()).spawn(move || {
             let _end = end; // dropped after the store is
@@ -119,6 +122,7 @@ struct Desk {
     retention: Retention,
     clock: Clock,
     changed: watch::Sender<()>,
+    mark: Arc<Mark>,
     /// Where those who wait run.
     runtime: Option<Handle>,
 }
@@ -126,6 +130,7 @@ struct Desk {
 impl Desk {
     fn run(self) {
         let (mut looked, mut is_prune_due) = (Instant::now(), true);
+        let mut advanced: Option<Instant> = None;
         let (mut crowd, mut gather) = (1, Duration::ZERO);
         loop {
             let within = if is_prune_due { Duration::ZERO } else { PAUSE };
@@ -142,6 +147,13 @@ impl Desk {
             if is_prune_due || looked.elapsed() >= PAUSE {
                 looked = Instant::now();
                 is_prune_due = self.prune();
+            }
+            let is_advance_due = advanced.is_none_or(|at| at.elapsed() >= mark::step(self.retention.age));
+            if is_advance_due && !self.shared.health.is_failing() && self.mark.take_wish() {
+                advanced = Some(Instant::now());
+                if !self.advance() {
+                    self.mark.want(); // nobody is woken to ask again
+                }
             }
         }
         self.store.close();
@@ -173,6 +185,7 @@ impl Desk {
             }
             Err(error) => {
                 self.shared.health.judge(Err(error));
+                self.changed.send_replace(()); // perhaps they are committed nevertheless
                 self.answer(answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
             }
         }
@@ -199,6 +212,34 @@ impl Desk {
             Err(error) => {
                 if self.store.is_remote() {
                     self.shared.health.judge(Err(error)); // it is away, or else it would let us delete
+                }
+                false
+            }
+        }
+    }
+
+    /// Moves the mark on to the present; whether it has moved.
+    fn advance(&self) -> bool {
+        let now = self.clock.now();
+        // Never back, also where a Redis that took over has lost the last move.
+        let to = self.mark.current().map_or(Cursor::at(now), |before| before.max(Cursor::at(now)));
+        match self.work(|store| store.advance(to)) {
+            Ok(newest) => {
+                // Entries that are dated in the future, because the clock was set back, would leave the present's mark behind them.
+                let is_behind = newest > Cursor::at(now.saturating_add(mark::step(self.retention.age)));
+                let to = if is_behind { newest } else { to };
+                let moves = self.mark.current().is_none_or(|before| before < to);
+                if moves {
+                    self.changed.send_replace(()); // makes the tail outdated, before anybody knows the mark
+                    self.mark.publish(to);
+                    self.changed.send_replace(()); // tells them
+                }
+                moves
+            }
+            Err(error) => {
+                debug!(%error, "readers that get no event do not move on");
+                if self.store.is_remote() {
+                    self.shared.health.judge(Err(error));
                 }
                 false
             }
