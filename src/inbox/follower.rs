@@ -40,7 +40,7 @@ impl Follower {
     /// Where a new reader with the same filter goes on. `None` before the first read, where it began at the oldest entry.
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
-        self.place.told.or(self.place.looked_at)
+        self.place.told
     }
 
     /// Where it is.
@@ -55,7 +55,10 @@ impl Follower {
     /// # Errors
     /// As [`Inbox::read`].
     pub async fn poll(&mut self, limit: PageLimit) -> Result<Page, ReadError> {
-        // What is committed after this is a change that `wait` sees, whether the read sees it or not.
+        if !self.is_live {
+            self.inbox.refresh_mark().await;
+        }
+        // What is committed after this is a change that `changed` sees, whether the read sees it or not.
         self.changed.mark_unchanged();
         // A read that begins later sees all entries up to the mark.
         let mark = self.inbox.mark().current();
@@ -63,14 +66,14 @@ impl Follower {
             Some(cursor) if self.is_live => self.inbox.read_newest(cursor, &self.filter, limit).await?,
             cursor => self.inbox.read(cursor, &self.filter, limit).await?,
         };
-        let mut told = page.entries.last().map(|entry| entry.cursor).or(self.place.told);
+        let before = self.place.told.unwrap_or(page.after);
+        let mut told = page.entries.last().map_or(before, |entry| entry.cursor);
         if page.is_last {
-            told = told.max(mark);
+            told = mark.map_or(told, |mark| mark.max(told));
             self.inbox.mark().want();
         }
-        self.place = Place { looked_at: Some(page.next), told };
-        // Without a mark, as in the first moments after the start, there is no other place to go on from.
-        Ok(Page { next: told.unwrap_or(page.next), ..page })
+        self.place = Place { looked_at: Some(page.next), told: Some(told) };
+        Ok(Page { next: told, ..page })
     }
 
     /// Done when something was committed since the last [`poll`](Self::poll) began, or when there is a later cursor to tell.

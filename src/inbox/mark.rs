@@ -14,13 +14,15 @@
 //! 3. The tail in memory may be older than the mark. So `changed` is told after the store has advanced and before the mark is
 //!    published here: a reader that knows the mark finds the tail outdated, and reads the store.
 
+use std::sync::Mutex;
 use std::sync::atomic::{
     AtomicBool, AtomicI64,
     Ordering::{AcqRel, Acquire, Release},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::inbox::cursor::Cursor;
+use crate::inbox::lock;
 
 /// Between two moves. Each is a small synced write, so that it moves only while somebody reads.
 const STEP: Duration = Duration::from_secs(10);
@@ -31,35 +33,44 @@ pub(crate) struct Mark {
     /// 0 where there is none yet.
     cursor: AtomicI64,
     is_wanted: AtomicBool,
+    moved_at: Mutex<Option<Instant>>,
+    step: Duration,
 }
 
 impl Mark {
-    /// None yet, and one is wanted.
-    pub(crate) fn new() -> Self {
-        Self { cursor: AtomicI64::new(0), is_wanted: AtomicBool::new(true) }
+    /// None yet. Where entries are kept for `age`, it moves often enough not to become that old while it is in use.
+    pub(crate) fn new(age: Duration) -> Self {
+        let step = STEP.min(age.checked_div(8).unwrap_or_default());
+        Self { cursor: AtomicI64::new(0), is_wanted: AtomicBool::new(true), moved_at: Mutex::new(None), step }
     }
 
     pub(crate) fn current(&self) -> Option<Cursor> {
         Some(self.cursor.load(Acquire)).filter(|cursor| *cursor > 0).map(Cursor::from_number)
     }
 
-    /// A reader is at the end, and needs a later one.
+    /// Between two moves.
+    pub(crate) fn step(&self) -> Duration {
+        self.step
+    }
+
+    /// Whether it is as late as it can be, but for a step.
+    pub(crate) fn is_fresh(&self) -> bool {
+        lock(&self.moved_at).is_some_and(|at| at.elapsed() < self.step)
+    }
+
+    /// A reader is at the end, and will need a later one.
     pub(crate) fn want(&self) {
         self.is_wanted.store(true, Release);
     }
 
-    /// Whether a reader has asked since the last time.
+    /// Whether it is to be moved now. It is then no longer wanted.
     pub(crate) fn take_wish(&self) -> bool {
-        self.is_wanted.swap(false, AcqRel)
+        !self.is_fresh() && self.is_wanted.swap(false, AcqRel)
     }
 
-    /// See the third point above.
+    /// Moves it, never back. See the third point above.
     pub(crate) fn publish(&self, cursor: Cursor) {
         self.cursor.fetch_max(cursor.number(), AcqRel);
+        *lock(&self.moved_at) = Some(Instant::now());
     }
-}
-
-/// Between two moves, where entries are kept for `age`: often enough that no mark that is in use becomes that old.
-pub(crate) fn step(age: Duration) -> Duration {
-    STEP.min(age.checked_div(8).unwrap_or_default())
 }

@@ -40,6 +40,9 @@ const READERS: usize = 4;
 /// For a read, its turn included.
 const READ_PATIENCE: Duration = Duration::from_secs(4);
 
+/// For a mark to move on.
+const MARK_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A handle to the inbox, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Inbox(Arc<Inner>);
@@ -65,7 +68,7 @@ impl Inbox {
     /// An inbox that keeps nothing: deliveries are verified and forgotten.
     #[must_use]
     pub fn none() -> Self {
-        let (changed, mark) = (watch::Sender::new(()), Arc::new(Mark::new()));
+        let (changed, mark) = (watch::Sender::new(()), Arc::new(Mark::new(Duration::ZERO)));
         Self(Arc::new(Inner { kept: None, statistics: Arc::new(Statistics::new()), changed, mark }))
     }
 
@@ -90,7 +93,7 @@ impl Inbox {
 
     /// An inbox over `store`, which may itself tell `changed` of what others have committed.
     fn start(store: Arc<dyn Store>, changed: watch::Sender<()>, retention: Retention, clock: Clock) -> std::io::Result<Self> {
-        let (statistics, mark) = (Arc::new(Statistics::new()), Arc::new(Mark::new()));
+        let (statistics, mark) = (Arc::new(Statistics::new()), Arc::new(Mark::new(retention.age)));
         let (told, moved) = (changed.clone(), Arc::clone(&mark));
         let writer = Writer::start(Arc::clone(&store), retention, clock, Arc::clone(&statistics), told, moved)?;
         let kept = Kept { writer, store, readers: Arc::new(Semaphore::new(READERS)), tail: Tail::default() };
@@ -155,9 +158,21 @@ impl Inbox {
         }
     }
 
-    /// The mark; see [`mark`].
-    pub(crate) fn mark(&self) -> &Mark {
+    /// The mark, which readers at the end go on from; see [`mark`].
+    fn mark(&self) -> &Mark {
         &self.0.mark
+    }
+
+    /// Has the mark moved on where nobody has read for a while, so that a reader that comes seldom is told a late one.
+    async fn refresh_mark(&self) {
+        let Some(kept) = self.0.kept.as_ref().filter(|kept| !self.0.mark.is_fresh() && kept.writer.outage().is_none()) else {
+            return;
+        };
+        let mut changed = self.0.changed.subscribe();
+        self.0.mark.want();
+        kept.writer.nudge();
+        let moved = async { while !self.0.mark.is_fresh() && changed.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(MARK_PATIENCE, moved).await; // an older one will do
     }
 
     /// A reader that goes on from `after`, or from the oldest entry.

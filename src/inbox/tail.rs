@@ -100,7 +100,7 @@ impl Newest {
         if after < self.after {
             return None;
         }
-        let mut page = Page { entries: Vec::new(), next: after, is_last: false };
+        let mut page = Page { after, entries: Vec::new(), next: after, is_last: false };
         let mut bytes = 0_usize;
         let begin = self.entries.partition_point(|entry| entry.cursor <= after);
         for entry in self.entries.range(begin..).filter(|entry| filter.wants(&entry.room, &entry.event)) {
@@ -162,7 +162,7 @@ mod tests {
                 .cloned()
                 .collect();
             let next = given.last().map_or(after, |entry| entry.cursor);
-            Ok(Page { is_last: given.len() == rest.len(), entries: given, next })
+            Ok(Page { after, is_last: given.len() == rest.len(), entries: given, next })
         };
         let page = tail.read(cursor(after), cursor(9), filter, all, || sender.subscribe(), store).await;
         (page.unwrap_or_default(), reads.get())

@@ -8,13 +8,13 @@ use std::{io, thread};
 
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::clock::Clock;
 use crate::inbox::entry::Arrival;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::health::Health;
-use crate::inbox::mark::{self, Mark};
+use crate::inbox::mark::Mark;
 use crate::inbox::queue::{AppendError, Outcome, Queue, Waiting};
 use crate::inbox::statistics::Statistics;
 use crate::inbox::store::{Appended, Retention, Store, StoreError};
@@ -86,6 +86,11 @@ impl Writer {
         }
     }
 
+    /// Has the thread look for what there is to do.
+    pub(crate) fn nudge(&self) {
+        self.shared.queue.nudge();
+    }
+
     /// Why appends fail now, if they do.
     pub(crate) fn outage(&self) -> Option<Arc<StoreError>> {
         self.shared.health.outage()
@@ -130,7 +135,6 @@ struct Desk {
 impl Desk {
     fn run(self) {
         let (mut looked, mut is_prune_due) = (Instant::now(), true);
-        let mut advanced: Option<Instant> = None;
         let (mut crowd, mut gather) = (1, Duration::ZERO);
         loop {
             let within = if is_prune_due { Duration::ZERO } else { PAUSE };
@@ -148,12 +152,8 @@ impl Desk {
                 looked = Instant::now();
                 is_prune_due = self.prune();
             }
-            let is_advance_due = advanced.is_none_or(|at| at.elapsed() >= mark::step(self.retention.age));
-            if is_advance_due && !self.shared.health.is_failing() && self.mark.take_wish() {
-                advanced = Some(Instant::now());
-                if !self.advance() {
-                    self.mark.want(); // nobody is woken to ask again
-                }
+            if !self.shared.health.is_failing() && self.mark.take_wish() {
+                self.advance();
             }
         }
         self.store.close();
@@ -218,30 +218,22 @@ impl Desk {
         }
     }
 
-    /// Moves the mark on to the present; whether it has moved.
-    fn advance(&self) -> bool {
+    /// Moves the mark on to the present.
+    fn advance(&self) {
         let now = self.clock.now();
-        // Never back, also where a Redis that took over has lost the last move.
+        // Not back, and also where a Redis that took over has lost the last move.
         let to = self.mark.current().map_or(Cursor::at(now), |before| before.max(Cursor::at(now)));
         match self.work(|store| store.advance(to)) {
             Ok(newest) => {
-                // Entries that are dated in the future, because the clock was set back, would leave the present's mark behind them.
-                let is_behind = newest > Cursor::at(now.saturating_add(mark::step(self.retention.age)));
-                let to = if is_behind { newest } else { to };
-                let moves = self.mark.current().is_none_or(|before| before < to);
-                if moves {
-                    self.changed.send_replace(()); // makes the tail outdated, before anybody knows the mark
-                    self.mark.publish(to);
-                    self.changed.send_replace(()); // tells them
-                }
-                moves
+                // Where the clock was set back, entries have cursors of the future, which the present would stay behind.
+                let is_behind = newest > Cursor::at(now.saturating_add(self.mark.step()));
+                self.changed.send_replace(()); // makes the tail outdated, before anybody knows the mark
+                self.mark.publish(if is_behind { newest } else { to });
+                self.changed.send_replace(()); // tells them
             }
             Err(error) => {
-                debug!(%error, "readers that get no event do not move on");
-                if self.store.is_remote() {
-                    self.shared.health.judge(Err(error));
-                }
-                false
+                self.mark.want();
+                self.shared.health.judge(Err(error)); // an append would fail, too
             }
         }
     }
