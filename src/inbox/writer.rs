@@ -11,8 +11,8 @@ use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::inbox::entry::Arrival;
 use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::Arrival;
 use crate::inbox::health::Health;
 use crate::inbox::mark::Mark;
 use crate::inbox::queue::{AppendError, Outcome, Queue, Waiting};

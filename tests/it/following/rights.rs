@@ -57,7 +57,9 @@ async fn a_wait_ends_with_its_key() {
     let (address, bearer) = (server.address, bearer_of(EGRESS_KEY, ALL));
     let begin = Instant::now();
     let waiting =
-        tokio::spawn(async move { Answer::read(send(address, "GET", "/events?wait=30", &[("authorization", &bearer)]).await).await });
+        tokio::spawn(
+            async move { Answer::read(send(address, "GET", "/events?wait=30", &[("authorization", &bearer)]).await).await },
+        );
     tokio::time::sleep(Duration::from_millis(500)).await;
     remove_key(&server);
     let (events, next) = waiting.await.unwrap().ids();

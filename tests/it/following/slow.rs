@@ -138,7 +138,8 @@ async fn a_reader_that_takes_a_large_event_in_drops_is_cut() {
     let mut stream = deaf(server.address, &bearer(ALL));
     let begin = Instant::now();
     // A kilobyte each time would do for a small one.
-    while server.inbox.statistics().followers.load(std::sync::atomic::Ordering::Relaxed) > 0 || begin.elapsed().as_millis() < 300 {
+    while server.inbox.statistics().followers.load(std::sync::atomic::Ordering::Relaxed) > 0 || begin.elapsed().as_millis() < 300
+    {
         assert!(begin.elapsed() < Duration::from_secs(60), "it is not cut");
         let _ = stream.read(&mut [0; 4 * KIB]);
         tokio::time::sleep(Duration::from_millis(50)).await;

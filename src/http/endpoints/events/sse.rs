@@ -24,12 +24,7 @@ const BEGIN: &[u8] = b"retry: 1000\n\n";
 const COMMENT: &[u8] = b":\n\n";
 
 /// The stream of what `pages` gives after `after`, until `right` ends.
-pub(super) async fn stream(
-    mut pages: Pages,
-    after: Option<Cursor>,
-    right: Right,
-    silence: Duration,
-) -> Result<Content, Refusal> {
+pub(super) async fn stream(mut pages: Pages, after: Option<Cursor>, right: Right, silence: Duration) -> Result<Content, Refusal> {
     // What can be refused is refused before the stream begins. What has to wait for memory does so in it.
     let first = match pages.poll(usize::MAX).await {
         Err(NoBatch::Crowded) => None,
