@@ -12,8 +12,10 @@ use tracing::{info, warn};
 
 use crate::clock::{Clock, UnixTime};
 use crate::inbox::age::{Notice, TrustedTime};
+use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::Arrival;
 use crate::inbox::health::Health;
+use crate::inbox::mark::Mark;
 use crate::inbox::queue::{AppendError, Outcome, Queue, Waiting};
 use crate::inbox::statistics::Statistics;
 use crate::inbox::store::{Appended, Retention, Store, StoreError};
@@ -51,20 +53,30 @@ struct Shared {
 }
 
 impl Writer {
-    /// Starts the thread. `changed` hears of each commit.
+    /// Starts the thread. `changed` hears of each commit, and of each move of `mark`.
     pub(crate) fn start(
         store: Arc<dyn Store>,
         retention: Retention,
         clock: Clock,
         statistics: Arc<Statistics>,
         changed: watch::Sender<()>,
+        mark: Arc<Mark>,
     ) -> io::Result<Self> {
         // A file was tried out when it was opened.
         let health = Health::new(store.is_remote().then_some(StoreError::Unreached));
         let shared = Arc::new(Shared { queue: Queue::new(), health, statistics, ended: watch::Sender::new(false) });
         let runtime = Handle::try_current().ok();
-        let desk =
-            Desk { shared: Arc::clone(&shared), store, retention, clock, changed, runtime, time: None, cannot_prune: None };
+        let desk = Desk {
+            shared: Arc::clone(&shared),
+            store,
+            retention,
+            clock,
+            changed,
+            mark,
+            runtime,
+            time: None,
+            cannot_prune: None,
+        };
         let end = End(Arc::clone(&shared));
         thread::Builder::new().name("inbox".to_owned()).spawn(move || {
             let _end = end; // dropped after the store is
@@ -91,6 +103,11 @@ impl Writer {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Err(AppendError::Unavailable),
         }
+    }
+
+    /// Has the thread look for what there is to do.
+    pub(crate) fn nudge(&self) {
+        self.shared.queue.nudge();
     }
 
     /// Why appends fail now, if they do.
@@ -134,6 +151,7 @@ struct Desk {
     retention: Retention,
     clock: Clock,
     changed: watch::Sender<()>,
+    mark: Arc<Mark>,
     /// Where those who wait run.
     runtime: Option<Handle>,
     /// `None` until the store has told what it knows.
@@ -168,6 +186,9 @@ impl Desk {
                 looked = Instant::now();
                 is_prune_due = self.prune();
             }
+            if !self.shared.health.is_failing() && self.mark.take_wish() {
+                self.advance();
+            }
         }
         self.store.close();
     }
@@ -201,6 +222,7 @@ impl Desk {
             }
             Err(error) => {
                 self.shared.health.judge(Err(error));
+                self.changed.send_replace(()); // perhaps they are committed nevertheless
                 self.answer(answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
             }
         }
@@ -289,6 +311,26 @@ impl Desk {
 
     fn keeps_more_than(&self, bytes: u64) -> bool {
         self.store.usage().is_some_and(|usage| usage.bytes > bytes)
+    }
+
+    /// Moves the mark on to the present.
+    fn advance(&self) {
+        let now = self.clock.now();
+        // Not back, and also where a Redis that took over has lost the last move.
+        let to = self.mark.current().map_or(Cursor::at(now), |before| before.max(Cursor::at(now)));
+        match self.work(|store| store.advance(to)) {
+            Ok(newest) => {
+                // Where the clock was set back, entries have cursors of the future, which the present would stay behind.
+                let is_behind = newest > Cursor::at(now.saturating_add(self.mark.step()));
+                self.changed.send_replace(()); // makes the tail outdated, before anybody knows the mark
+                self.mark.publish(if is_behind { newest } else { to });
+                self.changed.send_replace(()); // tells them
+            }
+            Err(error) => {
+                self.mark.want();
+                self.shared.health.judge(Err(error)); // an append would fail, too
+            }
+        }
     }
 
     fn work<T>(&self, something: impl FnOnce(&dyn Store) -> T) -> T {

@@ -4,14 +4,7 @@
 -- ARGV: where the inbox begins if it is new, as a stream id; then the fields of each arrival: fingerprint, received (milliseconds),
 --   key, id, event, room, body.
 -- Gives: a digit an arrival (0 new, 1 known, 2 known with another body), the newest stream id, entries, bytes.
-local ms, count = place(begin(ARGV[1]))
-local newest = redis.call('XREVRANGE', entries, LAST_ID, '-', 'COUNT', 1)[1]
-if newest then
-    local newest_ms, newest_count = cursor_at(newest[1])
-    if newest_ms > ms or (newest_ms == ms and newest_count > count) then
-        ms, count = newest_ms, newest_count
-    end
-end
+local ms, count = latest(ARGV[1])
 
 -- The entry that the index names, if it is there and is what the index says.
 local function find(fingerprint)

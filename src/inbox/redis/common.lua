@@ -84,3 +84,16 @@ local function begin(new)
     end
     return deleted
 end
+
+-- What new entries come after: the newest entry, deleted or not, and what readers were promised.
+local function latest(new)
+    local ms, count = place(begin(new))
+    local newest = redis.call('XREVRANGE', entries, LAST_ID, '-', 'COUNT', 1)[1]
+    for _, id in ipairs({ newest and id_at(cursor_at(newest[1])) or '', redis.call('HGET', state, 'reached') or '' }) do
+        local other_ms, other_count = place(id)
+        if other_ms and (other_ms > ms or (other_ms == ms and other_count > count)) then
+            ms, count = other_ms, other_count
+        end
+    end
+    return ms, count
+end

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `{roomkey}:entries` | stream | the entries; an id is a cursor's milliseconds and count |
 //! | `{roomkey}:index` | hash | an entry's fingerprint (16 bytes) -> its id |
-//! | `{roomkey}:state` | hash | `schema`: the version of this table; `deleted`: the newest id that was deleted, at first where the inbox begins; `bytes`: what is kept; `oldest`: behind which id no entry came before when; `ahead`: since when the oldest entries are known to be dated in the future |
+//! | `{roomkey}:state` | hash | `schema`: the version of this table; `deleted`: the newest id that was deleted, at first where the inbox begins; `reached`: what new ids are later than; `bytes`: what is kept; `oldest`: behind which id no entry came before when; `ahead`: since when the oldest entries are known to be dated in the future |
 
 use std::sync::LazyLock;
 
@@ -24,10 +24,16 @@ macro_rules! script {
     };
 }
 
+static ADVANCE: LazyLock<Script> = script!("", "advance.lua");
 static APPEND: LazyLock<Script> = script!("", "append.lua");
 static PROBE: LazyLock<Script> = script!("", "probe.lua");
 static PRUNE: LazyLock<Script> = script!("flags=allow-oom", "prune.lua");
 static READ: LazyLock<Script> = script!("flags=no-writes", "read.lua");
+
+/// `advance.lua`, its arguments to come.
+pub(super) fn advance() -> ScriptInvocation<'static> {
+    invocation(&ADVANCE)
+}
 
 /// `append.lua`, its arguments to come.
 pub(super) fn append() -> ScriptInvocation<'static> {

@@ -51,7 +51,7 @@ pub(super) fn read(
         }
     }
     strangers.warn(&strange, next);
-    Ok(Page { entries, next, is_last })
+    Ok(Page { after: after.unwrap_or(deleted), entries, next, is_last })
 }
 
 fn cursor(id: &str) -> Result<Cursor, StoreError> {

@@ -1,6 +1,7 @@
 //! Owns the inbox in one SQLite file: a connection that writes, some that read beside it (WAL), and one that moves what was
 //! written from the log into the file. Every commit is on the disk before it counts (`synchronous=FULL`).
 
+mod advance;
 mod append;
 mod checkpoint;
 mod error;
@@ -60,6 +61,8 @@ struct Writing {
 struct Writer {
     connection: Connection,
     newest: Newest,
+    /// What new entries are later than, as it is on the disk.
+    reached: Cursor,
     /// Of the newest entry that was deleted.
     deleted_number: i64,
     fingerprints: Fingerprints,
@@ -93,6 +96,17 @@ impl Store for SqliteStore {
             lock(&readers).push(connection);
         }
         page
+    }
+
+    fn advance(&self, to: Cursor) -> Result<Cursor, StoreError> {
+        self.write(|writer| {
+            if to > writer.reached {
+                advance::advance(&mut writer.connection, to)?;
+                (writer.reached, writer.newest.cursor) = (to, writer.newest.cursor.max(to));
+                self.checkpointer.note(advance::BYTES, &writer.connection);
+            }
+            Ok(writer.newest.cursor)
+        })
     }
 
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError> {

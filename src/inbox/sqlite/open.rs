@@ -15,6 +15,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior::Immediate}
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::lock;
+use crate::inbox::sqlite::advance;
 use crate::inbox::sqlite::append::Newest;
 use crate::inbox::sqlite::checkpoint::Checkpointer;
 use crate::inbox::sqlite::error::{OpenError, Why};
@@ -153,11 +154,14 @@ impl Writer {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-        let newest = Newest::read(&connection)?;
+        advance::prepare(&connection)?;
+        let reached = advance::reached(&connection)?;
+        let mut newest = Newest::read(&connection)?;
+        newest.cursor = newest.cursor.max(reached);
         let deleted_number = connection.query_row("SELECT deleted_number FROM inbox", [], |row| row.get(0))?;
         let fingerprints = Fingerprints::load(&connection)?;
         let log = Log::of(path).map_err(Why::Io)?;
-        Ok(Self { connection, newest, deleted_number, fingerprints, pruning: Pruning::default(), log })
+        Ok(Self { connection, newest, reached, deleted_number, fingerprints, pruning: Pruning::default(), log })
     }
 }
 

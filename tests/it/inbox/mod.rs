@@ -5,6 +5,7 @@ mod clock;
 mod contract;
 mod failover;
 mod kill;
+mod moving;
 mod outages;
 mod power;
 mod program;

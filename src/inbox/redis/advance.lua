@@ -1,0 +1,11 @@
+-- Makes sure that new entries get later ids than the one given. Having no flags it is refused where a batch would be.
+--
+-- ARGV: where the inbox begins if it is new, as a stream id; the stream id to advance to.
+-- Gives: the id that new entries are later than: the one given, or a later one.
+local ms, count = latest(ARGV[1])
+local to_ms, to_count = place(ARGV[2])
+if to_ms > ms or (to_ms == ms and to_count > count) then
+    redis.call('HSET', state, 'reached', ARGV[2])
+    ms, count = to_ms, to_count
+end
+return id_at(ms, count)
