@@ -67,10 +67,13 @@ async fn serve(config: Config) -> ExitCode {
         Ok(metrics) => metrics,
         Err(error) => return fail(format_args!("cannot count: {error}")),
     };
+    let usual = Limits::default();
     let limits = Limits {
         connections: config.max_connections.unwrap_or_else(affordable_connections),
         farewell: config.shutdown_delay,
-        ..Limits::default()
+        // A follower that gets no event is told where it is before that is deleted.
+        silence: config.retention.age.checked_div(2).map_or(usual.silence, |half| half.min(usual.silence)),
+        ..usual
     };
     let policy = Policy { ttl: config.token_ttl, allow_client_egress: config.allow_client_egress };
     let edge = Edge::new(config.keys.api_keys.clone(), policy, limits, Clock::system())

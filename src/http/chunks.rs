@@ -8,15 +8,16 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::http::content::Stream;
-use crate::http::limits::WRITE_PROGRESS_BYTES;
+use crate::http::limits::{RIGHT_GRACE, WRITE_PROGRESS_BYTES, WRITE_STEPS};
 
 /// Sends what `body` gives until it ends, or the reader of one that does not hangs up, and then the last chunk.
 ///
 /// # Errors
-/// Where the connection breaks; `TimedOut` where its reader takes too little in a time of `patience`.
+/// Where the connection breaks; `TimedOut` where its reader takes too little in a time of `patience`, or is not done with what is
+/// being sent soon after the right to it has ended.
 pub(crate) async fn send(stream: &mut TcpStream, mut body: Stream, patience: Duration) -> io::Result<()> {
     let mut listens = body.is_endless;
     loop {
@@ -29,7 +30,13 @@ pub(crate) async fn send(stream: &mut TcpStream, mut body: Stream, patience: Dur
         let Ok(bytes) = piece.into_data() else { continue };
         if !bytes.is_empty() {
             let size = Bytes::from(format!("{:x}\r\n", bytes.len()));
-            write(stream, size.chain(bytes).chain(&b"\r\n"[..]), patience).await?;
+            tokio::select! {
+                biased;
+                written = write(stream, size.chain(bytes).chain(&b"\r\n"[..]), patience) => written?,
+                () = async { poll_fn(|cx| body.poll_over(cx)).await; sleep(RIGHT_GRACE).await } => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
         }
     }
     drop(body);
@@ -45,12 +52,14 @@ async fn hung_up(stream: &TcpStream, listens: &mut bool) {
     }
 }
 
-/// Writes all of `bytes`, as long as the reader takes some of them in each `patience`.
+/// Writes all of `bytes`, as long as the reader takes some of them in each `patience`; of many bytes more, so that no piece, and the
+/// memory that it takes, is held for longer than [`WRITE_STEPS`] times as long.
 async fn write(stream: &mut TcpStream, mut bytes: impl Buf, patience: Duration) -> io::Result<()> {
+    let least = WRITE_PROGRESS_BYTES.max(bytes.remaining() / WRITE_STEPS);
     while bytes.has_remaining() {
         let progress = async {
             let mut taken = 0_usize;
-            while bytes.has_remaining() && taken < WRITE_PROGRESS_BYTES {
+            while bytes.has_remaining() && taken < least {
                 taken = taken.saturating_add(stream.write_buf(&mut bytes).await?);
             }
             io::Result::Ok(())

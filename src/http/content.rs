@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::future::pending;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -13,21 +14,40 @@ use crate::http::pulse::InFlight;
 /// What comes over time, and how much is not known.
 pub(crate) struct Stream {
     body: Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>,
+    /// Done when the right to it ends; `None` once it has.
+    over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Whether it goes on until its reader leaves. A reader that only finishes its own side waits for what ends.
     pub(crate) is_endless: bool,
 }
 
 impl Stream {
-    pub(crate) fn new(body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
-        Self { body: Box::pin(body), is_endless: false }
+    /// `body`, which is polled again when `over` is done, and then ends by itself.
+    pub(crate) fn new(
+        body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static,
+        over: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        Self { body: Box::pin(body), over: Some(Box::pin(over)), is_endless: false }
     }
 
-    pub(crate) fn endless(body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
-        Self { is_endless: true, ..Self::new(body) }
+    /// The same, but that it goes on until its reader leaves.
+    pub(crate) fn endless(self) -> Self {
+        Self { is_endless: true, ..self }
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.body.as_mut().poll_frame(cx)
+        match self.body.as_mut().poll_frame(cx) {
+            Poll::Pending if self.over.is_some() && self.poll_over(cx).is_ready() => self.body.as_mut().poll_frame(cx),
+            polled => polled,
+        }
+    }
+
+    /// Ready when the right to it has ended.
+    pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(over) = &mut self.over {
+            ready!(over.as_mut().poll(cx));
+            self.over = None;
+        }
+        Poll::Ready(())
     }
 }
 
@@ -74,7 +94,7 @@ impl ReplyBody {
         match content {
             Content::Stream(stream) => {
                 in_flight.hand_over(stream);
-                Self::new(Content::Stream(Stream::new(Nothing)), in_flight)
+                Self::new(Content::Stream(Stream::new(Nothing, pending())), in_flight)
             }
             content => Self::new(content, in_flight),
         }

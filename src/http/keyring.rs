@@ -1,6 +1,8 @@
 //! Owns the keys that the edge answers with, which can be changed while it serves. Does not know where they come from.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use tokio::sync::watch;
 
 use crate::livekit::key::ApiKeys;
 use crate::livekit::token_verifier::TokenVerifier;
@@ -18,7 +20,7 @@ use crate::livekit::webhook::WebhookReceiver;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Keyring(Arc<RwLock<Arc<Trust>>>);
+pub struct Keyring(Arc<watch::Sender<Arc<Trust>>>);
 
 /// What one set of keys does, made once a set.
 #[derive(Debug)]
@@ -30,18 +32,23 @@ pub(crate) struct Trust {
 
 impl Keyring {
     pub(crate) fn new(keys: ApiKeys) -> Self {
-        Self(Arc::new(RwLock::new(Trust::of(keys))))
+        Self(Arc::new(watch::Sender::new(Trust::of(keys))))
     }
 
-    /// Answers every request that begins from now on with `keys`. One that has begun ends with the keys it began with.
+    /// Answers every request that begins from now on with `keys`. One that has begun ends with the keys it began with, but reading
+    /// the inbox ends when the key of its token is no longer there.
     pub fn replace(&self, keys: ApiKeys) {
-        let trust = Trust::of(keys);
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = trust;
+        self.0.send_replace(Trust::of(keys));
     }
 
     /// The keys as they are now: a request asks once, when it begins.
     pub(crate) fn current(&self) -> Arc<Trust> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// The keys as they are now, and as they will be.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Trust>> {
+        self.0.subscribe()
     }
 }
 

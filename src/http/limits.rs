@@ -60,8 +60,17 @@ impl Default for Limits {
     }
 }
 
+/// See [`LARGE_BODY_BYTES`].
+pub(crate) struct LargeBodyBytes {
+    pub(crate) token: usize,
+    pub(crate) scope: usize,
+    pub(crate) all: usize,
+}
+
 /// Bytes that a reader has to take in each [`Limits::write`].
 pub(crate) const WRITE_PROGRESS_BYTES: usize = KIB;
+/// In so many times of [`Limits::write`] a reader has to take a piece of an answer that comes over time, however large it is.
+pub(crate) const WRITE_STEPS: usize = 16;
 /// Bytes of a head that hyper refuses by itself, with a bare 431; between the two bounds the answer is ours.
 pub(crate) const HYPER_HEAD_BYTES: usize = 64 * KIB;
 /// Bytes that are read and thrown away after a connection's last answer, so that its client gets to read it.
@@ -78,8 +87,19 @@ pub(crate) const REFUSAL_LINGER: Duration = Duration::from_millis(100);
 pub(crate) const METRICS_CONNECTIONS: usize = 8;
 /// Bytes of bodies that are read from the inbox at once for one who follows it. A single larger one is read nevertheless.
 pub(crate) const READ_AHEAD_BYTES: usize = 32 * KIB;
-/// Bytes of larger bodies that all who follow the inbox hold together; the others wait their turn.
-pub(crate) const LARGE_BODY_BYTES: usize = 16 * MIB;
+/// Bytes of larger bodies that readers of the inbox hold: those with one token, those with the same scope (a room, or all), and
+/// all together. The others wait their turn.
+pub(crate) const LARGE_BODY_BYTES: LargeBodyBytes = LargeBodyBytes { token: 8 * MIB, scope: 16 * MIB, all: 32 * MIB };
+/// For that turn. A page is refused then, and a stream goes on waiting.
+pub(crate) const LARGE_BODY_PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of a query to the inbox. A token in it may take most of them.
+pub(crate) const QUERY_BYTES: usize = 8 * KIB;
+/// Names of events in a query.
+pub(crate) const QUERY_EVENTS: usize = 32;
+/// How far a cursor may be later than the present and all that was given, for clocks differ.
+pub(crate) const CURSOR_LEEWAY: Duration = Duration::from_secs(60 * 60);
+/// For what is being sent when the right to it ends: a reader that is slower is cut.
+pub(crate) const RIGHT_GRACE: Duration = Duration::from_secs(3);
 /// Entries that a page has where its reader does not say, and at most.
 pub(crate) const PAGE_ENTRIES: (usize, usize) = (100, 1000);
 /// For a page that has something in it.

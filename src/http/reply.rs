@@ -9,6 +9,7 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RE
 use hyper::{Response, StatusCode};
 
 use crate::http::content::Content;
+use crate::http::limits::QUERY_BYTES;
 use crate::http::router::Methods;
 use crate::inbox::{AppendError, ReadError, StoreError};
 use crate::json::{ObjectWriter, name};
@@ -70,6 +71,7 @@ pub(crate) enum Refusal {
     NoSuchPath,
     Method(Methods),
     HeadTooLarge,
+    QueryTooLong,
     HeadTooLate,
     ContentType,
     BodyTooLarge { limit: usize },
@@ -101,6 +103,8 @@ pub(crate) enum FieldError {
     NotTexts,
     Twice,
     NotACursor,
+    CursorAhead,
+    TooMany(usize),
     NotANumber,
     BothCasings,
     Name(NameError),
@@ -127,6 +131,7 @@ impl Refusal {
             Self::HeadTooLate | Self::BodyTooLate => StatusCode::REQUEST_TIMEOUT,
             Self::Read(ReadError::Gone { .. }) => StatusCode::GONE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::QueryTooLong => StatusCode::URI_TOO_LONG,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Panic | Self::Policy(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -143,6 +148,7 @@ impl Refusal {
             Self::NoSuchPath => "path",
             Self::Method(_) => "method",
             Self::HeadTooLarge => "head_too_large",
+            Self::QueryTooLong => "query_too_long",
             Self::HeadTooLate => "head_too_late",
             Self::ContentType => "content_type",
             Self::BodyTooLarge { .. } => "body_too_large",
@@ -233,6 +239,7 @@ impl fmt::Display for Refusal {
             Self::NoSuchPath => f.write_str("there is nothing at this path"),
             Self::Method(allowed) => write!(f, "this path takes {allowed} only"),
             Self::HeadTooLarge => f.write_str("the request's head is too large"),
+            Self::QueryTooLong => write!(f, "the query must be at most {QUERY_BYTES} bytes"),
             Self::ContentType => f.write_str("Content-Type must be application/json"),
             Self::BodyTooLarge { limit } => write!(f, "the body must be at most {limit} bytes"),
             Self::HeadTooLate | Self::BodyTooLate => f.write_str("the request did not arrive in time"),
@@ -254,6 +261,11 @@ impl fmt::Display for Refusal {
             Self::SandboxId => f.write_str("the X-Sandbox-ID header is missing or wrong"),
             Self::Field(field, FieldError::Twice) => write!(f, "{field} must not stand there twice"),
             Self::Field(field, FieldError::NotACursor) => write!(f, "{field} must be a cursor that was given here"),
+            Self::Field(field, FieldError::CursorAhead) => write!(
+                f,
+                "{field} must be a cursor that was given here: this one is later than every event, and more than an hour in the future"
+            ),
+            Self::Field(field, FieldError::TooMany(most)) => write!(f, "{field} must not appear more than {most} times"),
             Self::Field(field, FieldError::NotANumber) => write!(f, "{field} must be a whole number"),
             Self::Field(field, FieldError::Name(error)) => write!(f, "{field} {error}"),
             Self::NoAuthorization => f.write_str("the Authorization header is missing"),

@@ -38,6 +38,11 @@ impl Cursor {
         Self(self.0.saturating_add(1).min(LAST)).max(Self::at(time))
     }
 
+    /// The one before, of an entry or not.
+    pub(crate) fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
     /// As a number, at most `i64::MAX`.
     pub(crate) fn number(self) -> i64 {
         self.0.try_into().unwrap_or(i64::MAX)

@@ -188,6 +188,8 @@ pub struct PageLimit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page {
+    /// Where this read began: at the cursor that was given, or before the oldest entry.
+    pub after: Cursor,
     /// The entries, in their order.
     pub entries: Vec<Entry>,
     /// Where the next read goes on, behind all that this one has looked at, wanted or not.

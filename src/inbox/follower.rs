@@ -14,41 +14,69 @@ use crate::inbox::store::ReadError;
 #[derive(Debug)]
 pub struct Follower {
     inbox: Inbox,
-    cursor: Option<Cursor>,
+    place: Place,
     filter: Arc<Filter>,
     changed: watch::Receiver<()>,
     /// Whether it has come to the end once, and waited there.
     is_live: bool,
 }
 
+/// Where a [`Follower`] is, to [go back](Follower::rewind) to.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Behind all that was looked at, wanted or not.
+    looked_at: Option<Cursor>,
+    /// What its reader is told. It does not depend on entries that are not wanted.
+    told: Option<Cursor>,
+}
+
 impl Follower {
     pub(crate) fn new(inbox: Inbox, after: Option<Cursor>, filter: Filter, changed: watch::Receiver<()>) -> Self {
         inbox.statistics().followers.fetch_add(1, Relaxed);
-        Self { inbox, cursor: after, filter: Arc::new(filter), changed, is_live: false }
+        let place = Place { looked_at: after, told: after };
+        Self { inbox, place, filter: Arc::new(filter), changed, is_live: false }
     }
 
-    /// Behind all that was given or passed over. `None` before the first read, where it began at the oldest entry.
+    /// Where a new reader with the same filter goes on. `None` before the first read, where it began at the oldest entry.
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
-        self.cursor
+        self.place.told
     }
 
-    /// What there is now, perhaps nothing.
+    /// Where it is.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// What there is now, perhaps nothing. `next` of the page is that of the last entry given, and at the end of the inbox it moves
+    /// on by the clock. It does not tell of entries that are not wanted.
     ///
     /// # Errors
     /// As [`Inbox::read`].
     pub async fn poll(&mut self, limit: PageLimit) -> Result<Page, ReadError> {
-        // What is committed after this is a change that `wait` sees, whether the read sees it or not.
+        if !self.is_live {
+            self.inbox.refresh_mark().await;
+        }
+        // What is committed after this is a change that `changed` sees, whether the read sees it or not.
         self.changed.mark_unchanged();
-        let page = match self.cursor {
+        // A read that begins later sees all entries up to the mark.
+        let mark = self.inbox.mark().current();
+        let page = match self.place.looked_at {
             Some(cursor) if self.is_live => self.inbox.read_newest(cursor, &self.filter, limit).await?,
             cursor => self.inbox.read(cursor, &self.filter, limit).await?,
         };
-        self.cursor = Some(page.next);
-        Ok(page)
+        let before = self.place.told.unwrap_or(page.after);
+        let mut told = page.entries.last().map_or(before, |entry| entry.cursor);
+        if page.is_last {
+            told = mark.map_or(told, |mark| mark.max(told));
+            self.inbox.mark().want();
+        }
+        self.place = Place { looked_at: Some(page.next), told: Some(told) };
+        Ok(Page { next: told, ..page })
     }
 
-    /// Done when something was committed since the last [`poll`](Self::poll) began.
+    /// Done when something was committed since the last [`poll`](Self::poll) began, or when there is a later cursor to tell.
     ///
     /// # Errors
     /// Where there is no inbox any more, and so never will be.
@@ -59,8 +87,8 @@ impl Follower {
     }
 
     /// Goes back to a place where it was, so that the next [`poll`](Self::poll) gives what followed there once more.
-    pub fn rewind(&mut self, to: Option<Cursor>) {
-        self.cursor = to;
+    pub fn rewind(&mut self, to: Place) {
+        self.place = to;
     }
 
     /// The next entries, as soon as there are some: at least one. Dropping the future loses nothing.

@@ -5,6 +5,7 @@ mod cursor;
 mod entry;
 mod follower;
 mod health;
+mod mark;
 mod queue;
 mod redis;
 mod sqlite;
@@ -21,7 +22,7 @@ use tokio::sync::{Semaphore, watch};
 
 pub use cursor::{Cursor, MalformedCursor};
 pub use entry::{Arrival, Entry, Filter, Page, PageLimit};
-pub use follower::Follower;
+pub use follower::{Follower, Place};
 pub use queue::AppendError;
 pub use redis::{MalformedRedisUrl, RedisUrl};
 pub use sqlite::{OpenError, Why};
@@ -29,6 +30,7 @@ pub use statistics::{Histogram, Statistics};
 pub use store::{Appended, Cause, ReadError, Retention, StoreError, Usage};
 
 use crate::clock::Clock;
+use mark::Mark;
 use store::Store;
 use tail::Tail;
 use writer::Writer;
@@ -37,6 +39,9 @@ use writer::Writer;
 const READERS: usize = 4;
 /// For a read, its turn included.
 const READ_PATIENCE: Duration = Duration::from_secs(4);
+
+/// For a mark to move on.
+const MARK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A handle to the inbox, cheap to clone.
 #[derive(Clone, Debug)]
@@ -48,6 +53,7 @@ struct Inner {
     kept: Option<Kept>,
     statistics: Arc<Statistics>,
     changed: watch::Sender<()>,
+    mark: Arc<Mark>,
 }
 
 #[derive(Debug)]
@@ -62,7 +68,8 @@ impl Inbox {
     /// An inbox that keeps nothing: deliveries are verified and forgotten.
     #[must_use]
     pub fn none() -> Self {
-        Self(Arc::new(Inner { kept: None, statistics: Arc::new(Statistics::new()), changed: watch::Sender::new(()) }))
+        let (changed, mark) = (watch::Sender::new(()), Arc::new(Mark::new(Duration::ZERO)));
+        Self(Arc::new(Inner { kept: None, statistics: Arc::new(Statistics::new()), changed, mark }))
     }
 
     /// The inbox in the SQLite file at `path`, which is made where there is none.
@@ -86,10 +93,11 @@ impl Inbox {
 
     /// An inbox over `store`, which may itself tell `changed` of what others have committed.
     fn start(store: Arc<dyn Store>, changed: watch::Sender<()>, retention: Retention, clock: Clock) -> std::io::Result<Self> {
-        let statistics = Arc::new(Statistics::new());
-        let writer = Writer::start(Arc::clone(&store), retention, clock, Arc::clone(&statistics), changed.clone())?;
+        let (statistics, mark) = (Arc::new(Statistics::new()), Arc::new(Mark::new(retention.age)));
+        let (told, moved) = (changed.clone(), Arc::clone(&mark));
+        let writer = Writer::start(Arc::clone(&store), retention, clock, Arc::clone(&statistics), told, moved)?;
         let kept = Kept { writer, store, readers: Arc::new(Semaphore::new(READERS)), tail: Tail::default() };
-        Ok(Self(Arc::new(Inner { kept: Some(kept), statistics, changed })))
+        Ok(Self(Arc::new(Inner { kept: Some(kept), statistics, changed, mark })))
     }
 
     /// Commits `arrival`. Once this is done it survives the end of the process and of the machine.
@@ -126,10 +134,45 @@ impl Inbox {
     async fn read_newest(&self, after: Cursor, filter: &Arc<Filter>, limit: PageLimit) -> Result<Page, ReadError> {
         let kept = self.0.kept.as_ref().ok_or(ReadError::NotKept)?;
         let read = async |after, all, limit| self.read(Some(after), &all, limit).await;
-        match kept.tail.read(after, filter, limit, || self.0.changed.subscribe(), read).await? {
-            Some(page) => Ok(page),
-            None => self.read(Some(after), filter, limit).await,
+        if let Some(mark) = self.0.mark.current()
+            && let Some(page) = kept.tail.read(after, mark, filter, limit, || self.0.changed.subscribe(), read).await?
+        {
+            return Ok(page);
         }
+        self.read(Some(after), filter, limit).await
+    }
+
+    /// Whether `cursor` may have been given here: it is not later than the newest entry, or than what readers were given.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn has_reached(&self, cursor: Cursor) -> Result<bool, ReadError> {
+        if self.0.mark.current().is_some_and(|mark| cursor <= mark) {
+            return Ok(true);
+        }
+        let limit = PageLimit { entries: 1, bytes: 1 };
+        match self.read(Some(cursor.before()), &Arc::default(), limit).await {
+            Ok(page) => Ok(!page.entries.is_empty()),
+            Err(ReadError::Gone { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The mark, which readers at the end go on from; see [`mark`].
+    fn mark(&self) -> &Mark {
+        &self.0.mark
+    }
+
+    /// Has the mark moved on where nobody has read for a while, so that a reader that comes seldom is told a late one.
+    async fn refresh_mark(&self) {
+        let Some(kept) = self.0.kept.as_ref().filter(|kept| !self.0.mark.is_fresh() && kept.writer.outage().is_none()) else {
+            return;
+        };
+        let mut changed = self.0.changed.subscribe();
+        self.0.mark.want();
+        kept.writer.nudge();
+        let moved = async { while !self.0.mark.is_fresh() && changed.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(MARK_PATIENCE, moved).await; // an older one will do
     }
 
     /// A reader that goes on from `after`, or from the oldest entry.

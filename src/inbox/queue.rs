@@ -57,11 +57,13 @@ struct State {
     /// How many have to wait before the thread is woken.
     wanted: usize,
     closed: bool,
+    /// Whether the thread is to look for other work.
+    nudged: bool,
 }
 
 impl Queue {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::new(State { waiting: Vec::new(), wanted: 1, closed: false }), filled: Condvar::new() }
+        Self { state: Mutex::new(State { waiting: Vec::new(), wanted: 1, closed: false, nudged: false }), filled: Condvar::new() }
     }
 
     /// Lets `arrival` wait, and gives where its outcome will be told.
@@ -86,6 +88,7 @@ impl Queue {
     /// answered together come again together: where some are there, the others have a moment to come too, up to `crowd`.
     pub(crate) fn take(&self, within: Duration, crowd: usize, gather: Duration) -> Option<Vec<Waiting>> {
         let mut state = self.wait(lock(&self.state), 1, within);
+        state.nudged = false;
         if !state.waiting.is_empty() {
             state = self.wait(state, crowd, gather);
         }
@@ -96,8 +99,14 @@ impl Queue {
     /// Waits until so many wait as are `wanted`, or for as long as `within`.
     fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>, wanted: usize, within: Duration) -> MutexGuard<'a, State> {
         state.wanted = wanted;
-        let is_short = |state: &mut State| state.waiting.len() < wanted && !state.closed;
+        let is_short = |state: &mut State| state.waiting.len() < wanted && !state.closed && !state.nudged;
         self.filled.wait_timeout_while(state, within, is_short).unwrap_or_else(std::sync::PoisonError::into_inner).0
+    }
+
+    /// Ends the wait for deliveries, once.
+    pub(crate) fn nudge(&self) {
+        lock(&self.state).nudged = true;
+        self.filled.notify_one();
     }
 
     /// Takes no more. What waits still can be taken.

@@ -7,8 +7,8 @@ use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 
-/// A place that keeps entries. Everything here may block; the inbox calls it on threads of its own, `append`, `prune` and
-/// `probe` on one alone.
+/// A place that keeps entries. Everything here may block; the inbox calls it on threads of its own, `append`, `advance`,
+/// `prune` and `probe` on one alone.
 pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
     /// Commits, in their order, those of `batch` that are new, all or none, and says of each how it went. Returns once they would
     /// survive the end of the process and of the machine. After an error they may be committed or not.
@@ -16,6 +16,11 @@ pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// The entries after `after` that `filter` wants, from the oldest where it is `None`. Looks at a bounded number of them.
     fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError>;
+
+    /// From now on, entries that are committed have later cursors than `to`, also after a restart, and whichever roomkey commits
+    /// them. Gives the cursor that they are later than: `to`, or the newest entry's where that is later. Returns once the promise
+    /// is as safe as an entry.
+    fn advance(&self, to: Cursor) -> Result<Cursor, StoreError>;
 
     /// Takes one small step in deleting what is not to be kept at `now`; whether another one is due.
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError>;

@@ -33,33 +33,38 @@ struct Newest {
 
 impl Tail {
     /// The entries after `after` that `filter` wants; `None` where they are not here. `read` reads the store; `changed` hears of
-    /// each commit.
+    /// each commit. It begins no later than `mark`, so that a reader with a cursor beyond all entries shares it with the others.
     pub(crate) async fn read<F>(
         &self,
         after: Cursor,
+        mark: Cursor,
         filter: &Filter,
         limit: PageLimit,
-        changed: impl FnOnce() -> watch::Receiver<()>,
+        changed: impl Fn() -> watch::Receiver<()>,
         read: impl Fn(Cursor, Arc<Filter>, PageLimit) -> F,
     ) -> Result<Option<Page>, ReadError>
     where
         F: Future<Output = Result<Page, ReadError>>,
     {
-        let mut newest = self.0.lock().await;
-        if newest.as_ref().is_none_or(|newest| newest.through < after) {
-            // Nobody was here for a while. It begins anew where there is an entry; a cursor may also be beyond all of them.
-            let changed = changed();
-            let page = read(after, Arc::default(), READ).await?;
-            if page.entries.is_empty() {
-                return Ok(Some(page));
-            }
-            newest.insert(Newest::begin(after, changed)).take(page);
-        }
-        let Some(newest) = newest.as_mut().filter(|newest| newest.after <= after) else { return Ok(None) };
+        let mut kept = self.0.lock().await;
+        let newest = kept.get_or_insert_with(|| Newest::begin(after.min(mark), changed()));
         if newest.is_stale() {
-            newest.take(read(newest.through, Arc::default(), READ).await?);
+            match read(newest.through, Arc::default(), READ).await {
+                Ok(page) if page.is_last || page.next >= after => newest.take(page),
+                // Nobody was here for a while: it begins anew, because what lies between is no longer new.
+                Ok(_) | Err(ReadError::Gone { .. }) => {
+                    *kept = None;
+                    let changed = changed();
+                    let page = read(after, Arc::default(), READ).await?;
+                    if page.entries.is_empty() {
+                        return Ok(Some(page));
+                    }
+                    kept.insert(Newest::begin(after, changed)).take(page);
+                }
+                Err(error) => return Err(error),
+            }
         }
-        Ok(newest.page(after, filter, limit))
+        Ok(kept.as_ref().and_then(|newest| newest.page(after, filter, limit)))
     }
 }
 
@@ -95,7 +100,7 @@ impl Newest {
         if after < self.after {
             return None;
         }
-        let mut page = Page { entries: Vec::new(), next: after, is_last: false };
+        let mut page = Page { after, entries: Vec::new(), next: after, is_last: false };
         let mut bytes = 0_usize;
         let begin = self.entries.partition_point(|entry| entry.cursor <= after);
         for entry in self.entries.range(begin..).filter(|entry| filter.wants(&entry.room, &entry.event)) {
@@ -157,9 +162,9 @@ mod tests {
                 .cloned()
                 .collect();
             let next = given.last().map_or(after, |entry| entry.cursor);
-            Ok(Page { is_last: given.len() == rest.len(), entries: given, next })
+            Ok(Page { after, is_last: given.len() == rest.len(), entries: given, next })
         };
-        let page = tail.read(cursor(after), filter, all, || sender.subscribe(), store).await;
+        let page = tail.read(cursor(after), cursor(9), filter, all, || sender.subscribe(), store).await;
         (page.unwrap_or_default(), reads.get())
     }
 
@@ -184,14 +189,35 @@ mod tests {
         assert_eq!((numbers(page), reads), (Some((vec![4], 4, true)), 1));
         let (page, reads) = read(&tail, &sender, &entries, 1, &all).await;
         assert_eq!((numbers(page), reads), (Some((vec![2, 3, 4], 4, true)), 0));
-        // A cursor beyond all entries changes nothing for the others.
+        // A cursor beyond all entries changes nothing for the others, and reads nothing.
         let (page, reads) = read(&tail, &sender, &entries, 9, &all).await;
-        assert_eq!((numbers(page), reads), (Some((vec![], 9, true)), 1));
+        assert_eq!((numbers(page), reads), (Some((vec![], 9, true)), 0));
         assert_eq!(numbers(read(&tail, &sender, &entries, 4, &all).await.0), Some((vec![], 4, true)));
-        // One who is further on than all others begins it anew.
         entries.extend([entry(20, "a", 10), entry(21, "a", 10)]);
+        sender.send_replace(());
         assert_eq!(numbers(read(&tail, &sender, &entries, 20, &all).await.0), Some((vec![21], 21, true)));
-        assert_eq!(read(&tail, &sender, &entries, 4, &all).await, (None, 0));
+        assert_eq!(numbers(read(&tail, &sender, &entries, 4, &all).await.0), Some((vec![20, 21], 21, true)));
+        // One that is much further on than all others begins it anew.
+        entries.extend((30..40).map(|number| entry(number, "a", 100 << 10)));
+        sender.send_replace(());
+        assert_eq!(numbers(read(&tail, &sender, &entries, 38, &all).await.0), Some((vec![39], 39, true)));
+        assert_eq!(read(&tail, &sender, &entries, 21, &all).await, (None, 0));
+    }
+
+    #[tokio::test]
+    async fn readers_beyond_all_entries_share_the_reads_of_the_others() {
+        let (tail, sender, all) = (Tail::default(), watch::Sender::new(()), Filter::default());
+        let mut entries = vec![entry(9, "a", 10)];
+        assert_eq!(read(&tail, &sender, &entries, 1000, &all).await.1, 1, "the first one");
+        for number in 10..20 {
+            entries.push(entry(number, "a", 10));
+            sender.send_replace(());
+            let (page, reads) = read(&tail, &sender, &entries, 1000, &all).await;
+            assert_eq!((numbers(page), reads), (Some((vec![], 1000, true)), 1));
+            assert_eq!(read(&tail, &sender, &entries, 1001, &all).await.1, 0);
+            let (page, reads) = read(&tail, &sender, &entries, number - 1, &all).await;
+            assert_eq!((numbers(page), reads), (Some((vec![number], number, true)), 0));
+        }
     }
 
     #[tokio::test]
@@ -221,11 +247,11 @@ mod tests {
         let (tail, sender) = (Tail::default(), watch::Sender::new(()));
         let (all, limit) = (Filter::default(), READ);
         let fail = async |_, _, _| Err(ReadError::NotKept);
-        assert!(tail.read(cursor(1), &all, limit, || sender.subscribe(), fail).await.is_err());
+        assert!(tail.read(cursor(1), cursor(1), &all, limit, || sender.subscribe(), fail).await.is_err());
         let entries = [entry(2, "a", 1)];
         assert_eq!(numbers(read(&tail, &sender, &entries, 1, &all).await.0), Some((vec![2], 2, true)));
         sender.send_replace(());
-        assert!(tail.read(cursor(2), &all, limit, || sender.subscribe(), fail).await.is_err());
+        assert!(tail.read(cursor(2), cursor(2), &all, limit, || sender.subscribe(), fail).await.is_err());
         assert_eq!(read(&tail, &sender, &entries, 2, &all).await.1, 1);
     }
 }

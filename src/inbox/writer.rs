@@ -11,8 +11,10 @@ use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 use crate::clock::Clock;
+use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::Arrival;
 use crate::inbox::health::Health;
+use crate::inbox::mark::Mark;
 use crate::inbox::queue::{AppendError, Outcome, Queue, Waiting};
 use crate::inbox::statistics::Statistics;
 use crate::inbox::store::{Appended, Retention, Store, StoreError};
@@ -42,19 +44,20 @@ struct Shared {
 }
 
 impl Writer {
-    /// Starts the thread. `changed` hears of each commit.
+    /// Starts the thread. `changed` hears of each commit, and of each move of `mark`.
     pub(crate) fn start(
         store: Arc<dyn Store>,
         retention: Retention,
         clock: Clock,
         statistics: Arc<Statistics>,
         changed: watch::Sender<()>,
+        mark: Arc<Mark>,
     ) -> io::Result<Self> {
         // A file was tried out when it was opened.
         let health = Health::new(store.is_remote().then_some(StoreError::Unreached));
         let shared = Arc::new(Shared { queue: Queue::new(), health, statistics, ended: watch::Sender::new(false) });
         let runtime = Handle::try_current().ok();
-        let desk = Desk { shared: Arc::clone(&shared), store, retention, clock, changed, runtime };
+        let desk = Desk { shared: Arc::clone(&shared), store, retention, clock, changed, mark, runtime };
         let end = End(Arc::clone(&shared));
         thread::Builder::new().name("inbox".to_owned()).spawn(move || {
             let _end = end; // dropped after the store is
@@ -81,6 +84,11 @@ impl Writer {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => Err(AppendError::Unavailable),
         }
+    }
+
+    /// Has the thread look for what there is to do.
+    pub(crate) fn nudge(&self) {
+        self.shared.queue.nudge();
     }
 
     /// Why appends fail now, if they do.
@@ -119,6 +127,7 @@ struct Desk {
     retention: Retention,
     clock: Clock,
     changed: watch::Sender<()>,
+    mark: Arc<Mark>,
     /// Where those who wait run.
     runtime: Option<Handle>,
 }
@@ -142,6 +151,9 @@ impl Desk {
             if is_prune_due || looked.elapsed() >= PAUSE {
                 looked = Instant::now();
                 is_prune_due = self.prune();
+            }
+            if !self.shared.health.is_failing() && self.mark.take_wish() {
+                self.advance();
             }
         }
         self.store.close();
@@ -173,6 +185,7 @@ impl Desk {
             }
             Err(error) => {
                 self.shared.health.judge(Err(error));
+                self.changed.send_replace(()); // perhaps they are committed nevertheless
                 self.answer(answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
             }
         }
@@ -201,6 +214,26 @@ impl Desk {
                     self.shared.health.judge(Err(error)); // it is away, or else it would let us delete
                 }
                 false
+            }
+        }
+    }
+
+    /// Moves the mark on to the present.
+    fn advance(&self) {
+        let now = self.clock.now();
+        // Not back, and also where a Redis that took over has lost the last move.
+        let to = self.mark.current().map_or(Cursor::at(now), |before| before.max(Cursor::at(now)));
+        match self.work(|store| store.advance(to)) {
+            Ok(newest) => {
+                // Where the clock was set back, entries have cursors of the future, which the present would stay behind.
+                let is_behind = newest > Cursor::at(now.saturating_add(self.mark.step()));
+                self.changed.send_replace(()); // makes the tail outdated, before anybody knows the mark
+                self.mark.publish(if is_behind { newest } else { to });
+                self.changed.send_replace(()); // tells them
+            }
+            Err(error) => {
+                self.mark.want();
+                self.shared.health.judge(Err(error)); // an append would fail, too
             }
         }
     }

@@ -18,6 +18,13 @@ end
 
 redis.call('HSETNX', state, 'deleted', ARGV[1])
 local ms, count = place(redis.call('HGET', state, 'deleted'))
+local reached = redis.call('HGET', state, 'reached')
+if reached then
+    local reached_ms, reached_count = place(reached)
+    if reached_ms > ms or (reached_ms == ms and reached_count > count) then
+        ms, count = reached_ms, reached_count
+    end
+end
 local newest = redis.call('XREVRANGE', entries, '+', '-', 'COUNT', 1)[1]
 if newest then
     local newest_ms, newest_count = place(newest[1])

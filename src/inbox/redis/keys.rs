@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `{roomkey}:entries` | stream | the entries; an id is a cursor's milliseconds and count |
 //! | `{roomkey}:index` | hash | an entry's fingerprint (16 bytes) -> its id |
-//! | `{roomkey}:state` | hash | `deleted`: the newest id that was deleted, at first where the inbox begins; `bytes`: what is kept |
+//! | `{roomkey}:state` | hash | `deleted`: the newest id that was deleted, at first where the inbox begins; `reached`: what new ids are later than; `bytes`: what is kept |
 
 use std::sync::LazyLock;
 
@@ -21,9 +21,15 @@ pub(super) const STATE: &str = "{roomkey}:state";
 /// for bodies of 300, 276 for LiveKit's usual 1.3 kB. Of large ones the allocator rounds up more, to a fifth.
 pub(super) const OVERHEAD_BYTES: u64 = 288;
 
+static ADVANCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("advance.lua")));
 static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("append.lua")));
 static PRUNE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("prune.lua")));
 static PROBE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("probe.lua")));
+
+/// `advance.lua`, its arguments to come.
+pub(super) fn advance() -> ScriptInvocation<'static> {
+    over_all(&ADVANCE)
+}
 
 /// `append.lua`, its arguments to come.
 pub(super) fn append() -> ScriptInvocation<'static> {

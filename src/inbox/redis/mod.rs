@@ -172,6 +172,13 @@ impl Store for RedisStore {
         }
     }
 
+    fn advance(&self, to: Cursor) -> Result<Cursor, StoreError> {
+        self.write(|connection| {
+            let newest: String = keys::advance().arg(keys::id(self.begin())).arg(keys::id(to)).invoke(connection)?;
+            Ok(keys::cursor(&newest).ok_or(NotOurs::Answer)?)
+        })
+    }
+
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError> {
         if lock(&self.writer).connection.is_none() {
             return Ok(false); // an append or a probe connects

@@ -31,7 +31,7 @@ pub(super) fn read(
     limit: PageLimit,
     begin: Cursor,
 ) -> Result<Page, ReadError> {
-    let mut page = Page { entries: Vec::new(), next: begin, is_last: false };
+    let mut page = Page { after: after.unwrap_or(begin), entries: Vec::new(), next: begin, is_last: false };
     let from_oldest = after.is_none();
     let (mut after, mut looked_at, mut bytes, mut stride) = (after, 0_usize, 0_usize, FIRST_STRIDE);
     let mut usual = USUAL_BYTES;
@@ -54,6 +54,9 @@ pub(super) fn read(
             break; // what comes next was deleted meanwhile, which the next read says
         }
         page.next = after.unwrap_or(deleted);
+        if from_oldest && after.is_none() {
+            page.after = deleted;
+        }
         let (found, mut found_bytes) = (stored.len(), 0_usize);
         for stored in stored {
             let entry = entry(stored)?;

@@ -1,6 +1,7 @@
 //! Owns the inbox in one SQLite file: a connection that writes, some that read beside it (WAL), and one that moves what was
 //! written from the log into the file. Every committed batch is on the disk (`synchronous=FULL`).
 
+mod advance;
 mod append;
 mod checkpoint;
 mod error;
@@ -46,6 +47,8 @@ pub(crate) struct SqliteStore {
 struct Writer {
     connection: Connection,
     newest: Newest,
+    /// What new entries are later than, as it is on the disk.
+    reached: Cursor,
     /// Of the newest entry that was deleted.
     deleted_number: i64,
     fingerprints: Fingerprints,
@@ -100,6 +103,19 @@ impl Store for SqliteStore {
             lock(&self.readers).push(connection);
         }
         page
+    }
+
+    fn advance(&self, to: Cursor) -> Result<Cursor, StoreError> {
+        let mut writer = lock(&self.writer);
+        if to > writer.reached {
+            self.check_place()?;
+            writer.be_safe()?;
+            let Writer { connection, newest, reached, .. } = &mut *writer;
+            advance::advance(connection, to)?;
+            (*reached, newest.cursor) = (to, newest.cursor.max(to));
+            self.checkpointer.note(advance::BYTES, connection);
+        }
+        Ok(writer.newest.cursor)
     }
 
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError> {

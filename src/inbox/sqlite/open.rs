@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior::Immediate}
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::lock;
+use crate::inbox::sqlite::advance;
 use crate::inbox::sqlite::append::Newest;
 use crate::inbox::sqlite::checkpoint::Checkpointer;
 use crate::inbox::sqlite::error::{OpenError, Why};
@@ -133,12 +134,15 @@ fn open(path: &Path, file: &File, now: UnixTime) -> Result<(Writer, Vec<Connecti
     }
     probe(&mut connection)?;
 
-    let newest = Newest::read(&connection)?;
+    advance::prepare(&connection)?;
+    let reached = advance::reached(&connection)?;
+    let mut newest = Newest::read(&connection)?;
+    newest.cursor = newest.cursor.max(reached);
     let deleted_number = connection.query_row("SELECT deleted_number FROM inbox", [], |row| row.get(0))?;
     let fingerprints = Fingerprints::load(&connection)?;
     let checkpointer = Checkpointer::start(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?).map_err(Why::Io)?;
     let readers = (0..READERS).map(|_| reader(path)).collect::<Result<_, _>>()?;
-    Ok((Writer { connection, newest, deleted_number, fingerprints, is_safe: false }, readers, checkpointer))
+    Ok((Writer { connection, newest, reached, deleted_number, fingerprints, is_safe: false }, readers, checkpointer))
 }
 
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {

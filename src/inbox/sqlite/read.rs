@@ -20,7 +20,7 @@ pub(super) fn read(connection: &Connection, after: Option<Cursor>, filter: &Filt
     if after < deleted {
         return Err(ReadError::Gone { oldest: deleted });
     }
-    let mut page = Page { entries: Vec::new(), next: after, is_last: false };
+    let mut page = Page { after, entries: Vec::new(), next: after, is_last: false };
     let mut bytes = 0_usize;
     let mut statement = snapshot
         .prepare_cached("SELECT cursor, event, room, id, key, received, body FROM entry WHERE cursor > ? ORDER BY cursor")?;

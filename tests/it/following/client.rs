@@ -91,6 +91,17 @@ impl Events {
         }
     }
 
+    /// The next id that comes without an event.
+    pub(super) async fn next_id_alone(&mut self) -> String {
+        loop {
+            let next = timeout(PATIENCE, self.0.next()).await.expect("no id").expect("it ends").unwrap();
+            assert!(next.data.is_none(), "an event: {next:?}");
+            if let Some(id) = next.id {
+                return id;
+            }
+        }
+    }
+
     /// As [`next`](Self::next); `None` also where it breaks off.
     pub(super) async fn next_or_cut(&mut self) -> Option<Sse> {
         loop {

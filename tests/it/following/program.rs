@@ -156,5 +156,6 @@ async fn what_was_followed_goes_on_after_a_restart() {
     }
     let headers = [("authorization", &*program.bearer()), ("last-event-id", &*last)];
     let answer = super::client::Answer::read(send(program.address, "GET", "/events", &headers).await).await;
-    assert_eq!(answer.ids(), (vec![], last));
+    let (events, next) = answer.ids();
+    assert!(events.is_empty() && next >= last, "{next}");
 }

@@ -11,7 +11,8 @@ use socket2::{Domain, Socket, Type};
 
 use super::client::{Events, send};
 use super::program::Program;
-use super::support::{ALL, Directory, SSE, Server, append, bearer, event};
+use super::support::{ALL, DAILY, Directory, SSE, Server, append, bearer, event, token_until};
+use crate::fixtures::NOW;
 
 const KIB: usize = 1024;
 
@@ -75,6 +76,74 @@ async fn fill(path: &std::path::Path, count: usize, bytes: usize) {
         join_all(bodies.iter().map(|body| append(&inbox, body))).await;
     }
     inbox.close().await;
+}
+
+/// Readers that do not read hold large bodies of `daily` for as long as they like, and readers of another room get theirs.
+async fn assert_others_are_served(server: &Server, deaf: Vec<TcpStream>) {
+    const OTHER: &str = r#"{"roomAdmin":true,"room":"other"}"#;
+    for id in 0..3 {
+        server.append(event(&format!("other {id}"), &"x".repeat(3 << 20), "other")).await;
+    }
+    let mut events = server.events_as(OTHER, "/events").await;
+    for _ in 0..3 {
+        assert!(events.next().await.expect("others are not served").data.unwrap().len() > 3 << 20);
+    }
+    assert_eq!(server.get_as(OTHER, "/events?limit=3").await.ids().0.len(), 3);
+    drop(deaf);
+}
+
+/// With five events of the room `daily` that are larger than the kernel takes for a reader, each of them.
+async fn server_of_large_events() -> Server {
+    let server = Server::limited(|limits| limits.write = Duration::from_secs(120)).await;
+    for id in 0..5 {
+        server.append(large(id, 7 << 20)).await;
+    }
+    server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_that_take_nothing_keep_no_other_token_waiting() {
+    let server = server_of_large_events().await;
+    let first = deaf(server.address, &bearer(DAILY));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let others: Vec<_> = (1..40).map(|_| deaf(server.address, &bearer(DAILY))).collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // The token's own readers wait for each other: a page for a while, a stream for as long as it takes.
+    let crowded = server.get_as(DAILY, "/events").await;
+    assert_eq!((crowded.status, crowded.header("retry-after")), (503, Some("1")), "{}", crowded.error());
+    let mut events = server.events_as(DAILY, "/events").await;
+    // Another token of the same room has a share of its own.
+    let other = format!("Bearer {}", token_until(DAILY, NOW + 1800));
+    assert_eq!(server.ask("GET", "/events?limit=1", &[("authorization", &other)]).await.ids().0, ["0"]);
+    assert_others_are_served(&server, others).await;
+    drop(first);
+    for id in 0..5 {
+        assert!(events.next().await.unwrap().data.unwrap() == large(id, 7 << 20), "it kept its place");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_one_room_with_many_tokens_keep_no_other_room_waiting() {
+    let server = server_of_large_events().await;
+    let token = |at: u64| format!("Bearer {}", token_until(DAILY, NOW + 1000 + at));
+    let deaf: Vec<_> = (0..40).map(|at| deaf(server.address, &token(at))).collect();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_others_are_served(&server, deaf).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_takes_a_large_event_in_drops_is_cut() {
+    let server = Server::limited(|limits| limits.write = Duration::from_millis(200)).await;
+    server.append(large(0, 7 << 20)).await;
+    let mut stream = deaf(server.address, &bearer(ALL));
+    let begin = Instant::now();
+    // A kilobyte each time would do for a small one.
+    while server.inbox.statistics().followers.load(std::sync::atomic::Ordering::Relaxed) > 0 || begin.elapsed().as_millis() < 300
+    {
+        assert!(begin.elapsed() < Duration::from_secs(60), "it is not cut");
+        let _ = stream.read(&mut [0; 4 * KIB]);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,8 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::client::{PATIENCE, send};
-use super::support::{ALL, SSE, Server, bearer, event, over_all};
+use super::support::{ALL, SSE, Server, bearer, cursor_at, event, over_all};
+use crate::fixtures::NOW;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_and_what_comes_is_one_stream() {
@@ -116,7 +117,8 @@ async fn a_body_of_many_lines_is_put_together_again() {
 async fn a_silent_stream_says_that_all_is_well() {
     let server = Server::limited(|limits| limits.silence = Duration::from_millis(200)).await;
     let quiet = tokio::time::Instant::now();
-    assert_eq!(raw(&server, "/events?room=daily", ":\n\n:\n\n:\n\n").await, "retry: 1000\n\n:\n\n:\n\n:\n\n");
+    let expected = format!("retry: 1000\n\nid: {}\n\n:\n\n:\n\n", cursor_at(NOW));
+    assert_eq!(raw(&server, "/events?room=daily", ":\n\n:\n\n").await, expected, "the clock stands still");
     assert!((Duration::from_millis(600)..Duration::from_secs(5)).contains(&quiet.elapsed()), "{:?}", quiet.elapsed());
     // What is not for its reader does not break the silence, and a comment is no event.
     let mut events = server.events("/events?room=daily").await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use roomkey::clock::Clock;
-use roomkey::http::{self, Bind, Edge, Limits};
+use roomkey::http::{self, Bind, Edge, Keyring, Limits};
 use roomkey::inbox::{Appended, Arrival, Inbox, Retention};
 use roomkey::policy::Policy;
 use roomkey::{ApiKeys, UnixTime};
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::client::{Answer, Events, Headers, PATIENCE, send};
-use crate::fixtures::{self, EGRESS_KEY, HEADER, NOW, SERVER_KEY, api_key, digest, forge};
+use crate::fixtures::{self, EGRESS_KEY, HEADER, NOW, SERVER_KEY, api_key, base64url, digest, forge, sign};
 use crate::inbox::support::{Backend, Scratch, Sqlite, backends};
 
 /// The grants that let read everything, and those of one room alone.
@@ -32,6 +32,17 @@ pub(super) fn token_until(video: &str, expiry: u64) -> String {
     forge(HEADER, format!(r#"{{"iss":"{}","exp":{expiry},"video":{video}}}"#, SERVER_KEY.0))
 }
 
+/// `Authorization` with the grants `video`, signed with `key` of the server's two.
+pub(super) fn bearer_of(key: (&str, &str), video: &str) -> String {
+    let claims = format!(r#"{{"iss":"{}","exp":{},"video":{video}}}"#, key.0, NOW + 3600);
+    format!("Bearer {}", sign(&format!("{}.{}", base64url(HEADER), base64url(claims)), key.1))
+}
+
+/// The first cursor of that second.
+pub(super) fn cursor_at(seconds: u64) -> String {
+    format!("{:016x}", (seconds * 1000) << 20)
+}
+
 pub(super) fn bearer(video: &str) -> String {
     format!("Bearer {}", token(video))
 }
@@ -43,10 +54,15 @@ pub(super) fn event(id: &str, name: &str, room: &str) -> String {
 
 /// Puts a verified delivery of `body` into `inbox`.
 pub(super) async fn append(inbox: &Inbox, body: impl AsRef<[u8]>) {
+    append_at(inbox, body, fixtures::now()).await;
+}
+
+/// Puts a verified delivery of `body` into `inbox`, as if it had come at `received`.
+pub(super) async fn append_at(inbox: &Inbox, body: impl AsRef<[u8]>, received: UnixTime) {
     let body = body.as_ref();
     let claims = format!(r#"{{"iss":"{}","exp":{NOW},"sha256":"{}"}}"#, SERVER_KEY.0, digest(body));
     let delivery = fixtures::receiver().receive(&forge(HEADER, claims), body.to_vec(), fixtures::now()).unwrap();
-    assert_eq!(inbox.append(Arrival::new(delivery, fixtures::now())).await, Ok(Appended::Committed));
+    assert_eq!(inbox.append(Arrival::new(delivery, received)).await, Ok(Appended::Committed));
 }
 
 /// A directory that goes when this does.
@@ -75,6 +91,7 @@ impl Drop for Directory {
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) inbox: Inbox,
+    pub(super) keyring: Keyring,
     /// In milliseconds.
     time: Arc<AtomicU64>,
     stop: Option<oneshot::Sender<()>>,
@@ -105,23 +122,29 @@ impl Server {
         Self::with(|_| (), backend).await
     }
 
-    async fn with(change: impl FnOnce(&mut Limits), backend: Arc<dyn Backend>) -> Self {
+    pub(super) async fn with(change: impl FnOnce(&mut Limits), backend: Arc<dyn Backend>) -> Self {
+        Self::keeping(Retention::default(), change, backend).await
+    }
+
+    /// With an inbox that keeps what `retention` says.
+    pub(super) async fn keeping(retention: Retention, change: impl FnOnce(&mut Limits), backend: Arc<dyn Backend>) -> Self {
         let time = Arc::new(AtomicU64::new(NOW * 1000));
         let hands = Arc::clone(&time);
         let clock = Clock::from_fn(move || UnixTime::from_millis(hands.load(Relaxed)));
-        let inbox = backend.open(Retention::default(), clock.clone());
+        let inbox = backend.open(retention, clock.clone());
         let mut limits = Limits::default();
         change(&mut limits);
         let keys = ApiKeys::new(api_key(SERVER_KEY), [api_key(EGRESS_KEY)]).unwrap();
         let policy = Policy { ttl: roomkey::livekit::access_token::DEFAULT_TTL, allow_client_egress: false };
         let edge = Edge::new(keys, policy, limits, clock).with_inbox(inbox.clone());
+        let keyring = edge.keyring();
         let listener = http::bind(&Bind::Host("127.0.0.1".to_owned()), 0).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let end = tokio::spawn(http::run(listener, None, edge, async {
             let _ = stopped.await;
         }));
-        Self { address, inbox, time, stop: Some(stop), end, _backend: backend }
+        Self { address, inbox, keyring, time, stop: Some(stop), end, _backend: backend }
     }
 
     /// Moves its clock.

@@ -3,6 +3,7 @@
 mod contract;
 mod failover;
 mod kill;
+mod moving;
 mod outages;
 mod program;
 mod redis;

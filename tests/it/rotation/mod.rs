@@ -4,6 +4,7 @@ mod changes;
 mod forms;
 mod kept;
 mod load;
+mod readers;
 mod readme;
 mod starts;
 mod support;

@@ -1,24 +1,26 @@
-//! Owns who may read which events, by the token they bear, and until when. Does not know where events come from.
-
-use std::time::Duration;
+//! Owns who may read which events, by the token they bear. Does not know where events come from.
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
-use crate::clock::UnixTime;
 use crate::http::Edge;
+use crate::http::endpoints::events::large_bodies::Allowance;
+use crate::http::endpoints::events::right::Right;
 use crate::http::reply::Refusal;
 use crate::inbox::Filter;
-use crate::livekit::claims::Claims;
-use crate::livekit::token_verifier::LEEWAY;
+use crate::json;
+use crate::livekit::claims::{Claims, Registered};
+use crate::livekit::key::ApiKey;
+use crate::livekit::token_verifier::{LEEWAY, TokenError};
 
-/// What the bearer of a token may read, and until when.
+/// What the bearer of a token may read, for how long, and how much memory it may take.
 #[derive(Debug)]
 pub(super) struct Access {
     scope: Scope,
-    until: UnixTime,
+    pub(super) right: Right,
+    pub(super) allowance: Allowance,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 enum Scope {
     All,
     Room(String),
@@ -29,12 +31,17 @@ impl Access {
     pub(super) fn judge(edge: &Edge, headers: &HeaderMap, access_token: Option<&str>) -> Result<Self, Refusal> {
         let now = edge.clock.now();
         let token = bearer(headers).or(access_token).ok_or(Refusal::Reader(None))?;
-        let claims = edge.keyring.current().verifier.verify(token, now).map_err(|error| Refusal::Reader(Some(error)))?;
+        let trust = edge.keyring.current();
+        let read = |key: &ApiKey, payload: &[u8], _: Registered<'_>| Some((key.shared_name(), json::from_utf8(payload).ok()?));
+        let judged = trust.verifier.authenticate(token, now, read).and_then(|read| read.ok_or(TokenError::Claims));
+        let (key, claims): (_, Claims) = judged.map_err(|error| Refusal::Reader(Some(error)))?;
         // A webhook's token lets its sender deliver one body, and lies in the logs of whatever stands between.
         let expiry = claims.exp.filter(|_| claims.sha256.is_empty()).ok_or(Refusal::Reader(None))?;
         // One that holds only because clocks differ goes on for as long as it would be taken anew.
         let until = if now < expiry { expiry } else { expiry.saturating_add(LEEWAY) };
-        Ok(Self { scope: Scope::of(claims)?, until })
+        let scope = Scope::of(claims)?;
+        let allowance = edge.large_bodies.allowance(token, &scope);
+        Ok(Self { scope, right: Right::new(edge, trust, key, until), allowance })
     }
 
     /// The filter for a query that names `room` and `events`.
@@ -50,16 +57,6 @@ impl Access {
     /// Whether the secrets in an event are not for this reader.
     pub(super) fn redacts(&self) -> bool {
         self.scope != Scope::All
-    }
-
-    /// When the token ends.
-    pub(super) fn until(&self) -> UnixTime {
-        self.until
-    }
-
-    /// How long it holds from `now` on.
-    pub(super) fn left(&self, now: UnixTime) -> Duration {
-        self.until.since(now)
     }
 }
 

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::http::endpoints::events::pages::{Batch, Share, Shared};
+use crate::http::endpoints::events::large_bodies::{Held, Hold};
+use crate::http::endpoints::events::pages::Batch;
 use crate::http::limits::READ_AHEAD_BYTES;
 use crate::inbox::Entry;
 use crate::json;
@@ -20,7 +21,7 @@ const LARGE: usize = READ_AHEAD_BYTES / 2;
 pub(super) struct Frames {
     whole: VecDeque<Bytes>,
     open: Vec<u8>,
-    share: Option<Share>,
+    hold: Option<Hold>,
 }
 
 impl Frames {
@@ -28,7 +29,7 @@ impl Frames {
     pub(super) fn of(batch: &Batch) -> Self {
         let bytes = batch.entries.iter().map(|entry| entry.body.len().saturating_add(128)).fold(0, usize::saturating_add);
         let open = Vec::with_capacity(bytes.min(READ_AHEAD_BYTES.saturating_mul(2)));
-        Self { whole: VecDeque::new(), open, share: batch.share.clone() }
+        Self { whole: VecDeque::new(), open, hold: batch.hold.clone() }
     }
 
     pub(super) fn text(&mut self, text: impl AsRef<[u8]>) {
@@ -56,8 +57,8 @@ impl Frames {
     }
 
     fn push(&mut self, bytes: Bytes) {
-        self.whole.push_back(match &self.share {
-            Some(share) => Bytes::from_owner(Shared { bytes, _share: Share::clone(share) }),
+        self.whole.push_back(match &self.hold {
+            Some(hold) => Bytes::from_owner(Held { bytes, _hold: Hold::clone(hold) }),
             None => bytes,
         });
     }

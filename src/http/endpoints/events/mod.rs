@@ -4,9 +4,11 @@
 mod accept;
 mod access;
 mod frames;
+mod large_bodies;
 mod page;
 mod pages;
 mod query;
+mod right;
 mod sse;
 
 use hyper::body::Incoming;
@@ -14,13 +16,15 @@ use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderNa
 use hyper::{Request, Uri};
 
 use crate::http::content::Content;
-use crate::http::reply::{Refusal, Reply};
+use crate::http::limits::CURSOR_LEEWAY;
+use crate::http::reply::{FieldError, Refusal, Reply};
 use crate::http::{Edge, cors};
+use crate::inbox::Cursor;
 use access::Access;
 use pages::Pages;
 use query::Query;
 
-pub(crate) use pages::LargeBodies;
+pub(crate) use large_bodies::LargeBodies;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -30,23 +34,35 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
     let access = Access::judge(edge, request.headers(), query.access_token.as_deref())?;
     let filter = access.filter(query.room.clone(), query.events.clone())?;
-    let after = query.after(request.headers())?;
+    let after = after(edge, &query, request.headers()).await?;
     let (limit, wait) = (query.limit()?, query.wait()?);
     let is_stream = accept::wants_stream(request.headers());
     let is_last = wants_close(request.headers());
     let_go(request);
 
-    let pages = Pages::new(edge, after, filter, access.redacts());
+    let redacts = access.redacts();
+    let pages = Pages::new(edge, after, filter, access.allowance, redacts);
     let (content, content_type) = if is_stream {
-        (sse::stream(edge, pages, access.until()).await?, EVENT_STREAM)
+        (sse::stream(pages, after, access.right, edge.limits.silence).await?, EVENT_STREAM)
     } else {
-        (page::page(pages, limit, wait.min(access.left(edge.clock.now()))).await?, JSON)
+        (page::page(pages, limit, wait, access.right).await?, JSON)
     };
     let mut reply = reply(content, content_type);
     if is_last {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(reply)
+}
+
+/// Where to go on. A cursor from the future would make its reader pass over events, and cannot have been given here unless clocks
+/// differ or were set.
+async fn after(edge: &Edge, query: &Query<'_>, headers: &HeaderMap) -> Result<Option<Cursor>, Refusal> {
+    let Some((field, cursor)) = query.after(headers)? else { return Ok(None) };
+    let is_far = cursor > Cursor::at(edge.clock.now().saturating_add(CURSOR_LEEWAY));
+    if is_far && !edge.inbox.has_reached(cursor).await.map_err(Refusal::Read)? {
+        return Err(Refusal::Field(field, FieldError::CursorAhead));
+    }
+    Ok(Some(cursor))
 }
 
 fn reply(content: Content, content_type: HeaderValue) -> Reply {

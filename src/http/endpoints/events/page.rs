@@ -12,6 +12,7 @@ use hyper::body::{Body, Frame};
 use crate::http::content::{Content, Stream};
 use crate::http::endpoints::events::frames::{Frames, shown};
 use crate::http::endpoints::events::pages::{Batch, Pages, Reading};
+use crate::http::endpoints::events::right::Right;
 use crate::http::reply::Refusal;
 use crate::inbox::{Cursor, Entry};
 
@@ -19,16 +20,18 @@ use crate::inbox::{Cursor, Entry};
 const LAST_MILLIS: u64 = 253_402_300_799_999;
 
 /// At most `limit` events of `pages`. Where there is none now, those that the first commit within `wait` brings.
-pub(super) async fn page(mut pages: Pages, limit: usize, wait: Duration) -> Result<Content, Refusal> {
+pub(super) async fn page(mut pages: Pages, limit: usize, wait: Duration, right: Right) -> Result<Content, Refusal> {
     // What can be refused is refused before the page begins.
-    let first = pages.poll(limit).await.map_err(Refusal::Read)?;
-    let mut page = Page { ready: VecDeque::new(), reading: None, limit, wait, given: 0, is_begun: false, next: first.next };
+    let first = pages.poll(limit).await?;
+    let next = first.next;
+    let over = right.clone().ended();
+    let mut page = Page { ready: VecDeque::new(), reading: None, right, limit, wait, given: 0, is_begun: false, next };
     page.take(pages, first);
     // Most pages are known whole, and so is their length.
     if page.reading.is_none() && page.ready.len() == 1 {
         return Ok(Content::Whole(page.ready.pop_front().unwrap_or_default()));
     }
-    Ok(Content::Stream(Stream::new(page)))
+    Ok(Content::Stream(Stream::new(page, over)))
 }
 
 struct Page {
@@ -36,6 +39,7 @@ struct Page {
     ready: VecDeque<Bytes>,
     /// `None` once all is read.
     reading: Option<Reading>,
+    right: Right,
     limit: usize,
     /// How long it may still wait for its first event.
     wait: Duration,
@@ -60,9 +64,7 @@ impl Page {
             }
         }
         let mut frames = Frames::of(&batch);
-        if !std::mem::replace(&mut self.is_begun, true) {
-            frames.text(r#"{"events":["#);
-        }
+        self.begin(&mut frames);
         for entry in &batch.entries {
             if self.given > 0 {
                 frames.text(",");
@@ -72,10 +74,28 @@ impl Page {
         }
         let left = self.limit.saturating_sub(self.given);
         if batch.is_last || left == 0 || pages.is_stopping() {
-            frames.text(format!(r#"],"next":"{}"}}"#, batch.next));
+            self.end(&mut frames);
         } else {
             self.reading = Some(pages.into_poll(left));
         }
+        self.ready = frames.finish();
+    }
+
+    fn begin(&mut self, frames: &mut Frames) {
+        if !std::mem::replace(&mut self.is_begun, true) {
+            frames.text(r#"{"events":["#);
+        }
+    }
+
+    fn end(&self, frames: &mut Frames) {
+        frames.text(format!(r#"],"next":"{}"}}"#, self.next));
+    }
+
+    /// The rest of a page that is not read to its end. It is a shorter one: when it is gone on with, the reader is told why.
+    fn cut_short(&mut self) {
+        let mut frames = Frames::of(&Batch::last(self.next));
+        self.begin(&mut frames);
+        self.end(&mut frames);
         self.ready = frames.finish();
     }
 
@@ -85,11 +105,12 @@ impl Page {
                 return Poll::Ready(Some(bytes));
             }
             let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
-            let (pages, batch) = ready!(reading.as_mut().poll(cx));
+            let read = if self.right.is_over() { None } else { Some(ready!(reading.as_mut().poll(cx))) };
             self.reading = None;
-            // A page that cannot be read to its end is a shorter one: where it is gone on with, the reader is told.
-            let batch = batch.unwrap_or_else(|_| Batch::last(self.next));
-            self.take(pages, batch);
+            match read {
+                Some((pages, Ok(batch))) => self.take(pages, batch),
+                Some((_, Err(_))) | None => self.cut_short(),
+            }
         }
     }
 }

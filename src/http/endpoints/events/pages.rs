@@ -1,97 +1,117 @@
-//! Owns the reading of the inbox for one who follows it: from a cursor, a small page at a time, and where there is nothing more,
-//! a wait for a commit and the same again. What is held for all who do not take it is bounded.
+//! Owns the reading of the inbox for a reader that follows it: from a cursor, a small page at a time, and where there is nothing
+//! more, a wait for a commit and the same again. What is held for readers that do not take it is bounded.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tracing::debug;
 
 use crate::http::Edge;
-use crate::http::limits::{LARGE_BODY_BYTES, READ_AHEAD_BYTES};
+use crate::http::endpoints::events::large_bodies::{Allowance, Hold, weight};
+use crate::http::limits::READ_AHEAD_BYTES;
+use crate::http::reply::Refusal;
 use crate::http::stop::Stop;
-use crate::inbox::{Cursor, Entry, Filter, Follower, Page, PageLimit, ReadError};
+use crate::inbox::{Cursor, Entry, Filter, Follower, PageLimit, ReadError};
 
-/// The unit in which large bodies are counted.
-const KIB: usize = 1024;
 /// Between two reads of a store that fails.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// The right to hold bodies that are larger than what is read ahead for anyone.
-#[derive(Clone, Debug)]
-pub(crate) struct LargeBodies(Arc<Semaphore>);
-
-impl Default for LargeBodies {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LARGE_BODY_BYTES / KIB)))
-    }
-}
-
-/// A share of that right. It lives as long as the bytes of the body.
-pub(super) type Share = Arc<OwnedSemaphorePermit>;
 
 /// A reader's way through the inbox.
 #[derive(Debug)]
 pub(super) struct Pages {
     follower: Follower,
-    large: LargeBodies,
+    allowance: Allowance,
+    /// What the entries weigh that come next, where they have to wait for memory.
+    heavy: Option<u32>,
+    /// Whether the last read came to the end.
+    is_at_end: bool,
     stop: Arc<Stop>,
     pub(super) redacts: bool,
 }
 
-/// Some entries.
+/// Some entries, or none and a later place.
 pub(super) struct Batch {
     pub(super) entries: Vec<Entry>,
     pub(super) next: Cursor,
     pub(super) is_last: bool,
-    pub(super) share: Option<Share>,
+    pub(super) hold: Option<Hold>,
 }
 
 impl Batch {
     /// The end, at `next`.
     pub(super) fn last(next: Cursor) -> Self {
-        Self { entries: Vec::new(), next, is_last: true, share: None }
+        Self { entries: Vec::new(), next, is_last: true, hold: None }
+    }
+}
+
+/// Why there is no batch.
+pub(super) enum NoBatch {
+    /// The inbox says so.
+    Read(ReadError),
+    /// The memory for large bodies is taken.
+    Crowded,
+    /// The server stops.
+    Stopping,
+}
+
+impl From<ReadError> for NoBatch {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<NoBatch> for Refusal {
+    fn from(reason: NoBatch) -> Self {
+        match reason {
+            NoBatch::Read(error) => Self::Read(error),
+            NoBatch::Crowded => Self::Overloaded,
+            NoBatch::Stopping => Self::Stopping,
+        }
     }
 }
 
 /// A read under way, which gives the reader back with its outcome.
-pub(super) type Reading = Pin<Box<dyn Future<Output = (Pages, Result<Batch, ReadError>)> + Send>>;
+pub(super) type Reading = Pin<Box<dyn Future<Output = (Pages, Result<Batch, NoBatch>)> + Send>>;
 
 impl Pages {
-    pub(super) fn new(edge: &Edge, after: Option<Cursor>, filter: Filter, redacts: bool) -> Self {
+    pub(super) fn new(edge: &Edge, after: Option<Cursor>, filter: Filter, allowance: Allowance, redacts: bool) -> Self {
         let follower = edge.inbox.follow(after, filter);
-        Self { follower, large: edge.large_bodies.clone(), stop: Arc::clone(&edge.stop), redacts }
+        Self { follower, allowance, heavy: None, is_at_end: false, stop: Arc::clone(&edge.stop), redacts }
     }
 
-    /// What there is now, at most so many entries.
-    pub(super) async fn poll(&mut self, entries: usize) -> Result<Batch, ReadError> {
+    /// What there is now, at most so many entries. Large ones wait for memory, for a while.
+    pub(super) async fn poll(&mut self, entries: usize) -> Result<Batch, NoBatch> {
         let limit = PageLimit { entries, bytes: READ_AHEAD_BYTES };
-        let before = self.follower.cursor();
-        let mut page = self.follower.poll(limit).await?;
-        let mut share = None;
-        if let Some(weight) = large(&page) {
-            let permits = Arc::clone(&self.large.0);
-            let permit = match Arc::clone(&permits).try_acquire_many_owned(weight) {
-                Ok(permit) => permit,
-                Err(_) => {
-                    // Others hold too much. Nothing is held while waiting for them, and then it is read again.
-                    drop(page);
-                    self.follower.rewind(before);
-                    let permit = permits.acquire_many_owned(weight).await.or(Err(ReadError::NotKept))?;
-                    page = self.follower.poll(limit).await?;
-                    permit
+        loop {
+            let waited = match self.heavy {
+                Some(kib) => Some(self.allowance.wait(kib).await.ok_or(NoBatch::Crowded)?),
+                None => None,
+            };
+            let before = self.follower.place();
+            let page = self.follower.poll(limit).await?;
+            let hold = match (weight(&page), waited) {
+                (None, _) => None,
+                (_, Some(hold)) => Some(hold),
+                (Some(kib), None) => {
+                    let hold = self.allowance.hold_now(kib).await;
+                    if hold.is_none() {
+                        // Nothing is held while it waits, and then it is read again.
+                        self.follower.rewind(before);
+                        self.heavy = Some(kib);
+                        continue;
+                    }
+                    hold
                 }
             };
-            share = Some(Arc::new(permit));
+            (self.heavy, self.is_at_end) = (None, page.is_last);
+            return Ok(Batch { entries: page.entries, next: page.next, is_last: page.is_last, hold });
         }
-        Ok(Batch { entries: page.entries, next: page.next, is_last: page.is_last, share })
     }
 
     /// What comes within `wait`, at most so many entries: nothing, or all that a commit brought.
-    async fn wait(&mut self, wait: Duration, entries: usize) -> Result<Batch, ReadError> {
+    async fn wait(&mut self, wait: Duration, entries: usize) -> Result<Batch, NoBatch> {
         let stop = Arc::clone(&self.stop);
         let mut over = pin!(async {
             tokio::select! {
@@ -117,18 +137,20 @@ impl Pages {
         }
     }
 
-    /// The next entries, as soon as there are some. A store that fails is asked again: who follows it stays.
-    async fn next(&mut self) -> Result<Batch, ReadError> {
+    /// What comes next, as soon as there is something: entries, or a later place. A store that fails is asked again, and memory
+    /// that is taken is waited for again: whoever follows stays.
+    async fn next(&mut self) -> Result<Batch, NoBatch> {
         loop {
+            if std::mem::take(&mut self.is_at_end) {
+                self.follower.changed().await?;
+            }
             match self.poll(usize::MAX).await {
-                Ok(batch) if !batch.entries.is_empty() => return Ok(batch),
-                Ok(batch) if batch.is_last => self.follower.changed().await?,
-                Ok(_) => {}
-                Err(ReadError::Store(error)) => {
+                Err(NoBatch::Crowded) => {}
+                Err(NoBatch::Read(ReadError::Store(error))) => {
                     debug!(%error, "the inbox cannot be read, a follower waits");
                     sleep(RETRY).await;
                 }
-                Err(gone) => return Err(gone),
+                outcome => return outcome,
             }
         }
     }
@@ -149,13 +171,13 @@ impl Pages {
         })
     }
 
-    /// The next entries, as a future of its own. `NotKept` where the server stops before there are some.
+    /// [`next`](Self::next), as a future of its own. It ends when the server stops.
     pub(super) fn into_next(mut self) -> Reading {
         Box::pin(async move {
             let stop = Arc::clone(&self.stop);
             let next = tokio::select! {
                 biased;
-                () = stop.wait() => Err(ReadError::NotKept),
+                () = stop.wait() => Err(NoBatch::Stopping),
                 next = self.next() => next,
             };
             (self, next)
@@ -165,24 +187,5 @@ impl Pages {
     /// Whether the server stops.
     pub(super) fn is_stopping(&self) -> bool {
         self.stop.is_told()
-    }
-}
-
-/// What `page` weighs, in KiB, where that is more than anyone may hold.
-fn large(page: &Page) -> Option<u32> {
-    let bytes = page.entries.iter().map(|entry| entry.body.len()).fold(0, usize::saturating_add);
-    let is_large = bytes > READ_AHEAD_BYTES.saturating_mul(2);
-    is_large.then(|| bytes.min(LARGE_BODY_BYTES).div_ceil(KIB).try_into().unwrap_or(u32::MAX))
-}
-
-/// A body with the share that it is held under.
-pub(super) struct Shared {
-    pub(super) bytes: Bytes,
-    pub(super) _share: Share,
-}
-
-impl AsRef<[u8]> for Shared {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
     }
 }

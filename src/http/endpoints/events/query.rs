@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::header::HeaderMap;
 
-use crate::http::limits::{LONGEST_WAIT, PAGE_ENTRIES};
+use crate::http::limits::{LONGEST_WAIT, PAGE_ENTRIES, QUERY_BYTES, QUERY_EVENTS};
 use crate::http::reply::{FieldError, Refusal};
 use crate::inbox::Cursor;
 
@@ -23,6 +23,9 @@ pub(super) struct Query<'a> {
 impl<'a> Query<'a> {
     /// Reads the part of a target behind its `?`.
     pub(super) fn parse(query: &'a str) -> Result<Self, Refusal> {
+        if query.len() > QUERY_BYTES {
+            return Err(Refusal::QueryTooLong);
+        }
         let mut read = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let before = match &*name {
@@ -31,6 +34,9 @@ impl<'a> Query<'a> {
                 "wait" => (read.wait.replace(value).is_some(), "wait"),
                 "access_token" => (read.access_token.replace(value).is_some(), "access_token"),
                 "room" => (read.room.replace(value.into_owned()).is_some(), "room"),
+                "event" if read.events.len() >= QUERY_EVENTS => {
+                    return Err(Refusal::Field("event", FieldError::TooMany(QUERY_EVENTS)));
+                }
                 "event" => {
                     read.events.push(value.into_owned());
                     continue;
@@ -44,8 +50,8 @@ impl<'a> Query<'a> {
         Ok(read)
     }
 
-    /// Where to go on. `Last-Event-ID` beats the query, for an `EventSource` that comes back keeps its address.
-    pub(super) fn after(&self, headers: &HeaderMap) -> Result<Option<Cursor>, Refusal> {
+    /// Where to go on, and which field says so. `Last-Event-ID` beats the query, for an `EventSource` that comes back keeps its address.
+    pub(super) fn after(&self, headers: &HeaderMap) -> Result<Option<(&'static str, Cursor)>, Refusal> {
         let (field, cursor) = match headers.get("last-event-id").filter(|value| !value.is_empty()) {
             Some(value) => ("Last-Event-ID", value.to_str().unwrap_or_default()),
             None => match &self.after {
@@ -53,7 +59,7 @@ impl<'a> Query<'a> {
                 None => return Ok(None),
             },
         };
-        cursor.parse().map(Some).or(Err(Refusal::Field(field, FieldError::NotACursor)))
+        cursor.parse().map(|cursor| Some((field, cursor))).or(Err(Refusal::Field(field, FieldError::NotACursor)))
     }
 
     /// How many events a page has at most.

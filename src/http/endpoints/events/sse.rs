@@ -11,29 +11,40 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::time::{Sleep, sleep};
 
-use crate::clock::{Clock, UnixTime};
-use crate::http::Edge;
 use crate::http::content::{Content, Stream};
 use crate::http::endpoints::events::frames::{Frames, shown};
-use crate::http::endpoints::events::pages::{Batch, Pages, Reading};
+use crate::http::endpoints::events::pages::{Batch, NoBatch, Pages, Reading};
+use crate::http::endpoints::events::right::Right;
 use crate::http::reply::Refusal;
-use crate::inbox::Entry;
+use crate::inbox::{Cursor, Entry};
 
 /// What a stream begins with: a reader that is cut comes back after a second.
 const BEGIN: &[u8] = b"retry: 1000\n\n";
-/// What is sent where there is nothing to send, so that whatever stands between does not take the stream for dead.
+/// What is sent where there is nothing to send and no later cursor, so that no proxy takes the stream for dead.
 const COMMENT: &[u8] = b":\n\n";
 
-/// The stream of what `pages` gives, until the token that it is given for ends.
-pub(super) async fn stream(edge: &Edge, mut pages: Pages, until: UnixTime) -> Result<Content, Refusal> {
-    // What can be refused is refused before the stream begins.
-    let batch = pages.poll(usize::MAX).await.map_err(Refusal::Read)?;
-    let mut ready = VecDeque::from([Bytes::from_static(BEGIN)]);
-    ready.extend(render(&batch, pages.redacts));
-    drop(batch);
-    let (clock, silence) = (edge.clock.clone(), edge.limits.silence);
-    let alarm = Box::pin(sleep(silence.min(until.since(clock.now()))));
-    Ok(Content::Stream(Stream::endless(Events { ready, reading: Some(pages.into_next()), alarm, silence, clock, until })))
+/// The stream of what `pages` gives after `after`, until `right` ends.
+pub(super) async fn stream(mut pages: Pages, after: Option<Cursor>, right: Right, silence: Duration) -> Result<Content, Refusal> {
+    // What can be refused is refused before the stream begins. What has to wait for memory does so in it.
+    let first = match pages.poll(usize::MAX).await {
+        Err(NoBatch::Crowded) => None,
+        first => Some(first?),
+    };
+    let over = right.clone().ended();
+    let mut events = Events {
+        ready: VecDeque::from([Bytes::from_static(BEGIN)]),
+        reading: None,
+        alarm: Box::pin(sleep(silence)),
+        silence,
+        right,
+        told: after,
+        next: after,
+    };
+    if let Some(first) = first {
+        events.take(&first, pages.redacts);
+    }
+    events.reading = Some(pages.into_next());
+    Ok(Content::Stream(Stream::new(events, over).endless()))
 }
 
 struct Events {
@@ -41,33 +52,59 @@ struct Events {
     ready: VecDeque<Bytes>,
     /// `None` once the stream ends.
     reading: Option<Reading>,
-    /// Rings when the reader has heard nothing for long, or when the token ends.
+    /// Rings when the reader has heard nothing for long.
     alarm: Pin<Box<Sleep>>,
     silence: Duration,
-    clock: Clock,
-    until: UnixTime,
+    right: Right,
+    /// The last cursor that the reader was told, and the one that it can go on from.
+    told: Option<Cursor>,
+    next: Option<Cursor>,
 }
 
 impl Events {
+    fn take(&mut self, batch: &Batch, redacts: bool) {
+        self.ready.extend(render(batch, redacts));
+        self.told = batch.entries.last().map(|entry| entry.cursor).or(self.told);
+        if batch.is_last {
+            self.next = Some(batch.next);
+        }
+    }
+
+    /// What is sent where there is nothing to send: that its reader can go on from later. An event that has no data is none
+    /// (<https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage>), but its id counts.
+    fn sign_of_life(&mut self) -> Bytes {
+        match self.next.filter(|next| self.told.is_none_or(|told| told < *next)) {
+            Some(next) => {
+                self.told = Some(next);
+                format!("id: {next}\n\n").into()
+            }
+            None => Bytes::from_static(COMMENT),
+        }
+    }
+
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
+            if self.right.is_over() {
+                return Poll::Ready(None);
+            }
             if let Some(bytes) = self.ready.pop_front() {
                 return Poll::Ready(Some(bytes));
             }
-            let now = self.clock.now();
-            let Some(reading) = self.reading.as_mut().filter(|_| now < self.until) else { return Poll::Ready(None) };
+            let Some(reading) = self.reading.as_mut() else { return Poll::Ready(None) };
             if let Poll::Ready((pages, next)) = reading.as_mut().poll(cx) {
                 self.reading = None;
-                if let Ok(batch) = next {
-                    self.ready = render(&batch, pages.redacts);
-                    self.reading = Some(pages.into_next());
+                let Ok(batch) = next else { continue };
+                self.take(&batch, pages.redacts);
+                self.reading = Some(pages.into_next());
+                if batch.entries.is_empty() {
+                    continue; // the silence goes on
                 }
             } else {
                 ready!(self.alarm.as_mut().poll(cx));
-                self.ready.push_back(Bytes::from_static(COMMENT));
+                let sign = self.sign_of_life();
+                self.ready.push_back(sign);
             }
-            // Not beyond the token's end, and from time to time in any case: the clock may be set.
-            self.alarm.as_mut().set(sleep(self.silence.min(self.until.since(now))));
+            self.alarm.as_mut().set(sleep(self.silence));
         }
     }
 }
