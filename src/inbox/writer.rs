@@ -63,8 +63,17 @@ impl Writer {
         let health = Health::new(store.is_remote().then_some(StoreError::Unreached));
         let shared = Arc::new(Shared { queue: Queue::new(), health, statistics, ended: watch::Sender::new(false) });
         let runtime = Handle::try_current().ok();
-        let desk =
-            Desk { shared: Arc::clone(&shared), store, retention, clock, changed, runtime, time: None, cannot_prune: None };
+        let desk = Desk {
+            shared: Arc::clone(&shared),
+            store,
+            retention,
+            clock,
+            changed,
+            runtime,
+            time: None,
+            cannot_prune: false,
+            warned: None,
+        };
         let end = End(Arc::clone(&shared));
         thread::Builder::new().name("inbox".to_owned()).spawn(move || {
             let _end = end; // dropped after the store is
@@ -133,8 +142,9 @@ struct Desk {
     runtime: Option<Handle>,
     /// `None` until the store has told what it knows.
     time: Option<TrustedTime>,
-    /// Nothing can be deleted, of which was warned then.
-    cannot_prune: Option<Instant>,
+    /// Whether the last step in deleting failed, and when that was last warned of.
+    cannot_prune: bool,
+    warned: Option<Instant>,
 }
 
 impl Desk {
@@ -150,7 +160,7 @@ impl Desk {
                 while !waiting.is_empty() {
                     let rest = waiting.split_off(first_batch(&waiting));
                     self.commit(std::mem::replace(&mut waiting, rest));
-                    if self.cannot_prune.is_none() && self.keeps_more_than(self.retention.bytes) {
+                    if !self.cannot_prune && self.keeps_more_than(self.retention.bytes) {
                         is_prune_due = self.prune();
                     }
                 }
@@ -174,7 +184,7 @@ impl Desk {
         if batch.is_empty() {
             return;
         }
-        if self.cannot_prune.is_some() && self.keeps_more_than(self.retention.most_bytes()) {
+        if self.cannot_prune && self.keeps_more_than(self.retention.most_bytes()) {
             return self.answer(answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
         }
         let begin = Instant::now();
@@ -224,7 +234,7 @@ impl Desk {
             match pruned {
                 Ok(true) if self.keeps_more_than(self.retention.bytes) && begin.elapsed() < turn => {}
                 Ok(more) => {
-                    self.cannot_prune = None;
+                    self.cannot_prune = false;
                     return more;
                 }
                 Err(error) => {
@@ -240,12 +250,13 @@ impl Desk {
             return; // an append or a probe connects
         }
         self.shared.statistics.prune_failures.fetch_add(1, Relaxed);
-        if self.cannot_prune.is_none_or(|warned| warned.elapsed() > WARN_PAUSE) {
+        self.cannot_prune = true;
+        if self.warned.is_none_or(|warned| warned.elapsed() > WARN_PAUSE) {
             let cause = error.cause().map(tracing::field::display);
             warn!(%error, cause, "events that are too old or too many cannot be deleted from the inbox");
-            self.cannot_prune = Some(Instant::now());
+            self.warned = Some(Instant::now());
         }
-        if self.store.is_remote() || error.leaves_doubt() {
+        if self.store.is_remote() || error.leaves_doubt() || matches!(error, StoreError::LogFull) {
             self.shared.health.judge(Err(error)); // appends would fail as well
         }
     }
