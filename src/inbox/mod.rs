@@ -6,6 +6,7 @@ mod cursor;
 mod entry;
 mod follower;
 mod health;
+mod pruner;
 mod queue;
 mod redis;
 mod sqlite;
