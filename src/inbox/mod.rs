@@ -7,6 +7,7 @@ mod entry;
 mod follower;
 mod health;
 mod mark;
+mod pruner;
 mod queue;
 mod redis;
 mod sqlite;

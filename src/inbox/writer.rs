@@ -8,14 +8,14 @@ use std::{io, thread};
 
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::clock::{Clock, UnixTime};
-use crate::inbox::age::{Notice, TrustedTime};
+use crate::clock::Clock;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::Arrival;
 use crate::inbox::health::Health;
 use crate::inbox::mark::Mark;
+use crate::inbox::pruner::Pruner;
 use crate::inbox::queue::{AppendError, Outcome, Queue, Waiting};
 use crate::inbox::statistics::Statistics;
 use crate::inbox::store::{Appended, Retention, Store, StoreError};
@@ -32,11 +32,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Bytes that are committed at once, or one delivery more: what is not to be kept goes between two batches.
 const BATCH_BYTES: usize = 8 << 20;
-/// How long the others wait while what is too much is deleted: a moment, or longer where it is far too much.
-const PRUNE_TURN: Duration = Duration::from_millis(100);
-const LONG_PRUNE_TURN: Duration = Duration::from_secs(1);
-/// Between two warnings that nothing can be deleted.
-const WARN_PAUSE: Duration = Duration::from_secs(60);
 
 /// The way in. The thread behind it ends with [`close`](Self::close), or when this is dropped.
 #[derive(Debug)]
@@ -66,17 +61,8 @@ impl Writer {
         let health = Health::new(store.is_remote().then_some(StoreError::Unreached));
         let shared = Arc::new(Shared { queue: Queue::new(), health, statistics, ended: watch::Sender::new(false) });
         let runtime = Handle::try_current().ok();
-        let desk = Desk {
-            shared: Arc::clone(&shared),
-            store,
-            retention,
-            clock,
-            changed,
-            mark,
-            runtime,
-            time: None,
-            cannot_prune: None,
-        };
+        let pruner = Pruner::new(Arc::clone(&store), retention, clock.clone());
+        let desk = Desk { shared: Arc::clone(&shared), store, pruner, clock, changed, mark, runtime };
         let end = End(Arc::clone(&shared));
         thread::Builder::new().name("inbox".to_owned()).spawn(move || {
             let _end = end; // dropped after the store is
@@ -148,16 +134,12 @@ impl Drop for End {
 struct Desk {
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
-    retention: Retention,
+    pruner: Pruner,
     clock: Clock,
     changed: watch::Sender<()>,
     mark: Arc<Mark>,
     /// Where those who wait run.
     runtime: Option<Handle>,
-    /// `None` until the store has told what it knows.
-    time: Option<TrustedTime>,
-    /// Nothing can be deleted, of which was warned then.
-    cannot_prune: Option<Instant>,
 }
 
 impl Desk {
@@ -173,7 +155,7 @@ impl Desk {
                 while !waiting.is_empty() {
                     let rest = waiting.split_off(first_batch(&waiting));
                     self.commit(std::mem::replace(&mut waiting, rest));
-                    if self.cannot_prune.is_none() && self.keeps_more_than(self.retention.bytes) {
+                    if self.pruner.is_due() {
                         is_prune_due = self.prune();
                     }
                 }
@@ -200,7 +182,7 @@ impl Desk {
         if batch.is_empty() {
             return;
         }
-        if self.cannot_prune.is_some() && self.keeps_more_than(self.retention.most_bytes()) {
+        if self.pruner.is_out_of_room() {
             return self.answer(answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
         }
         let begin = Instant::now();
@@ -241,76 +223,8 @@ impl Desk {
         }
     }
 
-    /// Takes a step in deleting what is not to be kept, or some where it is too much; whether another one is due.
     fn prune(&mut self) -> bool {
-        let begin = Instant::now();
-        let is_far_too_much = self.keeps_more_than(self.retention.most_bytes());
-        let turn = if is_far_too_much { LONG_PRUNE_TURN } else { PRUNE_TURN };
-        loop {
-            let pruned = self.trusted_time().and_then(|now| self.work(|store| store.prune(&self.retention, now)));
-            match pruned {
-                Ok(true) if self.keeps_more_than(self.retention.bytes) && begin.elapsed() < turn => {}
-                Ok(more) => {
-                    self.cannot_prune = None;
-                    return more;
-                }
-                Err(error) => {
-                    self.note_failure(error);
-                    return false;
-                }
-            }
-        }
-    }
-
-    fn note_failure(&mut self, error: StoreError) {
-        if matches!(error, StoreError::Unreached) {
-            return; // an append or a probe connects
-        }
-        self.shared.statistics.prune_failures.fetch_add(1, Relaxed);
-        if self.cannot_prune.is_none_or(|warned| warned.elapsed() > WARN_PAUSE) {
-            let cause = error.cause().map(tracing::field::display);
-            warn!(%error, cause, "events that are too old or too many cannot be deleted from the inbox");
-            self.cannot_prune = Some(Instant::now());
-        }
-        if self.store.is_remote() || error.leaves_doubt() {
-            self.shared.health.judge(Err(error)); // appends would fail as well
-        }
-    }
-
-    /// The time by which entries are too old.
-    fn trusted_time(&mut self) -> Result<UnixTime, StoreError> {
-        let (now, at) = (self.clock.now(), Instant::now());
-        let is_start = self.time.is_none();
-        let time = match &mut self.time {
-            Some(time) => time,
-            None => {
-                let known = self.shared.health.watch(|| self.store.known_time())?;
-                self.time.insert(TrustedTime::new(known.unwrap_or(now), at))
-            }
-        };
-        let (trusted, notice) = time.tell(now, at);
-        match notice {
-            // It was off for a while, or nothing came.
-            Some(Notice::Leapt(ahead)) if is_start && ahead < self.retention.age => {
-                info!(?ahead, "the newest event in the inbox is old: none is deleted because of its age for an hour");
-            }
-            Some(Notice::Leapt(ahead)) => {
-                warn!(
-                    ?ahead,
-                    "the clock is far ahead of what the inbox has seen: no event is deleted because of its age for an hour"
-                );
-            }
-            Some(Notice::Returned) => info!("the clock is no longer ahead: events are deleted by their age again"),
-            Some(Notice::Lasted) => {
-                warn!("the clock has been ahead for an hour and is taken to be right: events that are too old go")
-            }
-            None => {}
-        }
-        Ok(trusted)
-    }
-
-    fn keeps_more_than(&self, bytes: u64) -> bool {
-        self.store.usage().is_some_and(|usage| usage.bytes > bytes)
+        self.pruner.prune(&self.shared.health, &self.shared.statistics)
     }
 
     /// Moves the mark on to the present.

@@ -119,11 +119,11 @@ impl Store for SqliteStore {
                 fingerprints.forget(last);
                 (more, deleted) = (true, number);
             }
-            more |= fingerprints.purge(connection, deleted)?;
-            if more {
-                self.checkpointer.note(prune::WRITTEN_BYTES, connection);
-            }
+            let is_purge_due = fingerprints.purge(connection, deleted)?;
+            self.checkpointer.note(if more { prune::WRITTEN_BYTES } else { 0 }, connection);
             let bytes = prune::bytes(connection)?;
+            // What is left of the index can wait, unless it is what is too much.
+            more |= is_purge_due && bytes > retention.bytes;
             self.note(writer, bytes);
             Ok(more)
         })

@@ -84,7 +84,7 @@ impl SqliteStore {
             path: path.to_owned(),
             entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            log_bytes: AtomicU64::new(0),
+            log_bytes: AtomicU64::new(writer.log.bytes().unwrap_or(0)),
             checkpointer,
             readers: RwLock::new(Mutex::new(readers)),
             writing: Mutex::new(Writing { writer: None, is_doubtful }),
