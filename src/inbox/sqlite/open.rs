@@ -227,6 +227,7 @@ fn create(connection: &mut Connection, now: UnixTime) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "EXTRA")?;
     let transaction = connection.transaction_with_behavior(Immediate)?;
     transaction.execute_batch(TABLES)?;
+    advance::prepare(&transaction)?;
     transaction.execute("INSERT INTO inbox VALUES (?1, 0, ?1, ?1)", [Cursor::at(now).number()])?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", SCHEMA)?;
