@@ -9,28 +9,33 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::config::{KeyFile, KeyFileContent, Keys};
-use crate::http::Keyring;
+use crate::http::{Edge, Keyring};
 use crate::livekit::key::{ApiKey, ApiKeys, DEVELOPMENT_PAIR};
+use crate::worker::faults;
 
+/// What watches, as the log names it.
+const NAME: &str = "key-watcher";
 /// Between two looks at the file. A change counts once two of them agree on it, for a file may be written bit by bit.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// What a look at the file showed, without its secrets, or why it showed nothing.
 type Sight = Result<[u8; 32], String>;
 
-/// Warns of what is dangerous about `keys`, and keeps `keyring` as their file is from now on.
-pub(super) fn begin(keys: Keys, keyring: Keyring, hangup: Signal) {
+/// Warns of what is dangerous about `keys`, and keeps the keys of `edge` as their file is from now on.
+pub(super) fn begin(keys: Keys, edge: &Edge, mut hangup: Signal) {
     warn_of_development_key(&keys.api_keys);
     match keys.file {
         Some((file, content)) => {
             warn_of_others(&file, &content);
-            tokio::spawn(watch(file, Ok(content.fingerprint()), keyring, hangup));
+            let (workers, keyring) = (edge.workers().clone(), edge.keyring());
+            let mut known = Ok(content.fingerprint());
+            tokio::spawn(async move { while workers.panicked(NAME, watch(&file, &mut known, &keyring, &mut hangup)).await {} });
         }
         None => drop(tokio::spawn(ignore(hangup))),
     }
 }
 
-async fn watch(file: KeyFile, mut known: Sight, keyring: Keyring, mut hangup: Signal) {
+async fn watch(file: &KeyFile, known: &mut Sight, keyring: &Keyring, hangup: &mut Signal) {
     let mut seen = known.clone();
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -39,11 +44,12 @@ async fn watch(file: KeyFile, mut known: Sight, keyring: Keyring, mut hangup: Si
             _ = hangup.recv() => true,
             _ = ticks.tick() => false,
         };
+        faults::point(NAME);
         let read = block_in_place(|| file.read().map_err(|error| error.to_string()));
         let sight = read.as_ref().map(KeyFileContent::fingerprint).map_err(Clone::clone);
-        if is_asked || sight == seen && sight != known {
-            block_in_place(|| take_in(&file, read, &keyring));
-            known = sight.clone();
+        if is_asked || sight == seen && sight != *known {
+            block_in_place(|| take_in(file, read, keyring));
+            known.clone_from(&sight);
         }
         seen = sight;
     }

@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::livekit::key::ApiKeys;
 use crate::policy::Policy;
+use crate::worker::Workers;
 use endpoints::connection_details::SandboxIds;
 use endpoints::events::LargeBodies;
 use reply::RequestId;
@@ -53,6 +54,7 @@ pub struct Edge {
     large_bodies: LargeBodies,
     stop: Arc<Stop>,
     requests: AtomicU32,
+    workers: Workers,
 }
 
 impl Edge {
@@ -75,6 +77,7 @@ impl Edge {
             clock,
             inbox: Inbox::none(),
             large_bodies: LargeBodies::default(),
+            workers: Workers::default(),
         }
     }
 
@@ -118,6 +121,11 @@ impl Edge {
     #[must_use]
     pub fn keyring(&self) -> Keyring {
         self.keyring.clone()
+    }
+
+    /// The background work without which this is not ready, beside the inbox's own.
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// The paths that are served.

@@ -88,6 +88,7 @@ pub(crate) enum Refusal {
     Webhook(WebhookError),
     Inbox(AppendError),
     NotReady(Arc<StoreError>),
+    WorkerDown(&'static str),
     Reader(Option<TokenError>),
     NotAllowedToRead,
     Read(ReadError),
@@ -130,9 +131,12 @@ impl Refusal {
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Panic | Self::Policy(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded | Self::Stopping | Self::Inbox(_) | Self::NotReady(_) | Self::Read(ReadError::Store(_)) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Overloaded
+            | Self::Stopping
+            | Self::Inbox(_)
+            | Self::NotReady(_)
+            | Self::WorkerDown(_)
+            | Self::Read(ReadError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -169,7 +173,7 @@ impl Refusal {
             },
             Self::Inbox(AppendError::QueueFull) => "inbox_full",
             Self::Inbox(_) => "inbox",
-            Self::NotReady(_) => "not_ready",
+            Self::NotReady(_) | Self::WorkerDown(_) => "not_ready",
             Self::Reader(None) => "no_token",
             Self::NotAllowedToRead => "not_allowed",
             Self::Read(_) => "read",
@@ -261,6 +265,7 @@ impl fmt::Display for Refusal {
             Self::Webhook(_) => f.write_str("Error validating webhook event"),
             Self::Inbox(error) => error.fmt(f),
             Self::NotReady(error) => error.fmt(f),
+            Self::WorkerDown(worker) => write!(f, "a part of this server failed and is started again: {worker}"),
             Self::Reader(_) => f.write_str("a LiveKit token that holds is required, as Authorization: Bearer or as access_token"),
             Self::NotAllowedToRead => {
                 f.write_str("the token does not grant to read these events: roomList grants all, roomAdmin those of its room")

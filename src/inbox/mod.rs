@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
+use tracing::error;
 
 pub use cursor::{Cursor, MalformedCursor};
 pub use entry::{Arrival, Entry, Filter, Page, PageLimit};
@@ -29,6 +30,7 @@ pub use statistics::{Histogram, Statistics};
 pub use store::{Appended, Cause, ReadError, Retention, StoreError, Usage};
 
 use crate::clock::Clock;
+use crate::worker::{Workers, faults};
 use store::Store;
 use tail::Tail;
 use writer::Writer;
@@ -56,6 +58,7 @@ struct Kept {
     store: Arc<dyn Store>,
     readers: Arc<Semaphore>,
     tail: Tail,
+    workers: Workers,
 }
 
 impl Inbox {
@@ -70,8 +73,10 @@ impl Inbox {
     /// # Errors
     /// Where the file cannot be used. It stays as it is then.
     pub fn sqlite(path: &Path, retention: Retention, clock: Clock) -> Result<Self, OpenError> {
-        let store = sqlite::SqliteStore::open(path, clock.now())?;
-        Self::start(Arc::new(store), watch::Sender::new(()), retention, clock).map_err(|error| OpenError::no_thread(path, error))
+        let workers = Workers::default();
+        let store = sqlite::SqliteStore::open(path, clock.now(), &workers)?;
+        Self::start(Arc::new(store), watch::Sender::new(()), retention, clock, workers)
+            .map_err(|error| OpenError::no_thread(path, error))
     }
 
     /// The inbox in the Redis at `url`, which other roomkeys may share. It need not be there yet: what comes before it is refused.
@@ -79,16 +84,22 @@ impl Inbox {
     /// # Errors
     /// Where no thread can be had.
     pub fn redis(url: RedisUrl, retention: Retention, clock: Clock) -> std::io::Result<Self> {
-        let changed = watch::Sender::new(());
-        let store = redis::RedisStore::open(url, changed.clone(), clock.clone())?;
-        Self::start(Arc::new(store), changed, retention, clock)
+        let (changed, workers) = (watch::Sender::new(()), Workers::default());
+        let store = redis::RedisStore::open(url, changed.clone(), clock.clone(), &workers)?;
+        Self::start(Arc::new(store), changed, retention, clock, workers)
     }
 
     /// An inbox over `store`, which may itself tell `changed` of what others have committed.
-    fn start(store: Arc<dyn Store>, changed: watch::Sender<()>, retention: Retention, clock: Clock) -> std::io::Result<Self> {
+    fn start(
+        store: Arc<dyn Store>,
+        changed: watch::Sender<()>,
+        retention: Retention,
+        clock: Clock,
+        workers: Workers,
+    ) -> std::io::Result<Self> {
         let statistics = Arc::new(Statistics::new());
-        let writer = Writer::start(Arc::clone(&store), retention, clock, Arc::clone(&statistics), changed.clone())?;
-        let kept = Kept { writer, store, readers: Arc::new(Semaphore::new(READERS)), tail: Tail::default() };
+        let writer = Writer::start(&workers, Arc::clone(&store), retention, clock, Arc::clone(&statistics), changed.clone())?;
+        let kept = Kept { writer, store, readers: Arc::new(Semaphore::new(READERS)), tail: Tail::default(), workers };
         Ok(Self(Arc::new(Inner { kept: Some(kept), statistics, changed })))
     }
 
@@ -115,9 +126,13 @@ impl Inbox {
             let (store, filter) = (Arc::clone(&kept.store), Arc::clone(filter));
             let read = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
+                faults::point("inbox-read");
                 store.read(after, &filter, limit)
             });
-            read.await.unwrap_or(Err(ReadError::Store(StoreError::Stalled)))
+            read.await.unwrap_or_else(|error| {
+                error!(%error, "a read of the inbox panicked");
+                Err(ReadError::Store(StoreError::Panicked))
+            })
         };
         tokio::time::timeout(READ_PATIENCE, reading).await.unwrap_or(Err(ReadError::Store(StoreError::Stalled)))
     }
@@ -138,12 +153,16 @@ impl Inbox {
         Follower::new(self.clone(), after, filter, self.0.changed.subscribe())
     }
 
-    /// Whether appends work.
+    /// Whether appends work, and all threads of the inbox run.
     ///
     /// # Errors
     /// Where they do not: why.
     pub fn is_ready(&self) -> Result<(), Arc<StoreError>> {
-        self.0.kept.as_ref().and_then(|kept| kept.writer.outage()).map_or(Ok(()), Err)
+        let Some(kept) = &self.0.kept else { return Ok(()) };
+        if kept.workers.down().is_some() {
+            return Err(Arc::new(StoreError::Panicked));
+        }
+        kept.writer.outage().map_or(Ok(()), Err)
     }
 
     /// Whether anything is kept at all.

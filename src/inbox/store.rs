@@ -93,6 +93,8 @@ pub enum StoreError {
     Unreached,
     /// It does not answer in time.
     Stalled,
+    /// A thread that works on it panicked.
+    Panicked,
     /// Anything else, such as an I/O error.
     Broken(Cause),
 }
@@ -105,7 +107,7 @@ impl StoreError {
             Self::Full(cause) | Self::Locked(cause) | Self::ReadOnly(cause) | Self::Corrupt(cause) | Self::Broken(cause) => {
                 Some(cause)
             }
-            Self::Moved | Self::Unreached | Self::Stalled => None,
+            Self::Moved | Self::Unreached | Self::Stalled | Self::Panicked => None,
         }
     }
 }
@@ -123,6 +125,7 @@ impl fmt::Display for StoreError {
             Self::Moved => "the inbox is no longer at its place",
             Self::Unreached => "the inbox is not reached yet",
             Self::Stalled => "the inbox does not answer in time",
+            Self::Panicked => "a part of the inbox failed and is started again",
             Self::Broken(_) => "the inbox cannot be used",
         })
     }

@@ -23,6 +23,7 @@ use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 use crate::inbox::lock;
 use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
+use crate::worker::Workers;
 use connection::{NotOurs, Server};
 use keys::OVERHEAD_BYTES;
 use settings::Settings;
@@ -57,10 +58,10 @@ struct Writer {
 
 impl RedisStore {
     /// The inbox in the Redis at `url`, which need not be there yet. `changed` hears of what any roomkey commits.
-    pub(crate) fn open(url: RedisUrl, changed: watch::Sender<()>, clock: Clock) -> io::Result<Self> {
+    pub(crate) fn open(url: RedisUrl, changed: watch::Sender<()>, clock: Clock, workers: &Workers) -> io::Result<Self> {
         info!(server = %url, "the inbox is in Redis");
         let shared = Arc::new(Shared { server: Server::new(url), newest: Mutex::default(), closed: AtomicBool::new(false) });
-        wake::start(Arc::clone(&shared), changed)?;
+        wake::start(workers, Arc::clone(&shared), changed)?;
         let writer = Mutex::new(Writer { connection: None, settings: None });
         Ok(Self { shared, writer, readers: Mutex::default(), usage: Mutex::default(), clock })
     }

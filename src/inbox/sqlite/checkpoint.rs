@@ -3,9 +3,9 @@
 //! time to time.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::{fmt, io};
 
 use rusqlite::Connection;
@@ -13,7 +13,10 @@ use rusqlite::config::DbConfig;
 use tracing::debug;
 
 use crate::inbox::lock;
+use crate::worker::{Work, Workers, faults};
 
+/// The thread's name.
+const NAME: &str = "inbox-log";
 /// Bytes of bodies between two passes.
 const PASS: usize = 8 << 20;
 /// Bytes of the log at which the writer moves the rest.
@@ -28,11 +31,10 @@ pub(super) struct Checkpointer {
 
 impl Checkpointer {
     /// Starts the thread, with `connection`.
-    pub(super) fn start(connection: Connection) -> io::Result<Self> {
+    pub(super) fn start(connection: Connection, workers: &Workers) -> io::Result<Self> {
         let is_long = Arc::new(AtomicBool::new(false));
         let (wake, woken) = sync_channel(1);
-        let noticed = Arc::clone(&is_long);
-        let thread = thread::Builder::new().name("inbox-log".to_owned()).spawn(move || run(&connection, &woken, &noticed))?;
+        let thread = workers.spawn(NAME, Passes { connection, woken, is_long: Arc::clone(&is_long) })?;
         Ok(Self { written: AtomicUsize::new(0), is_long, thread: Mutex::new(Some((wake, thread))) })
     }
 
@@ -53,7 +55,7 @@ impl Checkpointer {
     pub(super) fn close(&self) {
         if let Some((wake, thread)) = lock(&self.thread).take() {
             drop(wake);
-            let _ = thread.join(); // it cannot be helped if it panicked
+            let _ = thread.join(); // a panic was logged
         }
     }
 }
@@ -70,11 +72,25 @@ impl fmt::Debug for Checkpointer {
     }
 }
 
-fn run(connection: &Connection, woken: &Receiver<()>, is_long: &AtomicBool) {
-    let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap_or(0);
-    while woken.recv().is_ok() {
-        let pages = pass(connection);
-        is_long.store(pages.saturating_mul(page) > LONG, Relaxed);
+/// What the thread does.
+struct Passes {
+    connection: Connection,
+    woken: Receiver<()>,
+    is_long: Arc<AtomicBool>,
+}
+
+impl Work for Passes {
+    fn run(&mut self) {
+        let page: i64 = self.connection.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap_or(0);
+        while self.woken.recv().is_ok() {
+            faults::point(NAME);
+            let pages = pass(&self.connection);
+            self.is_long.store(pages.saturating_mul(page) > LONG, Relaxed);
+        }
+    }
+
+    fn recover(&mut self) -> bool {
+        self.woken.try_recv() != Err(TryRecvError::Disconnected)
     }
 }
 

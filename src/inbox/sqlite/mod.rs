@@ -13,8 +13,8 @@ use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::Connection;
 
@@ -54,6 +54,12 @@ struct Writer {
 }
 
 impl Writer {
+    /// What it knows of the file: `newest`, `deleted_number` and `fingerprints`.
+    fn read(connection: &Connection) -> rusqlite::Result<(Newest, i64, Fingerprints)> {
+        let deleted_number = connection.query_row("SELECT deleted_number FROM inbox", [], |row| row.get(0))?;
+        Ok((Newest::read(connection)?, deleted_number, Fingerprints::load(connection)?))
+    }
+
     /// After this, no transaction that could not even be undone is open, and each commit is synced.
     fn be_safe(&mut self) -> rusqlite::Result<()> {
         if !self.connection.is_autocommit() {
@@ -70,8 +76,7 @@ impl Writer {
 impl Store for SqliteStore {
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
         self.check_place()?;
-        let mut writer = lock(&self.writer);
-        writer.be_safe()?;
+        let mut writer = self.writer()?;
         let Writer { connection, newest, fingerprints, .. } = &mut *writer;
         let appended = match append::append(connection, *newest, fingerprints, batch) {
             Ok((appended, now_newest)) => {
@@ -103,8 +108,7 @@ impl Store for SqliteStore {
     }
 
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError> {
-        let mut writer = lock(&self.writer);
-        writer.be_safe()?;
+        let mut writer = self.writer()?;
         self.measure(&writer)?;
         let Writer { connection, fingerprints, deleted_number, is_safe, .. } = &mut *writer;
         let due = prune::due(connection, retention, now)?;
@@ -127,8 +131,7 @@ impl Store for SqliteStore {
 
     fn probe(&self) -> Result<(), StoreError> {
         self.check_place()?;
-        let mut writer = lock(&self.writer);
-        writer.be_safe()?;
+        let mut writer = self.writer()?;
         Ok(open::probe(&mut writer.connection)?)
     }
 
@@ -143,6 +146,17 @@ impl Store for SqliteStore {
 }
 
 impl SqliteStore {
+    /// The writer, safe to write with. After a panic it may not know what was committed, and reads it from the file.
+    fn writer(&self) -> rusqlite::Result<MutexGuard<'_, Writer>> {
+        let mut writer = lock(&self.writer);
+        writer.be_safe()?;
+        if self.writer.is_poisoned() {
+            (writer.newest, writer.deleted_number, writer.fingerprints) = Writer::read(&writer.connection)?;
+            self.writer.clear_poison();
+        }
+        Ok(writer)
+    }
+
     /// Whether the file is still at its place. What went into one that was moved or removed would be found by nobody.
     fn check_place(&self) -> Result<(), StoreError> {
         match (std::fs::metadata(&self.path), self.locked.metadata()) {

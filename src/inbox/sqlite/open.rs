@@ -12,11 +12,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior::Immediate}
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::lock;
-use crate::inbox::sqlite::append::Newest;
 use crate::inbox::sqlite::checkpoint::Checkpointer;
 use crate::inbox::sqlite::error::{OpenError, Why};
-use crate::inbox::sqlite::fingerprints::Fingerprints;
 use crate::inbox::sqlite::{SqliteStore, Writer};
+use crate::worker::Workers;
 
 /// `application_id` of the file: "rmky".
 const APPLICATION: i32 = 0x726d_6b79;
@@ -60,13 +59,13 @@ const CHECK_STEPS: i32 = 1000;
 
 impl SqliteStore {
     /// Opens the file at `path`, or makes it. Where that fails, a file that was there stays as it is.
-    pub(crate) fn open(path: &Path, now: UnixTime) -> Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path, now: UnixTime, workers: &Workers) -> Result<Self, OpenError> {
         let refused = |why: Why| OpenError { path: path.to_owned(), why };
         // To SQLite some names are not those of files, such as `:memory:`; those that begin at the root all are.
         let path = &std::path::absolute(path).map_err(Why::Io).map_err(refused)?;
         let is_new = !path.exists();
         let locked = lock_file(path).map_err(refused)?;
-        let opened = open(path, &locked, now);
+        let opened = open(path, &locked, now, workers);
         if is_new && opened.is_err() {
             remove(path);
         }
@@ -104,7 +103,7 @@ fn remove(path: &Path) {
     }
 }
 
-fn open(path: &Path, file: &File, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpointer), Why> {
+fn open(path: &Path, file: &File, now: UnixTime, workers: &Workers) -> Result<(Writer, Vec<Connection>, Checkpointer), Why> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let is_new = match (pragma("page_count")?, pragma("application_id")?, pragma("user_version")?) {
@@ -133,10 +132,8 @@ fn open(path: &Path, file: &File, now: UnixTime) -> Result<(Writer, Vec<Connecti
     }
     probe(&mut connection)?;
 
-    let newest = Newest::read(&connection)?;
-    let deleted_number = connection.query_row("SELECT deleted_number FROM inbox", [], |row| row.get(0))?;
-    let fingerprints = Fingerprints::load(&connection)?;
-    let checkpointer = Checkpointer::start(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?).map_err(Why::Io)?;
+    let (newest, deleted_number, fingerprints) = Writer::read(&connection)?;
+    let checkpointer = Checkpointer::start(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?, workers).map_err(Why::Io)?;
     let readers = (0..READERS).map(|_| reader(path)).collect::<Result<_, _>>()?;
     Ok((Writer { connection, newest, deleted_number, fingerprints, is_safe: false }, readers, checkpointer))
 }
