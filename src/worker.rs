@@ -164,7 +164,10 @@ mod tests {
     impl Work for Clumsy {
         fn run(&mut self) {
             let _ = self.runs.send(());
-            self.panics = self.panics.checked_sub(1).map_or(0, |left| panic!("{left} more"));
+            if self.panics > 0 {
+                self.panics = self.panics.saturating_sub(1);
+                panic!("{} more", self.panics);
+            }
         }
 
         fn recover(&mut self) -> bool {

@@ -6,6 +6,7 @@ use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::Arrival;
 use crate::inbox::sqlite::fingerprints::Fingerprints;
 use crate::inbox::store::Appended;
+use crate::worker::faults;
 
 /// The newest entry; of none, the newest one that was deleted.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +66,7 @@ pub(super) fn append(
     // A little more than is added, so that what is held stays as it is.
     fingerprints.settle(&transaction, batch.len().saturating_add(8), newest.cursor)?;
     transaction.commit()?;
+    faults::point("inbox-committed");
     Ok((appended, newest))
 }
 
