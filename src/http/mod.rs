@@ -2,6 +2,7 @@
 //! environment: everything comes in as an argument.
 
 mod body;
+mod boundaries;
 mod chunks;
 mod connection;
 mod content;
