@@ -85,7 +85,8 @@ async fn serve(config: Config) -> ExitCode {
         .with_metrics(metrics)
         .with_inbox(inbox.clone());
     announce(&config, &listener, &edge);
-    key_watch::begin(config.keys, &edge, hangup);
+    let is_exposed = listener.local_addr().is_ok_and(|address| !address.ip().to_canonical().is_loopback());
+    key_watch::begin(config.keys, &edge, is_exposed, hangup);
     tell_supervisor(NotifyState::Ready);
     http::run(listener, metrics_listener, edge, stop_signal(terminate, interrupt)).await;
     if timeout(CLOSE_PATIENCE, inbox.close()).await.is_err() {

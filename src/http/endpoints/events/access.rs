@@ -25,11 +25,15 @@ enum Scope {
 }
 
 impl Access {
-    /// Judges the token in `Authorization`, or else the one in the query, for the `EventSource` of browsers cannot set headers.
+    /// Judges the page that asks, where everyone can sign, and the token in `Authorization`, or else the one in the query, for the `EventSource` of browsers cannot set headers.
     pub(super) fn judge(edge: &Edge, headers: &HeaderMap, access_token: Option<&str>) -> Result<Self, Refusal> {
         let now = edge.clock.now();
+        let trust = edge.keyring.current();
+        if trust.is_public && !edge.cors.trusts(headers) {
+            return Err(Refusal::ForeignPage);
+        }
         let token = bearer(headers).or(access_token).ok_or(Refusal::Reader(None))?;
-        let claims = edge.keyring.current().verifier.verify(token, now).map_err(|error| Refusal::Reader(Some(error)))?;
+        let claims = trust.verifier.verify(token, now).map_err(|error| Refusal::Reader(Some(error)))?;
         // A webhook's token lets its sender deliver one body, and lies in the logs of whatever stands between.
         let expiry = claims.exp.filter(|_| claims.sha256.is_empty()).ok_or(Refusal::Reader(None))?;
         // One that holds only because clocks differ goes on for as long as it would be taken anew.

@@ -10,11 +10,11 @@ mod query;
 mod sse;
 
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY};
+use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, VARY};
 use hyper::{Request, Uri};
 
 use crate::http::content::Content;
-use crate::http::reply::{Refusal, Reply};
+use crate::http::reply::{self, Refusal, Reply};
 use crate::http::{Edge, cors};
 use access::Access;
 use pages::Pages;
@@ -42,18 +42,16 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
     } else {
         (page::page(pages, limit, wait.min(access.left(edge.clock.now()))).await?, JSON)
     };
-    let mut reply = reply(content, content_type);
+    let mut reply = answered(content, content_type);
     if is_last {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(reply)
 }
 
-fn reply(content: Content, content_type: HeaderValue) -> Reply {
-    let mut reply = Reply::new(content);
+fn answered(content: Content, content_type: HeaderValue) -> Reply {
+    let mut reply = reply::private(content, content_type);
     let headers = reply.headers_mut();
-    headers.insert(CONTENT_TYPE, content_type);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     // nginx would hold a stream back until it has a buffer full of it.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
