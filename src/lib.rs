@@ -25,7 +25,7 @@
 //! |---|---|---|---|
 //! | 1 | `jws`, `clock`, `json` | HS256 compact JWS; the time; objects member by member | LiveKit, HTTP |
 //! | 2 | `livekit` | keys, claims, grants, access token, room configuration, webhook receiver, event | HTTP, storage, settings |
-//! | 3 | `policy`, `inbox` | who may have which token; the durable, deduplicated record of verified deliveries | HTTP requests |
+//! | 3 | `policy`, `inbox`, `worker` | who may have which token; the durable, deduplicated record of verified deliveries; the restart of background work | HTTP requests |
 //! | 4 | `http` | listener, limits, router, CORS, replies, one file an endpoint | the environment |
 //! | 5 | `config`, `cli` | flags, environment, wiring | - |
 //!
@@ -52,6 +52,8 @@ pub mod http;
 pub mod inbox;
 #[cfg(feature = "server")]
 pub mod policy;
+#[cfg(feature = "server")]
+mod worker;
 
 pub use clock::UnixTime;
 pub use livekit::access_token::{

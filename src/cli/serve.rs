@@ -32,6 +32,10 @@ pub(super) fn run(flags: Flags) -> ExitCode {
         Err(error) => return fail(error),
     };
     log::open(config.log_level, config.log_format);
+    #[cfg(debug_assertions)]
+    if let Some(directory) = std::env::var_os("ROOMKEY_TEST_PANICS") {
+        crate::worker::faults::arm(directory.into());
+    }
     let runtime = match runtime::Builder::new_multi_thread().enable_io().enable_time().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(format_args!("cannot start threads: {error}")),
@@ -75,7 +79,8 @@ async fn serve(config: Config) -> ExitCode {
         .with_metrics(metrics)
         .with_inbox(inbox.clone());
     announce(&config, &listener, &edge);
-    key_watch::begin(config.keys, edge.keyring(), hangup);
+    let is_exposed = listener.local_addr().is_ok_and(|address| !address.ip().to_canonical().is_loopback());
+    key_watch::begin(config.keys, &edge, is_exposed, hangup);
     tell_supervisor(NotifyState::Ready);
     http::run(listener, metrics_listener, edge, stop_signal(terminate, interrupt, inbox.clone())).await;
     if timeout(CLOSE_PATIENCE, inbox.close()).await.is_err() {

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::http::Edge;
+use crate::http::boundaries::Boundaries;
 use crate::http::chunks;
 use crate::http::limits::{BUFFER_GRACE, HYPER_HEAD_BYTES, LINGER_BYTES};
 use crate::http::pulse::{Handed, Pulse, PulsedStream, Waiting};
@@ -26,12 +27,17 @@ use crate::http::reply::{FLAT, Refusal};
 use crate::http::router::{self, Door};
 use crate::http::stop::Stop;
 
+const NO_HTTP: Refusal = Refusal::Framing("this is not a request of HTTP/1.1");
+const AMBIGUOUS: Refusal = Refusal::Framing("a request must not have both Content-Length and Transfer-Encoding");
+
 /// How a conversation went.
 enum Outcome {
     /// It rests; what was read beyond the last request comes with it.
     Quiet(TcpStream, Bytes),
     /// It is over, and the stream is still whole.
     Over(TcpStream),
+    /// What it sent is no head of a request.
+    Refused(TcpStream, Refusal),
     /// What it waited for did not come in time.
     Overdue(TcpStream, Waiting),
     /// The head of an answer is out, whose body comes over time; what was read beyond the request comes with it.
@@ -60,6 +66,7 @@ pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, door: Door) {
                     Err(_) => return,
                 }
             }
+            Outcome::Refused(stream, refusal) => return refuse(stream, edge, &refusal, edge.limits.linger).await,
             Outcome::Over(stream) => return linger(stream, edge.limits.linger).await,
             Outcome::Overdue(stream, Waiting::Head) => {
                 edge.count_cut("head");
@@ -107,7 +114,7 @@ async fn first_byte(stream: &TcpStream, within: Duration, stop: &Stop) -> bool {
 /// Lets hyper answer requests until the connection rests or ends.
 async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_busy: bool) -> Outcome {
     let pulse = Pulse::new();
-    let io = PulsedStream { before, stream: TokioIo::new(stream), pulse: Arc::clone(&pulse) };
+    let io = PulsedStream { before, stream: TokioIo::new(stream), pulse: Arc::clone(&pulse), boundaries: Boundaries::default() };
     let service = service_fn(|request| router::answer(edge, door, pulse.answering(), request));
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
@@ -163,17 +170,26 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
     .await;
 
     let parts = connection.into_parts();
+    let is_ambiguous = parts.io.boundaries.is_ambiguous();
+    // Copied, for even an empty part of a buffer keeps all of it.
+    let rest = || Bytes::from([parts.read_buf, parts.io.before].concat());
     let stream = parts.io.stream.into_inner();
     match end {
         Ok(Ok(())) => Outcome::Over(stream),
         Ok(Err(error)) => {
             debug!(%error, "connection ended");
-            if error.is_parse() { Outcome::Over(stream) } else { Outcome::Broken }
+            match error.is_parse() {
+                _ if is_ambiguous => Outcome::Refused(stream, AMBIGUOUS),
+                true if pulse.is_in_head() => {
+                    Outcome::Refused(stream, if error.is_parse_too_large() { Refusal::HeadTooLarge } else { NO_HTTP })
+                }
+                true => Outcome::Over(stream),
+                false => Outcome::Broken,
+            }
         }
-        // Copied, for even an empty part of a buffer keeps all of it.
-        Err(Waiting::Idle) => Outcome::Quiet(stream, Bytes::copy_from_slice(&parts.read_buf)),
+        Err(Waiting::Idle) => Outcome::Quiet(stream, rest()),
         Err(Waiting::Chunks) => match pulse.take_over() {
-            Some(handed) => Outcome::Head(stream, Bytes::copy_from_slice(&parts.read_buf), handed),
+            Some(handed) => Outcome::Head(stream, rest(), handed),
             None => Outcome::Over(stream),
         },
         Err(waiting) => {

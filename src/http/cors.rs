@@ -1,5 +1,7 @@
 //! Owns CORS (<https://fetch.spec.whatwg.org/#http-cors-protocol>): which pages of other origins may read the answers.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use hyper::HeaderMap;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, HeaderValue,
@@ -40,6 +42,17 @@ impl Cors {
         }
     }
 
+    /// Whether a request was sent by no page, or by one that is listed here or stands on the reader's own machine.
+    pub(crate) fn trusts(&self, headers: &HeaderMap) -> bool {
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let is_listed = |origin| matches!(self, Self::Origins(listed) if listed.contains(origin));
+        match (origins.next(), origins.next()) {
+            (None, _) => true,
+            (Some(origin), None) => is_listed(origin) || is_loopback(origin.as_bytes()),
+            (Some(_), Some(_)) => false,
+        }
+    }
+
     /// Adds to `headers` what a preflight asks for.
     pub(crate) fn preflight(&self, methods: Methods, headers: &mut HeaderMap) {
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.header());
@@ -51,4 +64,90 @@ impl Cors {
 /// The origin of the page that asks.
 pub(crate) fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
     headers.get(ORIGIN)
+}
+
+/// Whether `origin` is a page's of the same machine (<https://w3c.github.io/webappsec-secure-contexts/#is-origin-trustworthy>).
+fn is_loopback(origin: &[u8]) -> bool {
+    let origin = str::from_utf8(origin).unwrap_or_default().to_ascii_lowercase();
+    let Some(authority) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) else { return false };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (authority, "0"),
+    };
+    if !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().is_err() {
+        return false;
+    }
+    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        return address.parse() == Ok(Ipv6Addr::LOCALHOST);
+    }
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    host == "localhost"
+        || host.strip_suffix(".localhost").is_some_and(|name| name.split('.').all(is_label))
+        || host.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn loopback_origins() {
+        for origin in [
+            "http://localhost",
+            "https://localhost",
+            "http://localhost:3000",
+            "HTTP://LocalHost:65535",
+            "http://app.localhost:8080",
+            "https://a.b-c.localhost",
+            "http://127.0.0.1:6080",
+            "http://127.255.1.2",
+            "http://[::1]",
+            "https://[::1]:443",
+        ] {
+            assert!(is_loopback(origin.as_bytes()), "{origin}");
+        }
+        for origin in [
+            "",
+            "null",
+            "*",
+            "localhost",
+            "localhost:3000",
+            "//localhost",
+            "file://localhost",
+            "ws://localhost",
+            "https://example.com",
+            "http://localhost.example.com",
+            "http://notlocalhost",
+            "http://.localhost",
+            "http://a..localhost",
+            "http://example.com/.localhost",
+            "http://example.com#.localhost",
+            "http://example.com@localhost",
+            "http://localhost@example.com",
+            "http://localhost:3000@example.com",
+            "http://localhost:",
+            "http://localhost:+80",
+            "http://localhost:65536",
+            "http://localhost:80:80",
+            "http://localhost/",
+            "http://localhost http://localhost",
+            "http://localhost, http://localhost",
+            "http://localhost.",
+            "http://127.0.0.1.example.com",
+            "http://128.0.0.1",
+            "http://0.0.0.0",
+            "http://10.0.0.1",
+            "http://[::]",
+            "http://[::2]",
+            "http://[::1",
+            "http://::1",
+            "http://[::1]x",
+            "http://[::1]x:80",
+            "http://[localhost]",
+            "http://lo\u{212a}alhost",
+        ] {
+            assert!(!is_loopback(origin.as_bytes()), "{origin}");
+        }
+    }
 }

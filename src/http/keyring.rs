@@ -28,6 +28,8 @@ pub(crate) struct Trust {
     pub(crate) keys: ApiKeys,
     pub(crate) verifier: TokenVerifier,
     pub(crate) receiver: WebhookReceiver,
+    /// Whether everyone can sign.
+    pub(crate) is_public: bool,
 }
 
 impl Keyring {
@@ -55,6 +57,7 @@ impl Keyring {
 impl Trust {
     fn of(keys: ApiKeys) -> Arc<Self> {
         let verifier = TokenVerifier::new(keys.clone());
-        Arc::new(Self { receiver: WebhookReceiver::new(verifier.clone()), verifier, keys })
+        let is_public = keys.have_development();
+        Arc::new(Self { is_public, receiver: WebhookReceiver::new(verifier.clone()), verifier, keys })
     }
 }

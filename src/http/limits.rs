@@ -73,6 +73,8 @@ pub(crate) const WRITE_PROGRESS_BYTES: usize = KIB;
 pub(crate) const WRITE_STEPS: usize = 16;
 /// Bytes of a head that hyper refuses by itself, with a bare 431; between the two bounds the answer is ours.
 pub(crate) const HYPER_HEAD_BYTES: usize = 64 * KIB;
+/// Bytes that are read from a connection at once.
+pub(crate) const READ_BYTES: usize = 16 * KIB;
 /// Bytes that are read and thrown away after a connection's last answer, so that its client gets to read it.
 pub(crate) const LINGER_BYTES: usize = 64 * KIB;
 /// Bytes of a body that are thrown away after an early answer, so that the connection can be used again.

@@ -17,6 +17,7 @@ use crate::http::limits::{METRICS_CONNECTIONS, REFUSAL_LINGER, REFUSALS_AT_ONCE}
 use crate::http::metrics::Metrics;
 use crate::http::reply::Refusal;
 use crate::http::router::Door;
+use crate::worker::faults;
 
 /// Connections that the kernel completes before we accept them; it cuts this to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -85,14 +86,15 @@ pub async fn run(listener: TcpListener, metrics: Option<TcpListener>, edge: Edge
     let edge = Arc::new(edge);
     let most = edge.limits.connections.min(Semaphore::MAX_PERMITS).try_into().unwrap_or(u32::MAX);
     let permits = Arc::new(Semaphore::new(edge.limits.connections));
+    let metrics_permits = Arc::new(Semaphore::new(METRICS_CONNECTIONS));
     let farewell = async {
         shutdown.await;
         edge.stop.announce();
         sleep(edge.limits.farewell).await;
     };
     tokio::select! {
-        () = accept_all(&listener, &edge, Door::Public, &permits) => {}
-        () = accept_metrics(metrics.as_ref(), &edge) => {}
+        () = keep_accepting(Some(&listener), &edge, Door::Public, &permits) => {}
+        () = keep_accepting(metrics.as_ref(), &edge, Door::Metrics, &metrics_permits) => {}
         () = farewell => {}
     }
     drop(listener);
@@ -103,11 +105,9 @@ pub async fn run(listener: TcpListener, metrics: Option<TcpListener>, edge: Edge
     }
 }
 
-async fn accept_metrics(listener: Option<&TcpListener>, edge: &Arc<Edge>) {
-    match listener {
-        Some(listener) => accept_all(listener, edge, Door::Metrics, &Arc::new(Semaphore::new(METRICS_CONNECTIONS))).await,
-        None => std::future::pending().await,
-    }
+async fn keep_accepting(listener: Option<&TcpListener>, edge: &Arc<Edge>, door: Door, permits: &Arc<Semaphore>) {
+    let Some(listener) = listener else { return std::future::pending().await };
+    while edge.workers().panicked(door.listener(), accept_all(listener, edge, door, permits)).await {}
 }
 
 async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, door: Door, permits: &Arc<Semaphore>) {
@@ -124,6 +124,7 @@ async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, door: Door, permit
             }
         };
         back_off = BACK_OFF.0;
+        faults::point(door.listener());
         let _ = stream.set_nodelay(true); // slower without it, and nothing worse
         match Arc::clone(permits).try_acquire_owned() {
             Ok(permit) => {

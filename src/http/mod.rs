@@ -2,6 +2,7 @@
 //! environment: everything comes in as an argument.
 
 mod body;
+mod boundaries;
 mod chunks;
 mod connection;
 mod content;
@@ -31,6 +32,7 @@ use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::livekit::key::ApiKeys;
 use crate::policy::Policy;
+use crate::worker::Workers;
 use endpoints::connection_details::SandboxIds;
 use endpoints::events::LargeBodies;
 use reply::RequestId;
@@ -53,6 +55,7 @@ pub struct Edge {
     large_bodies: LargeBodies,
     stop: Arc<Stop>,
     requests: AtomicU32,
+    workers: Workers,
 }
 
 impl Edge {
@@ -75,6 +78,7 @@ impl Edge {
             clock,
             inbox: Inbox::none(),
             large_bodies: LargeBodies::default(),
+            workers: Workers::default(),
         }
     }
 
@@ -118,6 +122,11 @@ impl Edge {
     #[must_use]
     pub fn keyring(&self) -> Keyring {
         self.keyring.clone()
+    }
+
+    /// The background work without which this is not ready, beside the inbox's own.
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// The paths that are served.

@@ -2,18 +2,21 @@
 //! whether anything has moved. Keeps no time, and does not act.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::http::boundaries::Boundaries;
 use crate::http::content::Stream;
-use crate::http::limits::WRITE_PROGRESS_BYTES;
+use crate::http::limits::{READ_BYTES, WRITE_PROGRESS_BYTES};
 
 /// What a connection is doing. One task turns all of it, so that plain loads and stores do.
 #[derive(Debug)]
@@ -98,6 +101,12 @@ impl Pulse {
         self.handed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether no request is under way: all answers are out, and what comes next is a head. The first bytes of that may have come with
+    /// the request before.
+    pub(crate) fn is_in_head(&self) -> bool {
+        matches!(self.phase.load(Relaxed), IDLE | HEAD)
+    }
+
     fn enter(&self, phase: u8) {
         self.phase.store(phase, Relaxed);
         self.beat();
@@ -176,20 +185,43 @@ pub(crate) struct PulsedStream {
     pub(crate) before: Bytes,
     pub(crate) stream: TokioIo<TcpStream>,
     pub(crate) pulse: Arc<Pulse>,
+    pub(crate) boundaries: Boundaries,
+}
+
+impl PulsedStream {
+    /// Lets hyper have what may be seen of `bytes`. The others wait: a read after these fails.
+    fn pass_on(&mut self, bytes: &[u8], buf: &mut ReadBufCursor<'_>) -> io::Result<()> {
+        let seen = self.boundaries.follow(bytes);
+        if let Some((seen, unseen)) = bytes.split_at_checked(seen) {
+            buf.put_slice(seen);
+            if !unseen.is_empty() {
+                self.before = [unseen, &self.before].concat().into();
+            }
+        }
+        if seen == 0 && !bytes.is_empty() { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
+    }
+
+    fn poll_some(&mut self, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let room = buf.remaining();
+        if self.boundaries.is_ambiguous() {
+            Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
+        } else if !self.before.is_empty() {
+            let taken = self.before.split_to(self.before.len().min(room));
+            Poll::Ready(self.pass_on(&taken, &mut buf))
+        } else {
+            let mut scratch = [MaybeUninit::uninit(); READ_BYTES];
+            let mut read = ReadBuf::uninit(scratch.get_mut(..room.min(READ_BYTES)).unwrap_or_default());
+            ready!(Pin::new(self.stream.inner_mut()).poll_read(cx, &mut read))?;
+            Poll::Ready(self.pass_on(read.filled(), &mut buf))
+        }
+    }
 }
 
 impl Read for PulsedStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let read = if this.before.is_empty() {
-            Pin::new(&mut this.stream).poll_read(cx, buf)
-        } else {
-            let take = this.before.len().min(buf.remaining());
-            buf.put_slice(&this.before.split_to(take));
-            Poll::Ready(Ok(()))
-        };
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let read = self.poll_some(cx, buf);
         if read.is_ready() {
-            this.pulse.has_read();
+            self.pulse.has_read();
         }
         read
     }
@@ -197,6 +229,10 @@ impl Read for PulsedStream {
 
 impl Write for PulsedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // No request is under way, so that this is hyper's refusal of a head: its connection says more.
+        if self.pulse.is_in_head() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.pulse.has_written(&written);
         written

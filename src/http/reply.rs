@@ -5,7 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Response, StatusCode};
 
 use crate::http::content::Content;
@@ -35,8 +38,16 @@ pub(crate) type Reply = Response<Content>;
 
 /// 200 with `json`.
 pub(crate) fn json(json: impl Into<Bytes>) -> Reply {
-    let mut reply = Reply::new(Content::Whole(json.into()));
-    reply.headers_mut().insert(CONTENT_TYPE, JSON);
+    private(Content::Whole(json.into()), JSON)
+}
+
+/// 200 with what is for its reader alone: no cache may keep it, and no browser may take it for another type.
+pub(crate) fn private(content: Content, content_type: HeaderValue) -> Reply {
+    let mut reply = Reply::new(content);
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     reply
 }
 
@@ -90,8 +101,10 @@ pub(crate) enum Refusal {
     Webhook(WebhookError),
     Inbox(AppendError),
     NotReady(Arc<StoreError>),
+    WorkerDown(&'static str),
     Reader(Option<TokenError>),
     NotAllowedToRead,
+    ForeignPage,
     Read(ReadError),
     Panic,
 }
@@ -125,7 +138,7 @@ impl Refusal {
             | Self::NoAuthorization => StatusCode::BAD_REQUEST,
             Self::Webhook(error) if error.is_malformed() => StatusCode::BAD_REQUEST,
             Self::Webhook(_) | Self::Reader(_) | Self::SandboxId => StatusCode::UNAUTHORIZED,
-            Self::NotAllowedToRead | Self::Policy(PolicyError::ClientEgress) => StatusCode::FORBIDDEN,
+            Self::NotAllowedToRead | Self::ForeignPage | Self::Policy(PolicyError::ClientEgress) => StatusCode::FORBIDDEN,
             Self::NoSuchPath | Self::Read(ReadError::NotKept) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::HeadTooLate | Self::BodyTooLate => StatusCode::REQUEST_TIMEOUT,
@@ -135,9 +148,12 @@ impl Refusal {
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Panic | Self::Policy(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded | Self::Stopping | Self::Inbox(_) | Self::NotReady(_) | Self::Read(ReadError::Store(_)) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Overloaded
+            | Self::Stopping
+            | Self::Inbox(_)
+            | Self::NotReady(_)
+            | Self::WorkerDown(_)
+            | Self::Read(ReadError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -175,9 +191,9 @@ impl Refusal {
             },
             Self::Inbox(AppendError::QueueFull) => "inbox_full",
             Self::Inbox(_) => "inbox",
-            Self::NotReady(_) => "not_ready",
+            Self::NotReady(_) | Self::WorkerDown(_) => "not_ready",
             Self::Reader(None) => "no_token",
-            Self::NotAllowedToRead => "not_allowed",
+            Self::NotAllowedToRead | Self::ForeignPage => "not_allowed",
             Self::Read(_) => "read",
             Self::Panic => "panic",
         }
@@ -273,10 +289,14 @@ impl fmt::Display for Refusal {
             Self::Webhook(_) => f.write_str("Error validating webhook event"),
             Self::Inbox(error) => error.fmt(f),
             Self::NotReady(error) => error.fmt(f),
+            Self::WorkerDown(worker) => write!(f, "a part of this server failed and is started again: {worker}"),
             Self::Reader(_) => f.write_str("a LiveKit token that holds is required, as Authorization: Bearer or as access_token"),
             Self::NotAllowedToRead => {
                 f.write_str("the token does not grant to read these events: roomList grants all, roomAdmin those of its room")
             }
+            Self::ForeignPage => f.write_str(
+                "pages of other sites must not read events here, because this server trusts LiveKit's development key, whose secret everyone knows: open the page from localhost, list its origin in the server's setting CORS_ORIGIN, or use a key of your own",
+            ),
             Self::Read(error) => error.fmt(f),
             Self::Panic | Self::Policy(_) => f.write_str("something went wrong here"),
         }

@@ -3,9 +3,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::pin::pin;
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue};
@@ -18,6 +16,7 @@ use crate::http::endpoints::{connection_details, events, health, metrics, openap
 use crate::http::pulse::InFlight;
 use crate::http::reply::{self, ErrorMembers, Refusal, Reply, RequestId};
 use crate::http::{Edge, body, cors, framing};
+use crate::worker::caught;
 
 /// What is served to everyone. A path begins with one slash; more in front of it count as one.
 const PUBLIC: &[Route] = &[
@@ -42,6 +41,16 @@ const POST: Methods = Methods(&[Method::POST, Method::OPTIONS]);
 pub(crate) enum Door {
     Public,
     Metrics,
+}
+
+impl Door {
+    /// The name of what accepts its connections.
+    pub(crate) fn listener(self) -> &'static str {
+        match self {
+            Self::Public => "listener",
+            Self::Metrics => "metrics-listener",
+        }
+    }
 }
 
 /// A path, what may be done there, and what does it.
@@ -126,8 +135,8 @@ pub(crate) async fn answer(
     let begin = (edge.metrics.is_some() || tracing::enabled!(Level::DEBUG)).then(Instant::now);
     let route = find(door, &edge.base_path, request.uri().path());
     let answered = match caught(pin!(dispatch(edge, route, id, &mut request))).await {
-        Some(answered) => answered,
-        None => {
+        Ok(answered) => answered,
+        Err(_) => {
             error!(request = %id, "a request panicked and was answered with 500");
             Err(Refusal::Panic)
         }
@@ -200,17 +209,4 @@ async fn dispatch(edge: &Edge, route: Option<&Route>, id: RequestId, request: &m
         Endpoint::OpenApi => Ok(openapi::answer()),
         Endpoint::Metrics => metrics::answer(edge),
     }
-}
-
-/// The output of `future`; `None` where it panics.
-async fn caught<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
-    std::future::poll_fn(|cx| {
-        let poll = AssertUnwindSafe(|| future.as_mut().poll(cx));
-        match std::panic::catch_unwind(poll) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
-            Err(_) => Poll::Ready(None),
-        }
-    })
-    .await
 }

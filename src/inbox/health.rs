@@ -23,6 +23,8 @@ pub(crate) struct Health {
     lost: watch::Sender<Option<Arc<StoreError>>>,
     /// Since when the store has been at work on one thing.
     busy_since: Mutex<Option<Instant>>,
+    /// Whether the last thing tried has panicked, until that is known elsewhere.
+    panicked: AtomicBool,
 }
 
 impl Health {
@@ -34,11 +36,15 @@ impl Health {
             outage: Mutex::new(outage),
             lost: watch::Sender::new(None),
             busy_since: Mutex::default(),
+            panicked: AtomicBool::new(false),
         }
     }
 
     /// Why appends fail now, if they do.
     pub(crate) fn outage(&self) -> Option<Arc<StoreError>> {
+        if self.panicked.load(Relaxed) {
+            return Some(Arc::new(StoreError::Panicked));
+        }
         if self.is_stalled() {
             return Some(Arc::new(StoreError::Stalled));
         }
@@ -58,9 +64,13 @@ impl Health {
     /// Has the store do `something`, and the time taken.
     pub(crate) fn watch<T>(&self, something: impl FnOnce() -> T) -> T {
         *lock(&self.busy_since) = Some(Instant::now());
-        let done = something();
-        *lock(&self.busy_since) = None;
-        done
+        let _busy = Busy(self);
+        something()
+    }
+
+    /// A panic of the store was cleaned up and is known elsewhere.
+    pub(crate) fn recover(&self) {
+        self.panicked.store(false, Relaxed);
     }
 
     /// Notes whether the store works, and logs where that has changed.
@@ -100,5 +110,15 @@ impl Health {
     /// Notes that nobody is there any more who would write.
     pub(crate) fn end(&self) {
         lock(&self.outage).get_or_insert_with(|| Arc::new(StoreError::Stalled));
+    }
+}
+
+/// The store at work, until this is dropped. A panic is known before anyone who waits for the outcome hears that there is none.
+struct Busy<'a>(&'a Health);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.panicked.store(std::thread::panicking(), Relaxed);
+        *lock(&self.0.busy_since) = None;
     }
 }

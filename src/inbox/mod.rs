@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
+use tracing::error;
 
 pub use cursor::{Cursor, MalformedCursor};
 pub use entry::{Arrival, Entry, Filter, Page, PageLimit};
@@ -32,6 +33,7 @@ pub use statistics::{Histogram, Statistics};
 pub use store::{Appended, Cause, ReadError, Retention, StoreError, Usage};
 
 use crate::clock::Clock;
+use crate::worker::{Workers, faults};
 use mark::Mark;
 use store::Store;
 use tail::Tail;
@@ -65,6 +67,7 @@ struct Kept {
     store: Arc<dyn Store>,
     readers: Arc<Semaphore>,
     tail: Tail,
+    workers: Workers,
 }
 
 impl Inbox {
@@ -80,8 +83,10 @@ impl Inbox {
     /// # Errors
     /// Where the file cannot be used. It stays as it is then.
     pub fn sqlite(path: &Path, retention: Retention, clock: Clock) -> Result<Self, OpenError> {
-        let store = sqlite::SqliteStore::open(path, clock.now())?;
-        Self::start(Arc::new(store), watch::Sender::new(()), retention, clock).map_err(|error| OpenError::no_thread(path, error))
+        let workers = Workers::default();
+        let store = sqlite::SqliteStore::open(path, clock.now(), &workers)?;
+        Self::start(Arc::new(store), watch::Sender::new(()), retention, clock, workers)
+            .map_err(|error| OpenError::no_thread(path, error))
     }
 
     /// The inbox in the Redis at `url`, which other roomkeys may share. It need not be there yet: what comes before it is refused.
@@ -89,17 +94,24 @@ impl Inbox {
     /// # Errors
     /// Where no thread can be had.
     pub fn redis(url: RedisUrl, retention: Retention, clock: Clock) -> std::io::Result<Self> {
-        let changed = watch::Sender::new(());
-        let store = redis::RedisStore::open(url, retention, changed.clone(), clock.clone())?;
-        Self::start(Arc::new(store), changed, retention, clock)
+        let (changed, workers) = (watch::Sender::new(()), Workers::default());
+        let store = redis::RedisStore::open(url, retention, changed.clone(), clock.clone(), &workers)?;
+        Self::start(Arc::new(store), changed, retention, clock, workers)
     }
 
     /// An inbox over `store`, which may itself tell `changed` of what others have committed.
-    fn start(store: Arc<dyn Store>, changed: watch::Sender<()>, retention: Retention, clock: Clock) -> std::io::Result<Self> {
+    fn start(
+        store: Arc<dyn Store>,
+        changed: watch::Sender<()>,
+        retention: Retention,
+        clock: Clock,
+        workers: Workers,
+    ) -> std::io::Result<Self> {
         let (statistics, mark) = (Arc::new(Statistics::new()), Arc::new(Mark::new(retention.age)));
         let (told, moved) = (changed.clone(), Arc::clone(&mark));
-        let writer = Writer::start(Arc::clone(&store), retention, clock, Arc::clone(&statistics), told, moved)?;
-        let kept = Kept { writer, retention, store, readers: Arc::new(Semaphore::new(READERS)), tail: Tail::default() };
+        let writer = Writer::start(&workers, Arc::clone(&store), retention, clock, Arc::clone(&statistics), told, moved)?;
+        let readers = Arc::new(Semaphore::new(READERS));
+        let kept = Kept { writer, retention, store, readers, tail: Tail::default(), workers };
         Ok(Self(Arc::new(Inner { kept: Some(kept), statistics, changed, mark })))
     }
 
@@ -126,9 +138,13 @@ impl Inbox {
             let (store, filter) = (Arc::clone(&kept.store), Arc::clone(filter));
             let read = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
+                faults::point("inbox-read");
                 store.read(after, &filter, limit)
             });
-            read.await.unwrap_or(Err(ReadError::Store(StoreError::Stalled)))
+            read.await.unwrap_or_else(|error| {
+                error!(%error, "a read of the inbox panicked");
+                Err(ReadError::Store(StoreError::Panicked))
+            })
         };
         tokio::time::timeout(READ_PATIENCE, reading).await.unwrap_or(Err(ReadError::Store(StoreError::Stalled)))
     }
@@ -184,12 +200,15 @@ impl Inbox {
         Follower::new(self.clone(), after, filter, self.0.changed.subscribe())
     }
 
-    /// Whether appends work, and the store keeps to its bound, about.
+    /// Whether appends work, all threads of the inbox run, and the store keeps to its bound, about.
     ///
     /// # Errors
     /// Where they do not: why.
     pub fn is_ready(&self) -> Result<(), Arc<StoreError>> {
         let Some(kept) = &self.0.kept else { return Ok(()) };
+        if kept.workers.down().is_some() {
+            return Err(Arc::new(StoreError::Panicked));
+        }
         if let Some(outage) = kept.writer.outage() {
             return Err(outage);
         }

@@ -115,9 +115,13 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Takes no more, and forgets what waits: nobody will commit it.
-    pub(crate) fn abandon(&self) {
-        self.close();
+    /// Forgets what waits. Its senders are told to come again.
+    pub(crate) fn forget(&self) {
         lock(&self.state).waiting.clear();
+    }
+
+    /// Whether it takes no more.
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.state).closed
     }
 }

@@ -121,6 +121,8 @@ pub enum StoreError {
     Unreached,
     /// It does not answer in time.
     Stalled,
+    /// A thread that works on it panicked.
+    Panicked,
     /// The disk that it is on fails.
     Io(Cause),
     /// Anything else.
@@ -150,7 +152,8 @@ impl StoreError {
             | Self::LogFull
             | Self::TooLarge
             | Self::Unreached
-            | Self::Stalled => None,
+            | Self::Stalled
+            | Self::Panicked => None,
         }
     }
 
@@ -181,6 +184,7 @@ impl fmt::Display for StoreError {
             Self::TooLarge => "the inbox is far larger than its bound, because old events cannot be deleted fast enough",
             Self::Unreached => "the inbox is not reached yet",
             Self::Stalled => "the inbox does not answer in time",
+            Self::Panicked => "a part of the inbox failed and is started again",
             Self::Io(_) => "the disk that the inbox is on fails",
             Self::Broken(_) => "the inbox cannot be used",
         })

@@ -1,10 +1,10 @@
 //! Owns the way in: one thread that commits all that waits as one batch and only then answers (group commit). It also deletes what
 //! is not to be kept, and tries a failing store until it works again.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
-use std::{io, thread};
 
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -19,6 +19,7 @@ use crate::inbox::pruner::Pruner;
 use crate::inbox::queue::{AppendError, Outcome, Queue, Waiting};
 use crate::inbox::statistics::Statistics;
 use crate::inbox::store::{Appended, Retention, Store, StoreError};
+use crate::worker::{Work, Workers, faults};
 
 /// For an append to be committed; whose sender is told to come again while it still listens (LiveKit 1.54: for 10 s).
 const APPEND_PATIENCE: Duration = Duration::from_secs(4);
@@ -32,6 +33,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Bytes that are committed at once, or one delivery more: what is not to be kept goes between two batches.
 const BATCH_BYTES: usize = 8 << 20;
+/// The thread's name.
+const NAME: &str = "inbox";
 
 /// The way in. The thread behind it ends with [`close`](Self::close), or when this is dropped.
 #[derive(Debug)]
@@ -50,6 +53,7 @@ struct Shared {
 impl Writer {
     /// Starts the thread. `changed` hears of each commit, and of each move of `mark`.
     pub(crate) fn start(
+        workers: &Workers,
         store: Arc<dyn Store>,
         retention: Retention,
         clock: Clock,
@@ -62,12 +66,8 @@ impl Writer {
         let shared = Arc::new(Shared { queue: Queue::new(), health, statistics, ended: watch::Sender::new(false) });
         let runtime = Handle::try_current().ok();
         let pruner = Pruner::new(Arc::clone(&store), retention, clock.clone());
-        let desk = Desk { shared: Arc::clone(&shared), store, pruner, clock, changed, mark, runtime };
-        let end = End(Arc::clone(&shared));
-        thread::Builder::new().name("inbox".to_owned()).spawn(move || {
-            let _end = end; // dropped after the store is
-            desk.run();
-        })?;
+        let (own, end) = (Arc::clone(&shared), End(Arc::clone(&shared)));
+        workers.spawn(NAME, Desk { shared: own, store, pruner, clock, changed, mark, runtime, _end: end })?;
         Ok(Self { shared })
     }
 
@@ -124,7 +124,8 @@ struct End(Arc<Shared>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.0.queue.abandon();
+        self.0.queue.close();
+        self.0.queue.forget();
         self.0.health.end();
         self.0.ended.send_replace(true);
     }
@@ -140,10 +141,12 @@ struct Desk {
     mark: Arc<Mark>,
     /// Where those who wait run.
     runtime: Option<Handle>,
+    /// Dropped after the store is.
+    _end: End,
 }
 
-impl Desk {
-    fn run(mut self) {
+impl Work for Desk {
+    fn run(&mut self) {
         let (mut looked, mut is_prune_due) = (Instant::now(), true);
         let (mut crowd, mut gather) = (1, Duration::ZERO);
         loop {
@@ -175,6 +178,16 @@ impl Desk {
         self.store.close();
     }
 
+    /// What waited may be what panics, and is not tried again: its senders bring it back if they want.
+    fn recover(&mut self) -> bool {
+        self.shared.queue.forget();
+        self.shared.health.recover();
+        self.changed.send_replace(()); // the panic may have come after a commit
+        !self.shared.queue.is_closed()
+    }
+}
+
+impl Desk {
     fn commit(&self, waiting: Vec<Waiting>) {
         // Who no longer waits was told to come again.
         let (batch, answers): (Vec<_>, Vec<_>) =
@@ -248,7 +261,10 @@ impl Desk {
     }
 
     fn work<T>(&self, something: impl FnOnce(&dyn Store) -> T) -> T {
-        self.shared.health.watch(|| something(&*self.store))
+        self.shared.health.watch(|| {
+            faults::point(NAME);
+            something(&*self.store)
+        })
     }
 }
 

@@ -135,6 +135,12 @@ impl ApiKeys {
         self.0.iter().find(|key| key.name() == name)
     }
 
+    /// Whether LiveKit's [`DEVELOPMENT_PAIR`] is among them, so that everyone can sign.
+    #[must_use]
+    pub fn have_development(&self) -> bool {
+        self.find(DEVELOPMENT_PAIR.0).is_some_and(ApiKey::is_development)
+    }
+
     /// The names of all, that of the minting one first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(ApiKey::name)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::fixtures;
 
 /// Each place under `src`, a file or a folder, and its floor. `lib.rs` is on none: it is the map.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 12] = [
     ("jws", 1),
     ("clock", 1),
     ("json", 1),
@@ -16,6 +16,7 @@ const FLOORS: [(&str, u8); 11] = [
     ("policy", 3),
     ("inbox", 3),
     ("relay", 3),
+    ("worker", 3),
     ("http", 4),
     ("config", 5),
     ("cli", 5),

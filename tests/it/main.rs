@@ -36,3 +36,5 @@ mod rotation;
 mod server;
 #[cfg(feature = "server")]
 mod standard;
+#[cfg(all(feature = "server", debug_assertions))]
+mod workers;

@@ -14,6 +14,9 @@ pub(crate) fn ready(edge: &Edge) -> Result<Reply, Refusal> {
     if edge.stop.is_announced() {
         return Err(Refusal::Stopping);
     }
+    if let Some(worker) = edge.workers.down() {
+        return Err(Refusal::WorkerDown(worker));
+    }
     edge.inbox.is_ready().map_err(Refusal::NotReady)?;
     Ok(alive())
 }

@@ -24,6 +24,7 @@ use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 use crate::inbox::lock;
 use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
+use crate::worker::Workers;
 use connection::{NotOurs, Server};
 use read::Strangers;
 use settings::Settings;
@@ -62,10 +63,16 @@ struct Writer {
 impl RedisStore {
     /// The inbox in the Redis at `url`, which need not be there yet. `changed` hears of what any roomkey commits. Of the retention
     /// only the bytes are used here: each append makes room for itself.
-    pub(crate) fn open(url: RedisUrl, retention: Retention, changed: watch::Sender<()>, clock: Clock) -> io::Result<Self> {
+    pub(crate) fn open(
+        url: RedisUrl,
+        retention: Retention,
+        changed: watch::Sender<()>,
+        clock: Clock,
+        workers: &Workers,
+    ) -> io::Result<Self> {
         info!(server = %url, "the inbox is in Redis");
         let shared = Arc::new(Shared { server: Server::new(url), newest: Mutex::default(), closed: AtomicBool::new(false) });
-        wake::start(Arc::clone(&shared), changed)?;
+        wake::start(workers, Arc::clone(&shared), changed)?;
         let writer = Mutex::new(Writer { connection: None, settings: None });
         Ok(Self {
             shared,

@@ -15,16 +15,35 @@ use crate::inbox::lock;
 use crate::inbox::redis::Shared;
 use crate::inbox::redis::connection::PATIENCE;
 use crate::inbox::redis::keys::ENTRIES;
+use crate::worker::{Work, Workers, faults};
 
+/// The thread's name.
+const NAME: &str = "inbox-wake-ups";
 /// In which Redis says that there is nothing new: a connection that is silent for longer is dead.
 const BLOCK: Duration = Duration::from_secs(5);
 /// Between two tries to connect.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Starts the thread. It ends once `shared` is closed, after [`BLOCK`] at most.
-pub(super) fn start(shared: Arc<Shared>, changed: watch::Sender<()>) -> io::Result<()> {
-    thread::Builder::new().name("inbox wake-ups".to_owned()).spawn(move || run(&shared, &changed))?;
+pub(super) fn start(workers: &Workers, shared: Arc<Shared>, changed: watch::Sender<()>) -> io::Result<()> {
+    workers.spawn(NAME, WakeUps { shared, changed })?;
     Ok(())
+}
+
+/// What the thread does.
+struct WakeUps {
+    shared: Arc<Shared>,
+    changed: watch::Sender<()>,
+}
+
+impl Work for WakeUps {
+    fn run(&mut self) {
+        run(&self.shared, &self.changed);
+    }
+
+    fn recover(&mut self) -> bool {
+        !self.shared.closed.load(Relaxed)
+    }
 }
 
 fn run(shared: &Shared, changed: &watch::Sender<()>) {
@@ -50,6 +69,7 @@ fn listen(connection: &mut Connection, shared: &Shared, changed: &watch::Sender<
     connection.set_read_timeout(Some(BLOCK.saturating_add(PATIENCE)))?;
     let mut told = None;
     while !shared.closed.load(Relaxed) && shared.server.generation() == generation {
+        faults::point(NAME);
         let newest = newest(connection)?;
         if told.as_ref() != Some(&newest) {
             // The writer itself tells of what it has committed: of that, and so of all before it.

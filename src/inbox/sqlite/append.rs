@@ -7,6 +7,7 @@ use crate::inbox::entry::Arrival;
 use crate::inbox::sqlite::fingerprints::Fingerprints;
 use crate::inbox::sqlite::prune;
 use crate::inbox::store::Appended;
+use crate::worker::faults;
 
 /// The newest entry; of none, the newest one that was deleted.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +68,7 @@ pub(super) fn append(
     fingerprints.settle(&transaction, batch.len().saturating_add(8), newest.cursor)?;
     let bytes = prune::bytes(&transaction)?;
     transaction.commit()?;
+    faults::point("inbox-committed");
     Ok((appended, newest, bytes))
 }
 

@@ -3,9 +3,9 @@
 //! time to time.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::{fmt, io};
 
 use rusqlite::config::DbConfig;
@@ -13,7 +13,10 @@ use rusqlite::{Connection, ErrorCode};
 use tracing::debug;
 
 use crate::inbox::lock;
+use crate::worker::{Work, Workers, faults};
 
+/// The thread's name.
+const NAME: &str = "inbox-log";
 /// Bytes of bodies between two passes.
 const PASS: usize = 8 << 20;
 /// Bytes of the log at which the writer moves the rest.
@@ -36,15 +39,14 @@ struct Shared {
 
 impl Checkpointer {
     /// Starts the thread, with `connection`.
-    pub(super) fn start(connection: Connection) -> io::Result<Self> {
+    pub(super) fn start(connection: Connection, workers: &Workers) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             connection: Mutex::new(Some(connection)),
             is_long: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
         });
         let (wake, woken) = sync_channel(1);
-        let its = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("inbox-log".to_owned()).spawn(move || run(&its, &woken))?;
+        let thread = workers.spawn(NAME, Passes { shared: Arc::clone(&shared), woken })?;
         Ok(Self { written: AtomicUsize::new(0), shared, thread: Mutex::new(Some((wake, thread))) })
     }
 
@@ -75,7 +77,7 @@ impl Checkpointer {
     pub(super) fn close(&self) {
         if let Some((wake, thread)) = lock(&self.thread).take() {
             drop(wake);
-            let _ = thread.join(); // it cannot be helped if it panicked
+            let _ = thread.join(); // a panic was logged
             self.use_connection(None);
         }
     }
@@ -93,14 +95,27 @@ impl fmt::Debug for Checkpointer {
     }
 }
 
-fn run(shared: &Shared, woken: &Receiver<()>) {
-    while woken.recv().is_ok() {
-        let connection = lock(&shared.connection);
-        if let Some(connection) = &*connection {
-            let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap_or(0);
-            let pages = shared.pass(connection);
-            shared.is_long.store(pages.saturating_mul(page) > LONG, Relaxed);
+/// What the thread does.
+struct Passes {
+    shared: Arc<Shared>,
+    woken: Receiver<()>,
+}
+
+impl Work for Passes {
+    fn run(&mut self) {
+        while self.woken.recv().is_ok() {
+            faults::point(NAME);
+            let connection = lock(&self.shared.connection);
+            if let Some(connection) = &*connection {
+                let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap_or(0);
+                let pages = self.shared.pass(connection);
+                self.shared.is_long.store(pages.saturating_mul(page) > LONG, Relaxed);
+            }
         }
+    }
+
+    fn recover(&mut self) -> bool {
+        self.woken.try_recv() != Err(TryRecvError::Disconnected)
     }
 }
 

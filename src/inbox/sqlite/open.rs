@@ -24,6 +24,7 @@ use crate::inbox::sqlite::log::Log;
 use crate::inbox::sqlite::prune::{self, Pruning};
 use crate::inbox::sqlite::{SqliteStore, Writer, Writing, checkpoint};
 use crate::inbox::store::StoreError;
+use crate::worker::Workers;
 
 /// `application_id` of the file: "rmky".
 const APPLICATION: i32 = 0x726d_6b79;
@@ -69,13 +70,13 @@ const CHECK_STEPS: i32 = 1000;
 
 impl SqliteStore {
     /// Opens the file at `path`, or makes it. Where that fails, a file that was there stays as it is.
-    pub(crate) fn open(path: &Path, now: UnixTime) -> Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path, now: UnixTime, workers: &Workers) -> Result<Self, OpenError> {
         let refused = |why: Why| OpenError { path: path.to_owned(), why };
         // To SQLite some names are not those of files, such as `:memory:`; those that begin at the root all are.
         let path = &std::path::absolute(path).map_err(Why::Io).map_err(refused)?;
         let is_new = !path.exists();
         let locked = lock_file(path).map_err(refused)?;
-        let opened = open(path, &locked, now);
+        let opened = open(path, &locked, now, workers);
         if is_new && opened.is_err() {
             remove(path);
         }
@@ -123,7 +124,10 @@ fn remove(path: &Path) {
     }
 }
 
-fn open(path: &Path, file: &File, now: UnixTime) -> Result<(Writer, Vec<Connection>, Checkpointer, bool), Why> {
+/// The writer, connections that read, what moves the log, and whether the log is in doubt.
+type Opened = (Writer, Vec<Connection>, Checkpointer, bool);
+
+fn open(path: &Path, file: &File, now: UnixTime, workers: &Workers) -> Result<Opened, Why> {
     clear_zeros(file).map_err(Why::Io)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     if is_empty(&connection)? {
@@ -138,7 +142,7 @@ fn open(path: &Path, file: &File, now: UnixTime) -> Result<(Writer, Vec<Connecti
         Ok(_) => false,
     };
     probe(&mut writer.connection)?;
-    let checkpointer = Checkpointer::start(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?).map_err(Why::Io)?;
+    let checkpointer = Checkpointer::start(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?, workers).map_err(Why::Io)?;
     let readers = (0..READERS).map(|_| reader(path)).collect::<Result<_, _>>()?;
     Ok((writer, readers, checkpointer, is_doubtful))
 }

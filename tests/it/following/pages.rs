@@ -36,6 +36,7 @@ async fn a_page_bears_each_body_to_the_byte() {
     let answer = server.get("/events").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     assert_eq!((answer.header("cache-control"), answer.header("vary")), (Some("no-store"), Some("Accept")));
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     let mut rest = std::str::from_utf8(&answer.body).unwrap().strip_prefix(r#"{"events":["#).unwrap();
     let mut cursors = Vec::new();
     for (at, body) in expected.iter().enumerate() {

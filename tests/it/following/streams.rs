@@ -57,6 +57,7 @@ async fn only_the_room_and_the_events_that_are_asked_for() {
 async fn raw(server: &Server, target: &str, end: &str) -> String {
     let answer = send(server.address, "GET", target, &[SSE, ("authorization", &bearer(ALL))]).await;
     assert_eq!((answer.status().as_u16(), answer.headers()["cache-control"].as_bytes()), (200, &b"no-store"[..]));
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
     let mut body = answer.into_body();
     let mut received = String::new();
     while !received.ends_with(end) {

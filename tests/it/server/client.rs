@@ -30,6 +30,11 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
 
+    /// Sends `bytes`, unless the server has closed the connection.
+    pub(crate) fn send_if_open(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write_all(bytes.as_ref());
+    }
+
     /// Says that nothing more will be sent.
     pub(crate) fn finish(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
@@ -149,6 +154,7 @@ impl Answer {
 
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+        self.assert_private();
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
@@ -170,6 +176,13 @@ impl Answer {
         let message = members["errorMessage"].as_str().unwrap_or_else(|| panic!("no text: {self:?}"));
         assert!(!message.is_empty());
         message.to_owned()
+    }
+
+    /// No cache may keep it, and no browser may take it for something else.
+    #[track_caller]
+    pub(crate) fn assert_private(&self) {
+        let headers = (self.header("cache-control"), self.header("x-content-type-options"));
+        assert_eq!(headers, (Some("no-store"), Some("nosniff")), "{self:?}");
     }
 
     /// Holds the answer against a status and, of errors, their message.

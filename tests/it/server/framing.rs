@@ -161,16 +161,89 @@ fn what_is_not_framed_well_is_refused_once_and_closed() {
     }
 }
 
-/// RFC 9112, section 6.1: the coding alone counts, and nothing after it on the connection.
+/// RFC 9112, section 6.1. hyper would drop the length and answer 200.
 #[test]
-fn a_length_and_a_coding_together_end_the_connection() {
+fn a_length_and_a_coding_together_are_refused() {
     let server = Server::start();
     let smuggled = with("X: smuggled");
-    for lines in ["Content-Length: 38\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"] {
-        assert_answers(&server, &(post(lines, CHUNKS) + &smuggled), &[200], true);
+    let (length, coding) = ("Content-Length: 38\r\n", "Transfer-Encoding: chunked\r\n");
+    let long = format!("Content-Length:{}38\r\n", " ".repeat(1000));
+    for lines in [
+        format!("{length}{coding}"),
+        format!("{coding}{length}"),
+        format!("{coding}X: y\r\n{length}"),
+        format!("{coding}{length}{length}"),
+        format!("{length}{coding}{length}"),
+        format!("{coding}{coding}{length}"),
+        format!("{coding}{long}"),
+        format!("{long}{coding}"),
+        format!("{coding}{length}").to_lowercase(),
+        format!("{length}{coding}").to_uppercase(),
+        format!("{coding}cONTENT-lENGTH:\t38\r\n"),
+        format!("{coding}Content-Length: 0\r\n"),
+        format!("{coding}Content-Length: x\r\n"),
+        format!("{coding}Content-Length:\r\n"),
+        "Transfer-Encoding: chunked\nContent-Length: 38\n".to_owned(),
+        "Transfer-Encoding: identity\r\nContent-Length: 38\r\n".to_owned(),
+    ] {
+        for body in [CHUNKS, BODY] {
+            let request = post(&lines, body) + &smuggled;
+            assert_answers(&server, &request, &[400], true);
+            // Behind good requests of each kind on the same connection, at once and one after the other.
+            for good in [with("X: y"), chunked(CHUNKS)] {
+                assert_answers(&server, &format!("{good}{good}{request}"), &[200, 200, 400], true);
+                let mut client = server.connect();
+                for _ in 0..5 {
+                    assert_eq!(client.ask(&good).status, 200);
+                }
+                let answer = client.ask(&request);
+                answer.assert_error(400, "a request must not have both Content-Length and Transfer-Encoding");
+                assert_eq!(answer.header("connection"), Some("close"));
+                client.assert_closed();
+            }
+        }
+        // Byte by byte.
+        let mut client = server.connect();
+        for byte in post(&lines, "").bytes() {
+            client.send_if_open([byte]);
+        }
+        assert_eq!(client.answer().status, 400, "{lines:?}");
+        client.assert_closed();
     }
-    let hidden = format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n", smuggled.len() + 5);
-    assert_answers(&server, &(post(&hidden, "0\r\n\r\n") + &smuggled), &[400], true);
+}
+
+/// What only looks like the two headers, because it is in a body or in another request.
+#[test]
+fn a_length_and_a_coding_in_different_places_are_answered() {
+    let server = Server::start();
+    let lines = "\r\n\r\nTransfer-Encoding: chunked\r\nContent-Length: 7\r\n\r\n";
+    let in_a_chunk = chunked(&format!("{:x};Content-Length: 9\r\n{lines}\r\n0\r\nContent-Length: 5\r\n\r\n", lines.len()));
+    let in_a_body = post(&format!("Content-Length: {}\r\n", lines.len()), lines);
+    let good = with("X: y");
+    assert_answers(&server, &format!("{in_a_chunk}{good}{in_a_body}{in_a_chunk}{good}"), &[400, 200, 400, 400, 200], false);
+    assert_answers(&server, &with("X-Transfer-Encoding: chunked"), &[200], false);
+    assert_answers(&server, &post("Transfer-Encoding: chunked\r\nX-Content-Length: 38\r\n", CHUNKS), &[200], false);
+}
+
+/// hyper itself would send a bare status line.
+#[test]
+fn a_head_that_is_not_http_is_told_so_like_any_other_error() {
+    let server = Server::start();
+    for (head, status) in
+        [(with("colonless"), 400), (first_line("POST /token HTTP/2.0"), 400), (with(&format!("X: {}", "x".repeat(100_000))), 431)]
+    {
+        for before in [0, 2] {
+            let mut client = server.connect();
+            client.send(with("X: y").repeat(before) + &head);
+            for _ in 0..before {
+                assert_eq!(client.answer().status, 200);
+            }
+            let answer = client.answer();
+            assert_eq!(answer.status, status);
+            answer.error();
+            client.assert_closed();
+        }
+    }
 }
 
 /// A body that an early answer left unread is thrown away where it is small and there, and else ends the connection.

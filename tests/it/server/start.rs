@@ -2,10 +2,10 @@
 
 use roomkey::{TokenVerifier, UnixTime};
 
-use super::client::{get, post};
+use super::client::{get, post, request};
 use super::program::{Program, Start};
 use super::sender::authorization_at;
-use crate::fixtures::{SERVER_KEY, api_key};
+use crate::fixtures::{HEADER, SERVER_KEY, api_key, base64url, sign};
 
 const DEVELOPMENT: (&str, &str) = ("devkey", "secret");
 
@@ -41,6 +41,69 @@ fn the_development_pair_warns_however_it_came() {
     for start in pairs {
         start.serve().wait_for("WARN");
     }
+}
+
+/// A page of another site could sign for itself, and read what a server on its reader's machine keeps.
+#[test]
+fn with_the_development_pair_only_trusted_pages_read_events() {
+    const EXPOSED: &str = "listens on more than loopback";
+    let local = || Start::new().env("SERVER_BIND", "127.0.0.1");
+    let program = Start::new().env("CORS_ORIGIN", "https://app.example.com").serve();
+    let second = local().env("LIVEKIT_KEYS", format!("{}: {}\ndevkey: secret", SERVER_KEY.0, SERVER_KEY.1)).serve();
+    let own = local().env("LIVEKIT_API_KEY", SERVER_KEY.0).env("LIVEKIT_API_SECRET", SERVER_KEY.1).serve();
+    let exp = UnixTime::now().as_secs() + 600;
+    let token = |key: (&str, &str)| {
+        let claims = format!(r#"{{"iss":"{}","exp":{exp},"video":{{"roomList":true}}}}"#, key.0);
+        format!("Bearer {}", sign(&format!("{}.{}", base64url(HEADER), base64url(claims)), key.1))
+    };
+    let read = |program: &Program, key, origins: &[&str], accept| {
+        let authorization = token(key);
+        let mut headers = vec![("Authorization", authorization.as_str()), ("Accept", accept)];
+        headers.extend(origins.iter().map(|origin| ("Origin", *origin)));
+        let mut client = program.connect();
+        client.send(request("HEAD", "/events", &headers, b""));
+        let status = client.answer_without_body().status;
+        if status == 403 {
+            let message = program.ask(request("GET", "/events", &headers, b"")).error();
+            assert!(message.contains("development key") && message.contains("CORS_ORIGIN"), "{message}");
+        }
+        status
+    };
+    for accept in ["application/json", "text/event-stream"] {
+        for origins in
+            [&[][..], &["http://localhost:3000"], &["https://x.localhost"], &["http://127.1.2.3"], &["http://[::1]:80"]]
+        {
+            assert_eq!(read(&program, DEVELOPMENT, origins, accept), 200, "{origins:?}");
+            assert_eq!(read(&second, DEVELOPMENT, origins, accept), 200, "{origins:?}");
+        }
+        for origins in [
+            &["https://evil.example.com"][..],
+            &["null"],
+            &[""],
+            &["*"],
+            &["http://localhost.example.com"],
+            &["https://app.example.com.evil.example"],
+            &["http://localhost:3000", "https://evil.example.com"],
+            &["https://evil.example.com", "http://localhost:3000"],
+            &["http://192.168.1.1"],
+        ] {
+            assert_eq!(read(&program, DEVELOPMENT, origins, accept), 403, "{origins:?}");
+            // The pair is known to everyone, whether it mints or not; so no other key is asked for.
+            assert_eq!(read(&second, DEVELOPMENT, origins, accept), 403, "{origins:?}");
+            assert_eq!(read(&second, SERVER_KEY, origins, accept), 403, "{origins:?}");
+            assert_eq!(read(&own, SERVER_KEY, origins, accept), 200, "{origins:?}");
+        }
+        assert_eq!(read(&program, DEVELOPMENT, &["https://app.example.com"], accept), 200, "a listed one");
+        assert_eq!(
+            read(&second, DEVELOPMENT, &["https://app.example.com"], accept),
+            403,
+            "all may read answers, but none is listed"
+        );
+    }
+    let is_exposed = |program: Program| program.stop().iter().any(|line| line.contains("WARN") && line.contains(EXPOSED));
+    assert!(is_exposed(program));
+    assert!(!is_exposed(second));
+    assert!(!is_exposed(own));
 }
 
 #[test]

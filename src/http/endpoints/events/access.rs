@@ -27,11 +27,15 @@ enum Scope {
 }
 
 impl Access {
-    /// Judges the token in `Authorization`, or else the one in the query, for the `EventSource` of browsers cannot set headers.
+    /// Judges the page that asks, if everyone can sign, and the token in `Authorization`, or else the one in the query, because the
+    /// `EventSource` of browsers cannot set headers.
     pub(super) fn judge(edge: &Edge, headers: &HeaderMap, access_token: Option<&str>) -> Result<Self, Refusal> {
         let now = edge.clock.now();
-        let token = bearer(headers).or(access_token).ok_or(Refusal::Reader(None))?;
         let trust = edge.keyring.current();
+        if trust.is_public && !edge.cors.trusts(headers) {
+            return Err(Refusal::ForeignPage);
+        }
+        let token = bearer(headers).or(access_token).ok_or(Refusal::Reader(None))?;
         let read = |key: &ApiKey, payload: &[u8], _: Registered<'_>| Some((key.shared_name(), json::from_utf8(payload).ok()?));
         let judged = trust.verifier.authenticate(token, now, read).and_then(|read| read.ok_or(TokenError::Claims));
         let (key, claims): (_, Claims) = judged.map_err(|error| Refusal::Reader(Some(error)))?;

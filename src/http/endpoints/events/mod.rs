@@ -12,12 +12,12 @@ mod right;
 mod sse;
 
 use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY};
+use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, VARY};
 use hyper::{Request, Uri};
 
 use crate::http::content::Content;
 use crate::http::limits::CURSOR_LEEWAY;
-use crate::http::reply::{FieldError, Refusal, Reply};
+use crate::http::reply::{self, FieldError, Refusal, Reply};
 use crate::http::{Edge, cors};
 use crate::inbox::Cursor;
 use access::Access;
@@ -47,7 +47,7 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
     } else {
         (page::page(pages, limit, wait, access.right).await?, JSON)
     };
-    let mut reply = reply(content, content_type);
+    let mut reply = answered(content, content_type);
     if is_last {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -65,11 +65,9 @@ async fn after(edge: &Edge, query: &Query<'_>, headers: &HeaderMap) -> Result<Op
     Ok(Some(cursor))
 }
 
-fn reply(content: Content, content_type: HeaderValue) -> Reply {
-    let mut reply = Reply::new(content);
+fn answered(content: Content, content_type: HeaderValue) -> Reply {
+    let mut reply = reply::private(content, content_type);
     let headers = reply.headers_mut();
-    headers.insert(CONTENT_TYPE, content_type);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     // nginx would hold a stream back until it has a buffer full of it.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));

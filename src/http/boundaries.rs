@@ -1,0 +1,180 @@
+//! Owns the search for a head that has both a length and a coding, which hyper hides: it drops the length and answers. Such a head
+//! may be one half of a smuggled request (RFC 9112, section 6.1). Follows heads and bodies through the bytes of a connection, and
+//! judges nothing else: whatever is malformed in another way, hyper refuses.
+
+use std::io::BufRead;
+
+/// Bytes of a line that are kept when it comes in several reads. A longer length or chunk size is not meant well.
+const LINE_BYTES: usize = 256;
+
+/// Where a connection's bytes are.
+#[derive(Debug, Default)]
+pub(crate) struct Boundaries {
+    place: Place,
+    /// The beginning of a line that is not complete yet.
+    line: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// In front of a request or within its head.
+    Head {
+        is_empty: bool,
+        length: Option<u64>,
+        is_chunked: bool,
+    },
+    /// Within a body, so many bytes before its end.
+    Body(u64),
+    /// Within a chunk, so many bytes before the next line that tells a size.
+    Chunk(u64),
+    ChunkSize,
+    Trailers,
+    /// A head had both.
+    Ambiguous,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Head { is_empty: true, length: None, is_chunked: false }
+    }
+}
+
+impl Boundaries {
+    /// Whether a head had both.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        matches!(self.place, Place::Ambiguous)
+    }
+
+    /// Follows `bytes`. Gives how many of them hyper may see: all, or those before the line that makes their head ambiguous.
+    pub(crate) fn follow(&mut self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if let Place::Body(left) | Place::Chunk(left) = &mut self.place {
+                let taken = usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
+                *left = left.saturating_sub(taken.try_into().unwrap_or(u64::MAX));
+                if *left == 0 {
+                    self.place = if matches!(self.place, Place::Body(_)) { Place::default() } else { Place::ChunkSize };
+                }
+                rest = rest.get(taken..).unwrap_or_default();
+                continue;
+            }
+            let mut after = rest;
+            let length = after.skip_until(b'\n').unwrap_or(rest.len()); // cannot fail; as quick as memchr(3)
+            let Some(line) = rest.get(..length).and_then(|line| line.strip_suffix(b"\n")) else {
+                self.keep(rest);
+                break;
+            };
+            if self.line.is_empty() {
+                self.place = self.place.after(line);
+            } else {
+                self.keep(line);
+                self.place = self.place.after(&std::mem::take(&mut self.line));
+            }
+            if self.is_ambiguous() {
+                return bytes.len().saturating_sub(rest.len());
+            }
+            rest = after;
+        }
+        bytes.len()
+    }
+
+    fn keep(&mut self, part: &[u8]) {
+        let room = LINE_BYTES.saturating_sub(self.line.len());
+        self.line.extend_from_slice(part.get(..room).unwrap_or(part));
+    }
+}
+
+impl Place {
+    /// Where the bytes are behind `line`, whose end is left out.
+    fn after(self, line: &[u8]) -> Self {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match self {
+            Self::Head { is_empty: true, .. } if line.is_empty() => self, // lines in front of a request are skipped
+            Self::Head { is_empty: true, length, is_chunked } => Self::Head { is_empty: false, length, is_chunked },
+            Self::Head { is_chunked: true, .. } if line.is_empty() => Self::ChunkSize,
+            Self::Head { length, .. } if line.is_empty() => match length {
+                Some(length @ 1..) => Self::Body(length),
+                _ => Self::default(),
+            },
+            Self::Head { length, is_chunked, .. } => {
+                let value = |name: &[u8]| {
+                    let (start, value) = line.split_at_checked(name.len())?;
+                    if start.eq_ignore_ascii_case(name) { value.strip_prefix(b":") } else { None }
+                };
+                let length = value(b"content-length").map(|value| number(value.trim_ascii(), 10)).or(length);
+                let is_chunked = is_chunked || value(b"transfer-encoding").is_some();
+                if length.is_some() && is_chunked {
+                    return Self::Ambiguous;
+                }
+                Self::Head { is_empty: false, length, is_chunked }
+            }
+            Self::ChunkSize => match number(line, 16) {
+                0 => Self::Trailers,
+                size => Self::Chunk(size.saturating_add(2)), // and a line end
+            },
+            Self::Trailers if line.is_empty() => Self::default(),
+            Self::Trailers | Self::Body(_) | Self::Chunk(_) | Self::Ambiguous => self,
+        }
+    }
+}
+
+/// The number with which `text` begins.
+fn number(text: &[u8], radix: u32) -> u64 {
+    let digits = text.iter().map_while(|byte| char::from(*byte).to_digit(radix));
+    digits.fold(0, |number: u64, digit| number.saturating_mul(radix.into()).saturating_add(digit.into()))
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that breaks says so by panicking")]
+mod tests {
+    use super::Boundaries;
+
+    const PLAIN: &str = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabc\r\n";
+    const CHUNKED: &str = "\r\nPOST / HTTP/1.1\r\nTransfer-encoding:chunked\r\n\r\n\
+        1F;x=y\r\n\r\n\r\nContent-Length: 5\r\n01234567\r\n2\r\n\n\n\r\n0\r\nContent-Length: 7\r\n\r\n";
+    const BARE: &str = "GET / HTTP/1.1\nHost: x\n\n";
+    /// What has a length and a coding, and how much of it may be seen.
+    const BOTH: [(&str, usize); 4] = [
+        ("POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 36),
+        ("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\nA: b\r\nCONTENT-LENGTH: 5\r\n\r\n", 51),
+        ("POST / HTTP/1.1\nTRANSFER-ENCODING:\ncontent-length:\n\n", 35),
+        ("\r\n\nPOST / HTTP/1.1\r\nContent-Length: 0\r\nTransfer-Encoding: identity\r\n\r\n", 39),
+    ];
+
+    /// Follows `text` in pieces of `size` bytes; how many may be seen.
+    fn seen(text: &str, size: usize) -> usize {
+        let (mut boundaries, mut seen) = (Boundaries::default(), 0);
+        for piece in text.as_bytes().chunks(size) {
+            seen += boundaries.follow(piece);
+            if boundaries.is_ambiguous() {
+                return seen;
+            }
+        }
+        assert_eq!(seen, text.len());
+        seen
+    }
+
+    #[test]
+    fn what_has_one_end_passes_and_what_has_two_stops_there() {
+        let good = [PLAIN, CHUNKED, BARE].concat();
+        for size in 1..=good.len() {
+            assert_eq!(seen(&good.repeat(2), size), good.len() * 2, "{size}");
+        }
+        for (both, until) in BOTH {
+            assert_eq!(seen(&format!("{good}{both}{good}"), 10_000), good.len() + until, "{both:?}");
+            // A line that comes in pieces may be seen up to its last piece.
+            for size in 1..both.len() {
+                assert!(seen(&format!("{good}{both}{good}"), size) < good.len() + both.len() - 1, "{both:?} {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_without_an_end_are_not_kept() {
+        let mut boundaries = Boundaries::default();
+        for _ in 0..1000 {
+            boundaries.follow(&[b'x'; 1000]);
+        }
+        assert!(boundaries.line.capacity() < 1000);
+    }
+}
