@@ -20,11 +20,13 @@ use tracing::debug;
 
 use crate::http::Edge;
 use crate::http::chunks;
-use crate::http::limits::{BUFFER_GRACE, HYPER_HEAD_BYTES, LINGER_BYTES};
+use crate::http::limits::{BUFFER_GRACE, CONNECTION_BUFFER_BYTES, LINGER_BYTES};
 use crate::http::pulse::{Handed, Pulse, PulsedStream, Waiting};
-use crate::http::reply::{FLAT, Refusal};
+use crate::http::reply::{self, Form, Refusal};
 use crate::http::router::{self, Door};
 use crate::http::stop::Stop;
+
+const NO_HTTP: Refusal = Refusal::Framing("this is not a request of HTTP/1.1");
 
 /// How a conversation went.
 enum Outcome {
@@ -32,6 +34,8 @@ enum Outcome {
     Quiet(TcpStream, Bytes),
     /// It is over, and the stream is still whole.
     Over(TcpStream),
+    /// What it sent is no head of a request.
+    Refused(TcpStream, Refusal, Form),
     /// What it waited for did not come in time.
     Overdue(TcpStream, Waiting),
     /// The head of an answer is out, whose body comes over time; what was read beyond the request comes with it.
@@ -61,9 +65,10 @@ pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, door: Door) {
                 }
             }
             Outcome::Over(stream) => return linger(stream, edge.limits.linger).await,
+            Outcome::Refused(stream, refusal, form) => return refuse(stream, edge, &refusal, form, edge.limits.linger).await,
             Outcome::Overdue(stream, Waiting::Head) => {
                 edge.count_cut("head");
-                return refuse(stream, edge, &Refusal::HeadTooLate, edge.limits.linger).await;
+                return refuse(stream, edge, &Refusal::HeadTooLate, reply::OTHER, edge.limits.linger).await;
             }
             Outcome::Overdue(..) => return edge.count_cut("reader"),
             Outcome::Broken => return,
@@ -112,7 +117,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .half_close(true)
-        .max_buf_size(HYPER_HEAD_BYTES)
+        .max_buf_size(CONNECTION_BUFFER_BYTES)
         .writev(false) // most answers are small: copying them behind their heads costs less than a list of parts
         .serve_connection(io, service);
 
@@ -168,7 +173,14 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
         Ok(Ok(())) => Outcome::Over(stream),
         Ok(Err(error)) => {
             debug!(%error, "connection ended");
-            if error.is_parse() { Outcome::Over(stream) } else { Outcome::Broken }
+            match error.is_parse() {
+                true if pulse.is_in_head() => {
+                    let form = router::form_of(edge, door, &parts.read_buf);
+                    Outcome::Refused(stream, if error.is_parse_too_large() { Refusal::HeadTooLarge } else { NO_HTTP }, form)
+                }
+                true => Outcome::Over(stream),
+                false => Outcome::Broken,
+            }
         }
         // Copied, for even an empty part of a buffer keeps all of it.
         Err(Waiting::Idle) => Outcome::Quiet(stream, Bytes::copy_from_slice(&parts.read_buf)),
@@ -184,8 +196,8 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
 }
 
 /// Answers without hyper, on a connection whose request was not read to its end, and closes it.
-pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal, within: Duration) {
-    let mut reply = refusal.reply(edge.next_request_id(), FLAT);
+pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal, form: Form, within: Duration) {
+    let mut reply = refusal.reply(edge.next_request_id(), form);
     edge.cors.admit(None, reply.headers_mut());
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", reply.status(), reply.body().whole().len()).into_bytes();

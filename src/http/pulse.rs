@@ -98,6 +98,11 @@ impl Pulse {
         self.handed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether a request's head has begun and is not complete. All answers before it are out.
+    pub(crate) fn is_in_head(&self) -> bool {
+        self.phase.load(Relaxed) == HEAD
+    }
+
     fn enter(&self, phase: u8) {
         self.phase.store(phase, Relaxed);
         self.beat();
@@ -197,6 +202,10 @@ impl Read for PulsedStream {
 
 impl Write for PulsedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // No request is under way, so that this is hyper's refusal of a head: its connection says more.
+        if self.pulse.is_in_head() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.pulse.has_written(&written);
         written
