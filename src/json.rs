@@ -31,7 +31,12 @@ impl<'a> Members<'a> {
     /// The members' names, in their order.
     #[cfg(feature = "server")]
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| &**name)
+        self.iter().map(|(name, _)| name)
+    }
+
+    /// The members, in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (&**name, *value))
     }
 
     /// Whether the member `name` stands there more than once.
@@ -88,6 +93,76 @@ pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 /// Reads `json` as a `T`. Checks its UTF-8 once and not string by string.
 pub(crate) fn from_utf8<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
     serde_json::from_str(str::from_utf8(json).map_err(serde_json::Error::custom)?)
+}
+
+/// How much a text of JSON may hold. Checked before it is read, without building anything, so that the time and the memory that
+/// reading takes are bounded too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Values, at all depths.
+    pub(crate) values: usize,
+    /// Lists and objects within each other.
+    pub(crate) depth: usize,
+    /// Bytes outside of strings, and those of escapes within them: what a reader looks at one by one.
+    pub(crate) steps: usize,
+}
+
+/// What is beyond its bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Excess {
+    Values,
+    Depth,
+    Steps,
+}
+
+impl Bounds {
+    /// Checks `json`, which need not be JSON. The commas outside of strings are counted, for each stands before a value.
+    pub(crate) fn check(self, json: &[u8]) -> Result<(), Excess> {
+        if json.len() <= self.values.min(self.depth).min(self.steps) {
+            return Ok(()); // it has fewer bytes than it may have values
+        }
+        let (mut values, mut depth, mut steps) = (0_usize, 0_usize, 0_usize);
+        let mut bytes = json.iter();
+        while let Some(byte) = bytes.next() {
+            steps = steps.saturating_add(1);
+            match byte {
+                b'"' => steps = steps.saturating_add(skip_string(&mut bytes, self.steps)),
+                b',' => values = values.saturating_add(1),
+                b'{' | b'[' => {
+                    depth = depth.saturating_add(1);
+                    if depth > self.depth {
+                        return Err(Excess::Depth);
+                    }
+                }
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if values > self.values {
+                return Err(Excess::Values);
+            }
+            if steps > self.steps {
+                return Err(Excess::Steps);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Moves `bytes` behind the string whose opening quote they have passed, and counts three for each escape. Stops where that is more than `most`.
+fn skip_string(bytes: &mut std::slice::Iter<'_, u8>, most: usize) -> usize {
+    let mut escapes = 0_usize;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => break,
+            b'\\' if escapes > most => break,
+            b'\\' => {
+                bytes.next();
+                escapes = escapes.saturating_add(3);
+            }
+            _ => {}
+        }
+    }
+    escapes
 }
 
 /// Any one JSON value in which no object, at any depth, names a member twice.
@@ -290,10 +365,16 @@ impl<'a> ObjectWriter<'a> {
 
     /// A member of any name.
     pub(crate) fn further<T: serde::Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        self.any(name, |out| write(out, value));
+    }
+
+    /// A member of any name, whose value `write` appends.
+    pub(crate) fn any<T>(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         write_text(self.out, name);
         self.out.push(b':');
-        write(self.out, value);
+        let written = write(self.out);
         self.out.push(b',');
+        written
     }
 
     pub(crate) fn optional<T: serde::Serialize>(&mut self, name: &'static str, value: Option<&T>) {

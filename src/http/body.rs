@@ -1,9 +1,8 @@
-//! Owns the reading of a request's body: at most so many bytes, so long, and so many of all connections together.
+//! Owns the reading of a request's body: at most so many bytes, so long, and within the budget of its class.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -14,53 +13,28 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
 use tokio::time::timeout;
 
-use crate::http::limits::DISCARDED_BYTES;
+use crate::http::budget::{Budget, Share};
+use crate::http::large::LargeBytes;
+use crate::http::limits::{ANSWER_PIECE_BYTES, DISCARDED_BYTES, LARGE_BYTES};
 use crate::http::reply::Refusal;
-
-/// The bytes that all connections together may hold as bodies.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    limit: usize,
-    held: AtomicUsize,
-}
-
-impl Budget {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, held: AtomicUsize::new(0) })
-    }
-
-    /// What is held now.
-    pub(crate) fn held(&self) -> usize {
-        self.held.load(Relaxed)
-    }
-}
-
-/// A share of the budget, given back when dropped.
-#[derive(Debug)]
-struct Share {
-    budget: Arc<Budget>,
-    bytes: usize,
-}
-
-impl Share {
-    fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
-        self.bytes = self.bytes.saturating_add(bytes);
-        let held = self.budget.held.fetch_add(bytes, Relaxed);
-        if held.saturating_add(bytes) > self.budget.limit { Err(Refusal::Overloaded) } else { Ok(()) }
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.budget.held.fetch_sub(self.bytes, Relaxed);
-    }
-}
 
 /// A whole body, counted as held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct HeldBody {
     bytes: Bytes,
-    _share: Share,
+    share: Share,
+}
+
+impl HeldBody {
+    /// Gives up the body, and keeps its share for the answer.
+    pub(crate) fn into_share(self) -> Share {
+        self.share
+    }
+
+    /// Takes the share of an answer of at most `bytes`, beside that of the body.
+    pub(crate) fn make_room(&mut self, bytes: usize) -> Result<(), Refusal> {
+        if bytes > ANSWER_PIECE_BYTES { self.share.grow(bytes) } else { Ok(()) }
+    }
 }
 
 impl AsRef<[u8]> for HeldBody {
@@ -85,8 +59,7 @@ pub(crate) async fn read(body: &mut Incoming, limit: usize, within: Duration, bu
     if usize::try_from(least).map_or(true, |least| least > limit) {
         return Err(Refusal::BodyTooLarge { limit });
     }
-    let share = Share { budget: Arc::clone(budget), bytes: 0 };
-    let mut collected = pin!(collect(body, limit, share));
+    let mut collected = pin!(collect(body, limit, Share::of(budget)));
     // Most bodies are there with their head, and need no timer.
     match poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
         Poll::Ready(read) => read,
@@ -119,22 +92,37 @@ pub(crate) fn settle(request: &mut Request<Incoming>, is_refused: bool) -> bool 
 }
 
 async fn collect(body: &mut Incoming, limit: usize, mut share: Share) -> Result<HeldBody, Refusal> {
+    // As much as is announced, or may come.
+    let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok()).map_or(limit, |most| most.min(limit));
     let mut whole = Bytes::new();
     let mut parts = BytesMut::new();
+    let mut large = None;
     while let Some(frame) = body.frame().await {
         let Ok(part) = frame.or(Err(Refusal::BodyBroken))?.into_data() else { continue };
         share.grow(part.len())?;
-        if share.bytes > limit {
+        if share.bytes() > limit {
             return Err(Refusal::BodyTooLarge { limit });
         }
         // Most bodies come in one piece, which is kept as it is.
-        if whole.is_empty() && parts.is_empty() {
+        if share.bytes() == part.len() {
             whole = part;
-        } else {
+        } else if share.bytes() <= LARGE_BYTES {
             parts.extend_from_slice(&std::mem::take(&mut whole));
             parts.extend_from_slice(&part);
+        } else {
+            let large = match &mut large {
+                Some(large) => large,
+                none => none.insert(LargeBytes::with_capacity(most).or(Err(Refusal::Overloaded))?),
+            };
+            for part in [&std::mem::take(&mut whole)[..], &std::mem::take(&mut parts), &part] {
+                large.extend(part).or(Err(Refusal::Overloaded))?;
+            }
         }
     }
-    let bytes = if parts.is_empty() { whole } else { parts.freeze() };
-    Ok(HeldBody { bytes, _share: share })
+    let bytes = match large {
+        Some(large) => Bytes::from_owner(large),
+        None if parts.is_empty() => whole,
+        None => parts.freeze(),
+    };
+    Ok(HeldBody { bytes, share })
 }

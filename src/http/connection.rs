@@ -21,9 +21,9 @@ use tracing::debug;
 use crate::http::Edge;
 use crate::http::boundaries::Boundaries;
 use crate::http::chunks;
-use crate::http::limits::{BUFFER_GRACE, HYPER_HEAD_BYTES, LINGER_BYTES};
+use crate::http::limits::{BUFFER_GRACE, CONNECTION_BUFFER_BYTES, LINGER_BYTES};
 use crate::http::pulse::{Handed, Pulse, PulsedStream, Waiting};
-use crate::http::reply::{FLAT, Refusal};
+use crate::http::reply::{self, Form, Refusal};
 use crate::http::router::{self, Door};
 use crate::http::stop::Stop;
 
@@ -37,7 +37,7 @@ enum Outcome {
     /// It is over, and the stream is still whole.
     Over(TcpStream),
     /// What it sent is no head of a request.
-    Refused(TcpStream, Refusal),
+    Refused(TcpStream, Refusal, Form),
     /// What it waited for did not come in time.
     Overdue(TcpStream, Waiting),
     /// The head of an answer is out, whose body comes over time; what was read beyond the request comes with it.
@@ -66,11 +66,11 @@ pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, door: Door) {
                     Err(_) => return,
                 }
             }
-            Outcome::Refused(stream, refusal) => return refuse(stream, edge, &refusal, edge.limits.linger).await,
             Outcome::Over(stream) => return linger(stream, edge.limits.linger).await,
+            Outcome::Refused(stream, refusal, form) => return refuse(stream, edge, &refusal, form, edge.limits.linger).await,
             Outcome::Overdue(stream, Waiting::Head) => {
                 edge.count_cut("head");
-                return refuse(stream, edge, &Refusal::HeadTooLate, edge.limits.linger).await;
+                return refuse(stream, edge, &Refusal::HeadTooLate, reply::OTHER, edge.limits.linger).await;
             }
             Outcome::Overdue(..) => return edge.count_cut("reader"),
             Outcome::Broken => return,
@@ -119,7 +119,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .half_close(true)
-        .max_buf_size(HYPER_HEAD_BYTES)
+        .max_buf_size(CONNECTION_BUFFER_BYTES)
         .writev(false) // most answers are small: copying them behind their heads costs less than a list of parts
         .serve_connection(io, service);
 
@@ -172,16 +172,17 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
     let parts = connection.into_parts();
     let is_ambiguous = parts.io.boundaries.is_ambiguous();
     // Copied, for even an empty part of a buffer keeps all of it.
-    let rest = || Bytes::from([parts.read_buf, parts.io.before].concat());
+    let rest = || Bytes::from([&*parts.read_buf, &*parts.io.before].concat());
+    let form = || router::form_of(edge, door, &parts.read_buf);
     let stream = parts.io.stream.into_inner();
     match end {
         Ok(Ok(())) => Outcome::Over(stream),
         Ok(Err(error)) => {
             debug!(%error, "connection ended");
             match error.is_parse() {
-                _ if is_ambiguous => Outcome::Refused(stream, AMBIGUOUS),
+                _ if is_ambiguous => Outcome::Refused(stream, AMBIGUOUS, form()),
                 true if pulse.is_in_head() => {
-                    Outcome::Refused(stream, if error.is_parse_too_large() { Refusal::HeadTooLarge } else { NO_HTTP })
+                    Outcome::Refused(stream, if error.is_parse_too_large() { Refusal::HeadTooLarge } else { NO_HTTP }, form())
                 }
                 true => Outcome::Over(stream),
                 false => Outcome::Broken,
@@ -200,8 +201,8 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
 }
 
 /// Answers without hyper, on a connection whose request was not read to its end, and closes it.
-pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal, within: Duration) {
-    let mut reply = refusal.reply(edge.next_request_id(), FLAT);
+pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal, form: Form, within: Duration) {
+    let mut reply = refusal.reply(edge.next_request_id(), form);
     edge.cors.admit(None, reply.headers_mut());
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", reply.status(), reply.body().whole().len()).into_bytes();

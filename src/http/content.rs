@@ -9,6 +9,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
+use crate::http::budget::Share;
+use crate::http::limits::ANSWER_PIECE_BYTES;
 use crate::http::pulse::InFlight;
 
 /// What comes over time, and how much is not known.
@@ -62,6 +64,8 @@ impl fmt::Debug for Stream {
 pub(crate) enum Content {
     /// All of it at once.
     Whole(Bytes),
+    /// The same, and its share of a budget.
+    Held { bytes: Bytes, _share: Share },
     /// What comes over time, perhaps for days.
     Stream(Stream),
 }
@@ -70,7 +74,7 @@ impl Content {
     /// All of it, where it is known at once.
     pub(crate) fn whole(&self) -> &[u8] {
         match self {
-            Self::Whole(bytes) => bytes,
+            Self::Whole(bytes) | Self::Held { bytes, .. } => bytes,
             Self::Stream(_) => &[],
         }
     }
@@ -111,20 +115,27 @@ impl Body for ReplyBody {
                 let bytes = std::mem::take(bytes);
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
+            // hyper copies what it is given: all at once would be held twice, and not counted.
+            Content::Held { bytes, .. } => {
+                let piece = bytes.split_to(bytes.len().min(ANSWER_PIECE_BYTES));
+                Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+            }
             Content::Stream(stream) => stream.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Whole(bytes) | Content::Held { bytes, .. } => bytes.is_empty(),
             Content::Stream(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.len().try_into().unwrap_or(u64::MAX)),
+            Content::Whole(bytes) | Content::Held { bytes, .. } => {
+                SizeHint::with_exact(bytes.len().try_into().unwrap_or(u64::MAX))
+            }
             Content::Stream(_) => SizeHint::new(),
         }
     }

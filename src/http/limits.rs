@@ -17,7 +17,7 @@ pub struct Limits {
     pub standard_body_bytes: usize,
     /// Bytes of a webhook's body; more is a 413.
     pub webhook_body_bytes: usize,
-    /// Bytes of bodies that all connections together hold; more is a 503.
+    /// Bytes that each class of requests, tokens and webhooks, holds as bodies and as answers that wait for their reader; more is a 503.
     pub held_body_bytes: usize,
     /// Connections at once; one more gets a 503.
     pub connections: usize,
@@ -71,10 +71,14 @@ pub(crate) struct LargeBodyBytes {
 pub(crate) const WRITE_PROGRESS_BYTES: usize = KIB;
 /// In so many times of [`Limits::write`] a reader has to take a piece of an answer that comes over time, however large it is.
 pub(crate) const WRITE_STEPS: usize = 16;
-/// Bytes of a head that hyper refuses by itself, with a bare 431; between the two bounds the answer is ours.
-pub(crate) const HYPER_HEAD_BYTES: usize = 64 * KIB;
-/// Bytes that are read from a connection at once.
-pub(crate) const READ_BYTES: usize = 16 * KIB;
+/// Bytes that a connection buffers of what it reads, and after which it stops to buffer what it writes.
+pub(crate) const CONNECTION_BUFFER_BYTES: usize = 16 * KIB;
+/// Bytes of an answer that are given to the connection at once. An answer that is no longer than that is not counted as held.
+pub(crate) const ANSWER_PIECE_BYTES: usize = 16 * KIB;
+/// Bytes of a body or an answer beyond which it lies in memory of its own.
+pub(crate) const LARGE_BYTES: usize = 64 * KIB;
+/// Bytes of a token and what is around it, beside what its request said, at most.
+pub(crate) const TOKEN_OVERHEAD_BYTES: usize = 4 * KIB;
 /// Bytes that are read and thrown away after a connection's last answer, so that its client gets to read it.
 pub(crate) const LINGER_BYTES: usize = 64 * KIB;
 /// Bytes of a body that are thrown away after an early answer, so that the connection can be used again.

@@ -15,7 +15,7 @@ use crate::http::Edge;
 use crate::http::connection;
 use crate::http::limits::{METRICS_CONNECTIONS, REFUSAL_LINGER, REFUSALS_AT_ONCE};
 use crate::http::metrics::Metrics;
-use crate::http::reply::Refusal;
+use crate::http::reply::{self, Refusal};
 use crate::http::router::Door;
 use crate::worker::faults;
 
@@ -164,7 +164,7 @@ async fn refuse(stream: TcpStream, edge: &Arc<Edge>, refusals: &Arc<Semaphore>) 
     let Ok(permit) = Arc::clone(refusals).acquire_owned().await else { return };
     let edge = Arc::clone(edge);
     tokio::spawn(async move {
-        connection::refuse(stream, &edge, &Refusal::Overloaded, REFUSAL_LINGER).await;
+        connection::refuse(stream, &edge, &Refusal::Overloaded, reply::OTHER, REFUSAL_LINGER).await;
         drop(permit);
     });
 }

@@ -63,7 +63,10 @@ impl Metrics {
             tokens_refused: counters("roomkey_tokens_refused_total", "Requests for a token refused.", &["reason"])?,
             connections: gauge("roomkey_connections", "Connections now.")?,
             connections_cut: counters("roomkey_connections_cut_total", "Connections cut for being slow.", &["cause"])?,
-            held_bodies: gauge("roomkey_held_body_bytes", "Bytes of request bodies held now.")?,
+            held_bodies: gauge(
+                "roomkey_held_body_bytes",
+                "Bytes held now of request bodies and of answers that wait for their reader.",
+            )?,
             connections_refused,
             durations,
             registry,
@@ -104,7 +107,7 @@ impl Metrics {
         self.connections_cut.with_label_values(&[cause]).inc();
     }
 
-    /// The page, with `held` bytes of bodies.
+    /// The page, with `held` bytes of bodies and answers.
     pub(crate) fn page(&self, held: usize) -> Vec<u8> {
         self.held_bodies.set(held.try_into().unwrap_or(i64::MAX));
         let mut page = Vec::new();

@@ -3,6 +3,7 @@
 
 mod body;
 mod boundaries;
+mod budget;
 mod chunks;
 mod connection;
 mod content;
@@ -11,6 +12,7 @@ mod endpoints;
 mod framing;
 mod inbox_metrics;
 mod keyring;
+mod large;
 mod limits;
 mod listener;
 mod metrics;
@@ -33,6 +35,7 @@ use crate::inbox::Inbox;
 use crate::livekit::key::ApiKeys;
 use crate::policy::Policy;
 use crate::worker::Workers;
+use budget::Budget;
 use endpoints::connection_details::SandboxIds;
 use endpoints::events::LargeBodies;
 use reply::RequestId;
@@ -51,7 +54,8 @@ pub struct Edge {
     cors: Cors,
     base_path: String,
     metrics: Option<Metrics>,
-    budget: Arc<body::Budget>,
+    token_budget: Arc<Budget>,
+    webhook_budget: Arc<Budget>,
     large_bodies: LargeBodies,
     stop: Arc<Stop>,
     requests: AtomicU32,
@@ -64,7 +68,8 @@ impl Edge {
     pub fn new(keys: ApiKeys, policy: Policy, limits: Limits, clock: Clock) -> Self {
         Self {
             keyring: Keyring::new(keys),
-            budget: body::Budget::new(limits.held_body_bytes),
+            token_budget: Budget::new(limits.held_body_bytes),
+            webhook_budget: Budget::new(limits.held_body_bytes),
             // Ids of different runs should differ too.
             requests: AtomicU32::new(clock.now().subsec_nanos()),
             livekit_url: "ws://localhost:7880".to_owned(),
@@ -137,6 +142,11 @@ impl Edge {
     /// Short, and spread so that neighbours look different: a step by an odd number passes every value once.
     fn next_request_id(&self) -> RequestId {
         RequestId(self.requests.fetch_add(1, Relaxed).wrapping_mul(0x9E37_79B1))
+    }
+
+    /// The bytes of bodies and answers that are held now.
+    fn held_bytes(&self) -> usize {
+        self.token_budget.held().saturating_add(self.webhook_budget.held())
     }
 
     fn count_cut(&self, cause: &'static str) {

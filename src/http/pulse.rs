@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 use crate::http::boundaries::Boundaries;
 use crate::http::content::Stream;
-use crate::http::limits::{READ_BYTES, WRITE_PROGRESS_BYTES};
+use crate::http::limits::{CONNECTION_BUFFER_BYTES, WRITE_PROGRESS_BYTES};
 
 /// What a connection is doing. One task turns all of it, so that plain loads and stores do.
 #[derive(Debug)]
@@ -209,8 +209,8 @@ impl PulsedStream {
             let taken = self.before.split_to(self.before.len().min(room));
             Poll::Ready(self.pass_on(&taken, &mut buf))
         } else {
-            let mut scratch = [MaybeUninit::uninit(); READ_BYTES];
-            let mut read = ReadBuf::uninit(scratch.get_mut(..room.min(READ_BYTES)).unwrap_or_default());
+            let mut scratch = [MaybeUninit::uninit(); CONNECTION_BUFFER_BYTES];
+            let mut read = ReadBuf::uninit(scratch.get_mut(..room.min(CONNECTION_BUFFER_BYTES)).unwrap_or_default());
             ready!(Pin::new(self.stream.inner_mut()).poll_read(cx, &mut read))?;
             Poll::Ready(self.pass_on(read.filled(), &mut buf))
         }

@@ -11,8 +11,10 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 
+use crate::http::budget::Share;
 use crate::http::content::Content;
-use crate::http::limits::QUERY_BYTES;
+use crate::http::large::LargeBytes;
+use crate::http::limits::{ANSWER_PIECE_BYTES, LARGE_BYTES, QUERY_BYTES};
 use crate::http::router::Methods;
 use crate::inbox::{AppendError, ReadError, StoreError};
 use crate::json::{ObjectWriter, name};
@@ -26,12 +28,27 @@ use crate::policy::PolicyError;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The members of an error that say what is wrong, all of them the same.
-pub(crate) type ErrorMembers = &'static [&'static str];
-/// What the tutorials' clients read.
-pub(crate) const FLAT: ErrorMembers = &[name!("errorMessage")];
-/// What they and LiveKit's read.
-pub(crate) const TWOFOLD: ErrorMembers = &[name!("errorMessage"), name!("error")];
+/// How a refusal is written, which depends on the client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    /// The members of an error that say what is wrong, all of them the same.
+    members: &'static [&'static str],
+    /// Seconds.
+    retry_after: &'static str,
+}
+
+const FLAT: &[&str] = &[name!("errorMessage")];
+const TWOFOLD: &[&str] = &[name!("errorMessage"), name!("error")];
+const SOON: &str = "1";
+/// LiveKit Server tries five times, and spends all of them within 4 s if it may try again after one.
+const LATER: &str = "5";
+
+/// For the tutorials' clients.
+pub(crate) const TUTORIAL: Form = Form { members: FLAT, retry_after: SOON };
+/// For clients of LiveKit's standard endpoint, which read the second member.
+pub(crate) const STANDARD: Form = Form { members: TWOFOLD, retry_after: SOON };
+/// For LiveKit Server, and for clients of which nothing is known: they may be LiveKit Server.
+pub(crate) const OTHER: Form = Form { members: FLAT, retry_after: LATER };
 
 /// An answer, before CORS and the connection have had their say.
 pub(crate) type Reply = Response<Content>;
@@ -49,6 +66,19 @@ pub(crate) fn private(content: Content, content_type: HeaderValue) -> Reply {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     reply
+}
+
+/// The same where `json` may be large: `share` is its share of the budget while it waits for its reader.
+pub(crate) fn held_json(json: Vec<u8>, mut share: Share) -> Result<Reply, Refusal> {
+    if json.len() <= ANSWER_PIECE_BYTES {
+        return Ok(self::json(json));
+    }
+    let large = if json.len() > LARGE_BYTES { Some(LargeBytes::copy_of(&json).or(Err(Refusal::Overloaded))?) } else { None };
+    let bytes = large.map_or_else(|| json.into(), Bytes::from_owner);
+    share.shrink_to(bytes.len());
+    let mut reply = Reply::new(Content::Held { bytes, _share: share });
+    reply.headers_mut().insert(CONTENT_TYPE, JSON);
+    Ok(reply)
 }
 
 /// 200 with an empty body, for which hyper writes `Content-Length: 0`. LiveKit Server reads no body, and cannot use the
@@ -92,6 +122,7 @@ pub(crate) enum Refusal {
     Stopping,
     NotTheTutorialsFields,
     NotAnObject,
+    TooManyValues { limit: usize },
     MissingField(&'static str),
     Field(&'static str, FieldError),
     RoomConfiguration(&'static str, RoomConfigurationError),
@@ -132,6 +163,7 @@ impl Refusal {
             | Self::BodyBroken
             | Self::NotTheTutorialsFields
             | Self::NotAnObject
+            | Self::TooManyValues { .. }
             | Self::MissingField(_)
             | Self::Field(..)
             | Self::RoomConfiguration(..)
@@ -173,6 +205,7 @@ impl Refusal {
             Self::Overloaded => "overloaded",
             Self::Stopping => "stopping",
             Self::NotTheTutorialsFields | Self::NotAnObject => "not_json",
+            Self::TooManyValues { .. } => "too_many_values",
             Self::MissingField(_) | Self::Field(..) | Self::RoomConfiguration(..) => "field",
             Self::Policy(_) => "policy",
             Self::SandboxId => "sandbox_id",
@@ -210,16 +243,17 @@ impl Refusal {
     }
 
     /// The answer. Each is one flat object, for clients parse it.
-    pub(crate) fn reply(&self, id: RequestId, members: ErrorMembers) -> Reply {
+    pub(crate) fn reply(&self, id: RequestId, form: Form) -> Reply {
         let text = self.to_string();
         let mut body = Vec::new();
         let mut object = ObjectWriter::begin(&mut body);
-        for member in members {
+        for member in form.members {
             object.text(member, &text);
         }
         object.end();
         let mut reply = json(body);
-        *reply.status_mut() = self.status();
+        let status = self.status();
+        *reply.status_mut() = status;
         let headers = reply.headers_mut();
         if let Ok(id) = HeaderValue::try_from(id.to_string()) {
             headers.insert(REQUEST_ID, id);
@@ -228,20 +262,17 @@ impl Refusal {
             Self::Method(allowed) => {
                 headers.insert(ALLOW, allowed.header());
             }
-            Self::Overloaded => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            }
             Self::Reader(_) => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            Self::Inbox(_) | Self::Read(ReadError::Store(_)) => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             // What follows on the connection cannot be told from this request's rest.
             Self::Framing(_) | Self::HeadTooLarge | Self::HeadTooLate | Self::BodyTooLate => {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(form.retry_after));
         }
         reply
     }
@@ -260,12 +291,13 @@ impl fmt::Display for Refusal {
             Self::BodyTooLarge { limit } => write!(f, "the body must be at most {limit} bytes"),
             Self::HeadTooLate | Self::BodyTooLate => f.write_str("the request did not arrive in time"),
             Self::BodyBroken => f.write_str("the body ended before its end"),
-            Self::Overloaded => f.write_str("too much at once, try again in a second"),
+            Self::Overloaded => f.write_str("too much at once, try again later"),
             Self::Stopping => f.write_str("this server is about to stop"),
             Self::NotTheTutorialsFields => f.write_str("roomName and participantName are required"),
             Self::MissingField(field) => write!(f, "{field} is required"),
             Self::Field(field, FieldError::NotText) => write!(f, "{field} must be a string"),
             Self::NotAnObject => f.write_str("the body must be a JSON object"),
+            Self::TooManyValues { limit } => write!(f, "the body must hold at most {limit} values"),
             Self::Field(field, FieldError::NotTexts) => write!(f, "{field} must be an object of strings"),
             Self::Field(field, FieldError::BothCasings) => write!(f, "{field} must not stand there in both casings"),
             Self::Field(field, FieldError::Limit(error)) => write!(f, "{field}: {error}"),

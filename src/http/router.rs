@@ -14,7 +14,7 @@ use tracing::{Level, debug, error};
 use crate::http::content::{Content, ReplyBody};
 use crate::http::endpoints::{connection_details, events, health, metrics, openapi, token, webhook};
 use crate::http::pulse::InFlight;
-use crate::http::reply::{self, ErrorMembers, Refusal, Reply, RequestId};
+use crate::http::reply::{self, Form, Refusal, Reply, RequestId};
 use crate::http::{Edge, body, cors, framing};
 use crate::worker::caught;
 
@@ -90,11 +90,12 @@ impl Endpoint {
         }
     }
 
-    /// The members of its errors that say what is wrong.
-    fn error_members(self) -> ErrorMembers {
+    /// How it refuses.
+    fn form(self) -> Form {
         match self {
-            Self::ConnectionDetails | Self::Sandbox => reply::TWOFOLD,
-            _ => reply::FLAT,
+            Self::Token => reply::TUTORIAL,
+            Self::ConnectionDetails | Self::Sandbox => reply::STANDARD,
+            _ => reply::OTHER,
         }
     }
 }
@@ -150,7 +151,7 @@ pub(crate) async fn answer(
                 _ => {}
             }
         }
-        refusal.reply(id, route.map_or(reply::FLAT, |route| route.endpoint.error_members()))
+        refusal.reply(id, form(route))
     });
     if door == Door::Public {
         edge.cors.admit(cors::origin(request.headers()), reply.headers_mut());
@@ -185,6 +186,16 @@ fn find(door: Door, base_path: &str, path: &str) -> Option<&'static Route> {
     }
     let path = path.trim_start_matches('/');
     routes.iter().find(|route| route.path.strip_prefix('/') == Some(path))
+}
+
+fn form(route: Option<&Route>) -> Form {
+    route.map_or(reply::OTHER, |route| route.endpoint.form())
+}
+
+/// How a request is refused of which no more is known than that it begins with `head`.
+pub(crate) fn form_of(edge: &Edge, door: Door, head: &[u8]) -> Form {
+    let target = head.split(|byte| *byte == b' ').nth(1).and_then(|target| str::from_utf8(target).ok()).unwrap_or_default();
+    form(find(door, &edge.base_path, target.split('?').next().unwrap_or_default()))
 }
 
 async fn dispatch(edge: &Edge, route: Option<&Route>, id: RequestId, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {

@@ -4,8 +4,12 @@
 
 use std::fmt;
 
+use serde::de::Error;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+use crate::json::{self, Bounds, Excess, Members, ObjectWriter, Unambiguous};
 
 /// A checked RoomConfiguration, its known fields in lowerCamelCase.
 ///
@@ -13,63 +17,83 @@ use serde_json::{Map, Value};
 /// use roomkey::RoomConfiguration;
 ///
 /// let config = RoomConfiguration::from_json(br#"{"empty_timeout": 300, "agents": [{"agent_name": "helper"}]}"#)?;
-/// assert_eq!(config.to_json(), r#"{"agents":[{"agentName":"helper"}],"emptyTimeout":300}"#);
+/// assert_eq!(config.to_json(), r#"{"emptyTimeout":300,"agents":[{"agentName":"helper"}]}"#);
 /// assert!(RoomConfiguration::from_json(br#"{"maxParticipants": "many"}"#).is_err());
 /// # Ok::<(), roomkey::RoomConfigurationError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub struct RoomConfiguration(Map<String, Value>);
+pub struct RoomConfiguration(Box<RawValue>);
+
+/// More than any room needs, and little enough to be read within milliseconds.
+const BOUNDS: Bounds = Bounds { values: 10_000, depth: 32, steps: usize::MAX };
 
 impl RoomConfiguration {
-    /// Reads `json`, in either casing of protobuf's JSON. A field of `null` is as one that is absent.
+    /// Reads `json`, in either casing of protobuf's JSON. A field of `null` is as one that is absent. What is kept stays as it
+    /// is written there, so that no number changes.
     ///
     /// # Errors
-    /// Where it is no object, a field has a wrong type or stands there in both casings, or `egress` bears credentials or
-    /// stream outputs.
+    /// Where it is no object, holds too much, a field has a wrong type or is there twice, or `egress` bears credentials or stream
+    /// outputs.
     pub fn from_json(json: &[u8]) -> Result<Self, RoomConfigurationError> {
-        let wrong = || RoomConfigurationError::WrongType { path: String::new(), expected: Type::Object(&[]).name() };
-        match serde_json::from_slice(json) {
-            Ok(Value::Object(fields)) => Self::new(fields),
-            _ => Err(wrong()),
-        }
+        BOUNDS.check(json).map_err(|excess| match excess {
+            Excess::Values | Excess::Steps => RoomConfigurationError::TooManyValues { limit: BOUNDS.values },
+            Excess::Depth => RoomConfigurationError::TooDeep { limit: BOUNDS.depth },
+        })?;
+        let whole = Type::Object(ROOM_CONFIGURATION);
+        let value: &RawValue = json::from_utf8(json).or(Err(whole.wrong()))?;
+        serde_json::from_str::<Unambiguous>(value.get()).or(Err(RoomConfigurationError::Twice))?;
+        let mut checked = Vec::with_capacity(json.len());
+        whole.copy(value, &mut checked)?;
+        json::from_utf8::<&RawValue>(&checked).map(|checked| Self(checked.to_owned())).or(Err(whole.wrong()))
     }
 
     /// As [`from_json`](Self::from_json), from JSON that was read before.
     ///
     /// # Errors
     /// Likewise.
-    pub fn new(mut fields: Map<String, Value>) -> Result<Self, RoomConfigurationError> {
-        check_fields(&mut fields, ROOM_CONFIGURATION, &mut Vec::new())?;
-        if let Some(egress) = fields.get("egress") {
-            check_credentials(egress, &mut vec!["egress".to_owned()])?;
-        }
-        Ok(Self(fields))
+    pub fn new(fields: Map<String, Value>) -> Result<Self, RoomConfigurationError> {
+        Self::from_json(Value::Object(fields).to_string().as_bytes())
     }
 
     /// Whether it says nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        is_empty_object(&self.0)
     }
 
     /// Whether it starts recordings, at the deployer's cost.
     #[must_use]
     pub fn has_egress(&self) -> bool {
-        self.0.get("egress").and_then(Value::as_object).is_some_and(|egress| !egress.is_empty())
+        let fields = Members::parse(self.0.get().as_bytes());
+        fields.is_ok_and(|fields| fields.value("egress").is_some_and(|egress| !is_empty_object(egress)))
     }
 
     /// It as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        Value::Object(self.0.clone()).to_string()
+        self.0.get().to_owned()
+    }
+}
+
+/// Whether `value`, which is an object, has no members.
+fn is_empty_object(value: &RawValue) -> bool {
+    !value.get().contains('"')
+}
+
+/// The order of the members does not matter, nor how they are written.
+impl PartialEq for RoomConfiguration {
+    fn eq(&self, other: &Self) -> bool {
+        let read = |config: &Self| serde_json::from_str::<Value>(config.0.get()).ok();
+        read(self) == read(other)
     }
 }
 
 /// From a token that another program minted: any object is taken as it is.
 impl<'de> Deserialize<'de> for RoomConfiguration {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Map::deserialize(deserializer).map(Self)
+        let value = Box::<RawValue>::deserialize(deserializer)?;
+        if value.get().starts_with('{') { Ok(Self(value)) } else { Err(D::Error::custom("an object is expected")) }
     }
 }
 
@@ -86,6 +110,8 @@ enum Type {
     TextMap,
     Object(&'static [Field]),
     Objects(&'static [Field]),
+    /// What is recorded, and where to.
+    Egress,
 }
 
 /// A field's name in lowerCamelCase, the same in snake_case, and its type.
@@ -97,7 +123,7 @@ const ROOM_CONFIGURATION: &[Field] = &[
     ("departureTimeout", "departure_timeout", Type::Unsigned),
     ("maxParticipants", "max_participants", Type::Unsigned),
     ("metadata", "metadata", Type::Text),
-    ("egress", "egress", Type::Object(&[])),
+    ("egress", "egress", Type::Egress),
     ("minPlayoutDelay", "min_playout_delay", Type::Unsigned),
     ("maxPlayoutDelay", "max_playout_delay", Type::Unsigned),
     ("syncStreams", "sync_streams", Type::Flag),
@@ -122,33 +148,48 @@ impl Type {
             Self::Unsigned => "a whole number from 0 to 4294967295",
             Self::Enumeration => "a name or a number",
             Self::TextMap => "an object of strings",
-            Self::Object(_) => "an object",
+            Self::Object(_) | Self::Egress => "an object",
             Self::Objects(_) => "a list of objects",
         }
     }
 
-    /// Whether `value` is of this type; nested fields are brought to lowerCamelCase.
-    fn check(self, value: &mut Value, path: &mut Vec<String>) -> Result<(), RoomConfigurationError> {
-        let fits = match (self, value) {
-            (Self::Text, Value::String(_)) | (Self::Flag, Value::Bool(_)) | (Self::Enumeration, Value::String(_)) => true,
-            (Self::Unsigned, Value::Number(number)) => is_whole(number.as_f64(), 0.0, u32::MAX.into()),
-            (Self::Unsigned, Value::String(number)) => {
-                number.trim() == number && is_whole(serde_json::from_str(number).ok(), 0.0, u32::MAX.into())
+    fn wrong(self) -> RoomConfigurationError {
+        RoomConfigurationError::WrongType { path: String::new(), expected: self.name() }
+    }
+
+    /// Appends `value`, which must be of this type, to `out`: as it is, but that known fields are brought to lowerCamelCase.
+    fn copy(self, value: &RawValue, out: &mut Vec<u8>) -> Result<(), RoomConfigurationError> {
+        let is_text = |value: &RawValue| value.get().starts_with('"');
+        let fits = match self {
+            Self::Object(known) => return copy_fields(self.members(value)?, known, out),
+            Self::Objects(known) => {
+                let items: Vec<&RawValue> = serde_json::from_str(value.get()).or(Err(self.wrong()))?;
+                return copy_items(&items, known, out);
             }
-            (Self::Enumeration, Value::Number(number)) => is_whole(number.as_f64(), i32::MIN.into(), i32::MAX.into()),
-            (Self::TextMap, Value::Object(map)) => map.values().all(Value::is_string),
-            (Self::Object(known), Value::Object(fields)) => return check_fields(fields, known, path),
-            (Self::Objects(known), Value::Array(items)) => {
-                for (index, item) in items.iter_mut().enumerate() {
-                    path.push(index.to_string());
-                    Self::Object(known).check(item, path)?;
-                    path.pop();
+            Self::Egress => {
+                check_credentials(&serde_json::from_str(value.get()).or(Err(self.wrong()))?, &mut Vec::new())?;
+                return copy_fields(self.members(value)?, &[], out);
+            }
+            Self::TextMap => self.members(value)?.iter().all(|(_, value)| is_text(value)),
+            Self::Text => is_text(value),
+            Self::Flag => matches!(value.get(), "true" | "false"),
+            Self::Unsigned => match serde_json::from_str(value.get()) {
+                Ok(Value::Number(number)) => is_whole(number.as_f64(), 0.0, u32::MAX.into()),
+                Ok(Value::String(number)) => {
+                    number.trim() == number && is_whole(serde_json::from_str(&number).ok(), 0.0, u32::MAX.into())
                 }
-                true
+                _ => false,
+            },
+            Self::Enumeration => {
+                is_text(value) || is_whole(serde_json::from_str(value.get()).ok(), i32::MIN.into(), i32::MAX.into())
             }
-            _ => false,
         };
-        if fits { Ok(()) } else { Err(RoomConfigurationError::WrongType { path: path.join("."), expected: self.name() }) }
+        out.extend_from_slice(value.get().as_bytes());
+        if fits { Ok(()) } else { Err(self.wrong()) }
+    }
+
+    fn members(self, value: &RawValue) -> Result<Members<'_>, RoomConfigurationError> {
+        Members::parse(value.get().as_bytes()).or(Err(self.wrong()))
     }
 }
 
@@ -156,22 +197,35 @@ fn is_whole(number: Option<f64>, least: f64, most: f64) -> bool {
     number.is_some_and(|number| number.fract() == 0.0 && (least..=most).contains(&number))
 }
 
-/// Checks the `known` ones of `fields` and brings them to lowerCamelCase.
-fn check_fields(fields: &mut Map<String, Value>, known: &[Field], path: &mut Vec<String>) -> Result<(), RoomConfigurationError> {
-    fields.retain(|_, value| !value.is_null());
-    for &(camel, snake, expected) in known {
-        path.push(camel.to_owned());
-        if camel != snake
-            && let Some(value) = fields.remove(snake)
-            && fields.insert(camel.to_owned(), value).is_some()
-        {
-            return Err(RoomConfigurationError::BothCasings { path: path.join(".") });
+/// Appends the object of `fields`, the `known` ones of which are checked and named in lowerCamelCase.
+fn copy_fields(fields: Members<'_>, known: &[Field], out: &mut Vec<u8>) -> Result<(), RoomConfigurationError> {
+    let mut copied = Vec::new();
+    let mut object = ObjectWriter::begin(out);
+    for (name, value) in fields.iter().filter(|(_, value)| value.get() != "null") {
+        let Some(&(camel, _, expected)) = known.iter().find(|(camel, snake, _)| name == *camel || name == *snake) else {
+            object.further(name, value);
+            continue;
+        };
+        if copied.contains(&camel) {
+            return Err(RoomConfigurationError::BothCasings { path: camel.to_owned() });
         }
-        if let Some(value) = fields.get_mut(camel) {
-            expected.check(value, path)?;
-        }
-        path.pop();
+        copied.push(camel);
+        object.any(camel, |out| expected.copy(value, out)).map_err(|error| error.under(camel))?;
     }
+    object.end();
+    Ok(())
+}
+
+/// Appends the list of `items`, objects of which the `known` fields are checked.
+fn copy_items(items: &[&RawValue], known: &'static [Field], out: &mut Vec<u8>) -> Result<(), RoomConfigurationError> {
+    out.push(b'[');
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        Type::Object(known).copy(item, out).map_err(|error| error.under(&index.to_string()))?;
+    }
+    out.push(b']');
     Ok(())
 }
 
@@ -229,6 +283,18 @@ pub enum RoomConfigurationError {
         /// The field.
         path: String,
     },
+    /// An object, at any depth, names a member twice, or a number is beyond all that can be read.
+    Twice,
+    /// It holds more values than any room needs.
+    TooManyValues {
+        /// How many it may hold.
+        limit: usize,
+    },
+    /// It nests deeper than any room needs.
+    TooDeep {
+        /// How deep it may nest.
+        limit: usize,
+    },
 }
 
 impl RoomConfigurationError {
@@ -237,7 +303,16 @@ impl RoomConfigurationError {
     pub fn path(&self) -> &str {
         match self {
             Self::WrongType { path, .. } | Self::BothCasings { path } | Self::Credentials { path } => path,
+            Self::Twice | Self::TooManyValues { .. } | Self::TooDeep { .. } => "",
         }
+    }
+
+    /// The same error of what stands in the field `name`.
+    fn under(mut self, name: &str) -> Self {
+        if let Self::WrongType { path, .. } | Self::BothCasings { path } | Self::Credentials { path } = &mut self {
+            *path = if path.is_empty() { name.to_owned() } else { format!("{name}.{path}") };
+        }
+        self
     }
 }
 
@@ -248,6 +323,9 @@ impl fmt::Display for RoomConfigurationError {
             Self::WrongType { path, expected } => write!(f, "{path} must be {expected}"),
             Self::BothCasings { path } => write!(f, "{path} stands there in both casings"),
             Self::Credentials { path } => write!(f, "{path} must not stand in a token, which its bearer can read"),
+            Self::Twice => f.write_str("must not name a member twice in one object, nor hold a number beyond 1e308"),
+            Self::TooManyValues { limit } => write!(f, "must hold at most {limit} values"),
+            Self::TooDeep { limit } => write!(f, "must not nest deeper than {limit} levels"),
         }
     }
 }

@@ -209,3 +209,16 @@ fn the_list_of_events_has_every_recorded_one_and_none_twice() {
     let names = std::collections::BTreeSet::from(EVENTS);
     assert_eq!(names.len(), EVENTS.len());
 }
+
+#[test]
+fn a_body_of_more_values_than_any_event_has_is_no_event() {
+    let many = |count: usize| format!(r#"{{"event":"room_started","x":[{}]}}"#, vec!["1"; count].join(","));
+    assert_eq!(WebhookEvent::parse(many(10_000).as_bytes()).unwrap().event, "room_started");
+    assert!(WebhookEvent::parse(many(1_000_000).as_bytes()).is_err());
+    let long = |count: usize| format!(r#"{{"event":"{}"}}"#, r"\n".repeat(count));
+    assert_eq!(WebhookEvent::parse(long(300_000).as_bytes()).unwrap().event.len(), 300_000);
+    assert!(WebhookEvent::parse(long(4_000_000).as_bytes()).is_err());
+    // Long texts without escapes, commas and brackets in them included, take no time.
+    let text = ",[{".repeat(2_000_000);
+    assert_eq!(WebhookEvent::parse(format!(r#"{{"event":"{text}"}}"#).as_bytes()).unwrap().event, text);
+}

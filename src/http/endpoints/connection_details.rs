@@ -9,23 +9,42 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName};
 use serde_json::value::RawValue;
 
+use crate::http::limits::TOKEN_OVERHEAD_BYTES;
 use crate::http::reply::{self, FieldError, Refusal, Reply};
 use crate::http::{Edge, body};
-use crate::json::{Members, ObjectWriter, Text, name};
+use crate::json::{Bounds, Members, ObjectWriter, Text, name};
 use crate::jws;
-use crate::livekit::access_token::{Identity, NameError, ParticipantName, RoomName};
+use crate::livekit::access_token::{Identity, NameError, ParticipantName, ParticipantToken, RoomName};
 use crate::livekit::room_config::RoomConfiguration;
 use crate::policy::Wish;
 
 /// The header that LiveKit's clients send to a development token server.
 pub(crate) const SANDBOX_ID: HeaderName = HeaderName::from_static("x-sandbox-id");
 
+/// More than 64 KiB of attributes need, which are the most that a request has. What nests is not built, and so has no bound.
+const BODY_BOUNDS: Bounds = Bounds { values: 20_000, depth: usize::MAX, steps: usize::MAX };
+
 /// What is said of the room and of its joiner in, `{"server_url","participant_token"}` out.
 pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let trust = edge.keyring.current();
     body::require_json(request.headers())?;
-    let body = body::read(request.body_mut(), edge.limits.standard_body_bytes, edge.limits.body, &edge.budget).await?;
-    let fields = Fields(Members::parse(body.as_ref()).or(Err(Refusal::NotAnObject))?);
+    let mut body = body::read(request.body_mut(), edge.limits.standard_body_bytes, edge.limits.body, &edge.token_budget).await?;
+    let token = token(edge, body.as_ref())?;
+    // Nothing of the request is written longer than it came, but for base64.
+    body.make_room(body.as_ref().len().saturating_add(TOKEN_OVERHEAD_BYTES).saturating_mul(4).div_ceil(3))?;
+
+    let mut json = Vec::with_capacity(512);
+    let mut object = ObjectWriter::begin(&mut json);
+    object.value(name!("server_url"), &*edge.livekit_url);
+    object.member(name!("participant_token"), |json| token.write_json(json, trust.keys.minting(), edge.clock.now()));
+    object.end();
+    reply::held_json(json, body.into_share())
+}
+
+/// The token that `body` asks for.
+fn token(edge: &Edge, body: &[u8]) -> Result<ParticipantToken, Refusal> {
+    BODY_BOUNDS.check(body).or(Err(Refusal::TooManyValues { limit: BODY_BOUNDS.values }))?;
+    let fields = Fields(Members::parse(body).or(Err(Refusal::NotAnObject))?);
 
     let wish = Wish {
         room: fields.name(["room_name", "roomName"], RoomName::new)?,
@@ -41,12 +60,7 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
         token = token.with_attributes(attributes).map_err(|error| Refusal::Field(name, FieldError::Limit(error)))?;
     }
 
-    let mut json = Vec::with_capacity(512);
-    let mut object = ObjectWriter::begin(&mut json);
-    object.value(name!("server_url"), &*edge.livekit_url);
-    object.member(name!("participant_token"), |json| token.write_json(json, trust.keys.minting(), edge.clock.now()));
-    object.end();
-    Ok(reply::json(json))
+    Ok(token)
 }
 
 /// The same for those who know one of the ids, where there are any.

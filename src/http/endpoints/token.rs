@@ -25,7 +25,7 @@ struct Fields<'a> {
 pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let trust = edge.keyring.current();
     body::require_json(request.headers())?;
-    let body = body::read(request.body_mut(), edge.limits.token_body_bytes, edge.limits.body, &edge.budget).await?;
+    let body = body::read(request.body_mut(), edge.limits.token_body_bytes, edge.limits.body, &edge.token_budget).await?;
     let (room, identity) = names(body.as_ref())?;
 
     let mut json = Vec::with_capacity(512);

@@ -2,6 +2,7 @@
 
 use super::client::{Answer, Client, chunk, chunked_head, get, post, post_head};
 use super::edge::{Server, Setup};
+use super::program::Program;
 use super::sender::{authorization, request_of};
 use crate::fixtures::first_recorded;
 
@@ -246,4 +247,135 @@ fn more_bodies_than_there_is_room_for() {
     answer.error();
     assert!(answer.header("retry-after").is_some());
     assert_eq!(server.ask(post("/token", &[], padded(1000))).status, 200);
+}
+
+#[test]
+fn what_strangers_hold_leaves_webhooks_their_room() {
+    let server = Setup::limited(|limits| limits.held_body_bytes = 3000).start();
+    let mut holding = server.connect();
+    holding.send(post_head("/connection-details", &[], 5000));
+    holding.send([b' '; 2900]);
+    // Until all of it has come, there is room for other tokens.
+    while server.ask(post("/token", &[], padded(1000))).status == 200 {}
+    let delivery = request_of(&first_recorded());
+    for _ in 0..3 {
+        assert_eq!(server.ask(&delivery).status, 200);
+    }
+    assert_eq!(server.ask(post("/token", &[], padded(1000))).header("retry-after"), Some("1"));
+}
+
+#[test]
+fn what_webhooks_hold_leaves_tokens_their_room() {
+    let server = Setup::limited(|limits| limits.held_body_bytes = 3000).start();
+    let body = vec![b' '; 2900];
+    let mut holding = server.connect();
+    holding.send(post_head("/webhook", &[("Authorization", &authorization(&body))], body.len()));
+    holding.send(&body[..body.len() - 1]);
+    let refused = loop {
+        let answer = server.ask(request_of(&first_recorded()));
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    assert_eq!(server.ask(post("/token", &[], padded(2000))).status, 200);
+    assert_eq!(holding.ask(&body[body.len() - 1..]).status, 200);
+}
+
+#[test]
+fn livekit_is_told_to_come_back_in_5_s() {
+    let server = Setup::limited(|limits| limits.held_body_bytes = 10).start();
+    let delivery = first_recorded();
+    for path in ["/webhook", "/livekit/webhook", "//webhook"] {
+        let answer = server.ask(post(path, &[("Authorization", &delivery.authorization)], &delivery.body));
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{path}");
+    }
+    for path in ["/token", "/connection-details", "/api/v2/sandbox/connection-details"] {
+        let answer = server.ask(post(path, &[], padded(100)));
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{path}");
+    }
+}
+
+/// A request that gets a token of over `length` bytes.
+fn for_a_large_token(length: usize) -> Vec<u8> {
+    post("/connection-details", &[], format!(r#"{{"participant_metadata":"{}"}}"#, "m".repeat(length)))
+}
+
+#[test]
+fn an_answer_that_finds_no_room_is_not_made() {
+    let server = Setup::limited(|limits| limits.held_body_bytes = 100_000).start();
+    assert_eq!(server.ask(for_a_large_token(30_000)).status, 200);
+    // The body has room, and the answer beside it has not.
+    let answer = server.ask(for_a_large_token(60_000));
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    answer.error_in(&["error", "errorMessage"]);
+    assert_eq!(server.ask(request_of(&first_recorded())).status, 200);
+}
+
+#[test]
+fn answers_that_wait_for_their_reader_are_held_within_the_budget() {
+    let server = Setup::limited(|limits| {
+        limits.held_body_bytes = 8 << 20;
+        limits.write = std::time::Duration::from_secs(60);
+    });
+    let server = server.start();
+    let request = for_a_large_token(400 << 10);
+    // What does not fit into the system's buffers waits here: at last there is room for no more.
+    let mut unread: Vec<Client> = Vec::new();
+    let mut pipelined = 0;
+    let refused = loop {
+        let mut client = server.connect();
+        for _ in 0..12 {
+            client.send_if_taken(&request);
+        }
+        unread.push(client);
+        pipelined += 1;
+        assert!(pipelined < 200, "no answer is held");
+        let answer = server.ask(&request);
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(server.ask(request_of(&first_recorded())).status, 200, "webhooks are not concerned");
+    // Whoever reads gets the whole answer.
+    assert_eq!(unread[0].answer().status, 200);
+    drop(unread);
+    while server.ask(&request).status != 200 {}
+}
+
+#[test]
+fn memory_goes_back_after_a_burst() {
+    let program = Program::start();
+    let request = post(
+        "/connection-details",
+        &[],
+        format!(r#"{{"participant_metadata":"{}","room_config":{{"metadata":"{}"}}}}"#, "m".repeat(500_000), "r".repeat(500_000)),
+    );
+    assert_eq!(program.ask(&request).status, 200);
+    let before = program.resident_bytes();
+    let mut clients: Vec<Client> = (0..20).map(|_| program.connect()).collect();
+    for client in &mut clients {
+        client.send(&request[..request.len() - 1]);
+    }
+    // All of it is read where the last one is: the connections wait for one byte each.
+    while program.resident_bytes() < before + (15 << 20) {
+        program.connect().assert_usable();
+    }
+    for client in &mut clients {
+        client.send(&request[request.len() - 1..]);
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().status, 200);
+    }
+    drop(clients);
+    // What is left is what minting one token took, once for each thread, and not what the burst held.
+    let left = || program.resident_bytes().saturating_sub(before);
+    for _ in 0..200 {
+        if left() < 10 << 20 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{} bytes are left", left());
 }

@@ -35,6 +35,12 @@ impl Client {
         let _ = self.stream.write_all(bytes.as_ref());
     }
 
+    /// Sends as much of `bytes` as the system takes at once.
+    pub(crate) fn send_if_taken(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        let _ = self.stream.write_all(bytes.as_ref()); // a reader that does not read is not read from
+    }
+
     /// Says that nothing more will be sent.
     pub(crate) fn finish(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();

@@ -2,10 +2,11 @@
 
 use super::client::{Client, get, request};
 use super::edge::{Server, Setup};
+use super::program::Program;
 
 const LIMIT: usize = 16 * 1024;
-/// What hyper reads of a head at most.
-const HYPER_LIMIT: usize = 64 * 1024;
+/// More than a connection ever reads of a head.
+const MUCH: usize = 64 * 1024;
 
 /// A `GET /healthz` of `length` bytes, filled in its one long header.
 fn by_one_header(length: usize) -> Vec<u8> {
@@ -60,7 +61,7 @@ fn a_head_of_one_byte_more() {
 #[test]
 fn a_head_of_nearly_64_kib() {
     let server = Server::start();
-    for head in [by_one_header(HYPER_LIMIT - 1), by_query(HYPER_LIMIT - 1)] {
+    for head in [by_one_header(MUCH - 1), by_query(MUCH - 1)] {
         let answer = server.ask(head);
         assert_eq!(answer.status, 431);
         answer.error();
@@ -83,13 +84,74 @@ fn a_large_head_is_refused_on_every_path() {
 #[test]
 fn a_head_of_more_than_64_kib() {
     let server = Server::start();
-    let fill = "x".repeat(HYPER_LIMIT + 1000);
+    let fill = "x".repeat(MUCH + 1000);
     let mut client = server.connect();
     // Without an end: the answer does not wait for one.
-    client.send(format!("GET /healthz HTTP/1.1\r\nX: {}", &fill[..HYPER_LIMIT + 100]));
-    assert_eq!(client.answer().status, 431);
+    client.send(format!("GET /healthz HTTP/1.1\r\nX: {}", &fill[..MUCH + 100]));
+    let answer = client.answer();
+    assert_eq!(answer.status, 431);
+    answer.error();
     client.assert_closed();
     assert_eq!(server.ask(request("GET", "/healthz", &[("X", &fill)], b"")).status, 431);
+}
+
+#[test]
+fn a_large_head_is_refused_in_the_form_of_its_path() {
+    let server = Server::start();
+    for length in [LIMIT - 20, LIMIT + 1000, MUCH] {
+        let large = "x".repeat(length);
+        for path in ["/connection-details", "//api/v2/sandbox/connection-details?a=b"] {
+            let answer = server.ask(request("POST", path, &[("X", &large)], b""));
+            assert_eq!(answer.status, 431, "{path}");
+            answer.error_in(&["error", "errorMessage"]);
+        }
+    }
+}
+
+#[test]
+fn a_large_head_behind_other_requests() {
+    let server = Server::start();
+    let mut client = server.connect();
+    client.assert_usable();
+    assert_eq!(client.ask(by_one_header(LIMIT)).status, 200);
+    // Answers that are out do not change how a head is refused.
+    let answer = client.ask(by_one_header(MUCH));
+    assert_eq!(answer.status, 431);
+    answer.error();
+    client.assert_closed();
+    // Where both come at once, the first is answered and the second refused.
+    let mut client = server.connect();
+    client.send([get("/healthz"), by_one_header(MUCH)].concat());
+    assert_eq!([client.answer().status, client.answer().status], [200, 431]);
+}
+
+#[test]
+fn unfinished_heads_hold_no_more_than_16_kib_each() {
+    const HEADS: usize = 1000;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit })
+        .unwrap();
+    let program = Program::start();
+    let head = format!("GET /healthz HTTP/1.1\r\nHost: test\r\nX: {}", "x".repeat(LIMIT - 100));
+    let before = program.resident_bytes();
+    let heads: Vec<Client> = (0..HEADS)
+        .map(|_| {
+            let mut client = program.connect();
+            client.send(&head);
+            client
+        })
+        .collect();
+    // Each of the others has been read by the time that these are answered.
+    for _ in 0..20 {
+        program.connect().assert_usable();
+    }
+    let grown = program.resident_bytes().saturating_sub(before);
+    // Buffers and the task of a connection; 64 KiB each would be 62 MiB.
+    assert!(grown < HEADS * 28 * 1024, "{grown} bytes for {HEADS} heads");
+    // They are heads like others: with their end they are answered.
+    for mut client in heads.into_iter().take(10) {
+        assert_eq!(client.ask("\r\n\r\n").status, 200);
+    }
 }
 
 #[test]
@@ -121,7 +183,9 @@ fn what_is_no_http() {
         "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03\r\n\r\n",
     ] {
         let mut client = server.connect();
-        assert_eq!(client.ask(bytes).status, 400, "{bytes:?}");
+        let answer = client.ask(bytes);
+        assert_eq!(answer.status, 400, "{bytes:?}");
+        answer.error();
         client.assert_closed();
     }
     // Nothing of it stays behind.

@@ -179,6 +179,13 @@ impl Program {
         self.listens_at.unwrap()
     }
 
+    /// The memory that it has now.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
     /// Where to reach it from here.
     pub(crate) fn address(&self) -> SocketAddr {
         let address = self.listens_at();

@@ -255,3 +255,17 @@ fn a_content_type_is_jsons_or_missing() {
         answer.assert_twofold(415, "Content-Type must be application/json");
     }
 }
+
+#[test]
+fn a_body_of_more_values_than_a_request_has() {
+    let server = Program::start();
+    for members in [r#""":1"#, r#""room_name":"a""#, r#""x":[{},{},{},{}]"#] {
+        let body = format!("{{{}}}", vec![members; 65_000].join(","));
+        server.post(STANDARD, &body[..body.len().min(1 << 20)]).assert_twofold(400, "the body must hold at most 20000 values");
+    }
+    let attributes: serde_json::Map<String, Value> = (0..9000).map(|index| (format!("k{index:04}"), json!("v"))).collect();
+    let claims = server.claims(&json!({"participant_attributes": attributes}));
+    assert_eq!(claims["attributes"].as_object().unwrap().len(), 9000, "64 KiB of attributes stay possible");
+    let metadata = "m".repeat(512 * 1024);
+    assert_eq!(server.claims(&json!({"participant_metadata": metadata}))["metadata"], metadata);
+}

@@ -103,3 +103,38 @@ fn credentials_and_stream_outputs_are_refused_in_any_case_and_told_to_nobody() {
         assert!(log.contains("refused") && !log.contains("hunter2"), "{log}");
     }
 }
+
+#[test]
+fn more_than_any_room_needs_is_refused_by_its_bound() {
+    let server = Program::start();
+    let many = format!(r#"{{"agents":[{}]}}"#, vec!["{}"; 11_000].join(","));
+    let deep = format!(r#"{{"x":{}{}}}"#, "[".repeat(40), "]".repeat(40));
+    let deeper = format!(r#"{{"egress":{}{}}}"#, r#"{"a":"#.repeat(80_000), "}".repeat(80_000));
+    for (config, message) in [
+        (many.as_str(), "must hold at most 10000 values"),
+        (&deep, "must not nest deeper than 32 levels"),
+        (r#"{"name":"a","name":"b"}"#, "must not name a member twice in one object, nor hold a number beyond 1e308"),
+    ] {
+        for name in ["room_config", "roomConfig"] {
+            server.post(STANDARD, format!(r#"{{"{name}":{config}}}"#)).assert_twofold(400, &format!("{name} {message}"));
+        }
+    }
+    let answer = server.post(STANDARD, format!(r#"{{"room_config":{deeper}}}"#));
+    assert_eq!(answer.status, 400);
+    // A room of a thousand agents is not too much.
+    let agents: Vec<Value> = (0..1000).map(|index| json!({"agentName": format!("a{index}"), "attributes": {"k": "v"}})).collect();
+    assert_eq!(server.claims(&json!({"room_config": {"agents": agents}}))["roomConfig"]["agents"], Value::Array(agents));
+}
+
+#[test]
+fn a_token_is_no_longer_than_what_was_asked_for() {
+    let server = Program::start();
+    for number in ["9e15", "1e3", "0.1e1", "-0", "1e-7", "12345678901234567890123", "1.50"] {
+        let list = vec![number; 5000].join(",");
+        let body = format!(r#"{{"room_config":{{"x":[{list}]}}}}"#);
+        let token = server.post(STANDARD, &body).token();
+        assert!(token.len() < body.len() * 4 / 3 + 1000, "{number}: {} of {}", token.len(), body.len());
+        let payload = String::from_utf8(crate::server::sender::part(&token, 1)).unwrap();
+        assert!(payload.contains(&format!(r#""roomConfig":{{"x":[{list}]}}"#)), "{number} is written otherwise");
+    }
+}

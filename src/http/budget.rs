@@ -1,0 +1,66 @@
+//! Owns how many bytes of bodies and answers one class of requests may hold, so that no class can use up what another needs.
+//! Does not know what they are.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::http::reply::Refusal;
+
+/// The bytes that all requests of one class may hold.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: usize,
+    held: AtomicUsize,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, held: AtomicUsize::new(0) })
+    }
+
+    /// What is held now.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Relaxed)
+    }
+}
+
+/// A share of a budget, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Share {
+    /// Nothing yet.
+    pub(crate) fn of(budget: &Arc<Budget>) -> Self {
+        Self { budget: Arc::clone(budget), bytes: 0 }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes more.
+    ///
+    /// # Errors
+    /// Where that is more than there is. It is taken nevertheless, until the share is dropped.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let held = self.budget.held.fetch_add(bytes, Relaxed);
+        if held.saturating_add(bytes) > self.budget.limit { Err(Refusal::Overloaded) } else { Ok(()) }
+    }
+
+    /// Gives back all but `bytes`.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        let given_back = self.bytes.saturating_sub(bytes);
+        self.bytes = self.bytes.saturating_sub(given_back);
+        self.budget.held.fetch_sub(given_back, Relaxed);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.shrink_to(0);
+    }
+}

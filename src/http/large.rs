@@ -1,0 +1,41 @@
+//! Owns the memory of large bodies and answers: mapped for each of them, and given back to the system as soon as it is dropped,
+//! where an allocator would keep it after a burst. Does not know how much of it there may be.
+
+use std::io;
+
+use memmap2::MmapMut;
+
+/// Bytes in memory of their own. What was not written yet takes no memory.
+#[derive(Debug)]
+pub(crate) struct LargeBytes {
+    map: MmapMut,
+    length: usize,
+}
+
+impl LargeBytes {
+    /// Empty, with room for `capacity` bytes.
+    pub(crate) fn with_capacity(capacity: usize) -> io::Result<Self> {
+        Ok(Self { map: MmapMut::map_anon(capacity)?, length: 0 })
+    }
+
+    /// A copy of `bytes`.
+    pub(crate) fn copy_of(bytes: &[u8]) -> io::Result<Self> {
+        let mut copy = Self::with_capacity(bytes.len())?;
+        copy.extend(bytes)?;
+        Ok(copy)
+    }
+
+    /// Appends `bytes`, for which there has to be room.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let end = self.length.saturating_add(bytes.len());
+        self.map.get_mut(self.length..end).ok_or(io::ErrorKind::StorageFull)?.copy_from_slice(bytes);
+        self.length = end;
+        Ok(())
+    }
+}
+
+impl AsRef<[u8]> for LargeBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.map.get(..self.length).unwrap_or_default()
+    }
+}
