@@ -148,19 +148,23 @@ impl Bounds {
     }
 }
 
-/// Moves `bytes` behind the string whose opening quote they have passed, and counts three for each escape. Stops where that is more than `most`.
+/// Moves `bytes` behind the string whose opening quote they have passed, and counts four for each escape. Stops where that is more
+/// than `most`.
 fn skip_string(bytes: &mut std::slice::Iter<'_, u8>, most: usize) -> usize {
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\');
     let mut escapes = 0_usize;
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => break,
-            b'\\' if escapes > most => break,
-            b'\\' => {
-                bytes.next();
-                escapes = escapes.saturating_add(3);
-            }
-            _ => {}
+    while escapes <= most {
+        // Most of a long string is plain: 32 bytes at once.
+        while let Some((plain, rest)) = bytes.as_slice().split_first_chunk::<32>()
+            && !plain.iter().fold(false, |found, byte| found | is_special(byte))
+        {
+            *bytes = rest.iter();
         }
+        if bytes.find(|byte| is_special(byte)) != Some(&b'\\') {
+            break;
+        }
+        bytes.next();
+        escapes = escapes.saturating_add(4);
     }
     escapes
 }
@@ -380,6 +384,32 @@ impl<'a> ObjectWriter<'a> {
     pub(crate) fn optional<T: serde::Serialize>(&mut self, name: &'static str, value: Option<&T>) {
         if let Some(value) = value {
             self.value(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bounds, Excess};
+
+    #[test]
+    fn what_is_bounded_is_counted_outside_of_strings() {
+        let bounds = Bounds { values: 3, depth: 3, steps: 40 };
+        for (json, expected) in [
+            (r#"{"a":[1,2],"b":{}}"#, Ok(())),
+            (r#"{"a":[1,2],"b":[3,4]}"#, Ok(())),
+            (r#"{"a":[1,2],"b":[3,4,5]}"#, Err(Excess::Values)),
+            (r#"[[["[[[[,,,,,\"]]]]"]]]"#, Ok(())),
+            ("[[[[", Err(Excess::Depth)),
+            ("[[]][[]][[]]", Ok(())),
+            (&" ".repeat(41), Err(Excess::Steps)),
+            (&format!("\"{}\"", "x".repeat(1000)), Ok(())),
+            (&format!("\"{}\\", "x".repeat(1000)), Ok(())),
+            (&format!("\"{}\",,,,", "x".repeat(31)), Err(Excess::Values)),
+            (&format!("\"{}\"", r"\n".repeat(9)), Ok(())),
+            (&format!("\"{}\"", r"\n".repeat(11)), Err(Excess::Steps)),
+        ] {
+            assert_eq!(bounds.check(json.as_bytes()), expected, "{json}");
         }
     }
 }
