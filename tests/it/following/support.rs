@@ -109,7 +109,9 @@ impl Server {
         let time = Arc::new(AtomicU64::new(NOW * 1000));
         let hands = Arc::clone(&time);
         let clock = Clock::from_fn(move || UnixTime::from_millis(hands.load(Relaxed)));
-        let inbox = backend.open(Retention::default(), clock.clone());
+        // Less than an hour: a clock that is set further ahead at once deletes nothing.
+        let retention = Retention { age: std::time::Duration::from_secs(50 * 60), ..Retention::default() };
+        let inbox = backend.open(retention, clock.clone());
         let mut limits = Limits::default();
         change(&mut limits);
         let keys = ApiKeys::new(api_key(SERVER_KEY), [api_key(EGRESS_KEY)]).unwrap();
