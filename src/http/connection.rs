@@ -20,12 +20,12 @@ use tracing::debug;
 
 use crate::http::Edge;
 use crate::http::boundaries::Boundaries;
-use crate::http::chunks;
 use crate::http::limits::{BUFFER_GRACE, CONNECTION_BUFFER_BYTES, LINGER_BYTES};
 use crate::http::pulse::{Handed, Pulse, PulsedStream, Waiting};
 use crate::http::reply::{self, Form, Refusal};
 use crate::http::router::{self, Door};
 use crate::http::stop::Stop;
+use crate::http::{chunks, cors};
 
 const NO_HTTP: Refusal = Refusal::Framing("this is not a request of HTTP/1.1");
 const AMBIGUOUS: Refusal = Refusal::Framing("a request must not have both Content-Length and Transfer-Encoding");
@@ -37,7 +37,7 @@ enum Outcome {
     /// It is over, and the stream is still whole.
     Over(TcpStream),
     /// What it sent is no head of a request.
-    Refused(TcpStream, Refusal, Form),
+    Refused(TcpStream, Refusal, Form, Option<HeaderValue>),
     /// What it waited for did not come in time.
     Overdue(TcpStream, Waiting),
     /// The head of an answer is out, whose body comes over time; what was read beyond the request comes with it.
@@ -67,10 +67,12 @@ pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, door: Door) {
                 }
             }
             Outcome::Over(stream) => return linger(stream, edge.limits.linger).await,
-            Outcome::Refused(stream, refusal, form) => return refuse(stream, edge, &refusal, form, edge.limits.linger).await,
+            Outcome::Refused(stream, refusal, form, origin) => {
+                return refuse(stream, edge, &refusal, form, origin.as_ref(), edge.limits.linger).await;
+            }
             Outcome::Overdue(stream, Waiting::Head) => {
                 edge.count_cut("head");
-                return refuse(stream, edge, &Refusal::HeadTooLate, reply::OTHER, edge.limits.linger).await;
+                return refuse(stream, edge, &Refusal::HeadTooLate, reply::OTHER, None, edge.limits.linger).await;
             }
             Outcome::Overdue(..) => return edge.count_cut("reader"),
             Outcome::Broken => return,
@@ -174,16 +176,20 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
     // Copied, for even an empty part of a buffer keeps all of it.
     let rest = || Bytes::from([&*parts.read_buf, &*parts.io.before].concat());
     let form = || router::form_of(edge, door, &parts.read_buf);
+    let origin = || cors::origin_in(&parts.read_buf);
     let stream = parts.io.stream.into_inner();
     match end {
         Ok(Ok(())) => Outcome::Over(stream),
         Ok(Err(error)) => {
             debug!(%error, "connection ended");
             match error.is_parse() {
-                _ if is_ambiguous => Outcome::Refused(stream, AMBIGUOUS, form()),
-                true if pulse.is_in_head() => {
-                    Outcome::Refused(stream, if error.is_parse_too_large() { Refusal::HeadTooLarge } else { NO_HTTP }, form())
-                }
+                _ if is_ambiguous => Outcome::Refused(stream, AMBIGUOUS, form(), origin()),
+                true if pulse.is_in_head() => Outcome::Refused(
+                    stream,
+                    if error.is_parse_too_large() { Refusal::HeadTooLarge } else { NO_HTTP },
+                    form(),
+                    origin(),
+                ),
                 true => Outcome::Over(stream),
                 false => Outcome::Broken,
             }
@@ -201,9 +207,16 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
 }
 
 /// Answers without hyper, on a connection whose request was not read to its end, and closes it.
-pub(crate) async fn refuse(mut stream: TcpStream, edge: &Edge, refusal: &Refusal, form: Form, within: Duration) {
+pub(crate) async fn refuse(
+    mut stream: TcpStream,
+    edge: &Edge,
+    refusal: &Refusal,
+    form: Form,
+    origin: Option<&HeaderValue>,
+    within: Duration,
+) {
     let mut reply = refusal.reply(edge.next_request_id(), form);
-    edge.cors.admit(None, reply.headers_mut());
+    edge.cors.admit(origin, reply.headers_mut());
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", reply.status(), reply.body().whole().len()).into_bytes();
     for (name, value) in reply.headers() {

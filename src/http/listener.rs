@@ -164,7 +164,7 @@ async fn refuse(stream: TcpStream, edge: &Arc<Edge>, refusals: &Arc<Semaphore>) 
     let Ok(permit) = Arc::clone(refusals).acquire_owned().await else { return };
     let edge = Arc::clone(edge);
     tokio::spawn(async move {
-        connection::refuse(stream, &edge, &Refusal::Overloaded, reply::OTHER, REFUSAL_LINGER).await;
+        connection::refuse(stream, &edge, &Refusal::Overloaded, reply::OTHER, None, REFUSAL_LINGER).await;
         drop(permit);
     });
 }

@@ -76,9 +76,7 @@ pub(crate) fn held_json(json: Vec<u8>, mut share: Share) -> Result<Reply, Refusa
     let large = if json.len() > LARGE_BYTES { Some(LargeBytes::copy_of(&json).or(Err(Refusal::Overloaded))?) } else { None };
     let bytes = large.map_or_else(|| json.into(), Bytes::from_owner);
     share.shrink_to(bytes.len());
-    let mut reply = Reply::new(Content::Held { bytes, _share: share });
-    reply.headers_mut().insert(CONTENT_TYPE, JSON);
-    Ok(reply)
+    Ok(private(Content::Held { bytes, _share: share }, JSON))
 }
 
 /// 200 with an empty body, for which hyper writes `Content-Length: 0`. LiveKit Server reads no body, and cannot use the

@@ -10,6 +10,7 @@ use tracing::{error, info};
 
 use crate::inbox::lock;
 use crate::inbox::store::StoreError;
+use crate::worker::faults;
 
 /// A store that is at work on one thing for longer does not answer: who comes then does not wait for it.
 const STALL: Duration = Duration::from_secs(2);
@@ -65,6 +66,7 @@ impl Health {
     pub(crate) fn watch<T>(&self, something: impl FnOnce() -> T) -> T {
         *lock(&self.busy_since) = Some(Instant::now());
         let _busy = Busy(self);
+        faults::point("inbox");
         something()
     }
 

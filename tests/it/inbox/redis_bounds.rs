@@ -13,8 +13,8 @@ const MIB: usize = 1 << 20;
 /// An event of about 8 MB, the largest that is taken.
 fn large(id: usize, room: &str) -> String {
     let event = event(&id.to_string(), "room_started", room);
-    let padding = " ".repeat(8_000_000 - event.len());
-    event + &padding
+    let padding = "x".repeat(8_000_000 - event.len());
+    event.replacen('{', &format!(r#"{{"padding":"{padding}","#), 1)
 }
 
 /// Appends `body`, again and again where the machine is too slow for it.

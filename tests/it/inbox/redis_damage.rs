@@ -146,8 +146,8 @@ async fn an_entry_with_more_fields_is_read_wherever_they_stand() {
 async fn entries_of_other_programs_go_with_age_and_size() {
     let Some(server) = RedisServer::start() else { return };
     let hands = Hands::at(UnixTime::now());
-    let hour = Duration::from_secs(3600);
-    let inbox = server.inbox_with(Retention { age: hour, bytes: 64 << 10 }, hands.clock());
+    let minute = Duration::from_secs(60);
+    let inbox = server.inbox_with(Retention { age: 20 * minute, bytes: 64 << 10 }, hands.clock());
     for fields in FOREIGN {
         add(&server, "*", fields);
     }
@@ -163,7 +163,7 @@ async fn entries_of_other_programs_go_with_age_and_size() {
     }
     add(&server, "99999999999999-1", &["hello", "world"]);
     put(&inbox, "EV_last").await;
-    hands.advance(2 * hour);
+    hands.advance(50 * minute);
     eventually("by age", async || count() == 0 && server.number(&["HLEN", INDEX]) == 0).await;
     put(&inbox, "EV_next").await;
     assert_eq!(ids(&inbox).await, ["EV_next"]);
@@ -175,8 +175,8 @@ async fn entries_dated_in_the_future_keep_no_others() {
     let Some(server) = RedisServer::start() else { return };
     let now = UnixTime::now();
     let hands = Hands::at(now);
-    let day = Duration::from_secs(24 * 3600);
-    let inbox = server.inbox_with(Retention { age: day, ..Retention::default() }, hands.clock());
+    let age = Duration::from_secs(40 * 60);
+    let inbox = server.inbox_with(Retention { age, ..Retention::default() }, hands.clock());
     let put_at = async |id: String, received: UnixTime| {
         let delivery = delivery_of(KEYS[0], event(&id, "x", "y"));
         inbox.append(Arrival::new(delivery, received)).await.unwrap()
@@ -189,11 +189,11 @@ async fn entries_dated_in_the_future_keep_no_others() {
         put_at(format!("now {number}"), hands.now()).await;
     }
     eventually("they were seen", async || server.number(&["HEXISTS", STATE, "ahead"]) == 1).await;
-    hands.advance(day / 2);
+    hands.advance(age / 2);
     put_at("later".to_owned(), hands.now()).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(ids(&inbox).await.len(), 601, "they came half a day ago");
-    hands.advance(day * 3 / 4);
+    assert_eq!(ids(&inbox).await.len(), 601, "they came twenty minutes ago");
+    hands.advance(age * 3 / 4);
     eventually("they go", async || server.number(&["XLEN", ENTRIES]) == 1).await;
     assert_eq!(ids(&inbox).await, ["later"]);
     assert_eq!(server.number(&["HLEN", INDEX]), 1);
