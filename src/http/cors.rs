@@ -63,11 +63,11 @@ impl Cors {
 
 /// The origin of the page that asks, as far as a head that is not complete tells it.
 pub(crate) fn origin_in(head: &[u8]) -> Option<HeaderValue> {
-    let values = head.split(|byte| *byte == b'\n').filter_map(|line| {
+    let mut values = head.split(|byte| *byte == b'\n').filter_map(|line| {
         let (name, value) = line.split_at_checked(ORIGIN.as_str().len())?;
         name.eq_ignore_ascii_case(ORIGIN.as_str().as_bytes()).then(|| value.strip_prefix(b":")).flatten()
     });
-    HeaderValue::from_bytes(values.last()?.trim_ascii()).ok()
+    HeaderValue::from_bytes(values.next_back()?.trim_ascii()).ok()
 }
 
 /// The origin of the page that asks.
