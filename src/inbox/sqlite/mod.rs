@@ -19,6 +19,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use tracing::error;
 
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
@@ -185,6 +186,11 @@ impl SqliteStore {
 
     /// The writer, with no transaction open, the log in no doubt, and room in it.
     fn writer<'a>(&self, writing: &'a mut Writing) -> Result<&'a mut Writer, StoreError> {
+        let known = self.log_bytes.load(Relaxed);
+        if writing.writer.as_ref().is_some_and(|writer| writer.log.bytes().is_ok_and(|bytes| bytes < known)) {
+            error!("another program has shortened the inbox's log (-wal): the newest events are lost, and a new log begins");
+            writing.is_doubtful = true;
+        }
         if writing.is_doubtful || writing.writer.is_none() {
             self.renew(writing)?;
         }

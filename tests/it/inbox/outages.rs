@@ -195,6 +195,29 @@ async fn a_sync_that_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_a_log_was_shortened_what_is_acknowledged_is_kept() {
+    for length in [0, 5000, 20_000] {
+        let scratch = Scratch::new();
+        let file = scratch.file("inbox.db");
+        let mut program = Program::start(&place(&file));
+        let mut sender = program.sender();
+        for number in 0..20 {
+            assert!(sender.send(&event(&format!("before {number}"), "x", "y")).unwrap().is_committed());
+        }
+        std::fs::File::options().write(true).open(scratch.file("inbox.db-wal")).unwrap().set_len(length).unwrap();
+        let committed: Vec<_> = (0..20)
+            .map(|number| {
+                send_until_committed(&mut sender, Duration::from_secs(10), || event(&format!("after {number}"), "x", "y"))
+            })
+            .collect();
+        assert_eq!(Program::get(program.address(), "/readyz").0, 200);
+        program.kill();
+        let kept: Vec<_> = everything(&open(&file)).await.into_iter().map(|entry| entry.body).collect();
+        assert!(committed.iter().all(|body| kept.iter().any(|kept| kept == body)), "{length}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_is_removed() {
     for ending in ["-wal", "-shm"] {
         let scratch = Scratch::new();
