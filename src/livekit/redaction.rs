@@ -93,12 +93,13 @@ impl<'a> Copy<'a> {
 
     /// Replaces what is secret in the string at `span`, whose quotes are outside.
     fn string(&mut self, span: Range<usize>, strings: Strings) {
+        let written = self.json.get(span.clone()).unwrap_or_default();
         let secrets_of = match strings {
-            Strings::Plain => return,
+            Strings::Plain if !written.iter().any(|byte| matches!(byte, b':' | b'\\')) => return,
+            Strings::Plain => url_secrets::in_streams,
             Strings::Url => url_secrets::in_url,
             Strings::Text => url_secrets::in_text,
         };
-        let written = self.json.get(span.clone()).unwrap_or_default();
         let text: Vec<u8> = letters(written).map(|(letter, _)| letter).collect();
         let mut letters = letters(written).map(|(_, length)| length);
         let mut skip = |count| letters.by_ref().take(count).fold(0, usize::saturating_add);
@@ -310,6 +311,11 @@ mod tests {
             // However they are written.
             (r#"{"ur\u006c":"https:\/\/u\u003ap\u0040h\/x\u003fy\""}"#, r#"{"ur\u006c":"https:\/\/*\u0040h\/x\u003f*"}"#),
             (r#"{"url":"https:\/\/h\/\ud83d\ude00é?\ud83d"}"#, r#"{"url":"https:\/\/h\/\ud83d\ude00é?*"}"#),
+            // Streams wherever they are.
+            (
+                r#"{"x":["at rtmp:\/\/h\/a\/k"],"name":"\u0073rt://h?q","y":"rtmp:k"}"#,
+                r#"{"x":["at rtmp:\/\/h\/a\/*"],"name":"\u0073rt://h?*","y":"rtmp:k"}"#,
+            ),
             // Texts of errors.
             (
                 r#"{"error":"Get \"https://u:p@h/x?y\": no","status":"https://h?q"}"#,
@@ -324,6 +330,10 @@ mod tests {
                 r#"{"error":"who? a@b.example/c?d","reason":"https://h?*","message":"https://h?*"}"#,
             ),
             // What is the application's own.
+            (
+                r#"{"participantMetadata":"rtmp://h/a/k","participant_metadata":{"url":"h?q"}}"#,
+                r#"{"participantMetadata":"rtmp://h/a/k","participant_metadata":{"url":"h?q"}}"#,
+            ),
             (
                 r#"{"metadata":{"url":"h?q","x":[{"secret":1}]},"url":"h?q"}"#,
                 r#"{"metadata":{"url":"h?q","x":[{"secret":1}]},"url":"h?*"}"#,
@@ -362,7 +372,7 @@ mod tests {
 
         /// A member and how it is to be shown.
         fn member(&mut self, depth: usize) -> [String; 2] {
-            let (name, template) = match self.below(7) {
+            let (name, template) = match self.below(8) {
                 0 if depth > 0 => return self.nested(depth),
                 0 | 1 => {
                     (self.one_of(&["turnPassword", "stream_key", "secret", "session_token", "accountKey", "credentials"]), "<*>")
@@ -373,6 +383,7 @@ mod tests {
                 3 => (self.one_of(&["url", "streamUrl"]), "\"rtmps://<*>@[::1]:443/app/<*>?<*>\""),
                 4 => (self.one_of(&["error", "details"]), "\"at srt://h.example:9000?<*> and https://<*>@h/x: no\""),
                 5 => (self.one_of(&["urls", "add_output_urls"]), "[\"https://h/#<*>\" , \"rtmp://h/app/<*>\"]"),
+                6 => (self.one_of(&["name", "output"]), "\"see rtmp://<*>@h:1935/app/<*>, or https://h/x?y\""),
                 _ => (self.one_of(&["metadata", "name", "attributes", "filepath"]), "\"https://user:word@h/x?y\""),
             };
             let pieces: Vec<&str> = template.split("<*>").collect();

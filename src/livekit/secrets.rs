@@ -37,7 +37,7 @@ pub(crate) fn is_error(name: &str) -> bool {
 /// Whether the member `name` is the application's own, and none of LiveKit's fields are in it.
 #[cfg(feature = "server")]
 pub(crate) fn is_applications(name: &str) -> bool {
-    ["metadata", "attributes"].contains(&name)
+    ["metadata", "attributes"].iter().any(|word| ends_in(name, word))
 }
 
 /// The paths below `path` of everything in `egress` that must not be told to the bearer of a token: credentials, and streams' outputs.

@@ -31,18 +31,32 @@ pub(crate) fn bears_credentials(url: &[u8]) -> bool {
 /// The secret parts of the URLs in `text`, in order.
 #[cfg(feature = "server")]
 pub(crate) fn in_text(text: &[u8]) -> Vec<Span> {
+    in_urls(text, |_| true)
+}
+
+/// The secret parts of the streams' URLs in `text`, in order. Such a URL is a secret wherever it stands.
+#[cfg(feature = "server")]
+pub(crate) fn in_streams(text: &[u8]) -> Vec<Span> {
+    in_urls(text, |scheme| is_stream(scheme) || is_shorthand(scheme))
+}
+
+/// The secret parts of those URLs in `text` whose scheme `is_wanted`.
+#[cfg(feature = "server")]
+fn in_urls(text: &[u8], is_wanted: fn(&[u8]) -> bool) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut from = 0;
     while let Some((colon, authority)) = find_authority(text, from) {
-        let scheme = text.get(from..colon).unwrap_or_default().iter().rev().take_while(|byte| byte.is_ascii_alphanumeric());
-        let start = colon.saturating_sub(scheme.count());
-        let before = start.checked_sub(1).and_then(|before| text.get(before));
-        let end = match before {
-            Some(quote @ (b'"' | b'`')) => end_of_quoted(text, authority, *quote),
-            _ => end_of_word(text, authority),
-        };
-        collect(text.get(..end).unwrap_or_default(), start, &mut spans);
-        from = end;
+        let before = text.get(from..colon).unwrap_or_default();
+        let length = before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let start = colon.saturating_sub(length);
+        from = authority;
+        if is_wanted(text.get(start..colon).unwrap_or_default()) {
+            from = match start.checked_sub(1).and_then(|before| text.get(before)) {
+                Some(quote @ (b'"' | b'`')) => end_of_quoted(text, authority, *quote),
+                _ => end_of_word(text, authority),
+            };
+            collect(text.get(..from).unwrap_or_default(), start, &mut spans);
+        }
     }
     spans
 }
@@ -80,9 +94,7 @@ fn collect(text: &[u8], start: usize, spans: &mut Vec<Span>) {
     let host = text.get(userinfo.map_or(authority, |at| at.saturating_add(1))..path).unwrap_or_default();
     // A name or a password may hold a slash or a question mark that nobody escaped: then what looks like a port is none.
     let is_doubtful = !has_sound_port(host) && rest.contains(&b'@');
-    // Here LiveKit's egress takes the host for the stream's key.
-    let is_shorthand = ["mux", "twitch"].iter().any(|each| scheme.eq_ignore_ascii_case(each.as_bytes()));
-    if is_doubtful || is_shorthand {
+    if is_doubtful || is_shorthand(scheme) {
         return push(spans, authority..text.len());
     }
     let key = if is_stream(scheme) { last_segment(text, path, tail) } else { tail..tail };
@@ -116,6 +128,11 @@ fn split_scheme(text: &[u8], start: usize) -> (&[u8], usize) {
 /// Whether `scheme` is one of those that bear a stream's key in their path: `rtmp` and its variants, and `srt`.
 fn is_stream(scheme: &[u8]) -> bool {
     scheme.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"rtmp")) || scheme.eq_ignore_ascii_case(b"srt")
+}
+
+/// Whether `scheme` is one of those in which LiveKit's egress takes the host for a stream's key.
+fn is_shorthand(scheme: &[u8]) -> bool {
+    ["mux", "twitch"].iter().any(|each| scheme.eq_ignore_ascii_case(each.as_bytes()))
 }
 
 /// Whether what follows the colon of `host` is a port, if there is one.
@@ -269,6 +286,19 @@ mod tests {
             ("://", "://"),
         ] {
             assert_eq!(hidden(text, &in_text(text.as_bytes())), shown, "{text}");
+        }
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn a_stream_is_found_in_any_text() {
+        for (text, shown) in [
+            ("https://u:p@h/x?y, rtmp://u:p@h/a/k?q", "https://u:p@h/x?y, rtmp://*@h/a/*?*"),
+            ("https://h/x?y=srt://h:1/k", "https://h/x?y=srt://h:1/*"),
+            ("MUX://k", "MUX://*"),
+            ("rtmp:k, a:b", "rtmp:k, a:b"),
+        ] {
+            assert_eq!(hidden(text, &in_streams(text.as_bytes())), shown, "{text}");
         }
     }
 

@@ -111,11 +111,11 @@ const EVENTS: [&str; 5] = [
     r#"{"event":"egress_started","id":"3","egress_info":{"room_name":"daily","web":{"url":"https://h.example/#<secret>","stream_outputs":[{"urls":["RTMP://h/<secret>"]}]}},"room":{"name":"daily"}}"#,
     concat!(
         r#"{"event":"ingress_started","id":"4","ingressInfo":{"ingressId":"IN_1","streamKey":"<secret>","roomName":"daily","#,
-        r#""url":"https://<secret>@camera.example.com:8443/live.m3u8?<secret>","participantMetadata":"{\"url\":\"https://u:p@h?q\"}","#,
+        r#""url":"https://<secret>@camera.example.com:8443/live.m3u8?<secret>","participantMetadata":"{\"url\":\"https://u:p@h?q\"}, rtmp://h/a/k","#,
         r#""state":{"status":"ENDPOINT_ERROR","error":"GET https://<secret>@camera.example.com:8443/live.m3u8?<secret> failed"}}}"#,
     ),
     concat!(
-        r#"{"event":"agent_job_ended","id":"5","room":{"name":"daily","turnPassword":"<secret>","metadata":"see https://u:p@h?q"},"#,
+        r#"{"event":"agent_job_ended","id":"5","room":{"name":"daily","note":"to rtmp://h.example/live/<secret>","turnPassword":"<secret>","metadata":"see https://u:p@h?q"},"#,
         r#""job":{"room":{"name":"daily","turnPassword":"<secret>"},"attributes":{"url":"https://u:p@h?q","secret":"shown"},"#,
         r#""state":{"status":"JS_FAILED","error":"lost wss://agents.example.com/?<secret>, gave up"}}}"#,
     ),
