@@ -28,7 +28,10 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let refused = |error: &TokenError| token_verify::reason(error, &keys, now);
     let inspection = Inspection::of(&token, now).map_err(|error| Failure::refused(refused(&error)))?;
     let (holds, verdict) = match TokenVerifier::new(keys.clone()).verify(&token, now) {
-        Ok(claims) => (Some(true), format!("the token holds, by the key {:?}", claims.iss)),
+        Ok(claims) => {
+            let leeway = token_verify::leeway(&claims, now).map(|leeway| format!(", but {leeway}")).unwrap_or_default();
+            (Some(true), format!("the token holds, by the key {:?}{leeway}", claims.iss))
+        }
         Err(TokenError::UnknownKey { name }) => (None, format!("not checked: the key {name:?} is not here")),
         Err(error) => (Some(false), refused(&error)),
     };

@@ -2,12 +2,13 @@
 
 use crate::cli::judging::JudgingFlags;
 use crate::cli::respacing::{Spacing, respaced};
-use crate::cli::{Failure, Outcome, input, moment, print_json};
+use crate::cli::{Failure, Outcome, input, moment, print_json, tell};
 use crate::clock::UnixTime;
 use crate::jws;
+use crate::livekit::claims::Claims;
 use crate::livekit::inspection::Inspection;
 use crate::livekit::key::ApiKeys;
-use crate::livekit::token_verifier::{TokenError, TokenVerifier};
+use crate::livekit::token_verifier::{LEEWAY, TokenError, TokenVerifier};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -25,12 +26,29 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let keys = arguments.judging.keys()?;
     let token = input::token(&arguments.token)?;
     let now = arguments.judging.now();
-    TokenVerifier::new(keys.clone()).verify(&token, now).map_err(|error| Failure::refused(reason(&error, &keys, now)))?;
+    let verified = TokenVerifier::new(keys.clone()).verify(&token, now);
+    let verified = verified.map_err(|error| Failure::refused(reason(&error, &keys, now)))?;
+    if let Some(leeway) = leeway(&verified, now) {
+        tell(format_args!("the token holds {leeway}"));
+    }
 
     let inspection = Inspection::of(&token, now).map_err(Failure::refused)?;
     let claims = String::from_utf8_lossy(inspection.payload());
     let spacing = if arguments.judging.json { Spacing::Compact } else { Spacing::Pretty("  ") };
     print_json(respaced(&claims, spacing, str::to_owned))
+}
+
+/// That a token with these `claims` holds only because clocks may differ, where it does, in the words that follow "holds".
+pub(super) fn leeway(claims: &Claims, now: UnixTime) -> Option<String> {
+    let from = [claims.nbf, claims.iat].into_iter().flatten().max();
+    let relative = |moment| moment::relative(moment, now);
+    let forgiven = match (claims.exp.filter(|end| *end < now), from.filter(|from| *from > now)) {
+        (None, None) => return None,
+        (Some(end), None) => format!("it expired {}, at {}", relative(end), moment::utc(end)),
+        (None, Some(from)) => format!("it is valid from {} on, {}", moment::utc(from), relative(from)),
+        (Some(end), Some(from)) => format!("it expired {}, and begins {}", relative(end), relative(from)),
+    };
+    Some(format!("only because of the leeway of {} s for clocks that differ: {forgiven}", LEEWAY.as_secs()))
 }
 
 /// Why a token does not hold, in one sentence, with the times in words.

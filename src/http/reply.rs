@@ -157,6 +157,7 @@ impl Refusal {
     /// The one table from errors to statuses.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
+            Self::RoomConfiguration(_, RoomConfigurationError::Webhooks { .. }) => StatusCode::FORBIDDEN,
             Self::Framing(_)
             | Self::BodyBroken
             | Self::NotTheTutorialsFields
@@ -204,8 +205,8 @@ impl Refusal {
             Self::Stopping => "stopping",
             Self::NotTheTutorialsFields | Self::NotAnObject => "not_json",
             Self::TooManyValues { .. } => "too_many_values",
+            Self::Policy(_) | Self::RoomConfiguration(_, RoomConfigurationError::Webhooks { .. }) => "policy",
             Self::MissingField(_) | Self::Field(..) | Self::RoomConfiguration(..) => "field",
-            Self::Policy(_) => "policy",
             Self::SandboxId => "sandbox_id",
             Self::NoAuthorization => "no_authorization",
             Self::Webhook(WebhookError::NoDigest) => "no_digest",

@@ -16,7 +16,7 @@ use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, SIPGrants, TrackSource,
     VideoGrants,
 };
-use crate::livekit::room_config::RoomConfiguration;
+use crate::livekit::room_config::{RoomConfiguration, RoomConfigurationError, credentials_in};
 use crate::livekit::token_verifier::TokenError;
 
 /// How long a token should hold at most: it cannot be called back.
@@ -66,7 +66,10 @@ impl Inspection {
         dangers.extend(wrong.into_iter().map(|name| Danger::WrongType { name }));
         dangers.extend(dangers_of(&claims, now));
         if let Some(Value::Object(config)) = members.get("roomConfig") {
-            dangers.extend(RoomConfiguration::new(config.clone()).err().map(Danger::RoomConfig));
+            let credentials = config.get("egress").into_iter().flat_map(credentials_in);
+            let error = RoomConfiguration::new(config.clone()).err();
+            let error = error.filter(|error| !matches!(error, RoomConfigurationError::Credentials { .. }));
+            dangers.extend(credentials.chain(error).map(Danger::RoomConfig));
         }
         let is_unknown = |name: &&String| !Claims::names().contains(&name.as_str()) && !HARMLESS.contains(&name.as_str());
         dangers.extend(members.keys().filter(is_unknown).map(|name| Danger::UnknownClaim { name: name.clone() }));

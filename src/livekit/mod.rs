@@ -12,5 +12,8 @@ pub mod key;
 #[cfg(feature = "server")]
 pub(crate) mod redaction;
 pub mod room_config;
+mod room_fields;
+mod secrets;
 pub mod token_verifier;
+mod url_secrets;
 pub mod webhook;

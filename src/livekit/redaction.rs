@@ -1,50 +1,165 @@
-//! Owns what is secret in a webhook's payload, and its replacement wherever a payload is shown to one who may see the rest.
-//! Works on bytes, so that the rest stays as it came.
+//! Owns the replacement of what is secret in a webhook's payload, for those who may see the rest. Works on bytes, so that the rest
+//! stays as it came. Does not know which members hold a secret, nor what in a URL is one.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-/// The members that hold a secret (livekit/protocol `livekit_models.proto` `Room.turn_password`, `livekit_ingress.proto`
-/// `IngressInfo.stream_key`), as protobuf's JSON writes them and as it also reads them.
-const SECRETS: [&str; 4] = ["turnPassword", "turn_password", "streamKey", "stream_key"];
-/// What stands in a secret's place.
-const REDACTED: &[u8] = br#""[redacted]""#;
+use crate::livekit::secrets::{PROXY, is_applications, is_error, is_secret, is_url};
+use crate::livekit::url_secrets;
 
-/// `json` with the values of all members that hold a secret replaced, at any depth and whatever they are.
+/// What stands in a secret's place, without the quotes that a whole value needs.
+const REDACTED: &[u8] = b"[redacted]";
+
+/// `json` with everything secret in it replaced, at any depth: whole values, and parts of URLs.
 pub(crate) fn redact(json: &[u8]) -> Cow<'_, [u8]> {
-    let mut shown: Option<Vec<u8>> = None;
-    let mut copied = 0;
+    let mut copy = Copy { json, made: None, copied: 0 };
+    let mut outer: Vec<Place> = Vec::new();
+    let mut here = Place::default();
     let mut at = 0;
-    while let Some(quote) = find(json, at, |byte| byte == b'"') {
-        let end = end_of_string(json, quote);
-        at = end;
-        // A string before a colon is a member's name, and no other is.
-        let colon = skip_white_space(json, end);
-        if json.get(colon) != Some(&b':') || !is_secret(json.get(quote..end).unwrap_or_default()) {
-            continue;
+    while let Some(found) = find(json, at, |byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']')) {
+        at = found.saturating_add(1);
+        match json.get(found) {
+            Some(b'{' | b'[') => outer.push(here),
+            Some(b'}' | b']') => here = outer.pop().unwrap_or_default(),
+            _ => {
+                at = end_of_string(json, found);
+                // A string before a colon is a member's name, and no other is.
+                let colon = skip_white_space(json, at);
+                if json.get(colon) != Some(&b':') {
+                    let end = if json.get(..at).is_some_and(|read| read.ends_with(b"\"")) { at.saturating_sub(1) } else { at };
+                    copy.string(found.saturating_add(1)..end, here.strings);
+                    continue;
+                }
+                let name = name(json.get(found..at).unwrap_or_default());
+                let in_proxy = outer.last().is_some_and(|place| place.in_proxy);
+                let value = skip_white_space(json, colon.saturating_add(1));
+                if is_applications(&name) {
+                    at = end_of_value(json, value);
+                } else if is_secret(&name, in_proxy) {
+                    at = end_of_value(json, value);
+                    copy.replace(value..at, &[b"\"", REDACTED, b"\""].concat());
+                }
+                here = Place { strings: Strings::of(&name), in_proxy: in_proxy || name == PROXY };
+            }
         }
-        let value = skip_white_space(json, colon.saturating_add(1));
-        at = end_of_value(json, value);
-        let shown = shown.get_or_insert_with(|| Vec::with_capacity(json.len()));
-        shown.extend_from_slice(json.get(copied..value).unwrap_or_default());
-        shown.extend_from_slice(REDACTED);
-        copied = at;
     }
-    match shown {
-        None => Cow::Borrowed(json),
-        Some(mut shown) => {
-            shown.extend_from_slice(json.get(copied..).unwrap_or_default());
-            Cow::Owned(shown)
+    copy.finish()
+}
+
+/// What is known of a value from the names around it.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    strings: Strings,
+    in_proxy: bool,
+}
+
+/// What the strings of a member can contain, those of a list too.
+#[derive(Clone, Copy, Default)]
+enum Strings {
+    #[default]
+    Plain,
+    Url,
+    /// URLs among words.
+    Text,
+}
+
+impl Strings {
+    fn of(name: &str) -> Self {
+        if is_url(name) {
+            Self::Url
+        } else if is_error(name) {
+            Self::Text
+        } else {
+            Self::Plain
         }
     }
 }
 
-/// Whether `name`, quotes included, names a secret. Escapes count as what they stand for.
-fn is_secret(name: &[u8]) -> bool {
-    if !name.contains(&b'\\') {
-        let name = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name);
-        return SECRETS.iter().any(|secret| secret.as_bytes() == name);
+/// The payload up to some place, which is written anew only if something in it is replaced.
+struct Copy<'a> {
+    json: &'a [u8],
+    made: Option<Vec<u8>>,
+    /// Up to here `made` is complete.
+    copied: usize,
+}
+
+impl<'a> Copy<'a> {
+    fn replace(&mut self, span: Range<usize>, replacement: &[u8]) {
+        let made = self.made.get_or_insert_with(|| Vec::with_capacity(self.json.len()));
+        made.extend_from_slice(self.json.get(self.copied..span.start).unwrap_or_default());
+        made.extend_from_slice(replacement);
+        self.copied = span.end;
     }
-    serde_json::from_slice::<String>(name).is_ok_and(|name| SECRETS.contains(&&*name))
+
+    /// Replaces what is secret in the string at `span`, whose quotes are outside.
+    fn string(&mut self, span: Range<usize>, strings: Strings) {
+        let written = self.json.get(span.clone()).unwrap_or_default();
+        let secrets_of = match strings {
+            Strings::Plain if !written.iter().any(|byte| matches!(byte, b':' | b'\\')) => return,
+            Strings::Plain => url_secrets::in_streams,
+            Strings::Url => url_secrets::in_url,
+            Strings::Text => url_secrets::in_text,
+        };
+        let text: Vec<u8> = letters(written).map(|(letter, _)| letter).collect();
+        let mut letters = letters(written).map(|(_, length)| length);
+        let mut skip = |count| letters.by_ref().take(count).fold(0, usize::saturating_add);
+        let (mut index, mut at) = (0, span.start);
+        for secret in secrets_of(&text) {
+            let start = at.saturating_add(skip(secret.start.saturating_sub(index)));
+            at = start.saturating_add(skip(secret.len()));
+            index = secret.end;
+            self.replace(start..at, REDACTED);
+        }
+    }
+
+    fn finish(self) -> Cow<'a, [u8]> {
+        match self.made {
+            None => Cow::Borrowed(self.json),
+            Some(mut made) => {
+                made.extend_from_slice(self.json.get(self.copied..).unwrap_or_default());
+                Cow::Owned(made)
+            }
+        }
+    }
+}
+
+/// A member's name without its quotes. Escapes count as what they stand for.
+fn name(quoted: &[u8]) -> Cow<'_, str> {
+    let plain = quoted.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(quoted);
+    if plain.contains(&b'\\') {
+        Cow::Owned(serde_json::from_slice(quoted).unwrap_or_default())
+    } else {
+        String::from_utf8_lossy(plain)
+    }
+}
+
+/// The bytes of a string whose JSON is `written`, each with the number of bytes that it is written with. An escape counts as the one
+/// byte that it stands for, or as any byte beyond ASCII.
+fn letters(written: &[u8]) -> impl Iterator<Item = (u8, usize)> {
+    const BEYOND: u8 = 0xff;
+    let mut rest = written;
+    std::iter::from_fn(move || {
+        let (letter, length) = match rest {
+            [] => return None,
+            [b'\\', b'u', hex @ ..] => {
+                let digits = hex.get(..4).and_then(|digits| str::from_utf8(digits).ok());
+                let code = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
+                (code.and_then(|code| u8::try_from(code).ok()).filter(u8::is_ascii).unwrap_or(BEYOND), 6)
+            }
+            [b'\\', escaped, ..] => match escaped {
+                b'b' => (0x08, 2),
+                b'f' => (0x0c, 2),
+                b'n' => (b'\n', 2),
+                b'r' => (b'\r', 2),
+                b't' => (b'\t', 2),
+                itself => (*itself, 2),
+            },
+            [letter, ..] => (*letter, 1),
+        };
+        let length = length.min(rest.len());
+        rest = rest.get(length..).unwrap_or_default();
+        Some((letter, length))
+    })
 }
 
 /// The first byte from `from` on that `is_wanted`.
@@ -97,8 +212,9 @@ fn end_of_value(json: &[u8], from: usize) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test that breaks says so by panicking")]
 mod tests {
-    use super::redact;
+    use super::{letters, redact};
 
     fn redacted(json: &str) -> String {
         String::from_utf8_lossy(&redact(json.as_bytes())).into_owned()
@@ -154,6 +270,183 @@ mod tests {
         // A secret that itself nests deeply is one value.
         let deep = format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(redacted(&nest(&deep)), nest("\"[redacted]\""));
+    }
+
+    #[test]
+    fn each_member_by_its_name() {
+        for (json, shown) in [
+            // Whole values.
+            (
+                r#"{"secret":"a","session_token":["b"],"assumeRoleExternalId":{}}"#,
+                r#"{"secret":"*","session_token":"*","assumeRoleExternalId":"*"}"#,
+            ),
+            (
+                r#"{"gcp":{"credentials":"{\"a\":1}"},"azure":{"account_key":"k"}}"#,
+                r#"{"gcp":{"credentials":"*"},"azure":{"account_key":"*"}}"#,
+            ),
+            (
+                r#"{"proxy":{"username":"u","password":"p"},"password":"q"}"#,
+                r#"{"proxy":{"username":"u","password":"*"},"password":"q"}"#,
+            ),
+            (
+                r#"{"proxy":[{"x":{"password":"p"}}],"x":[{"password":"q"}]}"#,
+                r#"{"proxy":[{"x":{"password":"*"}}],"x":[{"password":"q"}]}"#,
+            ),
+            (
+                r#"{"proxy":{"proxy":{},"x":[],"password":1},"x":{"password":2}}"#,
+                r#"{"proxy":{"proxy":{},"x":[],"password":"*"},"x":{"password":2}}"#,
+            ),
+            // URLs.
+            (r#"{"url":"https://u:p@h/x?y","x":"https://u:p@h/x?y"}"#, r#"{"url":"https://*@h/x?*","x":"https://u:p@h/x?y"}"#),
+            (
+                r#"{"custom_base_url":"h?q","websocketUrl":"h?q","location":"h?q"}"#,
+                r#"{"custom_base_url":"h?*","websocketUrl":"h?*","location":"h?*"}"#,
+            ),
+            (
+                r#"{"playlistLocation":"h?q","endpoint":"u@h","proxy":"u:p@h"}"#,
+                r#"{"playlistLocation":"h?*","endpoint":"*@h","proxy":"*@h"}"#,
+            ),
+            (r#"{"urls":["rtmp://h/k",["h?q"]],"x":["h?q"]}"#, r#"{"urls":["rtmp://h/*",["h?*"]],"x":["h?q"]}"#),
+            (r#"{"urls":["h?q",{"x":"h?q"},"h?q"],"curl":"h?q"}"#, r#"{"urls":["h?*",{"x":"h?q"},"h?*"],"curl":"h?q"}"#),
+            // However they are written.
+            (r#"{"ur\u006c":"https:\/\/u\u003ap\u0040h\/x\u003fy\""}"#, r#"{"ur\u006c":"https:\/\/*\u0040h\/x\u003f*"}"#),
+            (r#"{"url":"https:\/\/h\/\ud83d\ude00é?\ud83d"}"#, r#"{"url":"https:\/\/h\/\ud83d\ude00é?*"}"#),
+            // Streams wherever they are.
+            (
+                r#"{"x":["at rtmp:\/\/h\/a\/k"],"name":"\u0073rt://h?q","y":"rtmp:k"}"#,
+                r#"{"x":["at rtmp:\/\/h\/a\/*"],"name":"\u0073rt://h?*","y":"rtmp:k"}"#,
+            ),
+            // Texts of errors.
+            (
+                r#"{"error":"Get \"https://u:p@h/x?y\": no","status":"https://h?q"}"#,
+                r#"{"error":"Get \"https://*@h/x?*\": no","status":"https://h?q"}"#,
+            ),
+            (
+                r#"{"details":"at rtmp://h/a/k\nand","lastErrorText":"https://h?q","x":{"errors":["https://h?q"]}}"#,
+                r#"{"details":"at rtmp://h/a/*\nand","lastErrorText":"https://h?*","x":{"errors":["https://h?*"]}}"#,
+            ),
+            (
+                r#"{"error":"who? a@b.example/c?d","reason":"https://h?q","message":"https://h?q"}"#,
+                r#"{"error":"who? a@b.example/c?d","reason":"https://h?*","message":"https://h?*"}"#,
+            ),
+            // What is the application's own.
+            (
+                r#"{"participantMetadata":"rtmp://h/a/k","participant_metadata":{"url":"h?q"}}"#,
+                r#"{"participantMetadata":"rtmp://h/a/k","participant_metadata":{"url":"h?q"}}"#,
+            ),
+            (
+                r#"{"metadata":{"url":"h?q","x":[{"secret":1}]},"url":"h?q"}"#,
+                r#"{"metadata":{"url":"h?q","x":[{"secret":1}]},"url":"h?*"}"#,
+            ),
+            (
+                r#"{"attributes":{"url":"h?q","error":"https://h?q"},"metadata":"{\"url\":\"h?q\"}"}"#,
+                r#"{"attributes":{"url":"h?q","error":"https://h?q"},"metadata":"{\"url\":\"h?q\"}"}"#,
+            ),
+        ] {
+            assert_eq!(redacted(json), shown.replace('*', "[redacted]"));
+        }
+    }
+
+    /// Random numbers that are the same each time.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, bound: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) as usize % bound
+        }
+
+        fn one_of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+            all[self.below(all.len())]
+        }
+
+        /// `text` in JSON, each byte of it plain or as an escape.
+        fn written(&mut self, text: &str) -> String {
+            let letters = text.chars().map(|letter| match self.below(8) {
+                0 => format!("\\u{:04x}", u32::from(letter)),
+                1 if letter == '/' => "\\/".to_owned(),
+                _ => letter.to_string(),
+            });
+            letters.collect()
+        }
+
+        /// A member and how it is to be shown.
+        fn member(&mut self, depth: usize) -> [String; 2] {
+            let (name, template) = match self.below(8) {
+                0 if depth > 0 => return self.nested(depth),
+                0 | 1 => {
+                    (self.one_of(&["turnPassword", "stream_key", "secret", "session_token", "accountKey", "credentials"]), "<*>")
+                }
+                2 => {
+                    (self.one_of(&["url", "custom_base_url", "websocketUrl", "location"]), "\"https://<*>@h.example/a/b@c?<*>\"")
+                }
+                3 => (self.one_of(&["url", "streamUrl"]), "\"rtmps://<*>@[::1]:443/app/<*>?<*>\""),
+                4 => (self.one_of(&["error", "details"]), "\"at srt://h.example:9000?<*> and https://<*>@h/x: no\""),
+                5 => (self.one_of(&["urls", "add_output_urls"]), "[\"https://h/#<*>\" , \"rtmp://h/app/<*>\"]"),
+                6 => (self.one_of(&["name", "output"]), "\"see rtmp://<*>@h:1935/app/<*>, or https://h/x?y\""),
+                _ => (self.one_of(&["metadata", "name", "attributes", "filepath"]), "\"https://user:word@h/x?y\""),
+            };
+            let pieces: Vec<&str> = template.split("<*>").collect();
+            let mut both = [String::new(), String::new()];
+            for (index, piece) in pieces.iter().enumerate() {
+                let quotes = template == "<*>";
+                if index > 0 {
+                    let secret = format!("s3cr3t{}", self.below(1000));
+                    let secret = self.written(&secret);
+                    both[0] += &if quotes { format!("\"{secret}\"") } else { secret };
+                    both[1] += if quotes { "\"[redacted]\"" } else { "[redacted]" };
+                }
+                let is_list = template.starts_with('[');
+                let piece = if is_list || piece.contains('"') { (*piece).to_owned() } else { self.written(piece) };
+                both.iter_mut().for_each(|json| *json += &piece);
+            }
+            let name = self.written(name);
+            let space = self.one_of(&["", " ", "\r\n\t"]);
+            both.map(|value| format!("\"{name}\"{space}:{space}{value}"))
+        }
+
+        fn nested(&mut self, depth: usize) -> [String; 2] {
+            let name = self.one_of(&["x", "egressInfo", "s3", "outputs", "proxy"]);
+            let is_list = self.below(2) == 0;
+            self.object(depth - 1).map(|object| format!("\"{name}\":{}", if is_list { format!("[ {object}]") } else { object }))
+        }
+
+        fn object(&mut self, depth: usize) -> [String; 2] {
+            let members: Vec<_> = (0..self.below(6)).map(|_| self.member(depth)).collect();
+            [0, 1].map(|which| format!("{{{}}}", members.iter().map(|both| both[which].as_str()).collect::<Vec<_>>().join(",")))
+        }
+    }
+
+    #[test]
+    fn any_document_loses_its_secrets_and_nothing_else() {
+        let mut random = Random(1);
+        let mut hidden = 0;
+        for _ in 0..1000 {
+            let [json, shown] = random.object(6);
+            assert!(serde_json::from_str::<&serde_json::value::RawValue>(&json).is_ok(), "{json}");
+            let once = redacted(&json);
+            assert_eq!(once, shown, "{json}");
+            assert_eq!(redacted(&once), once, "{json}");
+            hidden += shown.matches("[redacted]").count();
+            // Whatever is cut off or changed, it ends, and does not panic.
+            let mut bytes = json.into_bytes();
+            bytes.truncate(random.below(bytes.len()));
+            redact(&bytes);
+            if let Some(place) = bytes.len().checked_sub(1).map(|last| random.below(last + 1)) {
+                bytes[place] = b"\"\\{}[]:,/@?#u"[random.below(13)];
+                redact(&bytes);
+            }
+        }
+        assert!(hidden > 1000, "only {hidden}");
+    }
+
+    #[test]
+    fn a_letter_is_what_its_escape_stands_for() {
+        let written = r#"a\/\"\\\n\u0040\u00e9\ud83d\u002x\u"#;
+        let read: Vec<_> = letters(written.as_bytes()).collect();
+        let lengths = read.iter().map(|(_, length)| length).sum::<usize>();
+        let letters: Vec<_> = read.into_iter().map(|(letter, _)| letter).collect();
+        assert_eq!((letters.as_slice(), lengths), (&b"a/\"\\\n@\xff\xff\xff\xff"[..], written.len()));
     }
 
     #[test]

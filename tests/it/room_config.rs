@@ -148,6 +148,115 @@ fn what_is_unknown_is_kept() {
     assert_eq!(read(&json), Ok(json.clone()));
 }
 
+/// The fields of every object in a `roomConfig`, each with a value of its type, and with a field that LiveKit does not have.
+fn with_unknown_fields(unknown: &Value) -> Value {
+    let store = |store: &str, fields: Value| (store.to_owned(), with(fields, unknown));
+    fn with(mut fields: Value, unknown: &Value) -> Value {
+        let fields_of = fields.as_object_mut().unwrap();
+        unknown.as_object().unwrap().iter().for_each(|(name, value)| drop(fields_of.insert(name.clone(), value.clone())));
+        fields
+    }
+    let proxy = with(json!({"url": "http://proxy:3128", "username": "u"}), unknown);
+    let stores = [
+        store(
+            "s3",
+            json!({
+                "accessKey": "a", "assumeRoleArn": "arn", "region": "r", "endpoint": "e", "bucket": "b", "forcePathStyle": true,
+                "metadata": {"kept": "x"}, "tagging": "t", "contentDisposition": "c", "proxy": proxy,
+            }),
+        ),
+        store("gcp", json!({"bucket": "b", "proxy": proxy})),
+        store("azure", json!({"accountName": "a", "containerName": "c"})),
+        store("aliOSS", json!({"accessKey": "a", "region": "r", "endpoint": "e", "bucket": "b"})),
+    ];
+    let output = |fields: Value| {
+        let mut fields = with(fields, unknown);
+        fields.as_object_mut().unwrap().extend(stores.clone());
+        fields
+    };
+    let file = output(json!({"fileType": "MP4", "filepath": "f", "disableManifest": true}));
+    let segments = output(json!({
+        "protocol": "HLS_PROTOCOL", "filenamePrefix": "f", "playlistName": "p", "livePlaylistName": "l", "segmentDuration": 6,
+        "filenameSuffix": 1, "disableManifest": false,
+    }));
+    let images = output(json!({
+        "captureInterval": 5, "width": 640, "height": "480", "filenamePrefix": "f", "filenameSuffix": "IMAGE_SUFFIX_INDEX",
+        "imageCodec": "IC_JPEG", "disableManifest": true,
+    }));
+    let advanced = with(
+        json!({
+            "width": 1920, "height": 1080, "depth": 24, "framerate": 30, "audioCodec": "OPUS", "audioBitrate": 128,
+            "audioFrequency": 44100, "audioQuality": 0, "videoCodec": "H264_MAIN", "videoBitrate": 4500, "videoQuality": -1,
+            "keyFrameInterval": 2.5,
+        }),
+        unknown,
+    );
+    let room = with(
+        json!({
+            "roomName": "r", "layout": "grid", "audioOnly": false, "audioMixing": "DUAL_CHANNEL_AGENT", "videoOnly": false,
+            "customBaseUrl": "https://recorder.example.com", "file": file, "segments": segments, "preset": "H264_720P_30",
+            "advanced": advanced, "fileOutputs": [file, file], "segmentOutputs": [segments], "imageOutputs": [images],
+        }),
+        unknown,
+    );
+    let participant =
+        with(json!({"preset": 1, "advanced": advanced, "fileOutputs": [file], "segmentOutputs": [segments]}), unknown);
+    let tracks = output(json!({"filepath": "f", "disableManifest": true}));
+    let agent = with(
+        json!({
+            "agentName": "helper", "metadata": "x", "restartPolicy": "JRP_NEVER", "deployment": "staging",
+            "attributes": {"kept": "x"}, "threadId": "t1",
+        }),
+        unknown,
+    );
+    with(
+        json!({
+            "name": "preset", "emptyTimeout": 300, "departureTimeout": 20, "maxParticipants": 12, "metadata": "m",
+            "egress": with(json!({"room": room, "participant": participant, "tracks": tracks}), unknown), "minPlayoutDelay": 10,
+            "maxPlayoutDelay": 400, "syncStreams": true, "agents": [agent, agent], "tags": {"kept": "x"},
+        }),
+        unknown,
+    )
+}
+
+fn read_from_client(json: &Value) -> Result<Value, RoomConfigurationError> {
+    let config = RoomConfiguration::from_client_json(json.to_string().as_bytes())?;
+    Ok(serde_json::from_str(&config.to_json()).unwrap())
+}
+
+#[test]
+fn of_a_client_only_the_known_fields_are_kept_at_every_depth() {
+    let known = with_unknown_fields(&json!({}));
+    let unknown = json!({"newField": {"deep": [1, {"name": "x"}]}, "new_field": "x", "signing_key": 1, "": [], "Name": "x"});
+    let everywhere = with_unknown_fields(&unknown);
+    assert_eq!(read_from_client(&everywhere), Ok(known.clone()));
+    assert_eq!(read_from_client(&known), Ok(known));
+    assert_eq!(read(&everywhere), Ok(everywhere), "the operator's own are kept");
+    assert_eq!(read_from_client(&unknown), Ok(json!({})));
+    assert_eq!(read_from_client(&json!({"tags": {"webhooks": "x"}})), Ok(json!({"tags": {"webhooks": "x"}})));
+}
+
+#[test]
+fn a_client_does_not_say_where_events_go() {
+    let webhook = json!([{"url": "https://example.com", "signingKey": "devkey"}]);
+    for (path, pointer) in [
+        ("webhooks", ""),
+        ("egress.room.webhooks", "/egress/room"),
+        ("egress.participant.webhooks", "/egress/participant"),
+        ("agents.1.webhooks", "/agents/1"),
+    ] {
+        for webhooks in [&webhook, &json!([{}]), &json!({}), &json!("x"), &json!(0)] {
+            let mut config = with_unknown_fields(&json!({}));
+            config.pointer_mut(pointer).unwrap()["webhooks"] = webhooks.clone();
+            assert_eq!(read_from_client(&config), Err(RoomConfigurationError::Webhooks { path: path.to_owned() }), "{webhooks}");
+            assert_eq!(read(&config), Ok(config), "the operator may");
+        }
+    }
+    for none in [json!([]), json!(null)] {
+        assert_eq!(read_from_client(&json!({"webhooks": none})), Ok(json!({})), "some libraries write every field");
+    }
+}
+
 /// Where LiveKit reads outputs from: each place holds an output in its last member.
 fn outputs() -> Vec<(String, Value)> {
     let mut places = Vec::new();
@@ -169,6 +278,10 @@ fn outputs() -> Vec<(String, Value)> {
 fn a_credential_is_refused_in_every_output() {
     let credentials = [
         ("s3", "secret"),
+        ("s3", "sessionToken"),
+        ("s3", "session_token"),
+        ("s3", "assumeRoleExternalId"),
+        ("s3", "assume_role_external_id"),
         ("aliOSS", "secret"),
         ("ali_oss", "secret"),
         ("gcp", "credentials"),
@@ -184,20 +297,48 @@ fn a_credential_is_refused_in_every_output() {
             };
             let path = format!("{place}.{store}.{name}");
             assert_eq!(read(&with("hunter2")), Err(RoomConfigurationError::Credentials { path }));
-            assert_eq!(read(&with("")), Ok(with("")), "an empty one gives nothing away");
+            assert!(read(&with("")).is_ok(), "an empty one gives nothing away");
         }
     }
 }
 
 #[test]
+fn a_proxys_password_is_refused_and_so_is_one_in_a_url() {
+    for (field, value, path) in [
+        ("proxy", json!({"url": "http://proxy:3128", "username": "u", "password": "hunter2"}), ".password"),
+        ("proxy", json!({"url": "http://u:hunter2@proxy:3128"}), ".url"),
+        ("proxy", json!({"url": "u:hunter2@proxy"}), ".url"),
+        ("endpoint", json!("https://u:hunter2@minio:9000"), ""),
+    ] {
+        for (place, template) in outputs() {
+            for store in ["s3", "gcp"] {
+                let output = json!({store: {field: value}});
+                let egress = template.to_string().replace(r#""HERE""#, &output.to_string());
+                let config = json!({"egress": serde_json::from_str::<Value>(&egress).unwrap()});
+                let path = format!("{place}.{store}.{field}{path}");
+                assert_eq!(read(&config), Err(RoomConfigurationError::Credentials { path }));
+            }
+        }
+    }
+    for name in ["customBaseUrl", "custom_base_url"] {
+        let config = |url: &str| json!({"egress": {"room": {name: url}}});
+        let path = format!("egress.room.{name}");
+        assert_eq!(read(&config("https://u:hunter2@h/")), Err(RoomConfigurationError::Credentials { path }));
+        assert!(read(&config("https://recorder.example.com/?theme=dark")).is_ok(), "a query is no credential");
+    }
+    let open = json!({"egress": {"tracks": {"s3": {"proxy": {"url": "http://proxy:3128", "username": "u", "password": ""}}}}});
+    assert_eq!(read(&open), Ok(open));
+}
+
+#[test]
 fn stream_outputs_are_refused() {
-    for name in ["streamOutputs", "stream_outputs"] {
+    for name in ["streamOutputs", "stream_outputs", "stream"] {
         let with = |outputs: Value| json!({"egress": {"room": {name: outputs}}});
         let refused = Err(RoomConfigurationError::Credentials { path: format!("egress.room.{name}") });
         for outputs in [json!([{"protocol": "RTMP", "urls": ["rtmp://example.com/key"]}]), json!([{}]), json!({}), json!("x")] {
             assert_eq!(read(&with(outputs)), refused);
         }
-        assert_eq!(read(&with(json!([]))), Ok(with(json!([]))));
+        assert!(read(&with(json!([]))).is_ok());
     }
 }
 

@@ -134,6 +134,7 @@ impl<'a> Fields<'a> {
 
     fn room_config(&self, casings: Casings) -> Result<Option<RoomConfiguration>, Refusal> {
         let Some((name, value)) = self.value(casings)? else { return Ok(None) };
-        RoomConfiguration::from_json(value.get().as_bytes()).map(Some).map_err(|error| Refusal::RoomConfiguration(name, error))
+        let config = RoomConfiguration::from_client_json(value.get().as_bytes());
+        config.map(Some).map_err(|error| Refusal::RoomConfiguration(name, error))
     }
 }

@@ -145,11 +145,16 @@ fn a_room_configuration_comes_from_a_file_and_is_checked() {
         let flags = [&["token", "create", "--join", "--token-only", "--room-configuration", "c.json"], more].concat();
         Roomkey::with_keys(flags).file("c.json", content).run()
     };
-    let config = r#"{"empty_timeout": 60, "maxParticipants": 2, "agents": [{"agent_name": "one"}], "future": [1]}"#;
+    let config = r#"{"empty_timeout": 60, "maxParticipants": 2, "agents": [{"agent_name": "one", "future": 2}], "future": [1],
+        "webhooks": [{"url": "https://example.com", "signing_key": "k"}], "egress": {"room": {"layout": "grid", "future": 3}}}"#;
     let token = with_file(config, &["--agent", "two"]).done();
     assert_eq!(
         payload(token.trim_end())["roomConfig"],
-        json!({"emptyTimeout": 60, "maxParticipants": 2, "agents": [{"agentName": "one"}, {"agentName": "two"}], "future": [1]})
+        json!({
+            "emptyTimeout": 60, "maxParticipants": 2, "agents": [{"agentName": "one", "future": 2}, {"agentName": "two"}],
+            "future": [1], "webhooks": [{"url": "https://example.com", "signing_key": "k"}],
+            "egress": {"room": {"layout": "grid", "future": 3}},
+        })
     );
     assert!(!payload(with_file("{}", &[]).done().trim_end()).contains_key("roomConfig"));
     for (config, part) in [
@@ -157,6 +162,11 @@ fn a_room_configuration_comes_from_a_file_and_is_checked() {
         (r#"{"agents": [{"agentName": 1}]}"#, "agents.0.agentName"),
         (r#"{"emptyTimeout": 1, "empty_timeout": 1}"#, "both casings"),
         (r#"{"egress": {"room": {"file": {"s3": {"secret": "hushhush"}}}}}"#, "egress.room.file.s3.secret"),
+        (r#"{"egress": {"tracks": {"s3": {"sessionToken": "hushhush"}}}}"#, "egress.tracks.s3.sessionToken"),
+        (r#"{"egress": {"tracks": {"s3": {"assume_role_external_id": "hushhush"}}}}"#, "assume_role_external_id"),
+        (r#"{"egress": {"tracks": {"gcp": {"proxy": {"password": "hushhush"}}}}}"#, "egress.tracks.gcp.proxy.password"),
+        (r#"{"egress": {"tracks": {"s3": {"proxy": {"url": "http://u:hushhush@p"}}}}}"#, "egress.tracks.s3.proxy.url"),
+        (r#"{"egress": {"room": {"stream": {"urls": ["rtmp://hushhush"]}}}}"#, "egress.room.stream"),
         (r#"{"egress": {"room": {"streamOutputs": [{"urls": ["rtmp://hushhush"]}]}}}"#, "egress.room.streamOutputs"),
         ("[]", "no JSON object"),
         ("", "no JSON object"),

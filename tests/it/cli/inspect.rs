@@ -122,6 +122,13 @@ fn each_danger_is_found() {
         (with(r#""video":{"roomAdmin":true,"room":"r","roomCreate":true}"#), &[]),
         (with(r#""roomConfig":{"egress":{"room":{"file":{"s3":{"secret":"hushhush"}}}}}"#), &["credentials"]),
         (with(r#""roomConfig":{"egress":{"tracks":{"azure":{"account_key":"hushhush"}}}}"#), &["credentials"]),
+        (
+            with(
+                r#""roomConfig":{"egress":{"tracks":{"s3":{"sessionToken":"hushhush","assume_role_external_id":"hushhush","proxy":{"password":"hushhush","url":"http://u:hushhush@p"}}}}}"#,
+            ),
+            &["credentials"; 4],
+        ),
+        (with(r#""roomConfig":{"maxParticipants":"many","egress":{"room":{"stream":{"urls":["hushhush"]}}}}"#), &["credentials"]),
         (with(r#""roomConfig":{"maxParticipants":"many"}"#), &["room_config"]),
         (with(r#""roomConfig":{"future":1}"#), &[]),
         (with(r#""name":7"#), &["wrong_type"]),
@@ -162,6 +169,53 @@ fn status_1_is_for_no_token_and_for_one_that_our_key_refuses() {
     inspect(&stranger).run().done();
     assert_eq!(findings(&stranger)["holds"], Value::Null);
     assert_eq!(findings(&with(""))["holds"], true);
+}
+
+#[test]
+fn each_credential_is_named() {
+    let token = with(
+        r#""roomConfig":{"egress":{"room":{"fileOutputs":[{"s3":{"secret":"x","session_token":"x"}}],"stream_outputs":[{}]},"tracks":{"gcp":{"proxy":{"password":"x"}}}}}"#,
+    );
+    let told = inspect(&token).run().done();
+    for path in [
+        "room.fileOutputs.0.s3.secret",
+        "room.fileOutputs.0.s3.session_token",
+        "room.stream_outputs",
+        "tracks.gcp.proxy.password",
+    ] {
+        assert_says(&told, &[&format!("roomConfig: egress.{path} must not stand in a token")]);
+    }
+}
+
+#[test]
+fn the_leeway_is_told_where_it_lets_a_token_hold() {
+    let at = |begin: u64, end: u64| forge(HEADER, format!(r#"{{"iss":"{}","nbf":{begin},"exp":{end}}}"#, SERVER_KEY.0));
+    for (token, leeway) in [
+        (at(NOW, NOW), None),
+        (at(NOW - 9, NOW + 9), None),
+        (at(NOW - 99, NOW - 1), Some("it expired 1 second ago, at 2026-11-22 03:15:14 UTC")),
+        (at(NOW - 99, NOW - 60), Some("it expired 1 minute ago")),
+        (at(NOW + 60, NOW + 99), Some("it is valid from 2026-11-22 03:16:15 UTC on, in 1 minute")),
+        (
+            forge_with(&format!(r#""nbf":{NOW},"iat":{}"#, NOW + 1)),
+            Some("it is valid from 2026-11-22 03:15:16 UTC on, in 1 second"),
+        ),
+    ] {
+        let (told, findings) = (inspect(&token).run().done(), findings(&token));
+        assert_eq!(findings["holds"], true);
+        let verdict = findings["verdict"].as_str().unwrap();
+        assert_says(&told, &[verdict]);
+        let verify = Roomkey::with_keys(["token", "verify", &token, "--at", &NOW.to_string()]).run();
+        assert_eq!(verify.status, 0);
+        match leeway {
+            None => assert!(!verdict.contains("leeway") && verify.stderr.is_empty(), "{verdict}, {}", verify.stderr),
+            Some(leeway) => {
+                let sentence = format!("only because of the leeway of 60 s for clocks that differ: {leeway}");
+                assert_says(verdict, &["the token holds, by the key", &sentence]);
+                assert_says(&verify.stderr, &["the token holds", &sentence]);
+            }
+        }
+    }
 }
 
 #[test]

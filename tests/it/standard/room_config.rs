@@ -9,11 +9,11 @@ const EGRESS_REFUSED: &str = "room_config.egress is not allowed here, for record
 
 /// Recordings that bear no credentials.
 fn egress() -> Value {
-    json!({"room": {"file_outputs": [{"filepath": "x.mp4"}]}})
+    json!({"room": {"file_outputs": [{"filepath": "x.mp4", "unknown": {"deep": 1}}], "unknown": 1}, "unknown": 1})
 }
 
 #[test]
-fn it_becomes_the_claim_in_lower_camel_case() {
+fn it_becomes_the_claim_in_lower_camel_case_without_unknown_fields() {
     let server = Program::start();
     let snake = json!({
         "empty_timeout": 300, "departureTimeout": "20", "max_participants": 12, "metadata": "m", "sync_streams": true,
@@ -25,10 +25,10 @@ fn it_becomes_the_claim_in_lower_camel_case() {
     });
     let expected = json!({
         "emptyTimeout": 300, "departureTimeout": "20", "maxParticipants": 12, "metadata": "m", "syncStreams": true,
-        "minPlayoutDelay": 10, "maxPlayoutDelay": 400, "tags": {"a_b": "c"}, "unknown_field": {"deep": [1]},
+        "minPlayoutDelay": 10, "maxPlayoutDelay": 400, "tags": {"a_b": "c"},
         "agents": [{
             "agentName": "helper", "metadata": "x", "restartPolicy": "JRP_NEVER", "deployment": "staging",
-            "attributes": {"k": "v"}, "threadId": "t", "unknown": 1,
+            "attributes": {"k": "v"}, "threadId": "t",
         }],
     });
     for name in ["room_config", "roomConfig"] {
@@ -39,7 +39,7 @@ fn it_becomes_the_claim_in_lower_camel_case() {
 #[test]
 fn an_empty_one_adds_no_claim() {
     let server = Program::start();
-    for empty in [json!({}), json!(null), json!({"name": null, "agents": null})] {
+    for empty in [json!({}), json!(null), json!({"name": null, "agents": null}), json!({"unknown": 1, "webhooks": []})] {
         assert!(!server.claims(&json!({"room_config": empty})).contains_key("roomConfig"), "{empty}");
     }
 }
@@ -75,7 +75,7 @@ fn recordings_are_the_deployers_to_allow() {
     }
     for start in [Start::new().flags(&["--allow-client-egress"]), Start::new().env("ALLOW_CLIENT_EGRESS", "true")] {
         let claims = start.serve().claims(&json!({"room_config": {"egress": egress()}}));
-        assert_eq!(claims["roomConfig"]["egress"], egress());
+        assert_eq!(claims["roomConfig"]["egress"], json!({"room": {"fileOutputs": [{"filepath": "x.mp4"}]}}));
     }
     let server = Start::new().env("ALLOW_CLIENT_EGRESS", "false").serve();
     assert_eq!(server.post(STANDARD, json!({"room_config": {"egress": egress()}}).to_string()).status, 403);
@@ -94,6 +94,11 @@ fn credentials_and_stream_outputs_are_refused_in_any_case_and_told_to_nobody() {
             ),
             ("egress.room.stream_outputs", json!({"room": {"stream_outputs": [{"urls": ["rtmp://example.com/hunter2"]}]}})),
             ("egress.room.streamOutputs", json!({"room": {"streamOutputs": [{"urls": ["rtmp://example.com/hunter2"]}]}})),
+            ("egress.tracks.s3.session_token", json!({"tracks": {"s3": {"session_token": "hunter2"}}})),
+            ("egress.tracks.s3.assumeRoleExternalId", json!({"tracks": {"s3": {"assumeRoleExternalId": "hunter2"}}})),
+            ("egress.tracks.gcp.proxy.password", json!({"tracks": {"gcp": {"proxy": {"password": "hunter2"}}}})),
+            ("egress.tracks.s3.proxy.url", json!({"tracks": {"s3": {"proxy": {"url": "http://u:hunter2@proxy:3128"}}}})),
+            ("egress.room.stream", json!({"room": {"stream": {"urls": ["rtmp://example.com/hunter2"]}}})),
             ("egress.….secret", json!({"hunter2 \n hunter2": {"secret": "hunter2"}})),
         ] {
             let answer = server.post(STANDARD, json!({"room_config": {"egress": egress}}).to_string());
@@ -101,6 +106,24 @@ fn credentials_and_stream_outputs_are_refused_in_any_case_and_told_to_nobody() {
         }
         let log = server.stop().join("\n");
         assert!(log.contains("refused") && !log.contains("hunter2"), "{log}");
+    }
+}
+
+#[test]
+fn a_client_does_not_say_where_events_go() {
+    const SENT: &str = "is not allowed, because a client could have the room's events sent to itself";
+    let webhooks = json!([{"url": "https://example.com/hook", "signing_key": "devkey"}]);
+    let server = Start::new().flags(&["--allow-client-egress"]).serve();
+    for path in BOTH {
+        for name in ["room_config", "roomConfig"] {
+            for (field, config) in [
+                ("webhooks", json!({"name": "n", "webhooks": webhooks})),
+                ("egress.room.webhooks", json!({"egress": {"room": {"webhooks": webhooks}}})),
+            ] {
+                let answer = server.post(path, json!({name: config}).to_string());
+                answer.assert_twofold(403, &format!("{name}.{field} {SENT}"));
+            }
+        }
     }
 }
 
@@ -128,13 +151,16 @@ fn more_than_any_room_needs_is_refused_by_its_bound() {
 
 #[test]
 fn a_token_is_no_longer_than_what_was_asked_for() {
-    let server = Program::start();
+    let server = Start::new().flags(&["--allow-client-egress"]).serve();
     for number in ["9e15", "1e3", "0.1e1", "-0", "1e-7", "12345678901234567890123", "1.50"] {
-        let list = vec![number; 5000].join(",");
-        let body = format!(r#"{{"room_config":{{"x":[{list}]}}}}"#);
+        let outputs = format!(r#"{{"advanced":{{"keyFrameInterval":{number}}}}}"#);
+        let body = format!(r#"{{"room_config":{{"egress":{{"participant":{outputs}}}}}}}"#);
         let token = server.post(STANDARD, &body).token();
-        assert!(token.len() < body.len() * 4 / 3 + 1000, "{number}: {} of {}", token.len(), body.len());
         let payload = String::from_utf8(crate::server::sender::part(&token, 1)).unwrap();
-        assert!(payload.contains(&format!(r#""roomConfig":{{"x":[{list}]}}"#)), "{number} is written otherwise");
+        assert!(payload.contains(&format!(r#""egress":{{"participant":{outputs}}}"#)), "{number} is written otherwise");
     }
+    let agents = vec![r#"{"agentName":"a"}"#; 5000].join(",");
+    let body = format!(r#"{{"room_config":{{"agents":[{agents}]}}}}"#);
+    let token = server.post(STANDARD, &body).token();
+    assert!(token.len() < body.len() * 4 / 3 + 1000, "{} of {}", token.len(), body.len());
 }

@@ -1,0 +1,268 @@
+//! Owns the fields of `roomConfig` and of all that it holds (livekit/protocol `livekit_room.proto`, `livekit_agent_dispatch.proto`,
+//! `livekit_egress.proto`), their types in protobuf's JSON, and the copy in which each has one name. Does not know which of them a
+//! client may set, but for those that it could do harm with.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::json::{Members, ObjectWriter};
+use crate::livekit::field_names::is_field;
+use crate::livekit::room_config::RoomConfigurationError;
+
+/// What happens to fields that are unknown here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// They are kept, because LiveKit may know them.
+    Kept,
+    /// They are left out, because a client chose them.
+    LeftOut,
+}
+
+/// A type of protobuf's JSON (<https://protobuf.dev/programming-guides/json/>).
+#[derive(Clone, Copy)]
+pub(crate) enum Type {
+    Text,
+    Flag,
+    /// `uint32`: a number, or the same as a string.
+    Unsigned,
+    /// `int32`, likewise.
+    Signed,
+    /// `double`: a number, or the same as a string.
+    Number,
+    /// An enum: its name, or its number.
+    Enumeration,
+    /// `map<string, string>`.
+    TextMap,
+    Object(&'static [Field]),
+    /// An object that also says where its files go.
+    Output(&'static [Field]),
+    /// A list of objects.
+    List(&'static Self),
+}
+
+/// A field's name in lowerCamelCase, and its type.
+type Field = (&'static str, Type);
+
+/// The whole.
+pub(crate) const ROOM_CONFIGURATION: Type = Type::Object(&[
+    ("name", Type::Text),
+    ("emptyTimeout", Type::Unsigned),
+    ("departureTimeout", Type::Unsigned),
+    ("maxParticipants", Type::Unsigned),
+    ("metadata", Type::Text),
+    ("egress", ROOM_EGRESS),
+    ("minPlayoutDelay", Type::Unsigned),
+    ("maxPlayoutDelay", Type::Unsigned),
+    ("syncStreams", Type::Flag),
+    ("agents", Type::List(&ROOM_AGENT_DISPATCH)),
+    ("tags", Type::TextMap),
+]);
+
+const ROOM_AGENT_DISPATCH: Type = Type::Object(&[
+    ("agentName", Type::Text),
+    ("metadata", Type::Text),
+    ("restartPolicy", Type::Enumeration),
+    ("deployment", Type::Text),
+    ("attributes", Type::TextMap),
+    ("threadId", Type::Text),
+]);
+
+const ROOM_EGRESS: Type =
+    Type::Object(&[("room", ROOM_COMPOSITE_EGRESS), ("participant", AUTO_PARTICIPANT_EGRESS), ("tracks", AUTO_TRACK_EGRESS)]);
+
+/// Without its outputs to streams, which no token may hold.
+const ROOM_COMPOSITE_EGRESS: Type = Type::Object(&[
+    ("roomName", Type::Text),
+    ("layout", Type::Text),
+    ("audioOnly", Type::Flag),
+    ("audioMixing", Type::Enumeration),
+    ("videoOnly", Type::Flag),
+    ("customBaseUrl", Type::Text),
+    ("file", ENCODED_FILE_OUTPUT),
+    ("segments", SEGMENTED_FILE_OUTPUT),
+    ("preset", Type::Enumeration),
+    ("advanced", ENCODING_OPTIONS),
+    ("fileOutputs", Type::List(&ENCODED_FILE_OUTPUT)),
+    ("segmentOutputs", Type::List(&SEGMENTED_FILE_OUTPUT)),
+    ("imageOutputs", Type::List(&IMAGE_OUTPUT)),
+]);
+
+const AUTO_PARTICIPANT_EGRESS: Type = Type::Object(&[
+    ("preset", Type::Enumeration),
+    ("advanced", ENCODING_OPTIONS),
+    ("fileOutputs", Type::List(&ENCODED_FILE_OUTPUT)),
+    ("segmentOutputs", Type::List(&SEGMENTED_FILE_OUTPUT)),
+]);
+
+const AUTO_TRACK_EGRESS: Type = Type::Output(&[("filepath", Type::Text), ("disableManifest", Type::Flag)]);
+
+const ENCODED_FILE_OUTPUT: Type =
+    Type::Output(&[("fileType", Type::Enumeration), ("filepath", Type::Text), ("disableManifest", Type::Flag)]);
+
+const SEGMENTED_FILE_OUTPUT: Type = Type::Output(&[
+    ("protocol", Type::Enumeration),
+    ("filenamePrefix", Type::Text),
+    ("playlistName", Type::Text),
+    ("livePlaylistName", Type::Text),
+    ("segmentDuration", Type::Unsigned),
+    ("filenameSuffix", Type::Enumeration),
+    ("disableManifest", Type::Flag),
+]);
+
+const IMAGE_OUTPUT: Type = Type::Output(&[
+    ("captureInterval", Type::Unsigned),
+    ("width", Type::Signed),
+    ("height", Type::Signed),
+    ("filenamePrefix", Type::Text),
+    ("filenameSuffix", Type::Enumeration),
+    ("imageCodec", Type::Enumeration),
+    ("disableManifest", Type::Flag),
+]);
+
+const ENCODING_OPTIONS: Type = Type::Object(&[
+    ("width", Type::Signed),
+    ("height", Type::Signed),
+    ("depth", Type::Signed),
+    ("framerate", Type::Signed),
+    ("audioCodec", Type::Enumeration),
+    ("audioBitrate", Type::Signed),
+    ("audioFrequency", Type::Signed),
+    ("audioQuality", Type::Signed),
+    ("videoCodec", Type::Enumeration),
+    ("videoBitrate", Type::Signed),
+    ("videoQuality", Type::Signed),
+    ("keyFrameInterval", Type::Number),
+]);
+
+/// Where the files of an [`Output`](Type::Output) go, without the fields that hold credentials, which no token may.
+const STORES: &[Field] = &[
+    (
+        "s3",
+        Type::Object(&[
+            ("accessKey", Type::Text),
+            ("assumeRoleArn", Type::Text),
+            ("region", Type::Text),
+            ("endpoint", Type::Text),
+            ("bucket", Type::Text),
+            ("forcePathStyle", Type::Flag),
+            ("metadata", Type::TextMap),
+            ("tagging", Type::Text),
+            ("contentDisposition", Type::Text),
+            ("proxy", PROXY),
+        ]),
+    ),
+    ("gcp", Type::Object(&[("bucket", Type::Text), ("proxy", PROXY)])),
+    ("azure", Type::Object(&[("accountName", Type::Text), ("containerName", Type::Text)])),
+    (
+        "aliOSS",
+        Type::Object(&[("accessKey", Type::Text), ("region", Type::Text), ("endpoint", Type::Text), ("bucket", Type::Text)]),
+    ),
+];
+
+const PROXY: Type = Type::Object(&[("url", Type::Text), ("username", Type::Text)]);
+
+impl Type {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "a string",
+            Self::Flag => "true or false",
+            Self::Unsigned => "a whole number from 0 to 4294967295",
+            Self::Signed => "a whole number from -2147483648 to 2147483647",
+            Self::Number => "a number",
+            Self::Enumeration => "a name or a number",
+            Self::TextMap => "an object of strings",
+            Self::Object(_) | Self::Output(_) => "an object",
+            Self::List(_) => "a list of objects",
+        }
+    }
+
+    pub(crate) fn wrong(self) -> RoomConfigurationError {
+        RoomConfigurationError::WrongType { path: String::new(), expected: self.name() }
+    }
+
+    /// Appends `value`, which must be of this type, to `out`: as it is, except that known fields get their names in lowerCamelCase.
+    pub(crate) fn copy(self, value: &RawValue, unknown: Unknown, out: &mut Vec<u8>) -> Result<(), RoomConfigurationError> {
+        let is_text = |value: &RawValue| value.get().starts_with('"');
+        let is_number = |is_right: fn(f64) -> bool| match serde_json::from_str(value.get()) {
+            Ok(Value::Number(number)) => number.as_f64().is_some_and(is_right),
+            Ok(Value::String(number)) => number.trim() == number && serde_json::from_str(&number).is_ok_and(is_right),
+            _ => false,
+        };
+        let fits = match self {
+            Self::Object(known) => return copy_fields(self.members(value)?, &[known], unknown, out),
+            Self::Output(known) => return copy_fields(self.members(value)?, &[known, STORES], unknown, out),
+            Self::List(item) => {
+                let items: Vec<&RawValue> = serde_json::from_str(value.get()).or(Err(self.wrong()))?;
+                return copy_items(&items, *item, unknown, out);
+            }
+            Self::TextMap => self.members(value)?.iter().all(|(_, value)| is_text(value)),
+            Self::Text => is_text(value),
+            Self::Flag => matches!(value.get(), "true" | "false"),
+            Self::Unsigned => is_number(|number| is_whole(number, 0.0, u32::MAX.into())),
+            Self::Signed => is_number(is_int32),
+            Self::Number => is_number(|_| true) || matches!(value.get(), r#""NaN""# | r#""Infinity""# | r#""-Infinity""#),
+            Self::Enumeration => is_text(value) || serde_json::from_str(value.get()).is_ok_and(is_int32),
+        };
+        out.extend_from_slice(value.get().as_bytes());
+        if fits { Ok(()) } else { Err(self.wrong()) }
+    }
+
+    fn members(self, value: &RawValue) -> Result<Members<'_>, RoomConfigurationError> {
+        Members::parse(value.get().as_bytes()).or(Err(self.wrong()))
+    }
+}
+
+fn is_whole(number: f64, least: f64, most: f64) -> bool {
+    number.fract() == 0.0 && (least..=most).contains(&number)
+}
+
+fn is_int32(number: f64) -> bool {
+    is_whole(number, i32::MIN.into(), i32::MAX.into())
+}
+
+/// Appends the object of `fields`, the `known` ones of which are checked and named in lowerCamelCase.
+fn copy_fields(
+    fields: Members<'_>,
+    known: &[&[Field]],
+    unknown: Unknown,
+    out: &mut Vec<u8>,
+) -> Result<(), RoomConfigurationError> {
+    let mut copied = Vec::new();
+    let mut object = ObjectWriter::begin(out);
+    for (name, value) in fields.iter().filter(|(_, value)| value.get() != "null") {
+        let Some(&(camel, expected)) = known.iter().copied().flatten().find(|(camel, _)| is_field(name, camel)) else {
+            match unknown {
+                Unknown::Kept => object.further(name, value),
+                Unknown::LeftOut if name == "webhooks" && !is_empty_list(value) => {
+                    return Err(RoomConfigurationError::Webhooks { path: name.to_owned() });
+                }
+                Unknown::LeftOut => {}
+            }
+            continue;
+        };
+        if copied.contains(&camel) {
+            return Err(RoomConfigurationError::BothCasings { path: camel.to_owned() });
+        }
+        copied.push(camel);
+        object.any(camel, |out| expected.copy(value, unknown, out)).map_err(|error| error.under(camel))?;
+    }
+    object.end();
+    Ok(())
+}
+
+fn is_empty_list(value: &RawValue) -> bool {
+    serde_json::from_str::<[(); 0]>(value.get()).is_ok()
+}
+
+/// Appends the list of `items`, each of which must be an `item`.
+fn copy_items(items: &[&RawValue], item: Type, unknown: Unknown, out: &mut Vec<u8>) -> Result<(), RoomConfigurationError> {
+    out.push(b'[');
+    for (index, value) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        item.copy(value, unknown, out).map_err(|error| error.under(&index.to_string()))?;
+    }
+    out.push(b']');
+    Ok(())
+}
