@@ -36,7 +36,7 @@ impl Collector for InboxMetrics {
         if let Some(usage) = inbox.usage() {
             families.push(gauge("entries", "Webhooks that are kept.", usage.entries));
             families.push(gauge("bytes", "Bytes that they take.", usage.bytes));
-            families.extend(usage.log_bytes.map(|bytes| gauge("log_bytes", "Bytes of the log beside them (-wal).", bytes)));
+            families.extend(usage.log_bytes.map(|bytes| gauge("wal_bytes", "Bytes of the log beside them (-wal).", bytes)));
         }
         families
     }

@@ -1,8 +1,8 @@
 //! Owns the start: the lock against other processes, the schema, and every reason not to touch a file.
 
 use std::ffi::OsString;
-use std::fs::{File, TryLockError};
-use std::io::Read;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -20,7 +20,7 @@ use crate::inbox::sqlite::append::Newest;
 use crate::inbox::sqlite::checkpoint::Checkpointer;
 use crate::inbox::sqlite::error::{OpenError, Why};
 use crate::inbox::sqlite::fingerprints::Fingerprints;
-use crate::inbox::sqlite::log::Log;
+use crate::inbox::sqlite::log::{Log, identity};
 use crate::inbox::sqlite::prune::{self, Pruning};
 use crate::inbox::sqlite::{SqliteStore, Writer, Writing, checkpoint};
 use crate::inbox::store::StoreError;
@@ -76,11 +76,11 @@ impl SqliteStore {
         let path = &std::path::absolute(path).map_err(Why::Io).map_err(refused)?;
         let is_new = !path.exists();
         let locked = lock_file(path).map_err(refused)?;
-        let opened = open(path, &locked, now, workers);
+        let opened = complete(path, locked, now).and_then(|(locked, connection)| Ok((open(path, connection, workers)?, locked)));
         if is_new && opened.is_err() {
-            remove(path);
+            remove(path, &["", "-wal", "-shm"]);
         }
-        let (writer, readers, checkpointer, is_doubtful) = opened.map_err(refused)?;
+        let ((writer, readers, checkpointer, is_doubtful), locked) = opened.map_err(refused)?;
         let store = Self {
             path: path.to_owned(),
             entries: AtomicU64::new(0),
@@ -104,6 +104,8 @@ fn lock_file(path: &Path) -> Result<File, Why> {
     let mut options = File::options();
     let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(Why::Io)?;
     match file.try_lock() {
+        // Another process may have put a new file at this place, which it has locked.
+        Ok(()) if identity(&file.metadata().map_err(Why::Io)?) != identity(&path.metadata().map_err(Why::Io)?) => Err(Why::InUse),
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Why::InUse),
         Err(TryLockError::Error(error)) => Err(Why::Io(error)),
@@ -117,24 +119,18 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Removes what a failed start has made.
-fn remove(path: &Path) {
-    for ending in ["", "-journal", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(beside(path, ending)); // perhaps there is none
+/// Removes the files with these endings.
+fn remove(path: &Path, endings: &[&str]) {
+    for ending in endings {
+        let _ = fs::remove_file(beside(path, ending)); // perhaps there is none
     }
 }
 
 /// The writer, connections that read, what moves the log, and whether the log is in doubt.
 type Opened = (Writer, Vec<Connection>, Checkpointer, bool);
 
-fn open(path: &Path, file: &File, now: UnixTime, workers: &Workers) -> Result<Opened, Why> {
-    clear_zeros(file).map_err(Why::Io)?;
-    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    if is_empty(&connection)? {
-        create(&mut connection, now)?;
-    } else {
-        check(&mut connection)?;
-    }
+fn open(path: &Path, mut connection: Connection, workers: &Workers) -> Result<Opened, Why> {
+    check(&mut connection)?;
     let mut writer = Writer::open(path, connection)?;
     // A crash may have left writes in the log that were never synced. Nothing may be built on them.
     let is_doubtful = match checkpoint::restart(&writer.connection) {
@@ -169,27 +165,36 @@ impl Writer {
     }
 }
 
-/// A power cut may leave a file of zeros where a new one was being written. It is made empty.
-fn clear_zeros(file: &File) -> std::io::Result<()> {
-    let length = file.metadata()?.len();
-    if length == 0 || length > MOST_ZEROS {
-        return Ok(());
+/// The `locked` file and a connection to it. If it holds nothing yet, a new inbox takes its place first.
+fn complete(path: &Path, locked: File, now: UnixTime) -> Result<(File, Connection), Why> {
+    let connect = || connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+    if !is_blank(&locked).map_err(Why::Io)? {
+        let connection = connect()?;
+        if !is_empty(&connection)? {
+            return Ok((locked, connection));
+        }
     }
-    let mut bytes = Vec::new();
-    file.take(MOST_ZEROS).read_to_end(&mut bytes)?;
-    if bytes.iter().all(|byte| *byte == 0) { file.set_len(0) } else { Ok(()) }
+    Ok((create(path, now)?, connect()?))
 }
 
-/// Whether the database holds nothing yet: it is new, or the start that was making it did not come to its end.
+/// Whether the file is empty, or as a power cut leaves one that was being written: full of zeros.
+fn is_blank(mut file: &File) -> io::Result<bool> {
+    if file.metadata()?.len() > MOST_ZEROS {
+        return Ok(false);
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes.iter().all(|byte| *byte == 0))
+}
+
+/// Whether the database has no tables: it is new, or the start that was making it did not come to its end.
 fn is_empty(connection: &Connection) -> Result<bool, Why> {
     let read = |sql| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
-    if read("PRAGMA page_count")? == 0 {
-        return Ok(true);
-    }
+    let tables = read("SELECT count(*) FROM sqlite_schema")?;
     match (read("PRAGMA application_id")?, read("PRAGMA user_version")?) {
-        (APPLICATION, SCHEMA) => Ok(false),
         (APPLICATION, version) if version > SCHEMA => Err(Why::Newer),
-        (0, 0) if read("SELECT count(*) FROM sqlite_schema")? == 0 => Ok(true),
+        (0 | APPLICATION, 0 | SCHEMA) if tables == 0 => Ok(true),
+        (APPLICATION, SCHEMA) => Ok(false),
         _ => Err(Why::Foreign),
     }
 }
@@ -225,17 +230,37 @@ fn check(connection: &mut Connection) -> Result<(), Why> {
     }
 }
 
-/// Makes the schema in one synced commit. Before it there is nothing, and after it all is there.
-fn create(connection: &mut Connection, now: UnixTime) -> rusqlite::Result<()> {
+/// Makes an inbox in a file of its own, which takes its place once all of it is on the disk. Gives the new file, locked.
+fn create(path: &Path, now: UnixTime) -> Result<File, Why> {
+    let path = &path.canonicalize().map_err(Why::Io)?; // not in place of a link
+    let new = &beside(path, "-new");
+    remove(new, &["", "-journal"]);
+    let locked = lock_file(new)?;
+    let mut connection = connect(new, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.pragma_update(None, "page_size", PAGE)?;
-    connection.pragma_update(None, "synchronous", "EXTRA")?;
+    connection.pragma_update(None, "journal_mode", "OFF")?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
     let transaction = connection.transaction_with_behavior(Immediate)?;
     transaction.execute_batch(TABLES)?;
     advance::prepare(&transaction)?;
     transaction.execute("INSERT INTO inbox VALUES (?1, 0, ?1, ?1)", [Cursor::at(now).number()])?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", SCHEMA)?;
-    transaction.commit()
+    transaction.commit()?;
+    drop(connection);
+    replace(path, new, &locked).map_err(Why::Io)?;
+    Ok(locked)
+}
+
+/// Puts the file `new` at `path`, so that also after a power cut one of the two is there, whole.
+fn replace(path: &Path, new: &Path, file: &File) -> io::Result<()> {
+    let directory = File::open(path.parent().unwrap_or(Path::new("/")))?;
+    file.sync_all()?;
+    // SQLite would apply what lies beside a file to any file at its place.
+    remove(path, &["-journal", "-wal", "-shm"]);
+    directory.sync_all()?;
+    fs::rename(new, path)?;
+    directory.sync_all()
 }
 
 /// A commit that changes nothing.

@@ -137,7 +137,7 @@ async fn a_reader_from_outside_does_not_make_the_log_grow_without_limit() {
     assert!(refused.is_come_again(), "{refused:?}");
     let (status, why) = Program::get(program.address(), "/readyz");
     assert!(status == 503 && why.contains("at its limit"), "{status} {why}");
-    assert!(sample(metrics, "roomkey_inbox_log_bytes") > 64.0 * MIB as f64);
+    assert!(sample(metrics, "roomkey_inbox_wal_bytes") > 64.0 * MIB as f64);
     for _ in 0..3 {
         assert!(sender.send(&body()).unwrap().is_come_again());
     }
@@ -146,6 +146,6 @@ async fn a_reader_from_outside_does_not_make_the_log_grow_without_limit() {
     theirs.execute_batch("COMMIT").unwrap();
     send_until_committed(&mut sender, Duration::from_secs(10), body);
     eventually("it is ready again", async || Program::get(program.address(), "/readyz").0 == 200).await;
-    assert!(sample(metrics, "roomkey_inbox_log_bytes") < 32.0 * MIB as f64);
+    assert!(sample(metrics, "roomkey_inbox_wal_bytes") < 32.0 * MIB as f64);
     assert_eq!(sample(metrics, "roomkey_inbox_entries") as usize, committed + 1);
 }

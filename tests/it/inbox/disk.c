@@ -4,7 +4,7 @@
  *             Of what was written before a sync that failed, nothing is, although it can be read (as on Linux).
  * FAIL_WHILE  while this file is there, syncs fail.
  * HANG_WHILE  while this file is there, syncs hang.
- * STOP_AT     the program ends at the write, sync or removal with this number.
+ * STOP_AT     the program ends at the write, sync, renaming or removal with this number.
  * AHEAD_BY    a file with the seconds by which the clock is ahead; where there is none, it is right.
  */
 #define _GNU_SOURCE
@@ -25,6 +25,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct { char path[512]; off_t at; size_t length; } *dirty;
 static size_t dirty_count, dirty_room;
 static long steps;
+/* A renaming that is not on the disk yet. */
+static char renamed[512], renamed_to[512];
 
 static int is_there(const char *variable) {
     const char *path = getenv(variable);
@@ -91,7 +93,7 @@ static void clean(int file, int kept) {
     pthread_mutex_unlock(&lock);
 }
 
-/* The removals in the directory `file` are on the disk. */
+/* The renaming and the removals in the directory `file` are on the disk. */
 static void clean_directory(int file) {
     char link[64], directory[400] = "", path[512], image[1024];
     const char *names[] = {"inbox.db", "inbox.db-journal", "inbox.db-wal"};
@@ -99,6 +101,14 @@ static void clean_directory(int file) {
     if (!getenv("DISK") || fstat(file, &status) || !S_ISDIR(status.st_mode)) return;
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     if (readlink(link, directory, sizeof directory - 1) < 0) return;
+    if (*renamed) {
+        char to[1024];
+        REAL(int, "rename", const char *, const char *);
+        image_of(renamed, image);
+        image_of(renamed_to, to);
+        real(image, to);
+        *renamed = 0;
+    }
     for (int each = 0; each < 3; each++) {
         snprintf(path, sizeof path, "%s/%s", directory, names[each]);
         image_of(path, image);
@@ -149,6 +159,16 @@ int unlink(const char *path) {
     REAL(int, "unlink", const char *);
     if (strstr(path, "inbox.db")) step();
     return real(path);
+}
+
+int rename(const char *from, const char *to) {
+    REAL(int, "rename", const char *, const char *);
+    if (strstr(from, "inbox.db")) {
+        step();
+        strcpy(renamed, from);
+        strcpy(renamed_to, to);
+    }
+    return real(from, to);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
