@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::inbox::Inbox;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Filter, Page, PageLimit};
+use crate::inbox::mark::Wish;
 use crate::inbox::store::ReadError;
 
 /// One reader's place in the inbox. It holds no entries, so a slow one costs nothing and loses nothing.
@@ -70,7 +71,7 @@ impl Follower {
         let mut told = page.entries.last().map_or(before, |entry| entry.cursor);
         if page.is_last {
             told = mark.map_or(told, |mark| mark.max(told));
-            self.inbox.mark().want();
+            self.inbox.mark().want(Wish::Later);
         }
         self.place = Place { looked_at: Some(page.next), told: Some(told) };
         Ok(Page { next: told, ..page })
@@ -89,6 +90,11 @@ impl Follower {
     /// Goes back to a place where it was, so that the next [`poll`](Self::poll) gives what followed there once more.
     pub fn rewind(&mut self, to: Place) {
         self.place = to;
+    }
+
+    /// Goes on behind `cursor`, as after a [gap](ReadError::Gone).
+    pub fn skip_to(&mut self, cursor: Cursor) {
+        self.place = Place { looked_at: Some(cursor), told: Some(cursor) };
     }
 
     /// The next entries, as soon as there are some: at least one. Dropping the future loses nothing.
