@@ -44,7 +44,7 @@ pub(crate) struct Mark {
     is_wanted: AtomicBool,
     is_urgent: AtomicBool,
     moved_at: Mutex<Option<Instant>>,
-    /// When the last move began that was wanted [now](Wish::Now).
+    /// When the last move began that was wanted [at once](Wish::Now).
     at_end: Mutex<Option<Instant>>,
     step: Duration,
 }
@@ -96,10 +96,10 @@ impl Mark {
         (!self.is_fresh() && self.is_wanted.swap(false, AcqRel)).then_some(Wish::Later)
     }
 
-    /// Moves it, never back, as `wish` wanted; the move began at `begin`. See the third point above.
+    /// Moves it, never back, as `wish` wanted at `begin` or before. See the third point above.
     pub(crate) fn publish(&self, cursor: Cursor, wish: Wish, begin: Instant) {
         self.cursor.fetch_max(cursor.number(), AcqRel);
-        *lock(&self.moved_at) = Some(begin);
+        *lock(&self.moved_at) = Some(Instant::now());
         if wish == Wish::Now {
             *lock(&self.at_end) = Some(begin);
         }

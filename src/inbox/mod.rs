@@ -18,7 +18,7 @@ mod writer;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tracing::error;
@@ -34,7 +34,7 @@ pub use store::{Appended, Cause, ReadError, Retention, StoreError, Usage};
 
 use crate::clock::Clock;
 use crate::worker::{Workers, faults};
-use mark::{Mark, Wish};
+use mark::Mark;
 use store::Store;
 use tail::Tail;
 use writer::Writer;
@@ -43,9 +43,6 @@ use writer::Writer;
 const READERS: usize = 4;
 /// For a read, its turn included.
 const READ_PATIENCE: Duration = Duration::from_secs(4);
-
-/// For a mark to move on.
-const MARK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A handle to the inbox, cheap to clone.
 #[derive(Clone, Debug)]
@@ -180,33 +177,6 @@ impl Inbox {
     /// The mark, which readers at the end go on from; see [`mark`].
     fn mark(&self) -> &Mark {
         &self.0.mark
-    }
-
-    /// Has the mark moved on where nobody has read for a while, so that a reader that comes seldom is told a late one.
-    async fn refresh_mark(&self) {
-        let Some(kept) = self.0.kept.as_ref().filter(|kept| !self.0.mark.is_fresh() && kept.writer.outage().is_none()) else {
-            return;
-        };
-        self.move_mark(kept, Wish::Later, MARK_PATIENCE, Mark::is_fresh).await; // an older one will do
-    }
-
-    /// Has the mark moved, and waits until that `is_done`, for a while.
-    async fn move_mark(&self, kept: &Kept, wish: Wish, patience: Duration, is_done: impl Fn(&Mark) -> bool) {
-        let mut changed = self.0.changed.subscribe();
-        self.0.mark.want(wish);
-        kept.writer.nudge();
-        let moved = async { while !is_done(&self.0.mark) && changed.changed().await.is_ok() {} };
-        let _ = tokio::time::timeout(patience, moved).await;
-    }
-
-    /// The end of the inbox at a moment of this call: behind all entries that were committed before it, and before all that are
-    /// committed after it. It does not tell of entries. `None` where it cannot be told now.
-    pub async fn latest(&self) -> Option<Cursor> {
-        let kept = self.0.kept.as_ref().filter(|kept| kept.writer.outage().is_none())?;
-        let begin = Instant::now();
-        let is_done = |mark: &Mark| mark.is_at_end_of(begin);
-        self.move_mark(kept, Wish::Now, READ_PATIENCE, is_done).await;
-        if is_done(&self.0.mark) { self.0.mark.current() } else { None }
     }
 
     /// A reader that goes on from `after`, or from the oldest entry.

@@ -100,7 +100,7 @@ async function startRoomkeyIn(directory, env, args) {
   throw new Error(`roomkey ended with status ${await ended}`);
 }
 
-/** Starts nginx in front of the server at `upstream`; tells its URL. */
+/** Starts nginx in front of the server at `upstream`; tells its URL, and the statuses that it has answered with. */
 export async function startNginx(upstream) {
   const directory = mkdtempSync(join(tmpdir(), 'nginx-'));
   const port = await freePort();
@@ -109,7 +109,7 @@ export async function startNginx(upstream) {
     daemon off; master_process off; pid ${directory}/pid; error_log stderr error;
     events {}
     http {
-      access_log off; ${temporary.join(' ')}
+      log_format status $status; access_log ${directory}/log status; ${temporary.join(' ')}
       server {
         listen 127.0.0.1:${port};
         location / { proxy_pass ${upstream}; proxy_http_version 1.1; proxy_set_header Connection ""; }
@@ -128,7 +128,8 @@ export async function startNginx(upstream) {
     await ended;
     rmSync(directory, { recursive: true });
   };
-  return { url, stop };
+  const statuses = () => readFileSync(join(directory, 'log'), 'utf8').split('\n').filter(Boolean).map(Number);
+  return { url, statuses, stop };
 }
 
 async function freePort() {
