@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
 use crate::http::content::{Content, Stream};
 use crate::http::endpoints::events::frames::{Frames, shown};
@@ -27,6 +27,8 @@ pub(super) struct Form {
     pub(super) is_named: bool,
 }
 
+/// For a first read, before the stream begins without it.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// What a stream begins with: a reader that is cut comes back after a second.
 const BEGIN: &[u8] = b"retry: 1000\n\n";
 /// What is sent where there is nothing to send and no later cursor, so that no proxy takes the stream for dead.
@@ -43,9 +45,9 @@ pub(super) async fn stream(
     let next = pages.cursor();
     // What can be refused is refused before the stream begins. What has to wait, for memory or for the store, does so in it: an
     // `EventSource` never comes back after a 503.
-    let first = match pages.poll_stream().await {
-        Err(NoBatch::Crowded | NoBatch::Read(ReadError::Store(_))) => None,
-        first => Some(first?),
+    let first = match timeout(PATIENCE, pages.poll_stream()).await {
+        Err(_) | Ok(Err(NoBatch::Crowded | NoBatch::Read(ReadError::Store(_)))) => None,
+        Ok(first) => Some(first?),
     };
     let over = right.clone().ended();
     let mut events = Events {
