@@ -39,13 +39,23 @@ pub(super) struct Pages {
     key: ApiKey,
     /// The events that are wanted, as a query says it.
     filter: String,
-    after: Option<Cursor>,
+    start: Start,
     /// How many events are asked for.
     limit: usize,
     /// What comes later than this came after the reading began, by the server's clock.
     begin: Option<Cursor>,
     /// To the server, where it was not seen to end.
     connection: Option<Connection>,
+}
+
+/// Where the next page begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Before all that is kept.
+    Oldest,
+    /// Behind all that is there when the server is asked. That page is empty, so that none waits without its cursor being known.
+    Latest,
+    After(Cursor),
 }
 
 /// Some events, each as `{"cursor","receivedAt","event"}`.
@@ -57,11 +67,11 @@ pub(super) struct Page {
 }
 
 impl Pages {
-    pub(super) fn new(target: Target, key: ApiKey, room: Option<&str>, events: &[String], after: Option<Cursor>) -> Self {
+    pub(super) fn new(target: Target, key: ApiKey, room: Option<&str>, events: &[String], start: Start) -> Self {
         let mut filter = form_urlencoded::Serializer::new(String::new());
         filter.extend_pairs(room.map(|room| ("room", room)));
         filter.extend_pairs(events.iter().map(|event| ("event", event)));
-        Self { target, key, filter: filter.finish(), after, limit: MOST_EVENTS, begin: None, connection: None }
+        Self { target, key, filter: filter.finish(), start, limit: MOST_EVENTS, begin: None, connection: None }
     }
 
     pub(super) fn target(&self) -> &Target {
@@ -86,9 +96,9 @@ impl Pages {
                 Ok((events, next)) => {
                     // Slowly, for what was too long may be so again.
                     self.limit = self.limit.saturating_add(self.limit / 8).saturating_add(1).min(MOST_EVENTS);
-                    let before = self.after.replace(next);
+                    let before = std::mem::replace(&mut self.start, Start::After(next));
                     // An empty page of a server that stops may have passed over events that are not wanted, and not over all.
-                    let is_last = events.is_empty() && before == Some(next);
+                    let is_last = events.is_empty() && before == Start::After(next);
                     let is_later = self.begin.is_some_and(|begin| next >= begin);
                     return Ok(Page { events, is_end: is_last || is_later });
                 }
@@ -116,7 +126,7 @@ impl Pages {
         self.connection = Some(connection);
         let Answer { events, next } = json::from_utf8(&page).or(Err(PageError::NotAPage))?;
         let next = next.parse().or(Err(PageError::NotAPage))?;
-        if !events.is_empty() && self.after.is_some_and(|after| next <= after) {
+        if !events.is_empty() && matches!(self.start, Start::After(after) if next <= after) {
             return Err(PageError::NotAPage); // it would be the same one again
         }
         // A date has no parts of a second.
@@ -144,8 +154,13 @@ impl Pages {
 
     fn path(&self, wait: Duration) -> String {
         let mut query = form_urlencoded::Serializer::new(self.filter.clone());
-        query.append_pair("limit", &self.limit.to_string()).append_pair("wait", &wait.as_secs().to_string());
-        query.extend_pairs(self.after.map(|after| ("after", after.to_string())));
+        let (limit, wait) = if self.start == Start::Latest { (0, 0) } else { (self.limit, wait.as_secs()) };
+        query.append_pair("limit", &limit.to_string()).append_pair("wait", &wait.to_string());
+        match self.start {
+            Start::Oldest => {}
+            Start::Latest => drop(query.append_pair("after", "latest")),
+            Start::After(after) => drop(query.append_pair("after", &after.to_string())),
+        }
         format!("{}/events?{}", self.target.path().trim_end_matches('/'), query.finish())
     }
 }

@@ -14,10 +14,11 @@ use tokio::time::sleep;
 
 use crate::cli::client::{self, Target};
 use crate::cli::event_lines::Form;
-use crate::cli::event_pages::{PageError, Pages, WAIT};
+use crate::cli::event_pages::{PageError, Pages, Start, WAIT};
 use crate::cli::{Failure, Outcome, output, settings, tell};
 use crate::config::{DEFAULT_PORT, KeyFlags};
 use crate::inbox::Cursor;
+use crate::livekit::event::EVENTS;
 use crate::livekit::key::ApiKey;
 
 /// Before the first try after a failure; each further one takes twice as long, up to the second.
@@ -31,6 +32,7 @@ const LAST_WRITE: Duration = Duration::from_secs(1);
 #[command(after_help = "Examples:
   roomkey events
   roomkey events --follow --room daily
+  roomkey events --tail
   roomkey events --event room_started --event room_finished --json
   roomkey events --follow --after 0001d2a0b3c40000 --url http://localhost:6080/x
 
@@ -41,6 +43,9 @@ pub(super) struct Arguments {
     /// Go on with what comes, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
+    /// Begin now and follow, as `tail -n 0 -f` does: nothing of what is there already
+    #[arg(long, conflicts_with = "after")]
+    tail: bool,
     /// Where roomkey is, with its base path if it has one [default: http://127.0.0.1:6080]
     #[arg(long, value_name = "URL", value_parser = Target::parse_base)]
     url: Option<Target>,
@@ -64,19 +69,30 @@ fn cursor(text: &str) -> Result<Cursor, &'static str> {
     text.parse().or(Err("must be a cursor of this inbox, such as 0001d2a0b3c40000"))
 }
 
+/// The event of LiveKit whose name is most like `name`.
+fn nearest(name: &str) -> &'static str {
+    let likeness = |known: &str| strsim::jaro(known, &name.to_ascii_lowercase());
+    EVENTS.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default()
+}
+
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let keys = settings::keys(arguments.keys.clone())?;
     let local = || Target::parse_base(&format!("http://127.0.0.1:{DEFAULT_PORT}")).map_err(Failure::wrong);
     let target = arguments.url.map_or_else(local, Ok)?;
     let form = if arguments.json { Form::Json } else { Form::Words };
-    let pages = Pages::new(target, keys.minting().clone(), arguments.room.as_deref(), &arguments.event, arguments.after);
+    for event in arguments.event.iter().filter(|event| !EVENTS.contains(&event.as_str())) {
+        tell(format_args!("warning: LiveKit has no event {event:?}; the nearest is {}", nearest(event)));
+    }
+    let start = if arguments.tail { Start::Latest } else { arguments.after.map_or(Start::Oldest, Start::After) };
+    let pages = Pages::new(target, keys.minting().clone(), arguments.room.as_deref(), &arguments.event, start);
+    let follow = arguments.follow || arguments.tail;
     let runtime = client::runtime()?;
     let outcome = runtime.block_on(async {
         tokio::select! {
             biased;
-            stopped = stop_signal(), if arguments.follow => stopped,
+            stopped = stop_signal(), if follow => stopped,
             () = nobody_reads() => Ok(()),
-            outcome = read(pages, form, arguments.follow, &arguments.keys) => outcome,
+            outcome = read(pages, form, follow, &arguments.keys) => outcome,
         }
     });
     runtime.shutdown_timeout(LAST_WRITE);

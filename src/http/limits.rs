@@ -100,6 +100,8 @@ pub(crate) const LARGE_BODY_BYTES: LargeBodyBytes = LargeBodyBytes { token: 8 * 
 pub(crate) const LARGE_BODY_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of a query to the inbox. A token in it may take most of them.
 pub(crate) const QUERY_BYTES: usize = 8 * KIB;
+/// Characters of an unknown parameter's name that its refusal repeats.
+pub(crate) const PARAMETER_CHARS: usize = 32;
 /// Names of events in a query.
 pub(crate) const QUERY_EVENTS: usize = 32;
 /// How far a cursor may be later than the present and all that was given, for clocks differ.

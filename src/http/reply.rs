@@ -13,6 +13,7 @@ use hyper::{Response, StatusCode};
 
 use crate::http::budget::Share;
 use crate::http::content::Content;
+use crate::http::endpoints::events::PARAMETERS;
 use crate::http::large::LargeBytes;
 use crate::http::limits::{ANSWER_PIECE_BYTES, LARGE_BYTES, QUERY_BYTES};
 use crate::http::router::Methods;
@@ -111,6 +112,7 @@ pub(crate) enum Refusal {
     Method(Methods),
     HeadTooLarge,
     QueryTooLong,
+    UnknownParameter(Box<str>),
     HeadTooLate,
     ContentType,
     BodyTooLarge { limit: usize },
@@ -148,6 +150,7 @@ pub(crate) enum FieldError {
     CursorAhead,
     TooMany(usize),
     NotANumber,
+    NotABoolean,
     BothCasings,
     Name(NameError),
     Limit(AccessTokenError),
@@ -163,6 +166,7 @@ impl Refusal {
             | Self::NotTheTutorialsFields
             | Self::NotAnObject
             | Self::TooManyValues { .. }
+            | Self::UnknownParameter(_)
             | Self::MissingField(_)
             | Self::Field(..)
             | Self::RoomConfiguration(..)
@@ -206,7 +210,7 @@ impl Refusal {
             Self::NotTheTutorialsFields | Self::NotAnObject => "not_json",
             Self::TooManyValues { .. } => "too_many_values",
             Self::Policy(_) | Self::RoomConfiguration(_, RoomConfigurationError::Webhooks { .. }) => "policy",
-            Self::MissingField(_) | Self::Field(..) | Self::RoomConfiguration(..) => "field",
+            Self::UnknownParameter(_) | Self::MissingField(_) | Self::Field(..) | Self::RoomConfiguration(..) => "field",
             Self::SandboxId => "sandbox_id",
             Self::NoAuthorization => "no_authorization",
             Self::Webhook(WebhookError::NoDigest) => "no_digest",
@@ -286,6 +290,7 @@ impl fmt::Display for Refusal {
             Self::Method(allowed) => write!(f, "this path takes {allowed} only"),
             Self::HeadTooLarge => f.write_str("the request's head is too large"),
             Self::QueryTooLong => write!(f, "the query must be at most {QUERY_BYTES} bytes"),
+            Self::UnknownParameter(name) => write!(f, "the query must not have \"{name}\": it can have {}", PARAMETERS.join(", ")),
             Self::ContentType => f.write_str("Content-Type must be application/json"),
             Self::BodyTooLarge { limit } => write!(f, "the body must be at most {limit} bytes"),
             Self::HeadTooLate | Self::BodyTooLate => f.write_str("the request did not arrive in time"),
@@ -314,6 +319,7 @@ impl fmt::Display for Refusal {
             ),
             Self::Field(field, FieldError::TooMany(most)) => write!(f, "{field} must not appear more than {most} times"),
             Self::Field(field, FieldError::NotANumber) => write!(f, "{field} must be a whole number"),
+            Self::Field(field, FieldError::NotABoolean) => write!(f, "{field} must be true or false"),
             Self::Field(field, FieldError::Name(error)) => write!(f, "{field} {error}"),
             Self::NoAuthorization => f.write_str("the Authorization header is missing"),
             Self::Webhook(error) if error.is_malformed() => f.write_str("the Authorization header is not a token"),

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::inbox::Inbox;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Filter, Page, PageLimit};
+use crate::inbox::mark::{Mark, Wish};
 use crate::inbox::store::ReadError;
+use crate::inbox::{Inbox, Kept, READ_PATIENCE};
+
+/// For the mark to move on where a reader can do with an older one.
+const MARK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One reader's place in the inbox. It holds no entries, so a slow one costs nothing and loses nothing.
 #[derive(Debug)]
@@ -70,7 +75,7 @@ impl Follower {
         let mut told = page.entries.last().map_or(before, |entry| entry.cursor);
         if page.is_last {
             told = mark.map_or(told, |mark| mark.max(told));
-            self.inbox.mark().want();
+            self.inbox.mark().want(Wish::Later);
         }
         self.place = Place { looked_at: Some(page.next), told: Some(told) };
         Ok(Page { next: told, ..page })
@@ -91,6 +96,11 @@ impl Follower {
         self.place = to;
     }
 
+    /// Goes on behind `cursor`, as after a [gap](ReadError::Gone).
+    pub fn skip_to(&mut self, cursor: Cursor) {
+        self.place = Place { looked_at: Some(cursor), told: Some(cursor) };
+    }
+
     /// The next entries, as soon as there are some: at least one. Dropping the future loses nothing.
     ///
     /// # Errors
@@ -105,6 +115,35 @@ impl Follower {
                 self.changed().await?;
             }
         }
+    }
+}
+
+impl Inbox {
+    /// Has the mark moved on where nobody has read for a while, so that a reader that comes seldom is told a late one.
+    async fn refresh_mark(&self) {
+        let Some(kept) = self.0.kept.as_ref().filter(|kept| !self.0.mark.is_fresh() && kept.writer.outage().is_none()) else {
+            return;
+        };
+        self.move_mark(kept, Wish::Later, MARK_PATIENCE, Mark::is_fresh).await; // an older one will do
+    }
+
+    /// Has the mark moved, and waits until that `is_done`, for a while.
+    async fn move_mark(&self, kept: &Kept, wish: Wish, patience: Duration, is_done: impl Fn(&Mark) -> bool) {
+        let mut changed = self.0.changed.subscribe();
+        self.0.mark.want(wish);
+        kept.writer.nudge();
+        let moved = async { while !is_done(&self.0.mark) && changed.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(patience, moved).await;
+    }
+
+    /// The end of the inbox at a moment of this call: behind all entries that were committed before it, and before all that are
+    /// committed after it. It does not tell of entries. `None` where it cannot be told now.
+    pub async fn latest(&self) -> Option<Cursor> {
+        let kept = self.0.kept.as_ref().filter(|kept| kept.writer.outage().is_none())?;
+        let begin = Instant::now();
+        let is_done = |mark: &Mark| mark.is_at_end_of(begin);
+        self.move_mark(kept, Wish::Now, READ_PATIENCE, is_done).await;
+        if is_done(&self.0.mark) { self.0.mark.current() } else { None }
     }
 }
 

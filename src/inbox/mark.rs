@@ -27,13 +27,25 @@ use crate::inbox::lock;
 /// Between two moves. Each is a small synced write, so that it moves only while somebody reads.
 const STEP: Duration = Duration::from_secs(10);
 
+/// How a move of the mark is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// A reader at the end will need a later one.
+    Later,
+    /// A reader begins at the end, and waits to learn where that is.
+    Now,
+}
+
 /// The mark, for all readers.
 #[derive(Debug)]
 pub(crate) struct Mark {
     /// 0 where there is none yet.
     cursor: AtomicI64,
     is_wanted: AtomicBool,
+    is_urgent: AtomicBool,
     moved_at: Mutex<Option<Instant>>,
+    /// When the last move began that was wanted [at once](Wish::Now).
+    at_end: Mutex<Option<Instant>>,
     step: Duration,
 }
 
@@ -41,7 +53,14 @@ impl Mark {
     /// None yet. Where entries are kept for `age`, it moves often enough not to become that old while it is in use.
     pub(crate) fn new(age: Duration) -> Self {
         let step = STEP.min(age.checked_div(8).unwrap_or_default());
-        Self { cursor: AtomicI64::new(0), is_wanted: AtomicBool::new(true), moved_at: Mutex::new(None), step }
+        Self {
+            cursor: AtomicI64::new(0),
+            is_wanted: AtomicBool::new(true),
+            is_urgent: AtomicBool::new(false),
+            moved_at: Mutex::new(None),
+            at_end: Mutex::new(None),
+            step,
+        }
     }
 
     pub(crate) fn current(&self) -> Option<Cursor> {
@@ -58,19 +77,31 @@ impl Mark {
         lock(&self.moved_at).is_some_and(|at| at.elapsed() < self.step)
     }
 
-    /// A reader is at the end, and will need a later one.
-    pub(crate) fn want(&self) {
-        self.is_wanted.store(true, Release);
+    /// Whether it is behind all entries that were there at `time`.
+    pub(crate) fn is_at_end_of(&self, time: Instant) -> bool {
+        lock(&self.at_end).is_some_and(|at| at >= time)
     }
 
-    /// Whether it is to be moved now. It is then no longer wanted.
-    pub(crate) fn take_wish(&self) -> bool {
-        !self.is_fresh() && self.is_wanted.swap(false, AcqRel)
+    /// Has it moved, soon or at once.
+    pub(crate) fn want(&self, wish: Wish) {
+        let flag = if wish == Wish::Now { &self.is_urgent } else { &self.is_wanted };
+        flag.store(true, Release);
     }
 
-    /// Moves it, never back. See the third point above.
-    pub(crate) fn publish(&self, cursor: Cursor) {
+    /// Whether it is to be moved now, and why. It is then no longer wanted.
+    pub(crate) fn take_wish(&self) -> Option<Wish> {
+        if self.is_urgent.swap(false, AcqRel) {
+            return Some(Wish::Now);
+        }
+        (!self.is_fresh() && self.is_wanted.swap(false, AcqRel)).then_some(Wish::Later)
+    }
+
+    /// Moves it, never back, as `wish` wanted at `begin` or before. See the third point above.
+    pub(crate) fn publish(&self, cursor: Cursor, wish: Wish, begin: Instant) {
         self.cursor.fetch_max(cursor.number(), AcqRel);
         *lock(&self.moved_at) = Some(Instant::now());
+        if wish == Wish::Now {
+            *lock(&self.at_end) = Some(begin);
+        }
     }
 }

@@ -44,9 +44,6 @@ const READERS: usize = 4;
 /// For a read, its turn included.
 const READ_PATIENCE: Duration = Duration::from_secs(4);
 
-/// For a mark to move on.
-const MARK_PATIENCE: Duration = Duration::from_secs(1);
-
 /// A handle to the inbox, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Inbox(Arc<Inner>);
@@ -180,18 +177,6 @@ impl Inbox {
     /// The mark, which readers at the end go on from; see [`mark`].
     fn mark(&self) -> &Mark {
         &self.0.mark
-    }
-
-    /// Has the mark moved on where nobody has read for a while, so that a reader that comes seldom is told a late one.
-    async fn refresh_mark(&self) {
-        let Some(kept) = self.0.kept.as_ref().filter(|kept| !self.0.mark.is_fresh() && kept.writer.outage().is_none()) else {
-            return;
-        };
-        let mut changed = self.0.changed.subscribe();
-        self.0.mark.want();
-        kept.writer.nudge();
-        let moved = async { while !self.0.mark.is_fresh() && changed.changed().await.is_ok() {} };
-        let _ = tokio::time::timeout(MARK_PATIENCE, moved).await; // an older one will do
     }
 
     /// A reader that goes on from `after`, or from the oldest entry.

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::Arrival;
 use crate::inbox::health::Health;
-use crate::inbox::mark::Mark;
+use crate::inbox::mark::{Mark, Wish};
 use crate::inbox::pruner::Pruner;
 use crate::inbox::queue::{AppendError, Outcome, Queue, Waiting};
 use crate::inbox::statistics::Statistics;
@@ -171,8 +171,10 @@ impl Work for Desk {
                 looked = Instant::now();
                 is_prune_due = self.prune();
             }
-            if !self.shared.health.is_failing() && self.mark.take_wish() {
-                self.advance();
+            if !self.shared.health.is_failing()
+                && let Some(wish) = self.mark.take_wish()
+            {
+                self.advance(wish);
             }
         }
         self.store.close();
@@ -240,9 +242,12 @@ impl Desk {
         self.pruner.prune(&self.shared.health, &self.shared.statistics)
     }
 
-    /// Moves the mark on to the present.
-    fn advance(&self) {
-        let now = self.clock.now();
+    /// Moves the mark on to the present; for a reader that begins there, behind all entries that there are.
+    fn advance(&self, wish: Wish) {
+        let begin = Instant::now();
+        // The next millisecond is behind all entries of this one, and does not tell whether there are any.
+        let step = if wish == Wish::Now { Duration::from_millis(1) } else { Duration::ZERO };
+        let now = self.clock.now().saturating_add(step);
         // Not back, and also where a Redis that took over has lost the last move.
         let to = self.mark.current().map_or(Cursor::at(now), |before| before.max(Cursor::at(now)));
         match self.work(|store| store.advance(to)) {
@@ -250,11 +255,11 @@ impl Desk {
                 // Where the clock was set back, entries have cursors of the future, which the present would stay behind.
                 let is_behind = newest > Cursor::at(now.saturating_add(self.mark.step()));
                 self.changed.send_replace(()); // makes the tail outdated, before anybody knows the mark
-                self.mark.publish(if is_behind { newest } else { to });
+                self.mark.publish(if is_behind || wish == Wish::Now { newest } else { to }, wish, begin);
                 self.changed.send_replace(()); // tells them
             }
             Err(error) => {
-                self.mark.want();
+                self.mark.want(Wish::Later);
                 self.shared.health.judge(Err(error)); // an append would fail, too
             }
         }

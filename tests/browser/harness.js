@@ -2,7 +2,8 @@
 // what is expected.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,16 +66,17 @@ export async function startRoomkey({ env = {}, args = [] } = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'roomkey-'));
   const start = (port) => startRoomkeyIn(directory, { SERVER_PORT: port, ...env }, args);
   let { url, end } = await start('0');
-  /** Ends it, and starts it again at the same address. */
-  const restart = async () => {
+  /** Ends it, and starts it again at the same address once `meanwhile` is done. */
+  const restart = async (meanwhile) => {
     await end();
+    await meanwhile?.();
     ({ end } = await start(new URL(url).port));
   };
   const stop = async () => {
     await end();
     rmSync(directory, { recursive: true });
   };
-  return { url, restart, stop };
+  return { url, directory, restart, stop };
 }
 
 async function startRoomkeyIn(directory, env, args) {
@@ -96,6 +98,53 @@ async function startRoomkeyIn(directory, env, args) {
     }
   }
   throw new Error(`roomkey ended with status ${await ended}`);
+}
+
+/** Starts nginx in front of the server at `upstream`; tells its URL, and the statuses that it has answered with. */
+export async function startNginx(upstream) {
+  const directory = mkdtempSync(join(tmpdir(), 'nginx-'));
+  const port = await freePort();
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${directory}/${name};`);
+  writeFileSync(join(directory, 'nginx.conf'), `
+    daemon off; master_process off; pid ${directory}/pid; error_log stderr error;
+    events {}
+    http {
+      log_format status $status; access_log ${directory}/log status; ${temporary.join(' ')}
+      server {
+        listen 127.0.0.1:${port};
+        location / { proxy_pass ${upstream}; proxy_http_version 1.1; proxy_set_header Connection ""; }
+      }
+    }`);
+  const child = spawn('nginx', ['-p', directory, '-c', join(directory, 'nginx.conf')], { stdio: 'ignore' });
+  const ended = new Promise((resolve) => child.once('exit', resolve).once('error', resolve));
+  const url = `http://127.0.0.1:${port}`;
+  const isUp = () => fetch(url).then(() => true, () => false);
+  while (!(await isUp())) {
+    if (child.exitCode !== null || child.pid === undefined) throw new Error(`nginx does not run: ${await ended}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const stop = async () => {
+    child.kill();
+    await ended;
+    rmSync(directory, { recursive: true });
+  };
+  const statuses = () => readFileSync(join(directory, 'log'), 'utf8').split('\n').filter(Boolean).map(Number);
+  return { url, statuses, stop };
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** The README's first block of JavaScript that has `part` in it. */
+export function readmeScript(part) {
+  const blocks = readFileSync(join(REPOSITORY, 'README.md'), 'utf8').split('```js\n').slice(1);
+  return blocks.map((block) => block.split('```')[0]).find((block) => block.includes(part));
 }
 
 /** Serves the page; it has two origins, for `localhost` is another one than `127.0.0.1`. */

@@ -125,6 +125,32 @@ fn only_what_is_asked_for_and_only_after_a_cursor() {
 }
 
 #[test]
+fn a_name_that_livekit_does_not_have_is_warned_of() {
+    let server = server().serve();
+    deliver(&mut server.connect(), event("1", "participant_join", "daily"));
+    for (name, nearest) in [
+        ("participant_join", "participant_joined"),
+        ("roomStarted", "room_started"),
+        ("TRACK_PUBLISHED", "track_published"),
+        ("egress_end", "egress_ended"),
+        ("agent-job-started", "agent_job_started"),
+    ] {
+        let ended = events(&url(&server), &["--json", "--event", name, "--event", "room_finished"]).run();
+        let warning = format!("roomkey: warning: LiveKit has no event {name:?}; the nearest is {nearest}\n");
+        assert_eq!((ended.status, &ended.stderr), (0, &warning), "{name}");
+        assert_eq!(
+            ids(&ended.stdout).len(),
+            usize::from(name == "participant_join"),
+            "it is asked for nevertheless: new ones come"
+        );
+    }
+    let strange = events(&url(&server), &["--event", "", "--event", "\u{1b}[2J"]).run();
+    assert_says(&strange.stderr, &["has no event \"\"", "has no event \"\\u{1b}[2J\""]);
+    let known: Vec<_> = roomkey::livekit::event::EVENTS.iter().flat_map(|name| ["--event", name]).collect();
+    assert_eq!(events(&url(&server), &known).run().stderr, "");
+}
+
+#[test]
 fn many_pages() {
     const EVENTS: usize = 2_100;
     let server = server().serve();

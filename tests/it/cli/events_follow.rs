@@ -1,6 +1,9 @@
 //! Owns the tests of `events --follow`: live events, a server that is restarted, and each way in which it ends.
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -9,25 +12,33 @@ use super::events::{deliver, event, events, server, url};
 use super::program::{Roomkey, Running, assert_says};
 use super::send_retry::Scripted;
 use crate::fixtures::SERVER_KEY;
+use crate::server::client::Client;
 use crate::server::program::{Directory, Program, Start};
 
 /// The server at one port over one inbox, each time that it is started.
-struct Place {
+pub(super) struct Place {
     port: String,
     inbox: String,
-    _directory: Directory,
+    directory: Directory,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let directory = Directory::new();
         let inbox = format!("sqlite:{}", directory.path().join("inbox.db").display());
-        Self { port: free.local_addr().unwrap().port().to_string(), inbox, _directory: directory }
+        Self { port: free.local_addr().unwrap().port().to_string(), inbox, directory }
     }
 
-    fn serve(&self) -> Program {
+    pub(super) fn serve(&self) -> Program {
         server().env("SERVER_PORT", &self.port).env("ROOMKEY_INBOX", &self.inbox).serve()
+    }
+
+    /// Deletes the inbox, which no server has now: the next one begins a new one.
+    pub(super) fn forget(&self) {
+        for name in ["inbox.db", "inbox.db-wal", "inbox.db-shm"] {
+            let _ = std::fs::remove_file(self.directory.path().join(name)); // not all are there
+        }
     }
 }
 
@@ -80,6 +91,58 @@ fn each_event_once_and_in_order_over_restarts() {
     let ended = following.ended();
     assert_says(&ended.stderr, &["is back"]);
     assert_eq!(ended.done(), "", "nothing twice");
+}
+
+#[test]
+fn a_tail_begins_now_and_misses_nothing_over_restarts() {
+    let place = Place::new();
+    let server = place.serve();
+    deliver(&mut server.connect(), event("before", "x", "daily"));
+    let mut following = events(&url(&server), &["--tail", "--json"]).start();
+    // From here it cannot be seen when it has begun. What is delivered until then is not for it.
+    let (is_begun, address) = (AtomicBool::new(false), server.address());
+    let (first, count) = thread::scope(|scope| {
+        let delivering = scope.spawn(|| {
+            let mut client = Client::connect(address);
+            let mut ids = 0..;
+            while !is_begun.load(Relaxed) {
+                deliver(&mut client, event(&ids.next().unwrap().to_string(), "x", "daily"));
+                thread::sleep(Duration::from_millis(50));
+            }
+            ids.start
+        });
+        let first: usize = next_id(&mut following).parse().expect("what was there before is not for it");
+        is_begun.store(true, Relaxed);
+        (first, delivering.join().unwrap())
+    });
+    for id in first + 1..count {
+        assert_eq!(next_id(&mut following), id.to_string());
+    }
+    server.stop();
+    following.wait_for("trying on");
+    let server = place.serve();
+    for id in ["after", "last"] {
+        deliver(&mut server.connect(), event(id, "x", "daily"));
+        assert_eq!(next_id(&mut following), id);
+    }
+    following.signal(Signal::TERM);
+    assert_eq!(following.wait(), 0);
+}
+
+#[test]
+fn a_tail_learns_its_place_before_it_waits() {
+    let page = |events: &str| {
+        let body = format!(r#"{{"events":[{events}],"next":"0000000000000001"}}"#);
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let gone = "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n".to_owned();
+    let server = Scripted::answering(&[&page(""), &gone]);
+    assert_says(&events(&server.url(), &["--tail", "--room", "a"]).run().refused(), &["410 Gone"]);
+    let asked: Vec<_> = server.requests().iter().map(|each| each.head.split(' ').nth(1).unwrap().to_owned()).collect();
+    let queries = ["limit=0&wait=0&after=latest", "limit=1000&wait=30&after=0000000000000001"];
+    assert_eq!(asked, queries.map(|query| format!("/webhook/events?room=a&{query}")));
+    let both = events("http://127.0.0.1:9", &["--tail", "--after", "0000000000000001"]).run();
+    assert_eq!(both.status, 2, "{}", both.stderr);
 }
 
 #[test]

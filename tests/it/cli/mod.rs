@@ -7,6 +7,7 @@ mod create;
 mod create_claims;
 mod events;
 mod events_follow;
+mod events_python;
 mod inspect;
 mod output;
 mod send;

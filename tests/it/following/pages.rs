@@ -150,7 +150,7 @@ async fn only_the_room_and_the_events_that_are_asked_for() {
             ("room=a+b%26c%3D%C3%BC", &|id| id % 2 == 1),
             ("event=room_started", &|id| id % 3 == 0),
             ("event=room_started&event=room_finished", &|id| id % 3 != 1),
-            ("room=daily&event=participant_joined&unknown=1", &|id| id % 6 == 4),
+            ("room=daily&event=participant_joined&_=1", &|id| id % 6 == 4),
             ("room=nowhere", &|_| false),
             ("event=", &|_| false),
         ] {
@@ -187,7 +187,6 @@ async fn a_query_that_cannot_be_meant() {
         "after=%00",
         "after=0001d2a0b3c4000%20",
         "limit=",
-        "limit=0",
         "limit=-1",
         "limit=1.5",
         "limit=+5",
@@ -200,6 +199,13 @@ async fn a_query_that_cannot_be_meant() {
         "limit=1&limit=1",
         "wait=0&wait=0",
         "room=a&room=a",
+        "named=",
+        "named=no",
+        "named=1",
+        "named=True",
+        "named=true&named=false",
+        "lastEventId=x",
+        "lastEventId=&lastEventId=",
     ] {
         for accept in ["*/*", "text/event-stream"] {
             let headers = [("authorization", &*bearer(ALL)), ("accept", accept)];
@@ -215,7 +221,7 @@ async fn a_query_that_cannot_be_meant() {
         let headers = [("authorization", &*bearer(ALL)), ("last-event-id", last)];
         assert_eq!(server.ask("GET", "/events", &headers).await.status, 400);
     }
-    for query in ["limit=1", "limit=007", "wait=0", "wait=00", ""] {
+    for query in ["limit=1", "limit=007", "limit=0", "wait=0", "wait=00", "named=true", ""] {
         assert_eq!(server.get(&format!("/events?{query}")).await.status, 200, "{query}");
     }
 }
@@ -231,7 +237,7 @@ async fn a_query_is_bounded() {
         assert_eq!(answer.status, 400, "{query}");
         assert!(answer.error().starts_with("event "), "{}", answer.error());
     }
-    let long = |length: usize| format!("/events?x={}", "x".repeat(length - 2));
+    let long = |length: usize| format!("/events?_={}", "x".repeat(length - 2));
     assert_eq!(server.get(&long(8192)).await.status, 200);
     for length in [8193, 12_000] {
         let answer = server.get(&long(length)).await;
@@ -343,10 +349,6 @@ async fn a_cursor_before_all_that_is_kept_is_gone() {
         };
         assert_eq!(gone.status, 410);
         assert!(gone.error().contains(&last), "{}: the oldest is {last}", gone.error());
-        let headers = [("authorization", &*bearer), super::support::SSE, ("last-event-id", &before)];
-        let gone = server.ask("GET", "/events", &headers).await;
-        assert_eq!((gone.status, gone.header("content-type")), (410, Some("application/json")), "before the stream begins");
-        assert!(gone.error().contains(&last));
         // From the oldest, and from what it was said to be.
         for target in ["/events".to_owned(), format!("/events?after={last}")] {
             let answer = server.ask("GET", &target, &[("authorization", &bearer)]).await;

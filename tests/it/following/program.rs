@@ -7,12 +7,12 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use roomkey::UnixTime;
+use roomkey::{AccessToken, UnixTime};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::client::{Events, PATIENCE, send};
 use super::support::{ALL, Directory, SSE, token_until};
-use crate::fixtures::SERVER_KEY;
+use crate::fixtures::{SERVER_KEY, api_key, digest};
 
 pub(super) struct Program {
     child: Child,
@@ -24,11 +24,16 @@ pub(super) struct Program {
 impl Program {
     /// Starts it in `directory`, and waits until it listens.
     pub(super) fn start(directory: Directory) -> Self {
+        Self::start_with(directory, &[])
+    }
+
+    /// The same with these variables.
+    pub(super) fn start_with(directory: Directory, variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_roomkey"));
         command.env_clear().current_dir(directory.file("")).stdin(Stdio::null()).stderr(Stdio::piped());
         command.envs([("SERVER_PORT", "0"), ("SERVER_BIND", "127.0.0.1"), ("LOG_LEVEL", "trace")]);
         command.envs([("LIVEKIT_API_KEY", SERVER_KEY.0), ("LIVEKIT_API_SECRET", SERVER_KEY.1)]);
-        let mut child = command.spawn().unwrap();
+        let mut child = command.envs(variables.iter().copied()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || stderr.lines().for_each(|line| drop(sender.send(line.unwrap()))));
@@ -45,6 +50,17 @@ impl Program {
     /// `Authorization` of one who may read everything for an hour.
     pub(super) fn bearer(&self) -> String {
         format!("Bearer {}", token_until(ALL, UnixTime::now().as_secs() + 3600))
+    }
+
+    /// Delivers `body` as LiveKit would.
+    pub(super) async fn deliver(&self, body: &str) {
+        let stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let token = AccessToken::new().with_sha256(digest(body)).to_jwt(&api_key(SERVER_KEY), UnixTime::now()).unwrap();
+        let request = hyper::Request::post("/webhook").header("host", "test").header("authorization", token);
+        let request = request.body(body.to_owned()).unwrap();
+        assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
     }
 
     /// One that follows, and reads its first kilobyte.

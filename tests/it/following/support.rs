@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use roomkey::clock::Clock;
 use roomkey::http::{self, Bind, Edge, Keyring, Limits};
-use roomkey::inbox::{Appended, Arrival, Inbox, Retention};
+use roomkey::inbox::{AppendError, Appended, Arrival, Inbox, Retention};
 use roomkey::policy::Policy;
 use roomkey::{ApiKeys, UnixTime};
 use tokio::sync::oneshot;
@@ -59,10 +59,15 @@ pub(super) async fn append(inbox: &Inbox, body: impl AsRef<[u8]>) {
 
 /// Puts a verified delivery of `body` into `inbox`, as if it had come at `received`.
 pub(super) async fn append_at(inbox: &Inbox, body: impl AsRef<[u8]>, received: UnixTime) {
+    assert_eq!(try_append(inbox, body, received).await, Ok(Appended::Committed));
+}
+
+/// The same, which may fail.
+pub(super) async fn try_append(inbox: &Inbox, body: impl AsRef<[u8]>, received: UnixTime) -> Result<Appended, AppendError> {
     let body = body.as_ref();
     let claims = format!(r#"{{"iss":"{}","exp":{NOW},"sha256":"{}"}}"#, SERVER_KEY.0, digest(body));
     let delivery = fixtures::receiver().receive(&forge(HEADER, claims), body.to_vec(), fixtures::now()).unwrap();
-    assert_eq!(inbox.append(Arrival::new(delivery, received)).await, Ok(Appended::Committed));
+    inbox.append(Arrival::new(delivery, received)).await
 }
 
 /// A directory that goes when this does.

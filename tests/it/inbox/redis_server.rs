@@ -39,7 +39,7 @@ impl RedisServer {
     }
 
     /// A free port where a server may come to run.
-    pub(super) fn absent(settings: &[&str]) -> Option<Self> {
+    pub(crate) fn absent(settings: &[&str]) -> Option<Self> {
         if Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_err() {
             assert!(std::env::var_os("CI").is_none(), "there is no redis-server to test with");
             // Past the capture of tests that pass.
@@ -72,7 +72,7 @@ impl RedisServer {
     }
 
     /// Runs the server, on the same port over the same directory each time.
-    pub(super) fn run(&self) {
+    pub(crate) fn run(&self) {
         let child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--save", "", "--loglevel", "warning", "--logfile", "redis.log"])
             .args(["--port", &self.port.to_string(), "--dir", &self.directory.path().display().to_string()])
@@ -88,18 +88,18 @@ impl RedisServer {
         }
     }
 
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         if let Some(mut child) = self.process.lock().unwrap().take() {
             child.kill().unwrap();
             child.wait().unwrap();
         }
     }
 
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.signal("-STOP");
     }
 
-    pub(super) fn go_on(&self) {
+    pub(crate) fn go_on(&self) {
         self.signal("-CONT");
     }
 

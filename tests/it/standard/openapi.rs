@@ -34,6 +34,30 @@ fn it_has_every_path_with_its_methods() {
     }
 }
 
+/// The parameters that the document has of `/events`, in the query.
+fn events_parameters(document: &Value, method: &str) -> BTreeSet<String> {
+    let parameters = document["paths"]["/events"][method]["parameters"].as_array().unwrap();
+    let parameters = parameters.iter().map(|each| {
+        let name = each["$ref"].as_str().unwrap().strip_prefix("#/components/parameters/").unwrap();
+        &document["components"]["parameters"][name]
+    });
+    let queried = parameters.filter(|each| each["in"] == "query");
+    queried.map(|each| each["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn it_has_every_parameter_of_events() {
+    let server = Program::start();
+    let document = document(&server);
+    // The server names them where one is unknown.
+    let error = server.request("GET", "/events?x", &[], "").error();
+    let (_, known) = error.split_once("can have ").unwrap();
+    let known: BTreeSet<String> = known.split(", ").map(str::to_owned).collect();
+    for method in ["get", "head"] {
+        assert_eq!(events_parameters(&document, method), known, "{method}");
+    }
+}
+
 #[test]
 fn it_has_the_programs_version() {
     let document = document(&Program::start());

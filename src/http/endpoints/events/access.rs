@@ -49,10 +49,10 @@ impl Access {
     }
 
     /// The filter for a query that names `room` and `events`.
-    pub(super) fn filter(&self, room: Option<String>, events: Vec<String>) -> Result<Filter, Refusal> {
+    pub(super) fn filter(&self, room: Option<&str>, events: Vec<String>) -> Result<Filter, Refusal> {
         let room = match (&self.scope, room) {
-            (Scope::All, room) => room,
-            (Scope::Room(own), Some(other)) if *own != other => return Err(Refusal::NotAllowedToRead),
+            (Scope::All, room) => room.map(str::to_owned),
+            (Scope::Room(own), Some(other)) if own != other => return Err(Refusal::NotAllowedToRead),
             (Scope::Room(own), _) => Some(own.clone()),
         };
         Ok(Filter { room, events })

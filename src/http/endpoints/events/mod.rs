@@ -16,15 +16,14 @@ use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, VARY};
 use hyper::{Request, Uri};
 
 use crate::http::content::Content;
-use crate::http::limits::CURSOR_LEEWAY;
-use crate::http::reply::{self, FieldError, Refusal, Reply};
+use crate::http::reply::{self, Refusal, Reply};
 use crate::http::{Edge, cors};
-use crate::inbox::Cursor;
 use access::Access;
 use pages::Pages;
 use query::Query;
 
 pub(crate) use large_bodies::LargeBodies;
+pub(crate) use query::PARAMETERS;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -33,17 +32,18 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
     let access = Access::judge(edge, request.headers(), query.access_token.as_deref())?;
-    let filter = access.filter(query.room.clone(), query.events.clone())?;
-    let after = after(edge, &query, request.headers()).await?;
-    let (limit, wait) = (query.limit()?, query.wait()?);
+    let filter = access.filter(query.room.as_deref(), query.events.clone())?;
+    let start = query.start(request.headers())?;
+    let (limit, wait, is_named) = (query.limit()?, query.wait()?, query.is_named()?);
     let is_stream = accept::wants_stream(request.headers());
     let is_last = wants_close(request.headers());
     let_go(request);
 
     let redacts = access.redacts();
-    let pages = Pages::new(edge, after, filter, access.allowance, redacts);
+    let pages = Pages::new(edge, start, filter, access.allowance, redacts).await;
     let (content, content_type) = if is_stream {
-        (sse::stream(pages, after, access.right, edge.limits.silence).await?, EVENT_STREAM)
+        let told = start.cursor();
+        (sse::stream(pages, sse::Form { redacts, is_named }, told, access.right, edge.limits.silence).await?, EVENT_STREAM)
     } else {
         (page::page(pages, limit, wait, access.right).await?, JSON)
     };
@@ -52,17 +52,6 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(reply)
-}
-
-/// Where to go on. A cursor from the future would make its reader pass over events, and cannot have been given here unless clocks
-/// differ or were set.
-async fn after(edge: &Edge, query: &Query<'_>, headers: &HeaderMap) -> Result<Option<Cursor>, Refusal> {
-    let Some((field, cursor)) = query.after(headers)? else { return Ok(None) };
-    let is_far = cursor > Cursor::at(edge.clock.now().saturating_add(CURSOR_LEEWAY));
-    if is_far && !edge.inbox.has_reached(cursor).await.map_err(Refusal::Read)? {
-        return Err(Refusal::Field(field, FieldError::CursorAhead));
-    }
-    Ok(Some(cursor))
 }
 
 fn answered(content: Content, content_type: HeaderValue) -> Reply {

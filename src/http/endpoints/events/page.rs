@@ -53,7 +53,7 @@ impl Page {
     /// Renders `batch`, and reads on or ends.
     fn take(&mut self, pages: Pages, batch: Batch) {
         self.next = batch.next;
-        if batch.entries.is_empty() && self.given == 0 {
+        if batch.entries.is_empty() && self.given == 0 && self.limit > 0 {
             if !batch.is_last && !pages.is_stopping() {
                 self.reading = Some(pages.into_poll(self.limit));
                 return;

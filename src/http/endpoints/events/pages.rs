@@ -10,10 +10,11 @@ use tracing::debug;
 
 use crate::http::Edge;
 use crate::http::endpoints::events::large_bodies::{Allowance, Hold, weight};
-use crate::http::limits::READ_AHEAD_BYTES;
-use crate::http::reply::Refusal;
+use crate::http::endpoints::events::query::Start;
+use crate::http::limits::{CURSOR_LEEWAY, READ_AHEAD_BYTES};
+use crate::http::reply::{FieldError, Refusal};
 use crate::http::stop::Stop;
-use crate::inbox::{Cursor, Entry, Filter, Follower, PageLimit, ReadError};
+use crate::inbox::{Cursor, Entry, Filter, Follower, Inbox, PageLimit, ReadError};
 
 /// Between two reads of a store that fails.
 const RETRY: Duration = Duration::from_secs(1);
@@ -21,7 +22,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A reader's way through the inbox.
 #[derive(Debug)]
 pub(super) struct Pages {
+    inbox: Inbox,
     follower: Follower,
+    /// Where it begins, and the field that says so, while it is not known whether that cursor was given here.
+    doubtful: Option<(&'static str, Cursor)>,
     allowance: Allowance,
     /// What the entries weigh that come next, where they have to wait for memory.
     heavy: Option<u32>,
@@ -37,12 +41,20 @@ pub(super) struct Batch {
     pub(super) next: Cursor,
     pub(super) is_last: bool,
     pub(super) hold: Option<Hold>,
+    pub(super) gap: Option<Gap>,
+}
+
+/// Entries that were deleted before their reader came to them: those after `after`, up to `oldest`.
+#[derive(Clone, Copy)]
+pub(super) struct Gap {
+    pub(super) after: Cursor,
+    pub(super) oldest: Cursor,
 }
 
 impl Batch {
     /// The end, at `next`.
     pub(super) fn last(next: Cursor) -> Self {
-        Self { entries: Vec::new(), next, is_last: true, hold: None }
+        Self { entries: Vec::new(), next, is_last: true, hold: None, gap: None }
     }
 }
 
@@ -50,6 +62,8 @@ impl Batch {
 pub(super) enum NoBatch {
     /// The inbox says so.
     Read(ReadError),
+    /// The cursor in this field was not given here.
+    Ahead(&'static str),
     /// The memory for large bodies is taken.
     Crowded,
     /// The server stops.
@@ -66,6 +80,7 @@ impl From<NoBatch> for Refusal {
     fn from(reason: NoBatch) -> Self {
         match reason {
             NoBatch::Read(error) => Self::Read(error),
+            NoBatch::Ahead(field) => Self::Field(field, FieldError::CursorAhead),
             NoBatch::Crowded => Self::Overloaded,
             NoBatch::Stopping => Self::Stopping,
         }
@@ -76,14 +91,39 @@ impl From<NoBatch> for Refusal {
 pub(super) type Reading = Pin<Box<dyn Future<Output = (Pages, Result<Batch, NoBatch>)> + Send>>;
 
 impl Pages {
-    pub(super) fn new(edge: &Edge, after: Option<Cursor>, filter: Filter, allowance: Allowance, redacts: bool) -> Self {
-        let follower = edge.inbox.follow(after, filter);
-        Self { follower, allowance, heavy: None, is_at_end: false, stop: Arc::clone(&edge.stop), redacts }
+    /// From `start` on.
+    pub(super) async fn new(edge: &Edge, start: Start, filter: Filter, allowance: Allowance, redacts: bool) -> Self {
+        let (inbox, now) = (edge.inbox.clone(), edge.clock.now());
+        let after = match start {
+            Start::Oldest => None,
+            // Where the inbox cannot tell, nothing is committed now, and what will be has not come yet.
+            Start::Latest => Some(inbox.latest().await.unwrap_or_else(|| Cursor::at(now))),
+            Start::After(_, cursor) => Some(cursor),
+        };
+        let doubtful = match start {
+            Start::After(field, cursor) if cursor > Cursor::at(now.saturating_add(CURSOR_LEEWAY)) => Some((field, cursor)),
+            _ => None,
+        };
+        let (follower, stop) = (inbox.follow(after, filter), Arc::clone(&edge.stop));
+        Self { inbox, follower, doubtful, allowance, heavy: None, is_at_end: false, stop, redacts }
+    }
+
+    /// Where a reader that comes back goes on, if that is known.
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        self.follower.cursor()
     }
 
     /// What there is now, at most so many entries. Large ones wait for memory, for a while.
     pub(super) async fn poll(&mut self, entries: usize) -> Result<Batch, NoBatch> {
         let limit = PageLimit { entries, bytes: READ_AHEAD_BYTES };
+        // A cursor from the future would make its reader pass over events, and cannot have been given here unless clocks differ
+        // or were set.
+        if let Some((field, cursor)) = self.doubtful {
+            if !self.inbox.has_reached(cursor).await? {
+                return Err(NoBatch::Ahead(field));
+            }
+            self.doubtful = None;
+        }
         loop {
             let waited = match self.heavy {
                 Some(kib) => Some(self.allowance.wait(kib).await.ok_or(NoBatch::Crowded)?),
@@ -106,7 +146,20 @@ impl Pages {
                 }
             };
             (self.heavy, self.is_at_end) = (None, page.is_last);
-            return Ok(Batch { entries: page.entries, next: page.next, is_last: page.is_last, hold });
+            return Ok(Batch { entries: page.entries, next: page.next, is_last: page.is_last, hold, gap: None });
+        }
+    }
+
+    /// [`poll`](Self::poll) for a stream, which goes on from the oldest entry where those before it were deleted.
+    pub(super) async fn poll_stream(&mut self) -> Result<Batch, NoBatch> {
+        match self.poll(usize::MAX).await {
+            Err(NoBatch::Read(ReadError::Gone { oldest })) => {
+                let after = self.cursor().unwrap_or(oldest);
+                self.follower.skip_to(oldest);
+                let gap = Some(Gap { after, oldest });
+                Ok(Batch { entries: Vec::new(), next: oldest, is_last: false, hold: None, gap })
+            }
+            outcome => outcome,
         }
     }
 
@@ -144,7 +197,7 @@ impl Pages {
             if std::mem::take(&mut self.is_at_end) {
                 self.follower.changed().await?;
             }
-            match self.poll(usize::MAX).await {
+            match self.poll_stream().await {
                 Err(NoBatch::Crowded) => {}
                 Err(NoBatch::Read(ReadError::Store(error))) => {
                     debug!(%error, "the inbox cannot be read, a follower waits");

@@ -9,26 +9,45 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
 use crate::http::content::{Content, Stream};
 use crate::http::endpoints::events::frames::{Frames, shown};
-use crate::http::endpoints::events::pages::{Batch, NoBatch, Pages, Reading};
+use crate::http::endpoints::events::pages::{Batch, Gap, NoBatch, Pages, Reading};
 use crate::http::endpoints::events::right::Right;
 use crate::http::reply::Refusal;
-use crate::inbox::{Cursor, Entry};
+use crate::inbox::{Cursor, ReadError};
 
+/// How a stream is shown.
+#[derive(Clone, Copy)]
+pub(super) struct Form {
+    /// Without the secrets in events.
+    pub(super) redacts: bool,
+    /// With the names of events, for which `onmessage` does not hear them.
+    pub(super) is_named: bool,
+}
+
+/// For a first read, before the stream begins without it.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// What a stream begins with: a reader that is cut comes back after a second.
 const BEGIN: &[u8] = b"retry: 1000\n\n";
 /// What is sent where there is nothing to send and no later cursor, so that no proxy takes the stream for dead.
 const COMMENT: &[u8] = b":\n\n";
 
-/// The stream of what `pages` gives after `after`, until `right` ends.
-pub(super) async fn stream(mut pages: Pages, after: Option<Cursor>, right: Right, silence: Duration) -> Result<Content, Refusal> {
-    // What can be refused is refused before the stream begins. What has to wait for memory does so in it.
-    let first = match pages.poll(usize::MAX).await {
-        Err(NoBatch::Crowded) => None,
-        first => Some(first?),
+/// The stream of what `pages` gives, until `right` ends, to a reader that knows the cursor `told`.
+pub(super) async fn stream(
+    mut pages: Pages,
+    form: Form,
+    told: Option<Cursor>,
+    right: Right,
+    silence: Duration,
+) -> Result<Content, Refusal> {
+    let next = pages.cursor();
+    // What can be refused is refused before the stream begins. What has to wait, for memory or for the store, does so in it: an
+    // `EventSource` never comes back after a 503.
+    let first = match timeout(PATIENCE, pages.poll_stream()).await {
+        Err(_) | Ok(Err(NoBatch::Crowded | NoBatch::Read(ReadError::Store(_)))) => None,
+        Ok(first) => Some(first?),
     };
     let over = right.clone().ended();
     let mut events = Events {
@@ -37,11 +56,17 @@ pub(super) async fn stream(mut pages: Pages, after: Option<Cursor>, right: Right
         alarm: Box::pin(sleep(silence)),
         silence,
         right,
-        told: after,
-        next: after,
+        form,
+        told,
+        next,
     };
+    // A reader that begins now has to come back to the same place, even if nothing has come.
+    if told.is_none() && next.is_some() {
+        let place = events.sign_of_life();
+        events.ready.push_back(place);
+    }
     if let Some(first) = first {
-        events.take(&first, pages.redacts);
+        events.take(&first);
     }
     events.reading = Some(pages.into_next());
     Ok(Content::Stream(Stream::new(events, over).endless()))
@@ -56,15 +81,17 @@ struct Events {
     alarm: Pin<Box<Sleep>>,
     silence: Duration,
     right: Right,
+    form: Form,
     /// The last cursor that the reader was told, and the one that it can go on from.
     told: Option<Cursor>,
     next: Option<Cursor>,
 }
 
 impl Events {
-    fn take(&mut self, batch: &Batch, redacts: bool) {
-        self.ready.extend(render(batch, redacts));
-        self.told = batch.entries.last().map(|entry| entry.cursor).or(self.told);
+    fn take(&mut self, batch: &Batch) {
+        self.ready.extend(render(batch, self.form));
+        let last = batch.entries.last().map(|entry| entry.cursor);
+        self.told = last.or(batch.gap.map(|gap| gap.oldest)).or(self.told);
         if batch.is_last {
             self.next = Some(batch.next);
         }
@@ -94,9 +121,9 @@ impl Events {
             if let Poll::Ready((pages, next)) = reading.as_mut().poll(cx) {
                 self.reading = None;
                 let Ok(batch) = next else { continue };
-                self.take(&batch, pages.redacts);
+                self.take(&batch);
                 self.reading = Some(pages.into_next());
-                if batch.entries.is_empty() {
+                if self.ready.is_empty() {
                     continue; // the silence goes on
                 }
             } else {
@@ -118,20 +145,26 @@ impl Body for Events {
     }
 }
 
-fn render(batch: &Batch, redacts: bool) -> VecDeque<Bytes> {
+fn render(batch: &Batch, form: Form) -> VecDeque<Bytes> {
     let mut frames = Frames::of(batch);
+    if let Some(Gap { after, oldest }) = batch.gap {
+        let gap = format!(r#"{{"after":"{after}","oldest":"{oldest}"}}"#);
+        let (name, data) = if form.is_named { ("gap", gap) } else { ("", format!(r#"{{"gap":{gap}}}"#)) };
+        write(&mut frames, oldest, name, data.into());
+    }
     for entry in &batch.entries {
-        write(&mut frames, entry, shown(entry, redacts));
+        let name = if form.is_named { &*entry.event } else { "" };
+        write(&mut frames, entry.cursor, name, shown(entry, form.redacts));
     }
     frames.finish()
 }
 
 /// Appends one event. Its name must not hold line breaks; in its body each begins a line of data (in JSON they are white space).
-fn write(frames: &mut Frames, entry: &Entry, body: Bytes) {
-    frames.text(format!("id: {}\n", entry.cursor));
-    if !entry.event.is_empty() {
+fn write(frames: &mut Frames, cursor: Cursor, name: &str, body: Bytes) {
+    frames.text(format!("id: {cursor}\n"));
+    if !name.is_empty() {
         frames.text("event: ");
-        frames.text(entry.event.replace(['\r', '\n'], ""));
+        frames.text(name.replace(['\r', '\n'], ""));
         frames.text("\n");
     }
     for line in lines(body) {
