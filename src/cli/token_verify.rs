@@ -6,7 +6,6 @@ use crate::cli::{Failure, Outcome, input, moment, print_json};
 use crate::clock::UnixTime;
 use crate::jws;
 use crate::livekit::inspection::Inspection;
-use crate::livekit::key::ApiKeys;
 use crate::livekit::token_verifier::{TokenError, TokenVerifier};
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +24,9 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let keys = arguments.judging.keys()?;
     let token = input::token(&arguments.token)?;
     let now = arguments.judging.now();
-    TokenVerifier::new(keys.clone()).verify(&token, now).map_err(|error| Failure::refused(reason(&error, &keys, now)))?;
+    TokenVerifier::new(keys.clone())
+        .verify(&token, now)
+        .map_err(|error| Failure::refused(reason(&error, keys.minting().name(), now)))?;
 
     let inspection = Inspection::of(&token, now).map_err(Failure::refused)?;
     let claims = String::from_utf8_lossy(inspection.payload());
@@ -33,8 +34,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     print_json(respaced(&claims, spacing, str::to_owned))
 }
 
-/// Why a token does not hold, in one sentence, with the times in words.
-pub(super) fn reason(error: &TokenError, keys: &ApiKeys, now: UnixTime) -> String {
+/// Why a token does not hold, in one sentence, with the times in words. `minting` is the name of the key here that mints.
+pub(super) fn reason(error: &TokenError, minting: &str, now: UnixTime) -> String {
     match error {
         TokenError::Expired { since } => {
             format!("the token expired {}, at {} (exp {})", moment::relative(*since, now), moment::utc(*since), since.as_secs())
@@ -46,10 +47,7 @@ pub(super) fn reason(error: &TokenError, keys: &ApiKeys, now: UnixTime) -> Strin
             "the token names no API key (iss), so nothing can verify it".to_owned()
         }
         TokenError::UnknownKey { name } => {
-            format!(
-                "the token is signed by the API key {name:?}, which is not among the keys here ({:?} mints)",
-                keys.minting().name()
-            )
+            format!("the token is signed by the API key {name:?}, which is not among the keys here ({minting:?} mints)")
         }
         TokenError::Jws(jws::Error::Signature) => {
             "the signature does not fit: it was made with another secret, or the token was changed".to_owned()
