@@ -68,9 +68,9 @@ fn cursor(text: &str) -> Result<Cursor, &'static str> {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    let keys = settings::keys(arguments.keys.clone())?;
     let local = || Target::parse_base(&format!("http://127.0.0.1:{DEFAULT_PORT}")).map_err(Failure::wrong);
     let target = arguments.url.map_or_else(local, Ok)?.trusting(&arguments.tls)?;
+    let keys = settings::keys(arguments.keys.clone())?;
     let form = if arguments.json { Form::Json } else { Form::Words };
     let pages = Pages::new(target, keys.minting().clone(), arguments.room.as_deref(), &arguments.event, arguments.after);
     let runtime = client::runtime()?;

@@ -9,6 +9,7 @@ mod keys;
 mod values;
 mod variables;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
 
 /// The settings that have a flag. Each is also a variable: the flag's name in upper case, with underscores, that of the inbox with
 /// `ROOMKEY_` in front, and that of several keys with `LIVEKIT_`.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Default, clap::Args)]
 pub struct Flags {
     /// The port to listen on [default: 6080] [env: SERVER_PORT]
     #[arg(long, value_name = "PORT", allow_hyphen_values = true)]
@@ -86,14 +87,22 @@ pub struct Flags {
     inbox_max_size: Option<String>,
 }
 
+/// None of the values: a Redis' URL may hold a password, though it should not as a flag.
+impl fmt::Debug for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flags").finish_non_exhaustive()
+    }
+}
+
 /// The variables that have no flag, for `--help`.
 pub const HELP_ON_SECRETS: &str = "\
-Variables without a flag, for flags are visible to other users:
+Variables without a flag, because flags are visible to other users:
   LIVEKIT_API_SECRET  The secret of LIVEKIT_API_KEY, of 32 bytes at least [default: secret, LiveKit's for development]
   LIVEKIT_KEYS        More keys, `key: secret` one a line, as LiveKit Server takes them: all verify webhooks, and the first
                       mints where there is no LIVEKIT_API_KEY
 
-A flag beats a variable, and a variable beats the file .env in the working directory.";
+A flag beats a variable, and a variable beats the file .env in the working directory. An empty one counts as unset, except those
+of keys and secrets.";
 
 /// The settings, read and checked.
 #[derive(Clone, Debug)]

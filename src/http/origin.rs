@@ -105,7 +105,8 @@ pub(crate) fn parse_url(text: &str) -> Option<Url> {
     {
         return None;
     }
-    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let is_name = |name: &str| name.bytes().all(is_letter) && !name.starts_with('.') && !name.contains("..");
     Url::parse(text).ok().filter(|url| match url.host() {
         Some(Host::Domain(name)) => is_name(name),
         other => other.is_some(),
@@ -155,6 +156,9 @@ mod tests {
             "https://*",
             "https://*.",
             "https://*example.com",
+            "https://*..example.com",
+            "https://.example.com",
+            "https://a..example.com",
             "https://a.*.example.com",
             "https://*.*.example.com",
             "https://app.example.*",
