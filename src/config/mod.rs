@@ -239,3 +239,14 @@ impl Config {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Flags;
+
+    #[test]
+    fn flags_show_no_values() {
+        let flags = Flags { inbox: Some("redis://:hushhush@localhost".to_owned()), ..Flags::default() };
+        assert_eq!(format!("{flags:?}"), "Flags { .. }");
+    }
+}
