@@ -21,7 +21,8 @@ use tokio::net::TcpStream;
 use tokio::runtime::{self, Runtime};
 use tokio::task::JoinHandle;
 
-use crate::cli::{Failure, tls};
+use crate::cli::Failure;
+use crate::cli::tls::{self, TlsFlags};
 use crate::clock::UnixTime;
 
 /// For one try, from connecting to the answer's head (livekit/protocol `webhook/resource_url_notifier.go`).
@@ -78,6 +79,14 @@ impl Target {
         if host.is_empty() { Err(expected) } else { Ok(Self { host, port, tls, uri }) }
     }
 
+    /// The same, where `flags` say whom to trust in TLS.
+    pub(super) fn trusting(mut self, flags: &TlsFlags) -> Result<Self, Failure> {
+        if let (Some(config), Some(tls)) = (flags.config()?, &mut self.tls) {
+            *tls = OnceLock::from(config);
+        }
+        Ok(self)
+    }
+
     /// Its path and query.
     pub(super) fn path(&self) -> &str {
         self.uri.path_and_query().map_or("/", |path| path.as_str())
@@ -100,7 +109,7 @@ impl Target {
         let config = match config.get() {
             Some(config) => config,
             None => {
-                let read = tls::config().map_err(ExchangeError::Connect)?;
+                let read = tls::system_config().map_err(ExchangeError::Connect)?;
                 config.get_or_init(|| read)
             }
         };

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use crate::cli::client::{self, Target};
 use crate::cli::event_lines::Form;
 use crate::cli::event_pages::{PageError, Pages, Start, WAIT};
+use crate::cli::tls::TlsFlags;
 use crate::cli::{Failure, Outcome, output, settings, tell};
 use crate::config::{DEFAULT_PORT, KeyFlags};
 use crate::inbox::Cursor;
@@ -62,6 +63,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
     keys: KeyFlags,
 }
 
@@ -76,9 +79,9 @@ fn nearest(name: &str) -> &'static str {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    let keys = settings::keys(arguments.keys.clone())?;
     let local = || Target::parse_base(&format!("http://127.0.0.1:{DEFAULT_PORT}")).map_err(Failure::wrong);
-    let target = arguments.url.map_or_else(local, Ok)?;
+    let target = arguments.url.map_or_else(local, Ok)?.trusting(&arguments.tls)?;
+    let keys = settings::keys(arguments.keys.clone())?;
     let form = if arguments.json { Form::Json } else { Form::Words };
     for event in arguments.event.iter().filter(|event| !EVENTS.contains(&event.as_str())) {
         tell(format_args!("warning: LiveKit has no event {event:?}; the nearest is {}", nearest(event)));
@@ -138,7 +141,7 @@ async fn read(mut pages: Pages, form: Form, follow: bool, keys: &KeyFlags) -> Ou
 
 /// The key that mints by now, where it is another one.
 fn new_key(keys: &KeyFlags, pages: &Pages) -> Option<ApiKey> {
-    let keys = settings::keys(keys.clone()).ok()?;
+    let keys = settings::keys_in_silence(keys.clone()).ok()?.api_keys;
     (keys.minting() != pages.key()).then(|| keys.minting().clone())
 }
 

@@ -1,8 +1,8 @@
 //! Owns the flags of the commands that judge a token or a delivery: under which keys, as at which time, and for whom to tell it.
 
-use crate::cli::{Failure, settings};
+use crate::cli::settings;
 use crate::clock::UnixTime;
-use crate::config::KeyFlags;
+use crate::config::{ConfigError, KeyFlags};
 use crate::livekit::key::ApiKeys;
 
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub(super) struct JudgingFlags {
 }
 
 impl JudgingFlags {
-    pub(super) fn keys(&self) -> Result<ApiKeys, Failure> {
+    pub(super) fn keys(&self) -> Result<ApiKeys, ConfigError> {
         settings::keys(self.keys.clone())
     }
 

@@ -1,5 +1,4 @@
-//! Owns `roomkey man`: the man page of the program or of one of its commands, made from the flags themselves. For packagers,
-//! and so not in the help.
+//! Owns `roomkey man`: the man page of the program or of one of its commands, made from the flags themselves.
 
 use clap::CommandFactory;
 use clap_mangen::Man;
@@ -10,6 +9,9 @@ use crate::cli::{self, Failure, Outcome, print};
 const SOURCE: &str = concat!("roomkey ", env!("CARGO_PKG_VERSION"));
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  roomkey man | man -l -
+  roomkey man token create > roomkey-token-create.1")]
 pub(super) struct Arguments {
     /// The words of a command, such as token create
     command: Vec<String>,

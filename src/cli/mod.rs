@@ -18,6 +18,7 @@ mod letters;
 mod log;
 mod man;
 mod moment;
+mod opening;
 mod output;
 mod respacing;
 mod sample_events;
@@ -40,7 +41,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Flags};
+use crate::config::{self, ConfigError, Flags};
 use log::tell;
 use output::{print, print_json};
 
@@ -88,8 +89,7 @@ enum Command {
     Events(events::Arguments),
     /// Print the completions of a shell
     Completions(completions::Arguments),
-    /// Print a man page
-    #[command(hide = true)]
+    /// Print a man page, of the program or of one of its commands
     Man(man::Arguments),
 }
 
@@ -192,6 +192,12 @@ impl Failure {
     /// Wrong use, input that cannot be read or output that cannot be written.
     fn wrong(why: impl fmt::Display) -> Self {
         Self { status: 2, why: Some(why.to_string()) }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::wrong(error)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Owns the server's start and end: settings, log, socket, signals.
 
-use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,9 +12,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::cli::opening::{open_inbox, place};
 use crate::cli::{fail, key_watch, log, settings};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{Config, Flags, InboxPlace, MAX_CONNECTIONS};
+use crate::config::{Config, DEFAULT_LIVEKIT_URL, Flags, MAX_CONNECTIONS};
 use crate::http::{self, Bind, Edge, Limits, Metrics};
 use crate::inbox::Inbox;
 use crate::policy::Policy;
@@ -27,11 +27,15 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves until a signal ends it.
 pub(super) fn run(flags: Flags) -> ExitCode {
-    let config = match settings::read(|variables| Config::read(flags, variables)) {
-        Ok(config) => config,
+    let read = settings::variables().and_then(|variables| Ok((Config::read(flags, &variables)?, variables.unknown())));
+    let (config, unknown) = match read {
+        Ok(read) => read,
         Err(error) => return fail(error),
     };
     log::open(config.log_level, config.log_format);
+    for (variable, nearest) in unknown {
+        warn!(variable, nearest, "there is no such variable, and so it has no effect");
+    }
     #[cfg(debug_assertions)]
     if let Some(directory) = std::env::var_os("ROOMKEY_TEST_PANICS") {
         crate::worker::faults::arm(directory.into());
@@ -91,15 +95,6 @@ async fn serve(config: Config) -> ExitCode {
         biased;
         error = inbox.lost() => fail(format_args!("{error}: run the newer version, or give this one another inbox")),
         () = std::future::ready(()) => ExitCode::SUCCESS,
-    }
-}
-
-fn open_inbox(config: &Config) -> Result<Inbox, Box<dyn Error>> {
-    match &config.inbox {
-        InboxPlace::None => Ok(Inbox::none()),
-        InboxPlace::Redis(url) => Inbox::redis(url.clone(), config.retention, Clock::system())
-            .map_err(|error| format!("cannot start threads for the inbox: {error}").into()),
-        InboxPlace::Sqlite(path) => Ok(Inbox::sqlite(path, config.retention, Clock::system())?),
     }
 }
 
@@ -180,8 +175,17 @@ fn announce(config: &Config, listener: &TcpListener, edge: &Edge) {
         address,
         paths = edge.paths().collect::<Vec<_>>().join(" "),
         key = minting.name(),
+        livekit_url = config.livekit_url,
+        inbox = place(&config.inbox),
+        policy = "none",
         "listening"
     );
+    if config.livekit_url == DEFAULT_LIVEKIT_URL && !minting.is_development() {
+        warn!(
+            livekit_url = config.livekit_url,
+            "clients are told to look for LiveKit on their own machine, with a key that is not for development: set LIVEKIT_URL"
+        );
+    }
 }
 
 fn cannot_listen(config: &Config, error: &io::Error) -> String {

@@ -2,19 +2,26 @@
 
 use std::path::Path;
 
-use crate::cli::Failure;
-use crate::config::{self, ConfigError, KeyFlags, Variables};
+use crate::cli::tell;
+use crate::config::{ConfigError, KeyFlags, Keys, Variables};
 use crate::livekit::key::ApiKeys;
 
-/// What `read` makes of the variables.
-pub(super) fn read<T>(read: impl FnOnce(Variables<'_>) -> Result<T, ConfigError>) -> Result<T, ConfigError> {
-    let dotenv = config::read_dotenv(Path::new("."))?;
-    let of_dotenv = |name: &str| dotenv.iter().find(|(each, _)| each == name).map(|(_, value)| value.clone());
-    let of_environment = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-    read(&|name| of_environment(name).or_else(|| of_dotenv(name)))
+pub(super) fn variables() -> Result<Variables, ConfigError> {
+    Variables::read(Path::new("."))
 }
 
-/// The keys, of the same settings as the server's.
-pub(super) fn keys(flags: KeyFlags) -> Result<ApiKeys, Failure> {
-    read(|variables| flags.read(variables).map(|read| read.api_keys)).map_err(Failure::wrong)
+/// The keys, of the same settings as the server's. Says so where none is set.
+pub(super) fn keys(flags: KeyFlags) -> Result<ApiKeys, ConfigError> {
+    let keys = keys_in_silence(flags)?;
+    if keys.is_fallback {
+        tell(
+            "no key is set, so this uses LiveKit's development key \"devkey\", whose secret everyone knows: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET",
+        );
+    }
+    Ok(keys.api_keys)
+}
+
+/// [`keys`], for a command that has said so already.
+pub(super) fn keys_in_silence(flags: KeyFlags) -> Result<Keys, ConfigError> {
+    flags.read(&variables()?)
 }

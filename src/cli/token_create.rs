@@ -12,6 +12,7 @@ use crate::cli::{Failure, Outcome, duration, input, moment, print, print_json, s
 use crate::clock::UnixTime;
 use crate::config::KeyFlags;
 use crate::livekit::access_token::{AccessToken, Identity, NameError, ParticipantName, RoomName};
+use crate::livekit::danger::Danger;
 use crate::livekit::grants::{ParticipantKind, VideoGrants};
 use crate::livekit::inspection::Inspection;
 use crate::policy::random_name;
@@ -95,7 +96,6 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
             "the token would allow nothing: add --join, --list, --admin or another of `roomkey token create --help`",
         ));
     }
-    let keys = settings::keys(output.keys)?;
     let video = grants.video(checked("--room", bearer.room.clone(), |name| RoomName::new(name).map(drop))?)?;
     if let (false, Some(flag)) = (video.room_join, room.given()) {
         return Err(Failure::wrong(format_args!("{flag} is for the room that joining creates: add --join")));
@@ -121,12 +121,15 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if let Some(config) = room.room_config()? {
         token = token.with_room_config(config);
     }
+    let token = grants.with_service_grants(token)?;
+    let keys = settings::keys(output.keys)?;
     let now = UnixTime::now();
-    let jwt = grants.with_service_grants(token)?.to_jwt(keys.minting(), now).map_err(Failure::wrong)?;
+    let jwt = token.to_jwt(keys.minting(), now).map_err(Failure::wrong)?;
 
     let inspection = Inspection::of(&jwt, now).map_err(Failure::wrong)?;
     notices.into_iter().for_each(tell);
-    for danger in inspection.dangers() {
+    // That of the development key was told, or it was chosen.
+    for danger in inspection.dangers().iter().filter(|danger| **danger != Danger::DevelopmentKey) {
         tell(format_args!("warning: {danger}"));
     }
     let grants = grants_of(&inspection, &identity)?;

@@ -22,18 +22,19 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    let keys = arguments.judging.keys()?;
     let token = input::token(&arguments.token)?;
     let now = arguments.judging.now();
-    let refused = |error: &TokenError| token_verify::reason(error, &keys, now);
-    let inspection = Inspection::of(&token, now).map_err(|error| Failure::refused(refused(&error)))?;
-    let (holds, verdict) = match TokenVerifier::new(keys.clone()).verify(&token, now) {
-        Ok(claims) => {
-            let leeway = token_verify::leeway(&claims, now).map(|leeway| format!(", but {leeway}")).unwrap_or_default();
-            (Some(true), format!("the token holds, by the key {:?}{leeway}", claims.iss))
-        }
-        Err(TokenError::UnknownKey { name }) => (None, format!("not checked: the key {name:?} is not here")),
-        Err(error) => (Some(false), refused(&error)),
+    let inspection = Inspection::of(&token, now).map_err(|error| Failure::refused(token_verify::reason(&error, "", now)))?;
+    let (holds, verdict) = match arguments.judging.keys() {
+        Err(error) => (None, format!("not checked: {error}")),
+        Ok(keys) => match TokenVerifier::new(keys.clone()).verify(&token, now) {
+            Ok(claims) => {
+                let leeway = token_verify::leeway(&claims, now).map(|leeway| format!(", but {leeway}")).unwrap_or_default();
+                (Some(true), format!("the token holds, by the key {:?}{leeway}", claims.iss))
+            }
+            Err(TokenError::UnknownKey { name }) => (None, format!("not checked: the key {name:?} is not here")),
+            Err(error) => (Some(false), token_verify::reason(&error, keys.minting().name(), now)),
+        },
     };
     if arguments.judging.json {
         print_json(as_json(&inspection, holds, &verdict)?)?;

@@ -7,7 +7,6 @@ use crate::clock::UnixTime;
 use crate::jws;
 use crate::livekit::claims::Claims;
 use crate::livekit::inspection::Inspection;
-use crate::livekit::key::ApiKeys;
 use crate::livekit::token_verifier::{LEEWAY, TokenError, TokenVerifier};
 
 #[derive(Debug, clap::Args)]
@@ -27,7 +26,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let token = input::token(&arguments.token)?;
     let now = arguments.judging.now();
     let verified = TokenVerifier::new(keys.clone()).verify(&token, now);
-    let verified = verified.map_err(|error| Failure::refused(reason(&error, &keys, now)))?;
+    let verified = verified.map_err(|error| Failure::refused(reason(&error, keys.minting().name(), now)))?;
     if let Some(leeway) = leeway(&verified, now) {
         tell(format_args!("the token holds {leeway}"));
     }
@@ -51,8 +50,8 @@ pub(super) fn leeway(claims: &Claims, now: UnixTime) -> Option<String> {
     Some(format!("only because of the leeway of {} s for clocks that differ: {forgiven}", LEEWAY.as_secs()))
 }
 
-/// Why a token does not hold, in one sentence, with the times in words.
-pub(super) fn reason(error: &TokenError, keys: &ApiKeys, now: UnixTime) -> String {
+/// Why a token does not hold, in one sentence, with the times in words. `minting` is the name of the key here that mints.
+pub(super) fn reason(error: &TokenError, minting: &str, now: UnixTime) -> String {
     match error {
         TokenError::Expired { since } => {
             format!("the token expired {}, at {} (exp {})", moment::relative(*since, now), moment::utc(*since), since.as_secs())
@@ -64,10 +63,7 @@ pub(super) fn reason(error: &TokenError, keys: &ApiKeys, now: UnixTime) -> Strin
             "the token names no API key (iss), so nothing can verify it".to_owned()
         }
         TokenError::UnknownKey { name } => {
-            format!(
-                "the token is signed by the API key {name:?}, which is not among the keys here ({:?} mints)",
-                keys.minting().name()
-            )
+            format!("the token is signed by the API key {name:?}, which is not among the keys here ({minting:?} mints)")
         }
         TokenError::Jws(jws::Error::Signature) => {
             "the signature does not fit: it was made with another secret, or the token was changed".to_owned()

@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::cli::client::{self, ExchangeError, PATIENCE, Target};
 use crate::cli::sample_events::{Sample, Scene};
+use crate::cli::tls::TlsFlags;
 use crate::cli::{Failure, Outcome, input, print, print_json, settings, tell};
 use crate::clock::UnixTime;
 use crate::config::KeyFlags;
@@ -61,6 +62,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
     keys: KeyFlags,
 }
 
@@ -68,7 +71,8 @@ fn count(text: &str) -> Result<u32, &'static str> {
     text.parse().ok().filter(|count| *count > 0).ok_or("must be a number from 1 on")
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(mut arguments: Arguments) -> Outcome {
+    arguments.url = arguments.url.trusting(&arguments.tls)?;
     let keys = settings::keys(arguments.keys.clone())?;
     let file = arguments.body.as_deref().map(input::read).transpose()?;
     let runtime = client::runtime()?;

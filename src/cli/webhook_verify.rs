@@ -58,13 +58,13 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 
     let reason = |error: &TokenError| match error {
         TokenError::Expired { since } => Refusal::advised(
-            token_verify::reason(error, &keys, now),
+            token_verify::reason(error, keys.minting().name(), now),
             format!(
                 "a webhook's token holds for 5 minutes: judge it at its own time with --at {}",
                 since.as_secs().saturating_sub(300)
             ),
         ),
-        error => Refusal::of(token_verify::reason(error, &keys, now)),
+        error => Refusal::of(token_verify::reason(error, keys.minting().name(), now)),
     };
     let receiver = WebhookReceiver::new(TokenVerifier::new(keys.clone()));
     let verdict = authorization(head.as_deref(), given).and_then(|authorization| {

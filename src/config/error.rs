@@ -72,8 +72,17 @@ pub enum ConfigError {
         /// The line, from 1.
         line: usize,
     },
-    /// A line of `.env` that is no `NAME=value`.
+    /// Something that is not UTF-8.
+    NotUtf8 {
+        /// The setting.
+        setting: &'static str,
+        /// The line, from 1, where it has several.
+        line: Option<usize>,
+    },
+    /// A line of `.env` that sets a variable of ours and is no `NAME=value`.
     DotenvLine {
+        /// The variable.
+        setting: &'static str,
         /// The line, from 1.
         line: usize,
     },
@@ -107,8 +116,15 @@ impl fmt::Display for ConfigError {
             Self::NotAPair { setting, line } => {
                 write!(f, "{setting}, line {line}: write it as `key: secret`, in quotes what has special characters")
             }
-            Self::DotenvLine { line } => {
-                write!(f, ".env, line {line}: write it as NAME=value, the value in quotes where it has blanks")
+            Self::NotUtf8 { setting, line: None } => write!(f, "{setting} is not UTF-8: write it as UTF-8 text"),
+            Self::NotUtf8 { setting, line: Some(line) } => {
+                write!(f, "{setting}, line {line}, is not UTF-8: write it as `key: secret` in UTF-8")
+            }
+            Self::DotenvLine { setting, line } => {
+                write!(
+                    f,
+                    ".env, line {line}: write it as {setting}=value in UTF-8, with the value in single quotes if it has blanks or special characters"
+                )
             }
             Self::Unreadable { setting, path, source } => write!(f, "{setting}: cannot read {}: {source}", path.display()),
         }

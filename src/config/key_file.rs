@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::config::values::pasted;
 use crate::config::{ConfigError, key_list};
 use crate::livekit::key::{ApiKey, ApiKeys};
 
@@ -70,9 +71,8 @@ impl KeyFile {
         let keys = match &self.holds {
             Holds::Keys => key_list::parse(setting, &content.bytes)?,
             Holds::Secret { name, others } => {
-                let secret = str::from_utf8(&content.bytes).or(Err(self.unreadable(io::ErrorKind::InvalidData.into())))?;
-                let secret = secret.strip_suffix('\n').map_or(secret, |line| line.strip_suffix('\r').unwrap_or(line));
-                let key = ApiKey::new(name, secret).map_err(|source| ConfigError::Key { setting, source })?;
+                let secret = str::from_utf8(&content.bytes).or(Err(ConfigError::NotUtf8 { setting, line: None }))?;
+                let key = ApiKey::new(name, pasted(secret)).map_err(|source| ConfigError::Key { setting, source })?;
                 [&[key][..], others].concat()
             }
         };
@@ -106,6 +106,17 @@ fn is_inherited(path: &Path) -> bool {
     path.starts_with("/dev/fd") || path == Path::new("/dev/stdin")
 }
 
+/// All of `file`, which may hold secrets.
+pub(super) fn whole(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
+    let capacity = file.metadata()?.len().min(MAX_BYTES).try_into().unwrap_or(0);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+    file.take(MAX_BYTES.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BYTES) {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
 impl KeyFileContent {
     fn read(path: &Path) -> io::Result<Self> {
         // Before it is opened, for opening a FIFO would wait.
@@ -113,14 +124,8 @@ impl KeyFileContent {
             return Err(io::Error::other("it is no regular file"));
         }
         let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        let capacity = metadata.len().min(MAX_BYTES).try_into().unwrap_or(0);
-        let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
-        file.take(MAX_BYTES.saturating_add(1)).read_to_end(&mut bytes)?;
-        if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BYTES) {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(Self { bytes, is_open: metadata.permissions().mode() & OF_OTHERS != 0 })
+        let is_open = file.metadata()?.permissions().mode() & OF_OTHERS != 0;
+        Ok(Self { bytes: whole(file)?, is_open })
     }
 
     /// Tells it from any other, without holding its secrets.

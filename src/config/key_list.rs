@@ -4,19 +4,23 @@
 use zeroize::Zeroizing;
 
 use crate::config::ConfigError;
+use crate::config::values::pasted;
 use crate::livekit::key::{ApiKey, KeyError};
 
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// What begins something else than a plain scalar.
 const INDICATORS: &str = "[]{},&*!|>@`\"'%";
 
 /// The keys of `list`, in their order. Empty lines and comments count as nothing.
 pub(super) fn parse(setting: &'static str, list: &[u8]) -> Result<Vec<ApiKey>, ConfigError> {
-    let list = list.strip_prefix(BYTE_ORDER_MARK).unwrap_or(list);
+    let text = str::from_utf8(list).map_err(|error| {
+        let sound = list.get(..error.valid_up_to()).unwrap_or_default();
+        ConfigError::NotUtf8 { setting, line: Some(sound.split(|byte| *byte == b'\n').count()) }
+    })?;
+    let list = pasted(text);
+    let first = text.split_once(list).map_or(1, |(before, _)| before.split('\n').count());
     let mut keys: Vec<ApiKey> = Vec::new();
-    for (line, text) in (1..).zip(list.split(|byte| *byte == b'\n')) {
+    for (line, text) in (first..).zip(list.split('\n').map(str::trim)) {
         let not_a_pair = ConfigError::NotAPair { setting, line };
-        let Ok(text) = str::from_utf8(text).map(str::trim) else { return Err(not_a_pair) };
         let is_begin = text == "---" && keys.is_empty();
         if text.is_empty() || text.starts_with('#') || is_begin {
             continue;

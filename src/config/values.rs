@@ -2,23 +2,51 @@
 
 use std::time::Duration;
 
-use hyper::header::HeaderValue;
+use zeroize::Zeroizing;
 
 use crate::config::{ConfigError, InboxPlace, Variables};
-use crate::http::Cors;
+use crate::http::{Cors, parse_url};
 
 const DEFAULT_INBOX: &str = "roomkey.db";
 
-/// A setting's name and value, if it has one.
+/// What a text means that was pasted: without white space, line ends and byte order marks around it, and without the quotes
+/// around the whole.
+pub(super) fn pasted(text: &str) -> &str {
+    let is_around = |each: char| each.is_whitespace() || matches!(each, '\u{feff}' | '\u{200b}');
+    let text = text.trim_matches(is_around);
+    let without = |quote| text.strip_prefix(quote)?.strip_suffix(quote).filter(|inner| !inner.contains(quote));
+    ['"', '\''].into_iter().find_map(without).map_or(text, pasted)
+}
+
+/// A setting's name and value, if it has one. The value may be a secret, or hold one.
 pub(super) struct Setting {
     pub(super) name: &'static str,
-    pub(super) value: Option<String>,
+    pub(super) value: Option<Zeroizing<String>>,
+    /// Whether it was set at all, to nothing perhaps.
+    pub(super) is_set: bool,
 }
 
 impl Setting {
-    /// The flag if it was given, else the variable; an empty value is none.
-    pub(super) fn of(name: &'static str, flag: Option<String>, variables: Variables<'_>) -> Self {
-        Self { name, value: flag.or_else(|| variables(name)).filter(|value| !value.is_empty()) }
+    /// The flag, else the variable. What is empty counts as unset.
+    pub(super) fn of(name: &'static str, flag: Option<String>, variables: &Variables) -> Result<Self, ConfigError> {
+        let mut set = flag.map(Zeroizing::new).into_iter().chain(variables.find(name)?).peekable();
+        let is_set = set.peek().is_some();
+        let value = set.find(|value| !pasted(value).is_empty()).map(|value| Zeroizing::new(pasted(&value).to_owned()));
+        Ok(Self { name, value, is_set })
+    }
+
+    /// As [`of`](Self::of), but an error where it is set to nothing: an orchestrator that lost a secret should not go unnoticed.
+    pub(super) fn filled(name: &'static str, flag: Option<String>, variables: &Variables) -> Result<Self, ConfigError> {
+        let first = flag.map(Zeroizing::new).into_iter().chain(variables.find(name)?).next();
+        match &first {
+            Some(value) if pasted(value).is_empty() => Err(ConfigError::Empty { setting: name }),
+            _ => Ok(Self { name, is_set: first.is_some(), value: first }),
+        }
+    }
+
+    /// What it is set to, which is no secret.
+    pub(super) fn text(&self) -> Option<String> {
+        self.value.as_deref().map(|value| pasted(value).to_owned())
     }
 
     pub(super) fn parse<T>(
@@ -29,9 +57,21 @@ impl Setting {
     ) -> Result<T, ConfigError> {
         match self.value {
             None => Ok(default),
-            Some(value) => parse(&value).ok_or(ConfigError::Invalid { setting: self.name, value, expected }),
+            Some(value) => parse(&value).ok_or_else(|| invalid(self.name, &value, expected)),
         }
     }
+}
+
+/// The error about a value, of which a URL's user, password and query are not told.
+fn invalid(setting: &'static str, value: &str, expected: &'static str) -> ConfigError {
+    let shown = value.rsplit_once('@').map_or_else(|| value.to_owned(), |(_, rest)| format!("…@{rest}"));
+    let shown = shown.split_once('?').map_or(shown.clone(), |(rest, _)| format!("{rest}?…"));
+    ConfigError::Invalid { setting, value: shown, expected }
+}
+
+/// What clients are given to find LiveKit, as it was written.
+pub(super) fn livekit_url(text: &str) -> Option<String> {
+    parse_url(text).filter(|url| ["ws", "wss", "http", "https"].contains(&url.scheme())).map(|_| text.to_owned())
 }
 
 /// Whole seconds, since a token counts in them.
@@ -41,17 +81,17 @@ pub(super) fn ttl(text: &str) -> Option<Duration> {
 
 pub(super) fn inbox_place(setting: Setting) -> Result<InboxPlace, ConfigError> {
     const EXPECTED: &str = "sqlite:PATH, redis://HOST:PORT, rediss://HOST:PORT or none";
-    let Setting { name, value } = setting;
+    let Setting { name, value, .. } = setting;
     let Some(value) = value else { return Ok(InboxPlace::Sqlite(DEFAULT_INBOX.into())) };
     match value.split_once(':') {
-        None if value == "none" => Ok(InboxPlace::None),
+        None if *value == "none" => Ok(InboxPlace::None),
         Some(("sqlite", path)) if !path.is_empty() => Ok(InboxPlace::Sqlite(path.into())),
         Some(("redis" | "rediss", _)) => {
             value.parse().map(InboxPlace::Redis).map_err(|source| ConfigError::RedisUrl { setting: name, source })
         }
         // The rest may be a misspelt URL, with a password.
-        Some((scheme, _)) => Err(ConfigError::Invalid { setting: name, value: format!("{scheme}:…"), expected: EXPECTED }),
-        None => Err(ConfigError::Invalid { setting: name, value, expected: EXPECTED }),
+        Some((scheme, _)) => Err(invalid(name, &format!("{scheme}:…"), EXPECTED)),
+        None => Err(invalid(name, &value, EXPECTED)),
     }
 }
 
@@ -77,41 +117,60 @@ pub(super) fn base_path(text: &str) -> Option<String> {
     (path.is_empty() || path.strip_prefix('/')?.split('/').all(is_plain)).then(|| path.to_owned())
 }
 
-/// What the flags list, or else the variable, between commas.
-fn listed(flags: Vec<String>, variable: &Setting) -> Vec<String> {
-    if flags.is_empty() {
-        variable.value.iter().flat_map(|list| list.split(',')).map(|each| each.trim().to_owned()).collect()
-    } else {
-        flags
-    }
+/// What the flags list, or else the variable, between commas. An empty one of them stays, and is a mistake: a list that
+/// restricts something must not vanish.
+fn listed(flags: &[String], variable: &Setting) -> Vec<String> {
+    let of_flags = flags.iter().map(String::as_str);
+    let of_variable = variable.value.iter().flat_map(|list| list.split(','));
+    of_flags.chain(of_variable.filter(|_| flags.is_empty())).map(|each| pasted(each).to_owned()).collect()
 }
 
-pub(super) fn read_sandbox_ids(flags: Vec<String>, variable: Setting) -> Result<Vec<String>, ConfigError> {
+pub(super) fn read_sandbox_ids(flags: &[String], variable: &Setting) -> Result<Vec<String>, ConfigError> {
+    const EXPECTED: &str = "an id of letters, digits and signs, because it travels in a header";
     let is_id = |id: &String| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
-    let ids = listed(flags, &variable);
+    let ids = listed(flags, variable);
     match ids.iter().find(|id| !is_id(id)) {
         None => Ok(ids),
-        Some(id) => Err(ConfigError::Invalid {
-            setting: variable.name,
-            value: id.clone(),
-            expected: "an id of letters, digits and signs, for it travels in a header",
-        }),
+        Some(id) => Err(invalid(variable.name, id, EXPECTED)),
     }
 }
 
-pub(super) fn read_cors(flags: Vec<String>, variable: Setting) -> Result<Cors, ConfigError> {
-    const EXPECTED: &str = "an origin such as https://app.example.com, without a path";
-    let listed = listed(flags, &variable);
+pub(super) fn read_cors(flags: &[String], variable: &Setting) -> Result<Cors, ConfigError> {
+    const EXPECTED: &str = "an origin such as https://app.example.com or https://*.example.com, without a user, a path and a query, or null, or * alone for any";
+    let listed = listed(flags, variable);
     if listed.is_empty() || listed == ["*"] {
         return Ok(Cors::AnyOrigin);
     }
-    let origin = |origin: String| {
-        let after_scheme = origin.split_once("://").map_or("", |(_, after)| after);
-        let is_origin = !after_scheme.is_empty() && !after_scheme.contains('/') && !origin.contains(char::is_whitespace);
-        match HeaderValue::from_str(&origin) {
-            Ok(value) if is_origin || origin == "null" => Ok(value),
-            _ => Err(ConfigError::Invalid { setting: "CORS_ORIGIN", value: origin, expected: EXPECTED }),
+    let origins = listed.iter().map(|origin| origin.parse().map_err(|_| invalid(variable.name, origin, EXPECTED)));
+    origins.collect::<Result<_, _>>().map(Cors::Origins)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pasted;
+
+    #[test]
+    fn what_is_pasted() {
+        for text in [
+            "secret",
+            " secret",
+            "secret\n",
+            "secret\r\n\r\n",
+            "\u{feff}secret",
+            "\"secret\"",
+            "'secret'",
+            " \"secret\" \n",
+            "\"secret\n\"",
+            "'\"secret\"'",
+            "\u{feff}'secret'\n",
+            "'\u{feff} secret '",
+            "\u{a0}secret\t",
+        ] {
+            assert_eq!(pasted(text), "secret", "{text:?}");
         }
-    };
-    listed.into_iter().map(origin).collect::<Result<_, _>>().map(Cors::Origins)
+        for text in ["sec ret", "sec\"ret", "\"secret", "secret'", "\"secret'", "\"a\": \"b\"", "'a' 'b'", "\"", "", "a\nb"] {
+            assert_eq!(pasted(text), text);
+        }
+        assert_eq!(pasted("\" '' \""), "");
+    }
 }

@@ -8,6 +8,7 @@ use hyper::header::{
     ORIGIN, VARY,
 };
 
+use crate::http::origin::AllowedOrigin;
 use crate::http::router::Methods;
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
@@ -22,8 +23,8 @@ pub enum Cors {
     /// All of them.
     #[default]
     AnyOrigin,
-    /// These alone, each as a browser writes it: `https://app.example.com`.
-    Origins(Vec<HeaderValue>),
+    /// These alone.
+    Origins(Vec<AllowedOrigin>),
 }
 
 impl Cors {
@@ -33,22 +34,25 @@ impl Cors {
             Self::AnyOrigin => {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
             }
-            Self::Origins(allowed) => {
+            Self::Origins(_) => {
                 headers.append(VARY, HeaderValue::from_static("Origin"));
-                if let Some(origin) = origin.filter(|origin| allowed.contains(origin)) {
+                if let Some(origin) = origin.filter(|origin| self.lists(origin)) {
                     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
                 }
             }
         }
     }
 
+    fn lists(&self, origin: &HeaderValue) -> bool {
+        matches!(self, Self::Origins(listed) if listed.iter().any(|each| each.is_of(origin)))
+    }
+
     /// Whether a request was sent by no page, or by one that is listed here or stands on the reader's own machine.
     pub(crate) fn trusts(&self, headers: &HeaderMap) -> bool {
         let mut origins = headers.get_all(ORIGIN).iter();
-        let is_listed = |origin| matches!(self, Self::Origins(listed) if listed.contains(origin));
         match (origins.next(), origins.next()) {
             (None, _) => true,
-            (Some(origin), None) => is_listed(origin) || is_loopback(origin.as_bytes()),
+            (Some(origin), None) => self.lists(origin) || is_loopback(origin.as_bytes()),
             (Some(_), Some(_)) => false,
         }
     }

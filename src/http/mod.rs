@@ -16,6 +16,7 @@ mod large;
 mod limits;
 mod listener;
 mod metrics;
+mod origin;
 mod pulse;
 mod reply;
 mod router;
@@ -29,6 +30,8 @@ pub use keyring::Keyring;
 pub use limits::Limits;
 pub use listener::{Bind, bind, listen, run};
 pub use metrics::Metrics;
+pub(crate) use origin::parse_url;
+pub use origin::{AllowedOrigin, MalformedOrigin};
 
 use crate::clock::Clock;
 use crate::inbox::Inbox;

@@ -8,6 +8,8 @@ use crate::livekit::room_config::RoomConfigurationError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Danger {
+    /// It is signed with LiveKit's [`DEVELOPMENT_PAIR`](crate::livekit::key::DEVELOPMENT_PAIR), so that everyone can make its like.
+    DevelopmentKey,
     /// It lets its bearer join, but names no room: LiveKit lets it into all.
     NoRoom,
     /// It lets its bearer join, but does not say who that is: LiveKit refuses it.
@@ -60,6 +62,7 @@ impl Danger {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::DevelopmentKey => "development_key",
             Self::NoRoom => "no_room",
             Self::NoIdentity => "no_identity",
             Self::NoExpiry => "no_expiry",
@@ -80,6 +83,9 @@ impl Danger {
 impl fmt::Display for Danger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::DevelopmentKey => f.write_str(
+                "it is signed with LiveKit's development key \"devkey\", whose secret everyone knows: use a key of your own in production",
+            ),
             Self::NoRoom => f.write_str("it names no room, so that its bearer can join any"),
             Self::NoIdentity => f.write_str("it lets its bearer join but does not say who that is: LiveKit refuses it"),
             Self::NoExpiry => f.write_str("it has no exp and so no end: LiveKit refuses it, others may not"),

@@ -16,6 +16,7 @@ use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, SIPGrants, TrackSource,
     VideoGrants,
 };
+use crate::livekit::key::{ApiKey, DEVELOPMENT_PAIR};
 use crate::livekit::room_config::{RoomConfiguration, RoomConfigurationError, credentials_in};
 use crate::livekit::token_verifier::TokenError;
 
@@ -36,7 +37,7 @@ const HARMLESS: [&str; 2] = ["identity", "aud"];
 /// let token = ParticipantToken::new(RoomName::new("daily")?, Identity::new("alice")?).with_grants(grants);
 /// let now = UnixTime::now();
 ///
-/// let inspection = Inspection::of(&token.to_jwt(&ApiKey::new("devkey", "secret")?, now), now)?;
+/// let inspection = Inspection::of(&token.to_jwt(&ApiKey::new("APImyKey", "a-secret-of-at-least-32-bytes-0123")?, now), now)?;
 /// assert_eq!(inspection.claims().identity(), "alice");
 /// assert_eq!(inspection.dangers(), [Danger::Power { grant: "roomAdmin" }]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -64,6 +65,7 @@ impl Inspection {
         let sound = members.iter().filter(|(name, _)| !wrong.contains(name)).map(|(name, value)| (name.clone(), value.clone()));
         let claims = Claims::deserialize(Value::Object(sound.collect())).or(Err(TokenError::Claims))?;
         dangers.extend(wrong.into_iter().map(|name| Danger::WrongType { name }));
+        dangers.extend(is_of_development(&jws, &claims).then_some(Danger::DevelopmentKey));
         dangers.extend(dangers_of(&claims, now));
         if let Some(Value::Object(config)) = members.get("roomConfig") {
             let credentials = config.get("egress").into_iter().flat_map(credentials_in);
@@ -97,6 +99,12 @@ impl Inspection {
     pub fn dangers(&self) -> &[Danger] {
         &self.dangers
     }
+}
+
+/// Whether `jws` is signed with the pair that everyone knows, and says so.
+fn is_of_development(jws: &jws::Unverified<'_>, claims: &Claims) -> bool {
+    let (name, secret) = DEVELOPMENT_PAIR;
+    claims.iss == name && ApiKey::new(name, secret).is_ok_and(|key| jws.verify(key.key()).is_ok())
 }
 
 /// The names of those `claims` that have another type than LiveKit reads.

@@ -251,6 +251,16 @@ fn a_webhooks_token_is_told_and_a_token_comes_on_stdin_too() {
 fn the_development_key_is_known_without_settings() {
     let token = Roomkey::new(["token", "create", "--join", "-r", "daily", "-i", "alice", "--token-only"]).run().done();
     assert_says(&Roomkey::new(["token", "inspect", token.trim_end()]).run().done(), &["the token holds, by the key \"devkey\""]);
+    let dangers = |token: &str| {
+        let told = Roomkey::new(["token", "inspect", token, "--json"]).run().stdout;
+        let findings: Value = serde_json::from_str(&told).unwrap();
+        findings["dangers"].as_array().unwrap().iter().map(|danger| danger["danger"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(dangers(token.trim_end()), ["development_key"]);
+    // A key that only has that name is another one.
+    let other = ["token", "create", "--join", "-r", "daily", "-i", "alice", "--token-only"];
+    let other = Roomkey::new(other).env("LIVEKIT_API_KEY", "devkey").env("LIVEKIT_API_SECRET", SERVER_KEY.1).run().done();
+    assert_eq!(dangers(other.trim_end()), [Value::Null; 0]);
     let late = (present() + 400).to_string();
     assert_eq!(Roomkey::new(["token", "inspect", token.trim_end(), "--at", &late]).run().status, 1);
 }

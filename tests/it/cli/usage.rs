@@ -73,7 +73,6 @@ fn settings_of_serve_count_with_and_without_the_word() {
 fn keys_that_cannot_be_end_every_command_that_needs_them() {
     for arguments in [
         &["token", "create", "--join"][..],
-        &["token", "inspect", "a.b.c"],
         &["token", "verify", "a.b.c"],
         &["webhook", "verify", "--body", "b", "--authorization", "a"],
         &["webhook", "send", "--url", "http://localhost:1/", "--event", "room_started"],
@@ -89,9 +88,58 @@ fn keys_that_cannot_be_end_every_command_that_needs_them() {
 }
 
 #[test]
+fn a_command_that_needs_no_key_is_not_stopped_by_one_that_cannot_be() {
+    let token = Roomkey::with_keys(["token", "create", "--list", "--token-only"]).run().done();
+    for arguments in [&["token", "inspect", token.trim()][..], &["completions", "bash"], &["man"], &["--help"]] {
+        for roomkey in [
+            Roomkey::new(arguments).env("LIVEKIT_API_KEY", "APIhalf"),
+            Roomkey::new(arguments).env("LIVEKIT_API_SECRET", ""),
+            Roomkey::new(arguments).env("LIVEKIT_KEYS", HUSH),
+            Roomkey::new(arguments).env("LIVEKIT_KEYS_FILE", "none"),
+            Roomkey::new(arguments).file(".env", "LIVEKIT_API_SECRET='hushhush\n"),
+            Roomkey::new(arguments).file(".env", [0; 10]),
+        ] {
+            let ended = roomkey.run();
+            assert_eq!((ended.status, &*ended.stderr), (0, ""), "{arguments:?}");
+            assert!(arguments[0] != "token" || ended.stdout.contains("not checked: "), "{ended:?}");
+            assert!(!ended.stdout.contains("hushhush"));
+        }
+    }
+    // Other settings of the server are none of theirs.
+    let create = ["token", "create", "--list"];
+    Roomkey::with_keys(create).env("TOKEN_TTL", "soon").file(".env", "SERVER_PORT=1 2\nCORS_ORIGIN='\n").run().done();
+}
+
+#[test]
+fn a_command_that_falls_back_to_the_development_key_says_so() {
+    const NOTICE: &str = "no key is set";
+    let token = Roomkey::new(["token", "create", "--list", "--token-only"]).run().done();
+    for arguments in [
+        &["token", "create", "--list"][..],
+        &["token", "verify", token.trim()],
+        &["token", "inspect", token.trim()],
+        &["webhook", "verify", "--body", "b", "--authorization", token.trim()],
+        &["webhook", "send", "--url", "http://127.0.0.1:1/", "--event", "room_started"],
+        &["events", "--url", "http://127.0.0.1:1/"],
+    ] {
+        let ended = Roomkey::new(arguments).file("b", "{}").run();
+        assert_eq!(ended.stderr.matches(NOTICE).count(), 1, "{arguments:?}: {ended:?}");
+        assert_says(&ended.stderr, &["LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"]);
+        assert!(!ended.stdout.contains(NOTICE));
+        for ended in [
+            Roomkey::with_keys(arguments).file("b", "{}").run(),
+            Roomkey::new(arguments).env("LIVEKIT_KEYS", "devkey: secret").file("b", "{}").run(),
+        ] {
+            assert!(!ended.stderr.contains(NOTICE), "{arguments:?}: {ended:?}");
+        }
+    }
+}
+
+#[test]
 fn help_teaches_with_examples() {
     for (arguments, parts) in [
-        (&["--help"][..], &["token create", "LIVEKIT_API_SECRET", "Exit status"][..]),
+        (&["--help"][..], &["token create", "LIVEKIT_API_SECRET", "Exit status", "  man "][..]),
+        (&["man", "--help"], &["Examples:", "token create"]),
         (&["-h"], &["completions"]),
         (&["help", "token"], &["create", "inspect", "verify"]),
         (&["serve", "--help"], &["--server-port", "LIVEKIT_API_SECRET"]),

@@ -40,6 +40,7 @@ pub(super) fn command(before: &[&str], place: &str) -> (Command, SocketAddr) {
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("LIVEKIT_API_KEY", KEYS[0])
         .env("LIVEKIT_API_SECRET", SECRET)
+        .env("LIVEKIT_URL", "ws://livekit.internal")
         .current_dir(std::env::temp_dir())
         .stdin(Stdio::null());
     (command, address)

@@ -45,7 +45,9 @@ pub(super) struct Rotating {
 impl Rotating {
     /// With a file that holds `keys`.
     pub(super) fn with(keys: &[Key]) -> Self {
-        Self::serve(Start::new().secret_file(FILE, list(keys)).env("LIVEKIT_KEYS_FILE", FILE))
+        Self::serve(
+            Start::new().secret_file(FILE, list(keys)).env("LIVEKIT_KEYS_FILE", FILE).env("LIVEKIT_URL", "ws://livekit.internal"),
+        )
     }
 
     pub(super) fn serve(start: Start) -> Self {

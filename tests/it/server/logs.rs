@@ -10,7 +10,8 @@ use crate::fixtures::{EGRESS_KEY, HEADER, Recorded, SERVER_KEY, digest, forge, r
 
 fn start(level: &str, format: &str) -> Program {
     let keys = format!("{}: {}\n{}: {}\n", SERVER_KEY.0, SERVER_KEY.1, EGRESS_KEY.0, EGRESS_KEY.1);
-    Start::new().env("LIVEKIT_KEYS", keys).env("LOG_LEVEL", level).env("LOG_FORMAT", format).serve()
+    let start = Start::new().env("LIVEKIT_KEYS", keys).env("LIVEKIT_URL", "ws://livekit.internal");
+    start.env("LOG_LEVEL", level).env("LOG_FORMAT", format).serve()
 }
 
 /// A recorded delivery as if LiveKit Server sent it now.

@@ -1,7 +1,10 @@
 //! Owns the tests of settings that cannot be used: status 2, and one sentence that names the setting or the file, and never a
 //! secret.
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::program::Start;
 use super::sender::STRANGER;
@@ -32,13 +35,51 @@ fn environment(variables: &[(&str, &str)]) -> Start {
 #[test]
 fn a_value_that_cannot_be() {
     for (name, values) in [
-        ("SERVER_PORT", &["no", "65536", "-1", "60.80", "0x10", " 80", "6080 "][..]),
+        ("SERVER_PORT", &["no", "65536", "-1", "60.80", "0x10", "6080\u{feff}1"][..]),
         ("TOKEN_TTL", &["0s", "0", "-5m", "soon", "10", "5 parsecs", "500ms", "99999999999999999999y", "h", "PT5M"]),
-        ("LOG_LEVEL", &["loud", "off", "3", "+3", "warning", "info,debug", " info"]),
-        ("LOG_FORMAT", &["yaml", "JSON5", "pretty", " json"]),
+        ("LOG_LEVEL", &["loud", "off", "3", "+3", "warning", "info,debug", "in fo"]),
+        ("LOG_FORMAT", &["yaml", "JSON5", "pretty", "js on"]),
         (
             "CORS_ORIGIN",
-            &["app.example.com", "https://", "https://app.example.com/", "https://a.example,,https://b.example", ",", "a b"],
+            &[
+                "app.example.com",
+                "https://",
+                "https://app.example.com/x",
+                "https://app.example.com//",
+                "https://app.example.com?x=1",
+                "https://app.example.com#x",
+                "https://user:hushhush@app.example.com",
+                "https://a.example,,https://b.example",
+                ",",
+                "a b",
+                "*.example.com",
+                "https://*",
+                "https://*example.com",
+                "https://a.*.example.com",
+                "https://app.example.com:*",
+                "https://a.example,*",
+                "wss://app.example.com",
+            ],
+        ),
+        (
+            "LIVEKIT_URL",
+            &[
+                "livekit.example.com",
+                "localhost:7880",
+                "wss://",
+                "wss:livekit.example.com",
+                "wss:///livekit.example.com",
+                "ftp://livekit.example.com",
+                "wss://key:hushhush@livekit.example.com",
+                "wss://hushhush@livekit.example.com/rtc",
+                "wss://@livekit.example.com",
+                "wss://live kit.example.com",
+                "wss://livekit.example.com:port",
+                "wss://livekit.example.com:70000",
+                "wss://<my-project>.livekit.cloud",
+                "wss://{PROJECT}.livekit.cloud",
+                "redis://localhost",
+            ],
         ),
     ] {
         for value in values {
@@ -54,6 +95,7 @@ fn a_value_that_cannot_be() {
 fn a_value_with_a_minus_after_its_flag() {
     assert_mistake(Start::bare().flags(&["--token-ttl", "-5m"]), &["TOKEN_TTL", "must be"]);
     assert_mistake(Start::bare().flags(&["--server-port", "-1"]), &["SERVER_PORT", "must be"]);
+    assert_mistake(Start::bare().flags(&["--cors-origin="]), &["CORS_ORIGIN", "must be"]);
     assert_mistake(Start::bare().flags(&["--max-connections", "-1"]), &["MAX_CONNECTIONS", "must be"]);
     assert_mistake(Start::bare().flags(&["--shutdown-delay", "-5m"]), &["SHUTDOWN_DELAY", "must be"]);
 }
@@ -126,7 +168,7 @@ fn a_secret_that_is_too_short() {
         assert_mistake(environment(&[("LIVEKIT_KEYS", &line)]), &["LIVEKIT_KEYS", "line 1", "32 bytes"]);
     }
     // Only the whole development pair is taken.
-    for (key, secret) in [("devkey", "hushhush"), ("APIshort", "secret"), ("DEVKEY", "secret"), ("devkey", "secret ")] {
+    for (key, secret) in [("devkey", "hushhush"), ("APIshort", "secret"), ("DEVKEY", "secret"), ("devkey", "sec ret")] {
         let pair = [("LIVEKIT_API_KEY", key), ("LIVEKIT_API_SECRET", secret)];
         assert_mistake(environment(&pair), &["LIVEKIT_API_SECRET", "32 bytes"]);
     }
@@ -134,10 +176,17 @@ fn a_secret_that_is_too_short() {
 
 #[test]
 fn a_variable_of_secrets_that_is_empty() {
-    for name in ["LIVEKIT_API_SECRET", "LIVEKIT_KEYS"] {
-        for value in ["", " ", "\n"] {
-            assert_mistake(environment(&[(name, value)]), &[name]);
+    for name in ["LIVEKIT_API_SECRET", "LIVEKIT_API_KEY", "LIVEKIT_KEYS", "LIVEKIT_KEYS_FILE", "LIVEKIT_API_SECRET_FILE"] {
+        for value in ["", " ", "\n", "\u{feff}", "\"\"", "' '"] {
+            assert_mistake(environment(&[(name, value)]), &[name, "empty"]);
+            assert_mistake(Start::new().file(".env", format!("{name}=\"{}\"\n", value.replace('"', "\\\""))), &[name, "empty"]);
         }
+    }
+    // What the file holds does not make it good.
+    let dotenv = format!("LIVEKIT_API_KEY={}\nLIVEKIT_API_SECRET={}\n", SERVER_KEY.0, SERVER_KEY.1);
+    assert_mistake(environment(&[("LIVEKIT_API_SECRET", "")]).file(".env", dotenv), &["LIVEKIT_API_SECRET", "empty"]);
+    for flag in ["--livekit-api-key", "--keys-file", "--livekit-api-secret-file"] {
+        assert_mistake(Start::new().flags(&[&format!("{flag}=")]), &["empty"]);
     }
     assert_mistake(environment(&[("LIVEKIT_KEYS", "# only a comment")]), &["LIVEKIT_KEYS"]);
 }
@@ -177,9 +226,10 @@ fn a_line_of_the_file_that_cannot_be_read() {
         ("LIVEKIT_API_SECRET=hushhush hushhush hushhush\n".to_owned(), "line 1"),
         ("LIVEKIT_API_KEY=APIkey\n\nLIVEKIT_API_SECRET='hushhush\n".to_owned(), "line 3"),
         ("LIVEKIT_API_KEY=APIkey\nLIVEKIT_API_SECRET=\"hushhush\\q\"\n".to_owned(), "line 2"),
-        ("hushhush\n".to_owned(), "line 1"),
+        ("APP_NAME=My App\r\n\r\nexport LIVEKIT_API_SECRET=\"hushhush\r\n".to_owned(), "line 3"),
+        ("\u{feff}LIVEKIT_API_SECRET: hushhush\n".to_owned(), "line 1"),
+        ("X=it's\nSERVER_PORT=1 2\n".to_owned(), "line 2"),
         (format!("TOKEN_TTL=5m\nLIVEKIT_KEYS={}: {}\n", SERVER_KEY.0, SERVER_KEY.1), "line 2"),
-        (format!("{}: {}\n", SERVER_KEY.0, SERVER_KEY.1), "line 1"),
     ] {
         assert_mistake(Start::new().file(".env", &dotenv), &[".env", line]);
     }
@@ -188,7 +238,10 @@ fn a_line_of_the_file_that_cannot_be_read() {
 #[test]
 fn a_file_that_cannot_be_read() {
     assert_mistake(Start::new().directory(".env"), &[".env"]);
-    assert_mistake(Start::new().file(".env", b"LIVEKIT_API_SECRET=hushhush\xff\n"), &[".env"]);
+    assert_mistake(Start::new().file(".env", b"\nLIVEKIT_API_SECRET=hushhush\xff\n"), &[".env", "line 2", "UTF-8"]);
+    let utf16: Vec<u8> = "\u{feff}LIVEKIT_API_SECRET=hushhush\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_mistake(Start::new().file(".env", utf16), &[".env", "UTF-8"]);
+    assert_mistake(Start::new().file(".env", "X=1\n".repeat(300_000)), &[".env"]);
 }
 
 #[test]
@@ -207,4 +260,33 @@ fn a_host_that_is_not_known() {
         assert_mistake(Start::new().env("SERVER_BIND", host), &["SERVER_BIND", host]);
         assert_mistake(Start::new().flags(&["--server-bind", host]), &["SERVER_BIND", host]);
     }
+}
+
+#[test]
+fn what_is_not_utf_8() {
+    let broken = || OsStr::from_bytes(b"hushhush\xff-0123456789-0123456789-012345");
+    for name in ["LIVEKIT_API_SECRET", "LIVEKIT_API_KEY", "LIVEKIT_KEYS", "LIVEKIT_URL", "TOKEN_TTL", "ROOMKEY_INBOX"] {
+        assert_mistake(Start::new().env(name, broken()), &[name, "UTF-8"]);
+    }
+    let line = format!("{}: {}\n\nAPIbroken: ", SERVER_KEY.0, SERVER_KEY.1);
+    let list = [line.as_bytes(), broken().as_bytes()].concat();
+    assert_mistake(Start::new().env("LIVEKIT_KEYS", OsStr::from_bytes(&list)), &["LIVEKIT_KEYS", "UTF-8"]);
+    assert_mistake(Start::new().file("k", &list).env("LIVEKIT_KEYS_FILE", "k"), &["LIVEKIT_KEYS_FILE", "line 3", "UTF-8"]);
+    let start = Start::new().file("s", broken().as_bytes()).env("LIVEKIT_API_KEY", "APIkey").env("LIVEKIT_API_SECRET_FILE", "s");
+    assert_mistake(start, &["LIVEKIT_API_SECRET_FILE", "UTF-8"]);
+    // Those of others are none of ours.
+    Start::new().env("APP_NAME", broken()).serve();
+}
+
+#[test]
+fn an_inbox_that_cannot_be_made() {
+    let start = || Start::new().directory("data");
+    for file in ["data", "data/none/inbox.db", "/proc/inbox.db", ".env/inbox.db"] {
+        let start = start().file(".env", "").env("ROOMKEY_INBOX", format!("sqlite:{file}"));
+        let path = start.path(file).display().to_string();
+        let directory = Path::new(&path).parent().unwrap().display().to_string();
+        assert_mistake(start, &[&path, "ROOMKEY_INBOX", &format!("directory {directory} ")]);
+    }
+    let start = start().env("ROOMKEY_INBOX", "sqlite:/proc/inbox.db");
+    assert_mistake(start, &["/proc/inbox.db", "mode 0555", "belongs to user 0", "runs as user "]);
 }

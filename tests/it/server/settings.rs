@@ -114,6 +114,116 @@ fn an_empty_variable_is_as_good_as_none() {
 }
 
 #[test]
+fn an_empty_source_leaves_it_to_the_next() {
+    for empty in ["", " ", "\n", "\"\""] {
+        let start = with_server_key(Start::new()).file(".env", "TOKEN_TTL=7m\nCORS_ORIGIN=https://file.example\n");
+        let start = start.env("TOKEN_TTL", empty).env("CORS_ORIGIN", empty);
+        let program = start.flags(&[&format!("--token-ttl={empty}")]).serve();
+        assert_eq!(lifetime(&program), 420, "{empty:?}");
+        assert_eq!(allowed(&program, "https://other.example"), None, "{empty:?}");
+    }
+    let all = [
+        "SERVER_BIND",
+        "LIVEKIT_URL",
+        "LIVEKIT_SIGNING_KEY",
+        "SANDBOX_ID",
+        "ALLOW_CLIENT_EGRESS",
+        "TOKEN_TTL",
+        "BASE_PATH",
+        "MAX_CONNECTIONS",
+        "SHUTDOWN_DELAY",
+        "METRICS_BIND",
+        "ROOMKEY_INBOX",
+        "ROOMKEY_INBOX_KEEP",
+        "ROOMKEY_INBOX_MAX_SIZE",
+        "LOG_LEVEL",
+        "LOG_FORMAT",
+        "CORS_ORIGIN",
+    ];
+    all.into_iter().fold(Start::new(), |start, name| start.env(name, "")).serve();
+}
+
+/// Forms that `text` has after it was pasted.
+fn pasted(text: &str) -> Vec<String> {
+    let forms = [
+        "TEXT",
+        " TEXT",
+        "TEXT\n",
+        "TEXT\r\n",
+        "TEXT\n\n\r\n",
+        "\u{feff}TEXT",
+        "\"TEXT\"",
+        "'TEXT'",
+        "\"TEXT\"\n",
+        "'TEXT\n'",
+        "\u{feff}\"TEXT\"\r\n",
+        "\t 'TEXT' \n",
+    ];
+    forms.iter().map(|form| form.replace("TEXT", text)).collect()
+}
+
+#[test]
+fn what_is_pasted_is_taken_as_meant() {
+    let (name, secret) = SERVER_KEY;
+    for (name, secret) in pasted(name).into_iter().zip(pasted(secret)) {
+        let start = Start::new().env("LIVEKIT_API_KEY", &name).env("LIVEKIT_API_SECRET", &secret).env("TOKEN_TTL", " 5m\n");
+        let program = start.serve();
+        assert_mints_with(&program, SERVER_KEY);
+        assert_eq!((lifetime(&program), delivered(&program, SERVER_KEY)), (300, 200), "{secret:?}");
+        // In double quotes, so that dotenvy leaves the rest to us.
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\\\""));
+        let dotenv = format!("LIVEKIT_API_KEY={}\nLIVEKIT_API_SECRET={}\n", quoted(&name), quoted(&secret));
+        assert_mints_with(&Start::new().file(".env", dotenv).serve(), SERVER_KEY);
+        let start = Start::new().flags(&["--livekit-api-key", &name, "--token-ttl", "'5m' "]).env("LIVEKIT_API_SECRET", &secret);
+        assert_mints_with(&start.serve(), SERVER_KEY);
+    }
+    for list in pasted(&format!("{}\n{}", line(SERVER_KEY), line(EGRESS_KEY))) {
+        let by_variable = Start::new().env("LIVEKIT_KEYS", &list).serve();
+        let by_file = Start::new().secret_file("keys", &list).env("LIVEKIT_KEYS_FILE", " keys\n").serve();
+        for program in [by_variable, by_file] {
+            assert_eq!([SERVER_KEY, EGRESS_KEY].map(|key| delivered(&program, key)), [200; 2], "{list:?}");
+        }
+    }
+}
+
+#[test]
+fn a_file_of_other_programs_too() {
+    let ours = format!("LIVEKIT_API_KEY={}\nLIVEKIT_API_SECRET=\"{}\"\nTOKEN_TTL=$MINUTES\n", SERVER_KEY.0, SERVER_KEY.1);
+    let others = "APP_NAME=My App\nmy-var=1\nexport X=y z\nX=it's\n# it's \"\nJSON={\"a\": 1}\nMINUTES=3m\n\
+                  PEM=\"-----BEGIN\nLIVEKIT_API_KEY=inner\n-----END\"\nhushhush\nkey: value\nX=\"open\nÜ=ü\n";
+    for text in [format!("{others}{ours}"), format!("\u{feff}{}", format!("{others}{ours}{others}").replace('\n', "\r\n"))] {
+        let mut bytes = text.into_bytes();
+        bytes.extend_from_slice(b"CITY=Z\xfcrich\n"); // Latin-1
+        let program = Start::new().file(".env", bytes).serve();
+        assert_mints_with(&program, SERVER_KEY);
+        assert_eq!(lifetime(&program), 180);
+    }
+}
+
+#[test]
+fn an_unknown_variable_of_ours() {
+    let start = Start::new().env("ROOMKEY_INBOXX", "none").env("ROOMKEY_TOKEN_TTL", "hushhush").env("ROOMKEY_INBOX", "none");
+    let start = start.file(".env", "ROOMKEY_INBOX_KEPT=1d\nROOMKEY_CORS_ORIGINS=hush hush\nROOMKEY_INBOX_KEEP=1d\n");
+    let start =
+        ["ROOMKEY_SERVICE_HOST", "ROOMKEY_SERVICE_PORT_HTTP", "ROOMKEY_PORT", "ROOMKEY_PORT_6080_TCP_ADDR", "OTHER_INBOX"]
+            .into_iter()
+            .fold(start, |start, name| start.env(name, "10.0.0.1"));
+    let log = with_server_key(start).env("LIVEKIT_URL", "ws://livekit.internal").serve().stop();
+    let warnings: Vec<_> = log.iter().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 4, "{log:#?}");
+    for (name, nearest) in [
+        ("ROOMKEY_INBOXX", "ROOMKEY_INBOX"),
+        ("ROOMKEY_TOKEN_TTL", "TOKEN_TTL"),
+        ("ROOMKEY_INBOX_KEPT", "ROOMKEY_INBOX_KEEP"),
+        ("ROOMKEY_CORS_ORIGINS", "CORS_ORIGIN"),
+    ] {
+        let names = [format!("\"{name}\""), format!("\"{nearest}\"")];
+        assert!(warnings.iter().any(|line| names.iter().all(|name| line.contains(name))), "{name}: {warnings:#?}");
+    }
+    assert!(!log.iter().any(|line| line.contains("hush")), "{log:#?}");
+}
+
+#[test]
 fn a_lifetime_that_can_be_set() {
     for (ttl, seconds) in
         [("90s", 90), ("10m", 600), ("2h", 7200), ("1h 30m", 5400), ("1s", 1), ("1.5h", 5400), ("30days", 30 * 24 * 60 * 60)]
@@ -145,6 +255,52 @@ fn origins_in_a_variable_or_in_flags() {
 }
 
 #[test]
+fn origins_are_compared_as_browsers_send_them() {
+    let listed = " HTTPS://App.Example.com:443/ ,'http://b.example:80', https://bücher.example,null, capacitor://localhost,https://*.c.example";
+    let program = Start::new().env("CORS_ORIGIN", listed).serve();
+    for origin in [
+        "https://app.example.com",
+        "http://b.example",
+        "https://xn--bcher-kva.example",
+        "null",
+        "capacitor://localhost",
+        "https://a.c.example",
+        "https://a.b.c.example",
+    ] {
+        assert_eq!(allowed(&program, origin).as_deref(), Some(origin));
+    }
+    for origin in [
+        "http://app.example.com",
+        "https://app.example.com:8443",
+        "https://c.example",
+        "https://evil-c.example",
+        "https://c.example.evil.org",
+        "https://a.c.example.evil.org",
+        "https://a.c.example:8443",
+        "http://a.c.example",
+        "https://.c.example",
+        "https://evil.org/.c.example",
+        "http://localhost",
+    ] {
+        assert_eq!(allowed(&program, origin), None, "{origin}");
+    }
+}
+
+#[test]
+fn the_url_of_livekit_stays_as_it_was_given() {
+    for (given, expected) in [
+        ("wss://livekit.example.com", "wss://livekit.example.com"),
+        (" ws://LiveKit.internal:7880/ \n", "ws://LiveKit.internal:7880/"),
+        ("\"https://livekit.example.com/x\"", "https://livekit.example.com/x"),
+        ("http://[::1]:7880", "http://[::1]:7880"),
+    ] {
+        let program = Start::new().env("LIVEKIT_URL", given).serve();
+        let answer = program.ask(post("/connection-details", &[], "{}"));
+        assert_eq!(answer.json()["server_url"], expected);
+    }
+}
+
+#[test]
 fn a_host_to_listen_on() {
     for (host, address) in [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "0.0.0.0")] {
         let program = Start::new().env("SERVER_BIND", host).serve();
@@ -158,7 +314,7 @@ fn a_host_to_listen_on() {
 
 #[test]
 fn a_secret_file_whose_end_is_kept() {
-    for content in [SERVER_KEY.1.to_owned(), format!("{}\n", SERVER_KEY.1), format!("{}\r\n", SERVER_KEY.1)] {
+    for content in pasted(SERVER_KEY.1) {
         let start = Start::new().file("secret.txt", &content).env("LIVEKIT_API_KEY", SERVER_KEY.0);
         let program = start.env("LIVEKIT_API_SECRET_FILE", "secret.txt").serve();
         assert_mints_with(&program, SERVER_KEY);
@@ -171,13 +327,16 @@ fn a_secret_file_whose_end_is_kept() {
 #[test]
 fn a_secret_that_is_not_kept_to_the_byte() {
     for secret in [
-        " a secret of blanks at both of its ends ",
+        "a secret  of blanks and \t tabs between words",
+        "\"quotes\" at both ends that are \"not\" of one pair \"",
         "Größe-of-a-secret-ünïcode-0123456789",
         "a-secret$HOME`id`\\n\"quotes\"'0123456789",
     ] {
         let key = ("APIodd", secret);
         let program = Start::new().env("LIVEKIT_API_KEY", key.0).env("LIVEKIT_API_SECRET", secret).serve();
         assert_mints_with(&program, key);
+        let dotenv = format!("LIVEKIT_API_KEY={}\nLIVEKIT_API_SECRET='{}'\n", key.0, secret.replace('\'', "'\\''"));
+        assert_mints_with(&Start::new().file(".env", dotenv).serve(), key);
         let program = Start::new().file("s", secret).env("LIVEKIT_API_KEY", key.0).env("LIVEKIT_API_SECRET_FILE", "s").serve();
         assert_mints_with(&program, key);
     }

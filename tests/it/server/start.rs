@@ -108,10 +108,33 @@ fn with_the_development_pair_only_trusted_pages_read_events() {
 
 #[test]
 fn a_key_of_ones_own_does_not_warn() {
-    let program = Start::new().env("LIVEKIT_API_KEY", SERVER_KEY.0).env("LIVEKIT_API_SECRET", SERVER_KEY.1).serve();
+    let start = || Start::new().env("LIVEKIT_API_KEY", SERVER_KEY.0).env("LIVEKIT_API_SECRET", SERVER_KEY.1);
+    let program = start().env("LIVEKIT_URL", "ws://livekit.internal:7880").serve();
     assert_mints_with(&program, SERVER_KEY);
     let log = program.stop();
     assert!(!log.iter().any(|line| line.contains("WARN")), "{log:#?}");
+    // But that clients are sent to their own machine does.
+    let warning = start().serve().wait_for("WARN");
+    assert!(warning.contains("LIVEKIT_URL") && warning.contains("ws://localhost:7880"), "{warning}");
+    let log = Program::start().stop();
+    assert!(!log.iter().any(|line| line.contains("WARN") && line.contains("LIVEKIT_URL")), "{log:#?}");
+}
+
+#[test]
+fn the_start_line_tells_where_all_is() {
+    let redis = "redis://roomkey:hushhush@127.0.0.1:1/3";
+    for (inbox, expected) in [("sqlite:x.db", "x.db"), ("none", "none"), (redis, "redis://127.0.0.1:1/3")] {
+        let start =
+            Start::new().env("ROOMKEY_INBOX", inbox).env("LIVEKIT_URL", "wss://livekit.example.com/x").env("LOG_FORMAT", "json");
+        let expected = if expected == "x.db" { start.path("x.db").display().to_string() } else { expected.to_owned() };
+        let program = start.serve();
+        let line = program.log().last().unwrap();
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let told =
+            ["livekit_url", "inbox", "policy"].map(|field| line[field].as_str().unwrap_or_else(|| panic!("{field}: {line}")));
+        assert_eq!(told, ["wss://livekit.example.com/x", &expected, "none"]);
+        assert!(!program.stop().iter().any(|line| line.contains("hushhush")));
+    }
 }
 
 #[test]
