@@ -17,6 +17,7 @@ mod claims;
 #[cfg(feature = "server")]
 mod cli;
 mod deliveries;
+mod event_details;
 mod events;
 #[cfg(feature = "server")]
 mod following;
