@@ -27,6 +27,7 @@ mod jws;
 mod keys;
 mod minting;
 mod room_config;
+mod shown;
 mod tokens;
 mod webhook;
 mod wycheproof;
