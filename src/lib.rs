@@ -62,6 +62,7 @@ pub use livekit::access_token::{
 pub use livekit::claims::Claims;
 pub use livekit::danger::Danger;
 pub use livekit::event::WebhookEvent;
+pub use livekit::event_details::EventDetails;
 pub use livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
     TrackSource, VideoGrants,

@@ -17,7 +17,7 @@ use crate::cli::event_lines::Form;
 use crate::cli::event_pages::{PageError, Pages, Start, WAIT};
 use crate::cli::tls::TlsFlags;
 use crate::cli::{Failure, Outcome, output, settings, tell};
-use crate::config::{DEFAULT_PORT, KeyFlags};
+use crate::config::{DEFAULT_PORT, KeyFlags, nearest_name};
 use crate::inbox::Cursor;
 use crate::livekit::event::EVENTS;
 use crate::livekit::key::ApiKey;
@@ -72,19 +72,14 @@ fn cursor(text: &str) -> Result<Cursor, &'static str> {
     text.parse().or(Err("must be a cursor of this inbox, such as 0001d2a0b3c40000"))
 }
 
-/// The event of LiveKit whose name is most like `name`.
-fn nearest(name: &str) -> &'static str {
-    let likeness = |known: &str| strsim::jaro(known, &name.to_ascii_lowercase());
-    EVENTS.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default()
-}
-
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let local = || Target::parse_base(&format!("http://127.0.0.1:{DEFAULT_PORT}")).map_err(Failure::wrong);
     let target = arguments.url.map_or_else(local, Ok)?.trusting(&arguments.tls)?;
     let keys = settings::keys(arguments.keys.clone())?;
     let form = if arguments.json { Form::Json } else { Form::Words };
     for event in arguments.event.iter().filter(|event| !EVENTS.contains(&event.as_str())) {
-        tell(format_args!("warning: LiveKit has no event {event:?}; the nearest is {}", nearest(event)));
+        let (_, nearest) = nearest_name(&event.to_ascii_lowercase(), EVENTS).unwrap_or_default();
+        tell(format_args!("warning: LiveKit has no event {event:?}; the nearest is {nearest}"));
     }
     let start = if arguments.tail { Start::Latest } else { arguments.after.map_or(Start::Oldest, Start::After) };
     let pages = Pages::new(target, keys.minting().clone(), arguments.room.as_deref(), &arguments.event, start);

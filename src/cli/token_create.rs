@@ -152,7 +152,7 @@ fn checked(
     check: impl FnOnce(String) -> Result<(), NameError>,
 ) -> Result<Option<String>, Failure> {
     if let Some(value) = &value {
-        check(value.clone()).map_err(|error| Failure::wrong(format_args!("{flag} {error}")))?;
+        check(value.clone()).map_err(|error| Failure::wrong(format_args!("{flag} {}", error.reason())))?;
     }
     Ok(value)
 }

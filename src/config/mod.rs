@@ -18,6 +18,7 @@ pub use error::ConfigError;
 pub use key_file::{KeyFile, KeyFileContent};
 pub use keys::{KeyFlags, Keys};
 pub use variables::Variables;
+pub(crate) use variables::nearest_name;
 
 use crate::http::{Bind, Cors};
 use crate::inbox::{RedisUrl, Retention};

@@ -68,10 +68,18 @@ impl Variables {
 
 /// Which of `known` is the most like `name`, with our prefix or without it.
 fn nearest(name: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
-    let name: String = name.chars().take(COMPARED).collect();
     let bare = name.strip_prefix(PREFIX).unwrap_or_default();
-    let distance = |each: &str| strsim::damerau_levenshtein(&name, each).min(strsim::damerau_levenshtein(bare, each));
-    known.iter().copied().min_by_key(|each| distance(each))
+    [name, bare]
+        .into_iter()
+        .filter_map(|name| nearest_name(name, known.iter().copied()))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, near)| near)
+}
+
+/// Which of `known` is the most like `name`, and how many letters are wrong.
+pub(crate) fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<(usize, &'a str)> {
+    let name: String = name.chars().take(COMPARED).collect();
+    known.into_iter().map(|each| (strsim::damerau_levenshtein(&name, each), each)).min_by_key(|(distance, _)| *distance)
 }
 
 impl fmt::Debug for Variables {

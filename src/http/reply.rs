@@ -320,7 +320,7 @@ impl fmt::Display for Refusal {
             Self::Field(field, FieldError::TooMany(most)) => write!(f, "{field} must not appear more than {most} times"),
             Self::Field(field, FieldError::NotANumber) => write!(f, "{field} must be a whole number"),
             Self::Field(field, FieldError::NotABoolean) => write!(f, "{field} must be true or false"),
-            Self::Field(field, FieldError::Name(error)) => write!(f, "{field} {error}"),
+            Self::Field(field, FieldError::Name(error)) => write!(f, "{field} {}", error.reason()),
             Self::NoAuthorization => f.write_str("the Authorization header is missing"),
             Self::Webhook(error) if error.is_malformed() => f.write_str("the Authorization header is not a token"),
             Self::Webhook(_) => f.write_str("Error validating webhook event"),

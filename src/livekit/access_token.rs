@@ -25,9 +25,9 @@ pub const MAX_METADATA_BYTES: usize = 512 * 1024;
 /// Bytes of all keys and values of a participant's attributes (likewise).
 pub const MAX_ATTRIBUTES_BYTES: usize = 64 * 1024;
 
-/// Declares a name that is neither empty nor over [`MAX_NAME_BYTES`] long, and is kept to the byte.
+/// Declares a name that is neither empty nor over [`MAX_NAME_BYTES`] long, and is kept to the byte. Errors call it `$what`.
 macro_rules! name {
-    ($(#[$about:meta])* $name:ident) => {
+    ($(#[$about:meta])* $name:ident: $what:literal) => {
         $(#[$about])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
@@ -40,9 +40,9 @@ macro_rules! name {
             pub fn new(name: impl Into<String>) -> Result<Self, NameError> {
                 let name = name.into();
                 match name.len() {
-                    0 => Err(NameError::Empty),
+                    0 => Err(NameError::Empty { what: $what }),
                     1..=MAX_NAME_BYTES => Ok(Self(name)),
-                    _ => Err(NameError::TooLong),
+                    _ => Err(NameError::TooLong { what: $what }),
                 }
             }
 
@@ -57,17 +57,17 @@ macro_rules! name {
 
 name! {
     /// A room's name.
-    RoomName
+    RoomName: "room name"
 }
 
 name! {
     /// Who a participant is, unique in a room.
-    Identity
+    Identity: "identity"
 }
 
 name! {
     /// How a participant is shown.
-    ParticipantName
+    ParticipantName: "participant name"
 }
 
 /// Where no other name is given, a participant is shown by its identity.
@@ -82,17 +82,31 @@ impl From<Identity> for ParticipantName {
 #[non_exhaustive]
 pub enum NameError {
     /// It is empty.
-    Empty,
+    Empty {
+        /// Which name: `room name`, `identity` or `participant name`.
+        what: &'static str,
+    },
     /// It is over [`MAX_NAME_BYTES`] long.
-    TooLong,
+    TooLong {
+        /// Which name.
+        what: &'static str,
+    },
+}
+
+impl NameError {
+    /// What is wrong, without saying which name it is: its user may know it as a field or a flag.
+    pub(crate) fn reason(self) -> String {
+        match self {
+            Self::Empty { .. } => "must not be empty".to_owned(),
+            Self::TooLong { .. } => format!("must be at most {MAX_NAME_BYTES} bytes"),
+        }
+    }
 }
 
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("must not be empty"),
-            Self::TooLong => write!(f, "must be at most {MAX_NAME_BYTES} bytes"),
-        }
+        let (Self::Empty { what } | Self::TooLong { what }) = self;
+        write!(f, "the {what} {}", self.reason())
     }
 }
 
@@ -195,12 +209,19 @@ impl ParticipantToken {
 /// # assert_eq!(jwt.split('.').count(), 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct AccessToken {
     claims: Claims,
     /// Of names that no claim of `claims` has.
     further: Map<String, Value>,
     ttl: Duration,
+}
+
+/// Leaves out further claims, which may hold anything.
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken").field("claims", &self.claims).field("ttl", &self.ttl).finish_non_exhaustive()
+    }
 }
 
 impl Default for AccessToken {

@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Error};
 
 use crate::clock::UnixTime;
 use crate::json::{Bounds, Members, Text, only_object};
+use crate::livekit::protobuf_json::{integer, member, text, word};
 
 /// The events that LiveKit is known to send (livekit/protocol `webhook/consts.go`). New ones come, so nothing
 /// may rely on an event being one of them.
@@ -32,9 +33,12 @@ pub const EVENTS: [&str; 15] = [
 
 /// So that reading takes milliseconds, whatever a body of the size that is taken holds. Metadata of 512 KiB
 /// has 350,000 escapes where it is JSON itself. What nests is not built, and so has no bound.
-const BOUNDS: Bounds = Bounds { values: 20_000, depth: usize::MAX, steps: 1_500_000 };
+pub(super) const BOUNDS: Bounds = Bounds { values: 20_000, depth: usize::MAX, steps: 1_500_000 };
 
 /// A webhook's payload: what happened, and to whom. Strings that the payload lacks are empty.
+///
+/// This is what nearly every program asks for, and quick to read. For the rest, such as metadata, states and the results of an egress, read the same body
+/// as [`EventDetails`](crate::EventDetails).
 ///
 /// [`parse`](Self::parse) reads every object; `Deserialize` only one whose members all have the types that LiveKit gives them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -52,6 +56,9 @@ pub struct WebhookEvent<'a> {
     pub created_at: Option<UnixTime>,
     /// How many events before this one LiveKit dropped.
     pub num_dropped: u64,
+    /// Why the room ended, in `room_finished` (since LiveKit Server 1.13.7), such as `ROOM_END_API_DELETE`.
+    #[serde(borrow)]
+    pub room_end_reason: Cow<'a, str>,
     /// The room, in `room_*`, `participant_*` and `track_*`.
     #[serde(borrow, deserialize_with = "only_object")]
     pub room: Option<Room<'a>>,
@@ -89,19 +96,20 @@ impl<'a> WebhookEvent<'a> {
     fn pick(body: &'a str) -> Result<Self, NotAnEvent> {
         let payload: Members<'a> = serde_json::from_str(body).or(Err(NotAnEvent))?;
         Ok(Self {
-            event: text(&payload, "event"),
-            id: text(&payload, "id"),
-            created_at: integer(&payload, "createdAt").map(UnixTime::from_secs),
-            num_dropped: integer(&payload, "numDropped").unwrap_or(0),
+            event: member(&payload, "event", text),
+            id: member(&payload, "id", text),
+            created_at: payload.value("createdAt").and_then(integer).map(UnixTime::from_secs),
+            num_dropped: member(&payload, "numDropped", integer),
+            room_end_reason: member(&payload, "roomEndReason", word),
             room: payload.object("room").map(|room| Room::of(&room)),
             participant: payload.object("participant").map(|participant| Participant::of(&participant)),
             track: payload.object("track").map(|track| Track::of(&track)),
             egress_info: payload.object("egressInfo").map(|egress| EgressInfo::of(&egress)),
             ingress_info: payload.object("ingressInfo").map(|ingress| IngressInfo::of(&ingress)),
             job: payload.object("job").map(|job| Job {
-                id: text(&job, "id"),
+                id: member(&job, "id", text),
                 room: job.object("room").map(|room| Room::of(&room)),
-                agent_name: text(&job, "agentName"),
+                agent_name: member(&job, "agentName", text),
             }),
         })
     }
@@ -117,24 +125,15 @@ impl<'a> WebhookEvent<'a> {
     }
 }
 
-fn text<'a>(object: &Members<'a>, name: &str) -> Cow<'a, str> {
-    object.text(name).unwrap_or_default()
-}
-
 /// Seconds as protobuf's JSON writes integers of 64 bits: as a string.
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UnixTime>, D::Error> {
     let digits = Text::deserialize(deserializer)?.0;
     digits.parse().map(|seconds| Some(UnixTime::from_secs(seconds))).map_err(D::Error::custom)
 }
 
-/// Protobuf's JSON writes integers of 64 bits as strings and takes both.
-fn integer(object: &Members<'_>, name: &str) -> Option<u64> {
-    object.text(name).map_or_else(|| object.read(name), |digits| digits.parse().ok())
-}
-
-/// Declares a part of the payload of which strings are read.
+/// Declares a part of the payload, of which strings are read: [`text`] or the [`word`] of an enum.
 macro_rules! part {
-    ($(#[$about:meta])* $part:ident { $($(#[$field_about:meta])* $field:ident: $name:literal,)* }) => {
+    ($(#[$about:meta])* $part:ident { $($(#[$field_about:meta])* $field:ident: $read:ident = $name:literal,)* }) => {
         $(#[$about])*
         #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
         #[serde(default)]
@@ -145,7 +144,7 @@ macro_rules! part {
 
         impl<'a> $part<'a> {
             fn of(object: &Members<'a>) -> Self {
-                Self { $($field: text(object, $name),)* }
+                Self { $($field: member(object, $name, $read),)* }
             }
         }
     };
@@ -155,9 +154,9 @@ part! {
     /// A room.
     Room {
         /// The id of this session of the room.
-        sid: "sid",
+        sid: text = "sid",
         /// Its name.
-        name: "name",
+        name: text = "name",
     }
 }
 
@@ -165,11 +164,11 @@ part! {
     /// A participant.
     Participant {
         /// The id of this session of the participant. One who comes again has another.
-        sid: "sid",
+        sid: text = "sid",
         /// Who it is.
-        identity: "identity",
+        identity: text = "identity",
         /// Its display name.
-        name: "name",
+        name: text = "name",
     }
 }
 
@@ -177,13 +176,13 @@ part! {
     /// A track.
     Track {
         /// Its id.
-        sid: "sid",
+        sid: text = "sid",
         /// Its name.
-        name: "name",
+        name: text = "name",
         /// `AUDIO` (the default, then empty), `VIDEO` or `DATA`.
-        kind: "type",
+        kind: word = "type",
         /// Where it comes from, such as `CAMERA` or `MICROPHONE`.
-        source: "source",
+        source: word = "source",
     }
 }
 
@@ -191,11 +190,11 @@ part! {
     /// An egress.
     EgressInfo {
         /// Its id.
-        egress_id: "egressId",
+        egress_id: text = "egressId",
         /// The room's name.
-        room_name: "roomName",
+        room_name: text = "roomName",
         /// Its state, such as `EGRESS_ACTIVE`.
-        status: "status",
+        status: word = "status",
     }
 }
 
@@ -203,11 +202,11 @@ part! {
     /// An ingress.
     IngressInfo {
         /// Its id.
-        ingress_id: "ingressId",
+        ingress_id: text = "ingressId",
         /// The room's name.
-        room_name: "roomName",
+        room_name: text = "roomName",
         /// The identity that it has in the room.
-        participant_identity: "participantIdentity",
+        participant_identity: text = "participantIdentity",
     }
 }
 

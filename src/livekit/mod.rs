@@ -5,10 +5,12 @@ pub mod access_token;
 pub mod claims;
 pub mod danger;
 pub mod event;
+pub mod event_details;
 mod field_names;
 pub mod grants;
 pub mod inspection;
 pub mod key;
+mod protobuf_json;
 #[cfg(feature = "server")]
 pub(crate) mod redaction;
 pub mod room_config;

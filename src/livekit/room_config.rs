@@ -24,9 +24,16 @@ use crate::livekit::secrets;
 /// assert!(RoomConfiguration::from_json(br#"{"maxParticipants": "many"}"#).is_err());
 /// # Ok::<(), roomkey::RoomConfigurationError>(())
 /// ```
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 #[serde(transparent)]
 pub struct RoomConfiguration(Box<RawValue>);
+
+/// Leaves out the fields, because metadata is among them.
+impl fmt::Debug for RoomConfiguration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoomConfiguration").finish_non_exhaustive()
+    }
+}
 
 /// More than any room needs, and little enough to be read within milliseconds.
 const BOUNDS: Bounds = Bounds { values: 10_000, depth: 32, steps: usize::MAX };

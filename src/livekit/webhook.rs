@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::UnixTime;
 use crate::jws;
 use crate::livekit::event::{NotAnEvent, WebhookEvent};
+use crate::livekit::event_details::EventDetails;
 use crate::livekit::token_verifier::{TokenError, TokenVerifier};
 
 /// Characters of a SHA-256 in standard base64.
@@ -141,12 +142,20 @@ impl<B: AsRef<[u8]>> Delivery<B> {
         (self.body, self.key, self.digest)
     }
 
-    /// The body as an event. For all of its fields, read [`body`](Self::body) into a type of your own.
+    /// The body as an event. [`details`](Self::details) tells more of it.
     ///
     /// # Errors
     /// Where the body is no JSON object. It is authentic nevertheless.
     pub fn event(&self) -> Result<WebhookEvent<'_>, NotAnEvent> {
         WebhookEvent::parse(self.body())
+    }
+
+    /// What the body tells beside [`event`](Self::event): metadata, attributes, states, times, the results of an egress.
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
+    pub fn details(&self) -> Result<EventDetails<'_>, NotAnEvent> {
+        EventDetails::parse(self.body())
     }
 }
 

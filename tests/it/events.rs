@@ -27,7 +27,9 @@ fn recorded_events_say_what_their_bodies_say() {
         assert_eq!(event.id, json["id"].as_str().unwrap());
         assert_eq!(event.created_at.unwrap().as_secs().to_string(), json["createdAt"].as_str().unwrap());
         assert_eq!(event.num_dropped, 0);
-        assert_eq!(event.room_name(), Some("daily-standup"), "{}", each.name);
+        assert_eq!(event.room_end_reason, json.get("roomEndReason").map_or("", |reason| reason.as_str().unwrap()));
+        let room = if each.folder == "deliveries" { "daily-standup" } else { "Raum \"Ω\" / 42" };
+        assert_eq!(event.room_name(), Some(room), "{}", each.name);
 
         let room = event.room.as_ref().map(|room| [&*room.sid, &*room.name]);
         assert_eq!(room, texts(&json, "room", ["sid", "name"]), "{}", each.name);
@@ -48,8 +50,7 @@ fn recorded_events_say_what_their_bodies_say() {
 
 #[test]
 fn events_are_read_alike_in_one_pass_and_member_by_member() {
-    let job =
-        r#"{"event":"agent_job_started","id":"EV_1","createdAt":"7","numDropped":3,"job":{"id":"AJ_1","room":{"sid":"RM_1"}}}"#;
+    let job = r#"{"event":"agent_job_started","id":"EV_1","createdAt":"7","numDropped":3,"roomEndReason":"R","job":{"id":"AJ_1","room":{"sid":"RM_1"}}}"#;
     let bodies = recorded().iter().map(|each| each.body.clone()).chain([job.into()]).collect::<Vec<Vec<u8>>>();
     for body in bodies {
         let space = [b" ", &body[..]].concat(); // which LiveKit never writes
@@ -84,8 +85,19 @@ fn unknown_events_and_fields_fail_nothing() {
 fn a_member_of_a_wrong_type_is_as_if_it_were_not_there() {
     let nothing = parse("{}").unwrap();
     for wrong in ["null", "true", "-1.5", "1e999", r#""\ud800""#, r#"[{"name":"r"}]"#] {
-        let members =
-            ["event", "id", "createdAt", "numDropped", "room", "participant", "track", "egressInfo", "ingressInfo", "job"];
+        let members = [
+            "event",
+            "id",
+            "createdAt",
+            "numDropped",
+            "roomEndReason",
+            "room",
+            "participant",
+            "track",
+            "egressInfo",
+            "ingressInfo",
+            "job",
+        ];
         let body = members.map(|name| format!(r#""{name}":{wrong}"#)).join(",");
         assert_eq!(parse(&format!("{{{body}}}")).unwrap(), nothing, "{wrong}");
     }

@@ -12,9 +12,11 @@ use roomkey::{ApiKey, ApiKeys, TokenVerifier, UnixTime, WebhookReceiver};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// The keys of `fixtures/README.md`: the server's, and the one of an egress's own webhook.
+/// The keys of `fixtures/README.md`: the server's, the one of an egress's own webhook, and the newer server's.
 pub(crate) const SERVER_KEY: (&str, &str) = ("APIdevelopFixture", "fixtureSecret-for-tests-only-0123456789abcdef");
 pub(crate) const EGRESS_KEY: (&str, &str) = ("APIegressFixture", "another-fixtureSecret-for-tests-9876543210fedcba");
+pub(crate) const NEWER_KEY: (&str, &str) = ("APIfixture1311", "fixtureSecret-for-tests-only-1311-0123456789");
+pub(crate) const RECORDED_KEYS: [(&str, &str); 3] = [SERVER_KEY, EGRESS_KEY, NEWER_KEY];
 
 /// A moment for whatever has none of its own: when the recording began.
 pub(crate) const NOW: u64 = 1_795_317_315;
@@ -33,10 +35,20 @@ pub(crate) fn verifier() -> TokenVerifier {
     TokenVerifier::new(api_key(SERVER_KEY))
 }
 
-/// A receiver that trusts both keys of the recording.
+/// The keys of the recordings; the server's mints.
+pub(crate) fn api_keys() -> ApiKeys {
+    ApiKeys::new(api_key(SERVER_KEY), RECORDED_KEYS.map(api_key)).unwrap()
+}
+
+/// The keys of the recordings, as a setting.
+#[cfg(feature = "server")]
+pub(crate) fn key_lines() -> String {
+    RECORDED_KEYS.map(|(name, secret)| format!("{name}: {secret}\n")).concat()
+}
+
+/// A receiver that trusts the keys of the recordings.
 pub(crate) fn receiver() -> WebhookReceiver {
-    let keys = ApiKeys::new(api_key(SERVER_KEY), [api_key(EGRESS_KEY)]).unwrap();
-    WebhookReceiver::new(TokenVerifier::new(keys))
+    WebhookReceiver::new(TokenVerifier::new(api_keys()))
 }
 
 pub(crate) fn path(under: &str) -> PathBuf {
@@ -45,6 +57,8 @@ pub(crate) fn path(under: &str) -> PathBuf {
 
 /// One recorded webhook delivery.
 pub(crate) struct Recorded {
+    /// The folder that it is in, under `fixtures`.
+    pub(crate) folder: &'static str,
     /// The file's name without its ending, such as `001-room_started`.
     pub(crate) name: String,
     pub(crate) authorization: String,
@@ -63,29 +77,43 @@ impl Recorded {
         self.name.split_once('-').unwrap().1
     }
 
+    /// The file of this `ending`, `head` or `body`.
+    #[cfg(feature = "server")]
+    pub(crate) fn file(&self, ending: &str) -> PathBuf {
+        path(&format!("fixtures/{}/{}.{ending}", self.folder, self.name))
+    }
+
     pub(crate) fn json(&self) -> Map<String, Value> {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
 
+/// The folders of recorded deliveries: of LiveKit Server 1.13.5 and 1.13.11.
+const FOLDERS: [&str; 2] = ["deliveries", "deliveries-1.13.11"];
+
 /// All recorded deliveries, in their order.
 pub(crate) fn recorded() -> Vec<Recorded> {
-    let mut heads: Vec<PathBuf> = fs::read_dir(path("fixtures/deliveries")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    heads.retain(|path| path.extension().is_some_and(|extension| extension == "head"));
-    heads.sort();
-    heads.iter().map(|head| read_delivery(head)).collect()
+    let read = |folder| {
+        let files = fs::read_dir(path("fixtures").join(folder)).unwrap();
+        let mut heads: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
+        heads.retain(|path| path.extension().is_some_and(|extension| extension == "head"));
+        heads.sort();
+        heads.into_iter().map(move |head| read_delivery(folder, &head))
+    };
+    FOLDERS.into_iter().flat_map(read).collect()
 }
 
 /// The first recorded delivery, for what needs just one.
 pub(crate) fn first_recorded() -> Recorded {
-    read_delivery(&path("fixtures/deliveries/001-room_started.head"))
+    read_delivery(FOLDERS[0], &path("fixtures/deliveries/001-room_started.head"))
 }
 
-fn read_delivery(head: &Path) -> Recorded {
+fn read_delivery(folder: &'static str, head: &Path) -> Recorded {
     let text = fs::read_to_string(head).unwrap();
     let authorization = text.split("\r\n").find_map(|line| line.strip_prefix("Authorization: ")).unwrap().to_owned();
     let claims = payload(&authorization);
     Recorded {
+        folder,
         name: head.file_stem().unwrap().to_str().unwrap().to_owned(),
         body: fs::read(head.with_extension("body")).unwrap(),
         at: claims["iat"].as_u64().unwrap(),

@@ -17,6 +17,7 @@ mod claims;
 #[cfg(feature = "server")]
 mod cli;
 mod deliveries;
+mod event_details;
 mod events;
 #[cfg(feature = "server")]
 mod following;
@@ -26,6 +27,7 @@ mod jws;
 mod keys;
 mod minting;
 mod room_config;
+mod shown;
 mod tokens;
 mod webhook;
 mod wycheproof;

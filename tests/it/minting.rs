@@ -186,15 +186,18 @@ fn a_name_is_neither_empty_nor_over_its_limit_in_bytes() {
     let too_long = ["x".repeat(257), "ü".repeat(128) + "x", "x".repeat(255) + "ü", "🚀".repeat(65), "x".repeat(1 << 20)];
     assert_eq!(MAX_NAME_BYTES, 256);
     type New = fn(&str) -> Result<(), NameError>;
-    let constructors: [New; 3] =
-        [|name| RoomName::new(name).map(drop), |name| Identity::new(name).map(drop), |name| ParticipantName::new(name).map(drop)];
-    for new in constructors {
-        assert_eq!(new(""), Err(NameError::Empty));
+    let constructors: [(&str, New); 3] = [
+        ("room name", |name| RoomName::new(name).map(drop)),
+        ("identity", |name| Identity::new(name).map(drop)),
+        ("participant name", |name| ParticipantName::new(name).map(drop)),
+    ];
+    for (what, new) in constructors {
+        assert_eq!(new(""), Err(NameError::Empty { what }));
         for name in fits {
             assert_eq!(new(name), Ok(()), "{} bytes", name.len());
         }
         for name in &too_long {
-            assert_eq!(new(name), Err(NameError::TooLong), "{} bytes", name.len());
+            assert_eq!(new(name), Err(NameError::TooLong { what }), "{} bytes", name.len());
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::fixtures::{EGRESS_KEY, SERVER_KEY};
+use crate::fixtures::key_lines;
 
 /// The present, for tokens that the program mints.
 pub(super) fn present() -> u64 {
@@ -56,8 +56,7 @@ impl Roomkey {
 
     /// With both keys of the recordings, the server's first.
     pub(super) fn with_keys<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Self {
-        let keys = [SERVER_KEY, EGRESS_KEY].map(|(name, secret)| format!("{name}: {secret}"));
-        Self::new(arguments).env("LIVEKIT_KEYS", &keys.join("\n"))
+        Self::new(arguments).env("LIVEKIT_KEYS", &key_lines())
     }
 
     pub(super) fn env(mut self, name: &str, value: &str) -> Self {

@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use super::program::{Ended, Roomkey, assert_says};
-use crate::fixtures::{NOW, Recorded, SERVER_KEY, digest, first_recorded, forge_with, path, recorded};
+use crate::fixtures::{NOW, Recorded, SERVER_KEY, digest, first_recorded, forge_with, recorded};
 
 /// Judges `body` by the token of `delivery`, at its own time.
 fn judge(delivery: &Recorded, body: impl AsRef<[u8]>, more: &[&str]) -> Ended {
@@ -19,14 +19,14 @@ fn judge(delivery: &Recorded, body: impl AsRef<[u8]>, more: &[&str]) -> Ended {
 /// A delivery of any body, signed by the server's key.
 fn signed(body: impl AsRef<[u8]>) -> Recorded {
     let authorization = forge_with(&format!(r#""sha256":"{}""#, digest(&body)));
-    let (name, key) = (String::new(), SERVER_KEY.0.to_owned());
-    Recorded { name, authorization, body: body.as_ref().to_vec(), at: NOW, until: NOW, key }
+    let (folder, name, key) = ("", String::new(), SERVER_KEY.0.to_owned());
+    Recorded { folder, name, authorization, body: body.as_ref().to_vec(), at: NOW, until: NOW, key }
 }
 
 #[test]
 fn every_recorded_delivery_holds() {
     for each in recorded() {
-        let file = |ending: &str| path(&format!("fixtures/deliveries/{}.{ending}", each.name)).display().to_string();
+        let file = |ending: &str| each.file(ending).display().to_string();
         let at = each.at.to_string();
         let arguments = ["webhook", "verify", "--body", &file("body"), "--head", &file("head"), "--at", &at];
         let event = each.json();

@@ -78,7 +78,7 @@ async fn the_secrets_of_a_real_livekit() {
     assert!(!secrets.is_empty() && !rooms.is_empty(), "the recording has some");
     let mut shown = 0;
     for room in rooms {
-        let answer = server.get_as(&format!(r#"{{"roomAdmin":true,"room":"{room}"}}"#), "/events?limit=1000").await;
+        let answer = server.get_as(&format!(r#"{{"roomAdmin":true,"room":{}}}"#, Value::from(room)), "/events?limit=1000").await;
         let page = String::from_utf8(answer.body.to_vec()).unwrap();
         assert!(!secrets.iter().any(|secret| page.contains(secret)));
         let Value::Array(events) = answer.json()["events"].take() else { panic!("{page}") };

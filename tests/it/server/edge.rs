@@ -15,8 +15,7 @@ use roomkey::{ApiKeys, UnixTime};
 use tokio::sync::oneshot;
 
 use super::client::{Answer, Client};
-use super::sender::api_keys;
-use crate::fixtures::NOW;
+use crate::fixtures::{NOW, api_keys};
 
 /// What a server is started with. The defaults are the program's, with the keys of the recording.
 pub(crate) struct Setup {

@@ -6,17 +6,18 @@ use serde_json::{Value, json};
 use super::client::{chunk, chunked_head, get, post, post_head, request};
 use super::program::{Program, Start};
 use super::sender::{STRANGER, authorization_at};
-use crate::fixtures::{EGRESS_KEY, HEADER, Recorded, SERVER_KEY, digest, forge, recorded, sign};
+use crate::fixtures::{
+    EGRESS_KEY, HEADER, NEWER_KEY, RECORDED_KEYS, Recorded, SERVER_KEY, digest, forge, key_lines, recorded, sign,
+};
 
 fn start(level: &str, format: &str) -> Program {
-    let keys = format!("{}: {}\n{}: {}\n", SERVER_KEY.0, SERVER_KEY.1, EGRESS_KEY.0, EGRESS_KEY.1);
-    let start = Start::new().env("LIVEKIT_KEYS", keys).env("LIVEKIT_URL", "ws://livekit.internal");
+    let start = Start::new().env("LIVEKIT_KEYS", key_lines()).env("LIVEKIT_URL", "ws://livekit.internal");
     start.env("LOG_LEVEL", level).env("LOG_FORMAT", format).serve()
 }
 
 /// A recorded delivery as if LiveKit Server sent it now.
 fn afresh(delivery: &Recorded) -> (String, Vec<u8>) {
-    let key = if delivery.key == SERVER_KEY.0 { SERVER_KEY } else { EGRESS_KEY };
+    let key = RECORDED_KEYS.into_iter().find(|(name, _)| *name == delivery.key).unwrap();
     let authorization = authorization_at(UnixTime::now(), key, &delivery.body);
     let request = post("/webhook", &[("Authorization", &authorization)], &delivery.body);
     (authorization, request)
@@ -46,7 +47,7 @@ fn values(json: &Value, names: &[&str], found: &mut Vec<String>) {
 
 /// Sends requests of every kind; what must be in no line.
 fn every_kind_of_request(program: &Program) -> Vec<String> {
-    let mut unspeakable: Vec<String> = [SERVER_KEY, EGRESS_KEY, STRANGER].map(|(_, secret)| secret.to_owned()).into();
+    let mut unspeakable: Vec<String> = [SERVER_KEY, EGRESS_KEY, NEWER_KEY, STRANGER].map(|(_, secret)| secret.to_owned()).into();
     let now = UnixTime::now();
     let mut client = program.connect();
     for delivery in recorded() {

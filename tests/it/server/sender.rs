@@ -4,21 +4,16 @@ use std::fs;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use roomkey::{AccessToken, ApiKeys, UnixTime};
+use roomkey::{AccessToken, UnixTime};
 
-use crate::fixtures::{self, EGRESS_KEY, HEADER, Recorded, SERVER_KEY, api_key, digest, forge};
+use crate::fixtures::{self, HEADER, Recorded, SERVER_KEY, api_key, digest, forge};
 
 /// A key that no server here knows.
 pub(crate) const STRANGER: (&str, &str) = ("APIstranger", "a-secret-of-someone-else-0123456789abcdef");
 
-/// Both keys of the recording; the server's mints.
-pub(crate) fn api_keys() -> ApiKeys {
-    ApiKeys::new(api_key(SERVER_KEY), [api_key(EGRESS_KEY)]).unwrap()
-}
-
 /// A recorded delivery as it came over the wire, to the byte.
 pub(crate) fn request_of(delivery: &Recorded) -> Vec<u8> {
-    let head = fs::read(fixtures::path(&format!("fixtures/deliveries/{}.head", delivery.name))).unwrap();
+    let head = fs::read(delivery.file("head")).unwrap();
     [head, delivery.body.clone()].concat()
 }
 

@@ -10,7 +10,7 @@ use roomkey::{ApiKeys, UnixTime};
 fn every_recorded_delivery_holds_at_its_own_time() {
     let server = Server::start();
     let deliveries = recorded();
-    assert_eq!(deliveries.len(), 29);
+    assert_eq!(deliveries.len(), 40);
     // One connection for all of them: each answer leaves it usable.
     let mut client = server.connect();
     for delivery in deliveries {
