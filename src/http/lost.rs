@@ -61,8 +61,12 @@ impl<'a> Refused<'a> {
 }
 
 impl Lost {
-    /// Warns of `refused`, unless the same was warned of within a minute.
+    /// Warns of `refused`, unless the same was warned of within a minute. After a 5xx LiveKit Server sends it again, and whatever
+    /// caused that has a warning of its own.
     pub(crate) fn warn(&self, edge: &Edge, trace: &Trace, refused: &Refused<'_>, refusal: &Refusal) {
+        if refusal.status().is_server_error() {
+            return;
+        }
         let key = cut(refused.key.as_deref().unwrap_or_default());
         let path = cut(refused.path);
         let recent = if edge.keyring.current().keys.find(key).is_some() { &self.ours } else { &self.others };
