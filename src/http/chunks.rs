@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::http::content::Stream;
+use crate::http::content::{End, Stream};
 use crate::http::limits::{RIGHT_GRACE, WRITE_PROGRESS_BYTES, WRITE_STEPS};
 
 /// Sends what `body` gives until it ends, or the reader of one that does not hangs up, and then the last chunk.
@@ -19,6 +19,16 @@ use crate::http::limits::{RIGHT_GRACE, WRITE_PROGRESS_BYTES, WRITE_STEPS};
 /// Where the connection breaks; `TimedOut` where its reader takes too little in a time of `patience`, or is not done with what is
 /// being sent soon after the right to it has ended.
 pub(crate) async fn send(stream: &mut TcpStream, mut body: Stream, patience: Duration) -> io::Result<()> {
+    let sent = send_pieces(stream, &mut body, patience).await;
+    if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+        body.ends(End::Slow);
+    }
+    drop(body);
+    sent?;
+    write(stream, &b"0\r\n\r\n"[..], patience).await
+}
+
+async fn send_pieces(stream: &mut TcpStream, body: &mut Stream, patience: Duration) -> io::Result<()> {
     let mut listens = body.is_endless;
     loop {
         let piece = tokio::select! {
@@ -26,7 +36,7 @@ pub(crate) async fn send(stream: &mut TcpStream, mut body: Stream, patience: Dur
             piece = poll_fn(|cx| body.poll_frame(cx)) => piece,
             () = hung_up(stream, &mut listens) => None,
         };
-        let Some(Ok(piece)) = piece else { break };
+        let Some(Ok(piece)) = piece else { return Ok(()) };
         let Ok(bytes) = piece.into_data() else { continue };
         if !bytes.is_empty() {
             let size = Bytes::from(format!("{:x}\r\n", bytes.len()));
@@ -39,8 +49,6 @@ pub(crate) async fn send(stream: &mut TcpStream, mut body: Stream, patience: Dur
             }
         }
     }
-    drop(body);
-    write(stream, &b"0\r\n\r\n"[..], patience).await
 }
 
 /// Done when the client hangs up, as long as it `listens` for that. A client that talks on instead has to wait.

@@ -9,7 +9,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -20,12 +19,12 @@ use tracing::debug;
 
 use crate::http::Edge;
 use crate::http::boundaries::Boundaries;
-use crate::http::limits::{BUFFER_GRACE, CONNECTION_BUFFER_BYTES, LINGER_BYTES};
+use crate::http::chunks;
+use crate::http::limits::{BUFFER_GRACE, CONNECTION_BUFFER_BYTES, LAST_CALL, LINGER_BYTES};
 use crate::http::pulse::{Handed, Pulse, PulsedStream, Waiting};
-use crate::http::reply::{self, Form, Refusal};
-use crate::http::router::{self, Door};
+use crate::http::reply::{Refusal, Reply};
+use crate::http::router::{self, Peer};
 use crate::http::stop::Stop;
-use crate::http::{chunks, cors};
 
 const NO_HTTP: Refusal = Refusal::Framing("this is not a request of HTTP/1.1");
 const AMBIGUOUS: Refusal = Refusal::Framing("a request must not have both Content-Length and Transfer-Encoding");
@@ -36,8 +35,8 @@ enum Outcome {
     Quiet(TcpStream, Bytes),
     /// It is over, and the stream is still whole.
     Over(TcpStream),
-    /// What it sent is no head of a request.
-    Refused(TcpStream, Refusal, Form, Option<HeaderValue>),
+    /// What it sent is no head of a request: what it is told.
+    Refused(TcpStream, Box<Reply>),
     /// What it waited for did not come in time.
     Overdue(TcpStream, Waiting),
     /// The head of an answer is out, whose body comes over time; what was read beyond the request comes with it.
@@ -47,7 +46,7 @@ enum Outcome {
 }
 
 /// Serves `stream` until it is closed.
-pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, door: Door) {
+pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, peer: Peer) {
     let mut before = Bytes::new();
     let mut pace = Pace::default();
     loop {
@@ -55,7 +54,7 @@ pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, door: Door) {
             return;
         }
         // On the heap, so that the task of a silent connection stays small.
-        match Box::pin(converse(stream, before, edge, door, pace.is_busy())).await {
+        match Box::pin(converse(stream, before, edge, peer, pace.is_busy())).await {
             Outcome::Quiet(quiet, rest) => (stream, before) = (quiet, rest),
             Outcome::Head(mut open, rest, Handed { body, is_last }) => {
                 // On the heap for the same reason.
@@ -67,12 +66,11 @@ pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, door: Door) {
                 }
             }
             Outcome::Over(stream) => return linger(stream, edge.limits.linger).await,
-            Outcome::Refused(stream, refusal, form, origin) => {
-                return refuse(stream, edge, &refusal, form, origin.as_ref(), edge.limits.linger).await;
-            }
+            Outcome::Refused(stream, reply) => return refuse(stream, *reply, edge.limits.linger).await,
             Outcome::Overdue(stream, Waiting::Head) => {
                 edge.count_cut("head");
-                return refuse(stream, edge, &Refusal::HeadTooLate, reply::OTHER, None, edge.limits.linger).await;
+                let reply = router::refuse(edge, peer, b"", &Refusal::HeadTooLate);
+                return refuse(stream, reply, edge.limits.linger).await;
             }
             Outcome::Overdue(..) => return edge.count_cut("reader"),
             Outcome::Broken => return,
@@ -102,22 +100,22 @@ impl Pace {
     }
 }
 
-/// Waits for something to read, without a buffer; `false` where it does not come in time, the client hangs up, or the server stops.
+/// Waits for something to read, without a buffer; `false` where it does not come in time, or the client hangs up. While the server
+/// stops, the time is short.
 async fn first_byte(stream: &TcpStream, within: Duration, stop: &Stop) -> bool {
-    let told = stop.told();
     let mut byte = [0];
     tokio::select! {
         biased; // a request that is there when the server stops is answered
         peeked = timeout(within, stream.peek(&mut byte)) => matches!(peeked, Ok(Ok(1..))),
-        () = async { if !stop.is_told() { told.await } } => false,
+        () = async { stop.wait().await; sleep(LAST_CALL).await } => false,
     }
 }
 
 /// Lets hyper answer requests until the connection rests or ends.
-async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_busy: bool) -> Outcome {
+async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, peer: Peer, is_busy: bool) -> Outcome {
     let pulse = Pulse::new();
     let io = PulsedStream { before, stream: TokioIo::new(stream), pulse: Arc::clone(&pulse), boundaries: Boundaries::default() };
-    let service = service_fn(|request| router::answer(edge, door, pulse.answering(), request));
+    let service = service_fn(|request| router::answer(edge, peer, pulse.answering(), request));
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .half_close(true)
@@ -125,24 +123,12 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
         .writev(false) // most answers are small: copying them behind their heads costs less than a list of parts
         .serve_connection(io, service);
 
-    // The task's waker never changes, so that what has to wake it is polled when it is set, and not each time.
-    let mut told = pin!(edge.stop.told());
-    let (mut is_listening, mut is_stopping) = (false, false);
     let mut alarm = pin!(sleep(edge.limits.head));
     let mut alarmed_for = None;
     let end = poll_fn(|cx| {
-        if !is_listening {
-            is_listening = true;
-            let _ = told.as_mut().poll(cx); // asked below
-        }
         loop {
             if let Poll::Ready(end) = Pin::new(&mut connection).poll(cx) {
                 return Poll::Ready(Ok(end));
-            }
-            if !is_stopping && edge.stop.is_told() {
-                is_stopping = true;
-                Pin::new(&mut connection).graceful_shutdown();
-                continue;
             }
             let waiting = pulse.waiting();
             let rings = alarm.is_elapsed();
@@ -175,21 +161,18 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
     let is_ambiguous = parts.io.boundaries.is_ambiguous();
     // Copied, for even an empty part of a buffer keeps all of it.
     let rest = || Bytes::from([&*parts.read_buf, &*parts.io.before].concat());
-    let form = || router::form_of(edge, door, &parts.read_buf);
-    let origin = || cors::origin_in(&parts.read_buf);
+    let refused = |refusal| Box::new(router::refuse(edge, peer, &parts.read_buf, &refusal));
     let stream = parts.io.stream.into_inner();
     match end {
         Ok(Ok(())) => Outcome::Over(stream),
         Ok(Err(error)) => {
             debug!(%error, "connection ended");
             match error.is_parse() {
-                _ if is_ambiguous => Outcome::Refused(stream, AMBIGUOUS, form(), origin()),
-                true if pulse.is_in_head() => Outcome::Refused(
-                    stream,
-                    if error.is_parse_too_large() { Refusal::HeadTooLarge } else { NO_HTTP },
-                    form(),
-                    origin(),
-                ),
+                _ if is_ambiguous => Outcome::Refused(stream, refused(AMBIGUOUS)),
+                true if pulse.is_in_head() => {
+                    let refusal = if error.is_parse_too_large() { Refusal::HeadTooLarge } else { NO_HTTP };
+                    Outcome::Refused(stream, refused(refusal))
+                }
                 true => Outcome::Over(stream),
                 false => Outcome::Broken,
             }
@@ -207,17 +190,7 @@ async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, door: Door, is_
 }
 
 /// Answers without hyper, on a connection whose request was not read to its end, and closes it.
-pub(crate) async fn refuse(
-    mut stream: TcpStream,
-    edge: &Edge,
-    refusal: &Refusal,
-    form: Form,
-    origin: Option<&HeaderValue>,
-    within: Duration,
-) {
-    let mut reply = refusal.reply(edge.next_request_id(), form);
-    edge.cors.admit(origin, reply.headers_mut());
-    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+pub(crate) async fn refuse(mut stream: TcpStream, reply: Reply, within: Duration) {
     let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", reply.status(), reply.body().whole().len()).into_bytes();
     for (name, value) in reply.headers() {
         answer.extend_from_slice(name.as_ref());
@@ -227,6 +200,7 @@ pub(crate) async fn refuse(
     }
     answer.extend_from_slice(b"\r\n");
     answer.extend_from_slice(reply.body().whole());
+    drop(reply);
     if let Ok(Ok(())) = timeout(within, stream.write_all(&answer)).await {
         linger(stream, within).await;
     }

@@ -20,6 +20,34 @@ pub(crate) struct Stream {
     over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Whether it goes on until its reader leaves. A reader that only finishes its own side waits for what ends.
     pub(crate) is_endless: bool,
+    ending: Option<Ending>,
+}
+
+/// Why a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Its reader left, which is so as long as nothing else is known.
+    Left,
+    /// Its reader took too little.
+    Slow,
+    /// The right to it ended.
+    Right,
+    /// There is no more.
+    Done,
+}
+
+/// Tells why a stream ended, when it does.
+struct Ending {
+    end: End,
+    tell: Option<Box<dyn FnOnce(End) + Send>>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(tell) = self.tell.take() {
+            tell(self.end);
+        }
+    }
 }
 
 impl Stream {
@@ -28,7 +56,7 @@ impl Stream {
         body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static,
         over: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        Self { body: Box::pin(body), over: Some(Box::pin(over)), is_endless: false }
+        Self { body: Box::pin(body), over: Some(Box::pin(over)), is_endless: false, ending: None }
     }
 
     /// The same, but that it goes on until its reader leaves.
@@ -37,9 +65,26 @@ impl Stream {
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.body.as_mut().poll_frame(cx) {
+        let polled = match self.body.as_mut().poll_frame(cx) {
             Poll::Pending if self.over.is_some() && self.poll_over(cx).is_ready() => self.body.as_mut().poll_frame(cx),
             polled => polled,
+        };
+        if let Poll::Ready(None) = polled {
+            let end = if self.poll_over(cx).is_ready() { End::Right } else { End::Done };
+            self.ends(end);
+        }
+        polled
+    }
+
+    /// The same, but that `tell` hears of its end.
+    pub(crate) fn telling(self, tell: impl FnOnce(End) + Send + 'static) -> Self {
+        Self { ending: Some(Ending { end: End::Left, tell: Some(Box::new(tell)) }), ..self }
+    }
+
+    /// It ends, for this reason.
+    pub(crate) fn ends(&mut self, end: End) {
+        if let Some(ending) = &mut self.ending {
+            ending.end = end;
         }
     }
 

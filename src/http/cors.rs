@@ -2,19 +2,22 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use hyper::HeaderMap;
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, HeaderValue,
-    ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, HeaderValue, ORIGIN, VARY,
 };
+use hyper::{HeaderMap, Method, Request};
 
+use crate::http::limits::PREFLIGHT_HEADERS;
 use crate::http::origin::AllowedOrigin;
 use crate::http::router::Methods;
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
 /// For how long a browser may remember a preflight: a day, in seconds. Browsers cut it to what they like.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
-/// The request headers that pages may set.
+/// What the answer to a preflight depends on.
+const LOOKED_AT: HeaderValue = HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
+/// The request headers that pages mostly set.
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, last-event-id, x-sandbox-id");
 
 /// The origins whose pages may read the answers.
@@ -56,22 +59,56 @@ impl Cors {
             (Some(_), Some(_)) => false,
         }
     }
-
-    /// Adds to `headers` what a preflight asks for.
-    pub(crate) fn preflight(&self, methods: Methods, headers: &mut HeaderMap) {
-        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.header());
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
-        headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-    }
 }
 
-/// The origin of the page that asks, as far as a head that is not complete tells it.
-pub(crate) fn origin_in(head: &[u8]) -> Option<HeaderValue> {
-    let mut values = head.split(|byte| *byte == b'\n').filter_map(|line| {
-        let (name, value) = line.split_at_checked(ORIGIN.as_str().len())?;
-        name.eq_ignore_ascii_case(ORIGIN.as_str().as_bytes()).then(|| value.strip_prefix(b":")).flatten()
-    });
-    HeaderValue::from_bytes(values.next_back()?.trim_ascii()).ok()
+/// Whether `request` only asks on behalf of a page whether another one may be sent.
+pub(crate) fn is_preflight<B>(request: &Request<B>) -> bool {
+    let has = |name| request.headers().contains_key(name);
+    request.method() == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Adds to the `headers` of an answer, to a page that may read it, that it may send the request it `asked` for, with all of its
+/// headers. A path takes its `methods`; where there is no such path, the page shall get to read that.
+pub(crate) fn grant(methods: Option<Methods>, asked: &HeaderMap, headers: &mut HeaderMap) {
+    headers.insert(VARY, LOOKED_AT);
+    if !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        return;
+    }
+    let is_method = |value: &&HeaderValue| Method::from_bytes(value.as_bytes()).is_ok();
+    let asked_method = || asked.get(ACCESS_CONTROL_REQUEST_METHOD).filter(is_method).cloned();
+    if let Some(methods) = methods.map(Methods::header).or_else(asked_method) {
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+    }
+    if let Some(names) = asked_names(asked) {
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
+    }
+    headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+}
+
+/// Adds to the `headers` of an answer to `OPTIONS`, which is no preflight's, what a page may mostly send.
+pub(crate) fn describe(methods: Methods, headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.header());
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+}
+
+/// The names of headers that a preflight asks for. What is none is left out, `*` too, because it would stand for all.
+fn asked_names(asked: &HeaderMap) -> Option<HeaderValue> {
+    let (most, bytes) = PREFLIGHT_HEADERS;
+    let lists = asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().map(HeaderValue::as_bytes);
+    let names = lists.flat_map(|list| list.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let names = names.filter(|name| *name != b"*" && HeaderName::from_bytes(name).is_ok());
+    let mut list = Vec::new();
+    for name in names.take(most) {
+        if list.len().saturating_add(name.len()) > bytes {
+            break;
+        }
+        if !list.is_empty() {
+            list.extend_from_slice(b", ");
+        }
+        list.extend_from_slice(name);
+    }
+    if list.is_empty() { None } else { HeaderValue::from_bytes(&list).ok() }
 }
 
 /// The origin of the page that asks.

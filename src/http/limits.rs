@@ -108,6 +108,16 @@ pub(crate) const QUERY_EVENTS: usize = 32;
 pub(crate) const CURSOR_LEEWAY: Duration = Duration::from_secs(60 * 60);
 /// For what is being sent when the right to it ends: a reader that is slower is cut.
 pub(crate) const RIGHT_GRACE: Duration = Duration::from_secs(3);
+/// Warnings about refused webhooks in a minute, each of another key or path and reason. The others share one more.
+pub(crate) const WARNINGS_A_MINUTE: usize = 64;
+/// Characters of a key or a path that a warning names.
+pub(crate) const WARNING_NAME_CHARS: usize = 128;
+/// Readers of pages in a minute that the log names at level info.
+pub(crate) const READERS_A_MINUTE: usize = 1024;
+/// Header names that a preflight may ask for, and their bytes. No request has more headers.
+pub(crate) const PREFLIGHT_HEADERS: (usize, usize) = (100, 4 * KIB);
+/// After the server begins to stop, for the next request on a kept connection: a proxy may have sent one before it could know.
+pub(crate) const LAST_CALL: Duration = Duration::from_millis(500);
 /// Entries that a page has where its reader does not say, and at most.
 pub(crate) const PAGE_ENTRIES: (usize, usize) = (100, 1000);
 /// For a page that has something in it.

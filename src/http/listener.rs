@@ -15,8 +15,8 @@ use crate::http::Edge;
 use crate::http::connection;
 use crate::http::limits::{METRICS_CONNECTIONS, REFUSAL_LINGER, REFUSALS_AT_ONCE};
 use crate::http::metrics::Metrics;
-use crate::http::reply::{self, Refusal};
-use crate::http::router::Door;
+use crate::http::reply::Refusal;
+use crate::http::router::{self, Door, Peer};
 use crate::worker::faults;
 
 /// Connections that the kernel completes before we accept them; it cuts this to `net.core.somaxconn`.
@@ -89,15 +89,17 @@ pub async fn run(listener: TcpListener, metrics: Option<TcpListener>, edge: Edge
     let metrics_permits = Arc::new(Semaphore::new(METRICS_CONNECTIONS));
     let farewell = async {
         shutdown.await;
-        edge.stop.announce();
-        sleep(edge.limits.farewell).await;
+        if !edge.limits.farewell.is_zero() {
+            edge.stop.announce();
+            sleep(edge.limits.farewell).await;
+        }
     };
     tokio::select! {
         () = keep_accepting(Some(&listener), &edge, Door::Public, &permits) => {}
         () = keep_accepting(metrics.as_ref(), &edge, Door::Metrics, &metrics_permits) => {}
         () = farewell => {}
     }
-    drop(listener);
+    take_waiting(listener, &edge, &permits);
     edge.stop.tell();
     // Each connection holds a permit until its end.
     if timeout(edge.limits.drain, permits.acquire_many(most)).await.is_err() {
@@ -114,8 +116,8 @@ async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, door: Door, permit
     let refusals = Arc::new(Semaphore::new(REFUSALS_AT_ONCE));
     let mut back_off = BACK_OFF.0;
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 sleep(back_off).await;
@@ -125,17 +127,34 @@ async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, door: Door, permit
         };
         back_off = BACK_OFF.0;
         faults::point(door.listener());
-        let _ = stream.set_nodelay(true); // slower without it, and nothing worse
-        match Arc::clone(permits).try_acquire_owned() {
-            Ok(permit) => {
-                let edge = Arc::clone(edge);
-                tokio::spawn(async move {
-                    let _counted = Counted::new(&edge, door);
-                    connection::serve(stream, &edge, door).await;
-                    drop(permit);
-                });
-            }
-            Err(_) => refuse(stream, edge, &refusals).await,
+        let peer = Peer { door, client: address.ip().to_canonical() };
+        if let Err(stream) = take(stream, peer, edge, permits) {
+            refuse(stream, edge, peer, &refusals).await;
+        }
+    }
+}
+
+/// Serves `stream`, or gives it back where there is no place.
+fn take(stream: TcpStream, peer: Peer, edge: &Arc<Edge>, permits: &Arc<Semaphore>) -> Result<(), TcpStream> {
+    let _ = stream.set_nodelay(true); // slower without it, and nothing worse
+    let Ok(permit) = Arc::clone(permits).try_acquire_owned() else { return Err(stream) };
+    let edge = Arc::clone(edge);
+    tokio::spawn(async move {
+        let _counted = Counted::new(&edge, peer.door);
+        connection::serve(stream, &edge, peer).await;
+        drop(permit);
+    });
+    Ok(())
+}
+
+/// Closes `listener`, but takes the connections that the system has completed: they would be reset, and their requests with them.
+fn take_waiting(listener: TcpListener, edge: &Arc<Edge>, permits: &Arc<Semaphore>) {
+    let Ok(listener) = listener.into_std() else { return };
+    for _ in 0..BACKLOG {
+        let Ok((stream, address)) = listener.accept() else { return };
+        let peer = Peer { door: Door::Public, client: address.ip().to_canonical() };
+        if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+            let _ = take(stream, peer, edge, permits); // as if it had come later
         }
     }
 }
@@ -158,13 +177,14 @@ impl Drop for Counted<'_> {
 }
 
 /// Tells a connection for which there is no place so. Where many are being told, this waits, and so do those in the backlog.
-async fn refuse(stream: TcpStream, edge: &Arc<Edge>, refusals: &Arc<Semaphore>) {
+async fn refuse(stream: TcpStream, edge: &Arc<Edge>, peer: Peer, refusals: &Arc<Semaphore>) {
     debug!("connection refused: too many");
     edge.metrics.as_ref().inspect(|metrics| metrics.connections_refused.inc());
     let Ok(permit) = Arc::clone(refusals).acquire_owned().await else { return };
     let edge = Arc::clone(edge);
     tokio::spawn(async move {
-        connection::refuse(stream, &edge, &Refusal::Overloaded, reply::OTHER, None, REFUSAL_LINGER).await;
+        let reply = router::refuse(&edge, peer, b"", &Refusal::Overloaded);
+        connection::refuse(stream, reply, REFUSAL_LINGER).await;
         drop(permit);
     });
 }

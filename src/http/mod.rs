@@ -9,18 +9,22 @@ mod connection;
 mod content;
 mod cors;
 mod endpoints;
+mod fragment;
 mod framing;
 mod inbox_metrics;
 mod keyring;
 mod large;
 mod limits;
 mod listener;
+mod lost;
 mod metrics;
 mod origin;
 mod pulse;
+mod recent;
 mod reply;
 mod router;
 mod stop;
+mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -41,8 +45,11 @@ use crate::worker::Workers;
 use budget::Budget;
 use endpoints::connection_details::SandboxIds;
 use endpoints::events::LargeBodies;
-use reply::RequestId;
+use limits::READERS_A_MINUTE;
+use lost::Lost;
+use recent::Recent;
 use stop::Stop;
+use trace::RequestId;
 
 /// All that the edge needs to answer.
 #[derive(Debug)]
@@ -62,6 +69,8 @@ pub struct Edge {
     large_bodies: LargeBodies,
     stop: Arc<Stop>,
     requests: AtomicU32,
+    lost: Lost,
+    readers: Recent,
     workers: Workers,
 }
 
@@ -80,6 +89,8 @@ impl Edge {
             cors: Cors::AnyOrigin,
             base_path: String::new(),
             metrics: None,
+            lost: Lost::default(),
+            readers: Recent::new(READERS_A_MINUTE),
             stop: Arc::default(),
             policy,
             limits,
@@ -144,7 +155,7 @@ impl Edge {
 
     /// Short, and spread so that neighbours look different: a step by an odd number passes every value once.
     fn next_request_id(&self) -> RequestId {
-        RequestId(self.requests.fetch_add(1, Relaxed).wrapping_mul(0x9E37_79B1))
+        RequestId::new(self.requests.fetch_add(1, Relaxed).wrapping_mul(0x9E37_79B1))
     }
 
     /// The bytes of bodies and answers that are held now.

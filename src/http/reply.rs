@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
@@ -26,7 +25,6 @@ use crate::livekit::token_verifier::TokenError;
 use crate::livekit::webhook::WebhookError;
 use crate::policy::PolicyError;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// How a refusal is written, which depends on the client.
@@ -86,22 +84,11 @@ pub(crate) fn empty() -> Reply {
     Reply::new(Content::Whole(Bytes::new()))
 }
 
-/// 204 with one more header.
-pub(crate) fn no_content(name: HeaderName, value: HeaderValue) -> Reply {
+/// 204.
+pub(crate) fn no_content() -> Reply {
     let mut reply = empty();
     *reply.status_mut() = StatusCode::NO_CONTENT;
-    reply.headers_mut().insert(name, value);
     reply
-}
-
-/// Tells the log lines of one request, and the report of one who was refused, from those of others.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RequestId(pub(crate) u32);
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}", self.0)
-    }
 }
 
 /// Why a request gets no success.
@@ -246,7 +233,7 @@ impl Refusal {
     }
 
     /// The answer. Each is one flat object, for clients parse it.
-    pub(crate) fn reply(&self, id: RequestId, form: Form) -> Reply {
+    pub(crate) fn reply(&self, form: Form) -> Reply {
         let text = self.to_string();
         let mut body = Vec::new();
         let mut object = ObjectWriter::begin(&mut body);
@@ -258,9 +245,6 @@ impl Refusal {
         let status = self.status();
         *reply.status_mut() = status;
         let headers = reply.headers_mut();
-        if let Ok(id) = HeaderValue::try_from(id.to_string()) {
-            headers.insert(REQUEST_ID, id);
-        }
         match self {
             Self::Method(allowed) => {
                 headers.insert(ALLOW, allowed.header());

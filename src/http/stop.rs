@@ -4,7 +4,6 @@
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 
 /// Whether the server stops.
 #[derive(Debug, Default)]
@@ -39,14 +38,9 @@ impl Stop {
 
     /// Done when it is told, or has been.
     pub(crate) async fn wait(&self) {
-        let told = self.told();
+        let told = self.wake.notified();
         if !self.is_told() {
             told.await;
         }
-    }
-
-    /// Done when it is told after this call. Ask [`is_told`](Self::is_told) too, for it may have been before.
-    pub(crate) fn told(&self) -> Notified<'_> {
-        self.wake.notified()
     }
 }

@@ -186,6 +186,18 @@ impl ParticipantToken {
         self.0.sign(key, now)
     }
 
+    /// The room that it lets its bearer join.
+    #[cfg(feature = "server")]
+    pub(crate) fn room(&self) -> &str {
+        self.0.claims.video.as_ref().map_or("", |video| &video.room)
+    }
+
+    /// Who its bearer is.
+    #[cfg(feature = "server")]
+    pub(crate) fn identity(&self) -> &str {
+        &self.0.claims.sub
+    }
+
     /// Appends the same token to `json`, as a string: it needs no escapes.
     #[cfg(feature = "server")]
     pub(crate) fn write_json(&self, json: &mut Vec<u8>, key: &ApiKey, now: UnixTime) {

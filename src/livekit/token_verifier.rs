@@ -72,6 +72,14 @@ impl TokenVerifier {
     }
 }
 
+/// The name of the key that `token` says it was signed with. Unverified: anyone can write it, and it is for the log alone.
+#[cfg(feature = "server")]
+pub(crate) fn claimed_key(token: &str) -> Option<String> {
+    let token = jws::Unverified::parse(token).ok()?;
+    let claims: Registered<'_> = json::from_utf8(token.payload()).ok()?;
+    claims.iss.map(std::borrow::Cow::into_owned)
+}
+
 /// RFC 7519, sections 4.1.4 to 4.1.6.
 fn check_times(claims: &Registered<'_>, now: UnixTime) -> Result<(), TokenError> {
     let expiry = claims.exp.ok_or(TokenError::NoExpiry)?;

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::http::limits::TOKEN_OVERHEAD_BYTES;
 use crate::http::reply::{self, FieldError, Refusal, Reply};
+use crate::http::trace::Trace;
 use crate::http::{Edge, body};
 use crate::json::{Bounds, Members, ObjectWriter, Text, name};
 use crate::jws;
@@ -25,7 +26,7 @@ pub(crate) const SANDBOX_ID: HeaderName = HeaderName::from_static("x-sandbox-id"
 const BODY_BOUNDS: Bounds = Bounds { values: 20_000, depth: usize::MAX, steps: usize::MAX };
 
 /// What is said of the room and of its joiner in, `{"server_url","participant_token"}` out.
-pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
+pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let trust = edge.keyring.current();
     body::require_json(request.headers())?;
     let mut body = body::read(request.body_mut(), edge.limits.standard_body_bytes, edge.limits.body, &edge.token_budget).await?;
@@ -38,7 +39,9 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
     object.value(name!("server_url"), &*edge.livekit_url);
     object.member(name!("participant_token"), |json| token.write_json(json, trust.keys.minting(), edge.clock.now()));
     object.end();
-    reply::held_json(json, body.into_share())
+    let reply = reply::held_json(json, body.into_share())?;
+    trace.token(&token, trust.keys.minting());
+    Ok(reply)
 }
 
 /// The token that `body` asks for.
@@ -64,9 +67,9 @@ fn token(edge: &Edge, body: &[u8]) -> Result<ParticipantToken, Refusal> {
 }
 
 /// The same for those who know one of the ids, where there are any.
-pub(crate) async fn answer_sandbox(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
+pub(crate) async fn answer_sandbox(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     edge.sandbox_ids.require(request.headers())?;
-    answer(edge, request).await
+    answer(edge, trace, request).await
 }
 
 /// The ids that open the development token server; none open it to everyone. Compared as secrets are, in constant time.

@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 
 use crate::http::reply::{self, FieldError, Refusal, Reply};
+use crate::http::trace::Trace;
 use crate::http::{Edge, body};
 use crate::json::{self, Members, ObjectWriter, name};
 use crate::livekit::access_token::{Identity, NameError, RoomName};
@@ -22,7 +23,7 @@ struct Fields<'a> {
 }
 
 /// `{"roomName","participantName"}` in, `{"token"}` out.
-pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
+pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let trust = edge.keyring.current();
     body::require_json(request.headers())?;
     let body = body::read(request.body_mut(), edge.limits.token_body_bytes, edge.limits.body, &edge.token_budget).await?;
@@ -33,6 +34,7 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
     let token = edge.policy.tutorial_token(room, identity);
     object.member(name!("token"), |json| token.write_json(json, trust.keys.minting(), edge.clock.now()));
     object.end();
+    trace.token(&token, trust.keys.minting());
     Ok(reply::json(json))
 }
 

@@ -8,12 +8,13 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use tracing::{Level, info};
 
-use crate::http::reply::{self, Refusal, Reply, RequestId};
+use crate::http::reply::{self, Refusal, Reply};
+use crate::http::trace::{RequestId, Trace};
 use crate::http::{Edge, body};
 use crate::inbox::Arrival;
 
 /// 200 with an empty body.
-pub(crate) async fn answer(edge: &Edge, id: RequestId, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
+pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let now = edge.clock.now();
     let authenticated =
         edge.keyring.current().receiver.authenticate(authorization(request.headers())?, now).map_err(Refusal::Webhook)?;
@@ -23,7 +24,7 @@ pub(crate) async fn answer(edge: &Edge, id: RequestId, request: &mut Request<Inc
         return Ok(reply::empty()); // reading the event costs more than all the rest
     }
     let arrival = Arrival::new(delivery, now);
-    log(id, &arrival);
+    log(&trace.request, &arrival);
     Box::pin(edge.inbox.append(arrival)).await.map_err(Refusal::Inbox)?;
     Ok(reply::empty())
 }
@@ -39,7 +40,7 @@ fn authorization(headers: &HeaderMap) -> Result<&str, Refusal> {
 }
 
 /// One line a delivery. It names parts of the event, for the whole holds secrets.
-fn log(id: RequestId, arrival: &Arrival) {
+fn log(id: &RequestId, arrival: &Arrival) {
     if arrival.is_event() {
         info!(
             request = %id,

@@ -71,7 +71,8 @@ impl Client {
         self.read_answer(false)
     }
 
-    fn read_answer(&mut self, with_body: bool) -> Answer {
+    /// Reads the head of an answer whose body comes over time.
+    pub(crate) fn head(&mut self) -> Answer {
         let head_length = loop {
             if let Some(end) = self.received.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 break end + 4;
@@ -79,7 +80,11 @@ impl Client {
             assert!(self.receive(), "closed without an answer, after {:?}", String::from_utf8_lossy(&self.received));
         };
         let head: Vec<u8> = self.received.drain(..head_length).collect();
-        let mut answer = Answer::parse(String::from_utf8(head).unwrap());
+        Answer::parse(String::from_utf8(head).unwrap())
+    }
+
+    fn read_answer(&mut self, with_body: bool) -> Answer {
+        let mut answer = self.head();
         let length = match answer.header("content-length") {
             Some(length) if with_body => length.parse().unwrap(),
             _ => 0,

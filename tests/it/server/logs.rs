@@ -211,23 +211,27 @@ fn an_undecodable_delivery_is_told_by_size_and_digest() {
 }
 
 #[test]
-fn a_refusal_tells_its_reason_at_debug_alone() {
+fn each_refusal_tells_its_reason_at_debug() {
     let stranger = authorization_at(UnixTime::now(), STRANGER, "");
     let expired = authorization_at(UnixTime::from_secs(1), SERVER_KEY, "");
     let other = authorization_at(UnixTime::now(), SERVER_KEY, "another body");
     let run = |level: &str| {
         let program = start(level, "text");
         for token in [&stranger, &expired, &other] {
-            assert_eq!(program.ask(post("/webhook", &[("Authorization", token)], "")).status, 401);
+            for _ in 0..3 {
+                assert_eq!(program.ask(post("/webhook", &[("Authorization", token)], "")).status, 401);
+            }
+            assert_eq!(program.ask(get("/nowhere")).status, 404);
         }
-        program.stop().join("\n")
+        program.stop()
     };
-    let debug = run("debug");
+    let (debug, info) = (run("debug"), run("info"));
     for reason in ["is not known", "expired", "the body is not the one"] {
-        assert_eq!(debug.matches(reason).count(), 1, "{reason} in {debug}");
+        let count = |log: &[String], level| log.iter().filter(|line| line.contains(level) && line.contains(reason)).count();
+        assert_eq!((count(&debug, "DEBUG"), count(&debug, "WARN")), (3, 1), "{reason} in {debug:#?}");
+        assert_eq!((count(&info, "DEBUG"), count(&info, "WARN")), (0, 1), "{reason} in {info:#?}");
     }
-    let info = run("info");
-    assert!(!info.contains("refused") && !info.contains("expired"), "{info}");
+    assert!(!info.iter().any(|line| line.contains("nothing at this path")), "{info:#?}");
 }
 
 #[test]

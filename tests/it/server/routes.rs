@@ -28,8 +28,8 @@ fn a_path_that_is_not_there() {
         "/nowhere",
         "/Token",
         "/TOKEN",
-        "/token/",
         "/token//",
+        "/token/./",
         "/token/x",
         "/tokens",
         "/t",
@@ -38,13 +38,13 @@ fn a_path_that_is_not_there() {
         "/./token",
         "/x/../token",
         "/;/token",
-        "/webhook/",
+        "/webhook//",
+        "/webhook/x/",
         "/livekit",
         "/livekit/",
         "/livekit//webhook",
         "/livekit/token",
         "/webhook/livekit",
-        "/healthz/",
         "/health",
         "/?/token",
     ] {
@@ -98,6 +98,27 @@ fn several_slashes_in_front_count_as_one() {
         assert_eq!(server.ask(get(&format!("{slashes}token"))).status, 405, "{slashes}");
         assert_eq!(server.ask(request("OPTIONS", &format!("{slashes}token"), &[], b"")).status, 204, "{slashes}");
     }
+}
+
+#[test]
+fn one_slash_at_the_end_counts_as_none() {
+    let server = Server::start();
+    let delivery = first_recorded();
+    let authorization = [("Authorization", delivery.authorization.as_str())];
+    for path in ["/webhook/", "/livekit/webhook/", "//webhook/", "/webhook/?x=/"] {
+        assert_eq!(server.ask(post(path, &authorization, &delivery.body)).status, 200, "{path}");
+    }
+    for path in ["/token/", "///token/"] {
+        assert_eq!(server.ask(post(path, &[], r#"{"roomName":"daily","participantName":"alice"}"#)).status, 200, "{path}");
+    }
+    for path in ["/connection-details/", "/api/v2/sandbox/connection-details/"] {
+        assert_eq!(server.ask(post(path, &[], "{}")).status, 200, "{path}");
+    }
+    for path in ["/healthz/", "/readyz/", "/openapi.json/"] {
+        assert_eq!(server.ask(get(path)).status, 200, "{path}");
+    }
+    assert_eq!(server.ask(get("/token/")).header("allow"), Some("POST, OPTIONS"));
+    assert_eq!(server.ask(request("OPTIONS", "/token/", &[], b"")).status, 204);
 }
 
 #[test]

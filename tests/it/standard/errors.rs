@@ -45,7 +45,7 @@ fn every_error_of_both_paths_has_two_members() {
 fn errors_of_other_paths_have_one() {
     let server = Program::start();
     for (path, status) in
-        [("/token", 400), ("/webhook", 400), ("/connection-details/", 404), ("/api/v2/sandbox", 404), ("/", 404)]
+        [("/token", 400), ("/webhook", 400), ("/connection-details//", 404), ("/api/v2/sandbox", 404), ("/", 404)]
     {
         let answer = server.post(path, "");
         assert_eq!(answer.status, status, "{path}");

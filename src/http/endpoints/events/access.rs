@@ -58,6 +58,14 @@ impl Access {
         Ok(Filter { room, events })
     }
 
+    /// The grant by which it reads.
+    pub(super) fn grant(&self) -> &'static str {
+        match self.scope {
+            Scope::All => "roomList",
+            Scope::Room(_) => "roomAdmin",
+        }
+    }
+
     /// Whether the secrets in an event are not for this reader.
     pub(super) fn redacts(&self) -> bool {
         self.scope != Scope::All

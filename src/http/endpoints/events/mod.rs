@@ -8,19 +8,24 @@ mod large_bodies;
 mod page;
 mod pages;
 mod query;
+mod reader;
 mod right;
 mod sse;
 
+use std::sync::Arc;
+
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, VARY};
-use hyper::{Request, Uri};
+use hyper::{Method, Request, Uri};
 
 use crate::http::content::Content;
 use crate::http::reply::{self, Refusal, Reply};
+use crate::http::trace::Trace;
 use crate::http::{Edge, cors};
 use access::Access;
 use pages::Pages;
 use query::Query;
+use reader::Reader;
 
 pub(crate) use large_bodies::LargeBodies;
 pub(crate) use query::PARAMETERS;
@@ -29,7 +34,7 @@ const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The events after a cursor.
-pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
+pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
     let access = Access::judge(edge, request.headers(), query.access_token.as_deref())?;
     let filter = access.filter(query.room.as_deref(), query.events.clone())?;
@@ -37,7 +42,10 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
     let (limit, wait, is_named) = (query.limit()?, query.wait()?, query.is_named()?);
     let is_stream = accept::wants_stream(request.headers());
     let is_last = wants_close(request.headers());
+    let is_head = request.method() == Method::HEAD; // reads nothing
     let_go(request);
+    let reader =
+        Reader { trace: trace.clone(), key: access.right.key(), grant: access.grant(), room: filter.room.clone(), start };
 
     let redacts = access.redacts();
     let pages = Pages::new(edge, start, filter, access.allowance, redacts).await;
@@ -46,6 +54,14 @@ pub(crate) async fn answer(edge: &Edge, request: &mut Request<Incoming>) -> Resu
         (sse::stream(pages, sse::Form { redacts, is_named }, told, access.right, edge.limits.silence).await?, EVENT_STREAM)
     } else {
         (page::page(pages, limit, wait, access.right).await?, JSON)
+    };
+    let content = match content {
+        content if is_head => content,
+        Content::Stream(stream) if is_stream => Content::Stream(stream.telling(reader.stream(Arc::clone(&edge.stop)))),
+        content => {
+            reader.page(&edge.readers);
+            content
+        }
     };
     let mut reply = answered(content, content_type);
     if is_last {

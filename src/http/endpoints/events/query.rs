@@ -1,6 +1,7 @@
 //! Owns the reading of the query (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>) and of `Last-Event-ID`.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use hyper::header::HeaderMap;
@@ -44,6 +45,17 @@ impl Start {
     /// The cursor that the reader knows.
     pub(super) fn cursor(self) -> Option<Cursor> {
         if let Self::After(_, cursor) = self { Some(cursor) } else { None }
+    }
+}
+
+/// As the log tells it.
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Oldest => f.write_str("the oldest"),
+            Self::Latest => f.write_str("the latest"),
+            Self::After(_, cursor) => cursor.fmt(f),
+        }
     }
 }
 

@@ -31,6 +31,11 @@ impl Right {
         Self { until, clock: edge.clock.clone(), key, trust, keyring: edge.keyring.watch(), look: edge.limits.silence }
     }
 
+    /// The name of the key that signed the token.
+    pub(super) fn key(&self) -> Arc<str> {
+        Arc::clone(&self.key)
+    }
+
     /// Whether it has ended.
     pub(super) fn is_over(&mut self) -> bool {
         self.clock.now() >= self.until || !self.has_key()

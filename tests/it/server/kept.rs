@@ -1,0 +1,220 @@
+//! Owns the tests of kept connections while the server stops: each answer says that it is the last, and a real nginx that keeps
+//! connections loses no request over a restart.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::client::{Client, get, post, post_head, request};
+use super::program::{Directory, Program, Start};
+use super::watching::activate;
+
+const BODY: &str = r#"{"roomName":"r","participantName":"a"}"#;
+
+#[test]
+fn every_answer_says_that_it_is_the_last_once_the_server_is_about_to_stop() {
+    let mut program = Start::new().env("SHUTDOWN_DELAY", "60s").serve();
+    let mut kept: Vec<_> = (0..5).map(|_| program.connect()).collect();
+    for client in &mut kept {
+        assert_eq!(client.ask(get("/healthz")).header("connection"), None);
+    }
+    program.signal(Signal::TERM);
+    program.wait_for("stopping");
+    while program.ask(get("/readyz")).status == 200 {}
+    let requests = [
+        (200, get("/healthz")),
+        (200, post("/token", &[], BODY)),
+        (404, get("/nowhere")),
+        (400, post("/webhook", &[], "")),
+        (204, request("OPTIONS", "/token", &[], b"")),
+    ];
+    for (client, (status, request)) in kept.iter_mut().zip(requests) {
+        let answer = client.ask(request);
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")));
+        client.assert_closed();
+    }
+    drop(program);
+}
+
+#[test]
+fn an_older_client_that_would_keep_its_connection_is_told_too() {
+    let mut program = Start::new().env("SHUTDOWN_DELAY", "60s").serve();
+    let ask = |program: &Program| {
+        let mut stream = TcpStream::connect(program.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").unwrap();
+        stream
+    };
+    let mut kept = [0; 4096];
+    let read = ask(&program).read(&mut kept).unwrap();
+    assert!(String::from_utf8_lossy(&kept[..read]).contains("connection: keep-alive"));
+    program.signal(Signal::TERM);
+    program.wait_for("stopping");
+    while program.ask(get("/readyz")).status == 200 {}
+    let mut answer = String::new();
+    ask(&program).read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200") && answer.contains("connection: close"), "{answer}");
+    assert!(!answer.contains("keep-alive"), "{answer}");
+}
+
+#[test]
+fn a_request_that_was_sent_before_its_client_could_know_is_answered() {
+    for count in [1, 10] {
+        let mut program = Program::start();
+        let mut busy = program.connect();
+        busy.send(post_head("/token", &[("Expect", "100-continue")], BODY.len()));
+        assert_eq!(busy.answer().status, 100);
+        let mut kept = program.connect();
+        // One that comes back quickly is kept in another way.
+        (0..count).for_each(|_| kept.assert_usable());
+        let mut begun = program.connect();
+        begun.assert_usable();
+        begun.send("GET /healthz HT");
+        program.signal(Signal::TERM);
+        program.wait_for("stopping");
+        // The listening socket ends when connections are told.
+        while TcpStream::connect(program.address()).is_ok() {
+            thread::yield_now();
+        }
+        let answer = kept.ask(post("/token", &[], BODY));
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        kept.assert_closed();
+        let answer = begun.ask("TP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        let answer = busy.ask(BODY);
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        assert_eq!(program.wait().code(), Some(0));
+    }
+}
+
+/// A real nginx, in front of servers whose connections it keeps.
+struct Nginx {
+    child: Child,
+    address: SocketAddr,
+    directory: Directory,
+}
+
+impl Nginx {
+    /// `None` where there is no nginx, which must not be so in CI.
+    fn before(servers: &[SocketAddr]) -> Option<Self> {
+        if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "CI needs nginx");
+            eprintln!("SKIPPED: there is no nginx");
+            return None;
+        }
+        let directory = Directory::new();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let servers: String = servers.iter().map(|server| format!("server {server} max_fails=0; ")).collect();
+        let path = directory.path().display();
+        directory.write(
+            "nginx.conf",
+            format!(
+                "daemon off; master_process off; pid {path}/pid; error_log {path}/error.log;
+                events {{ worker_connections 512; }}
+                http {{
+                    access_log off;
+                    client_body_temp_path {path}/body; proxy_temp_path {path}/proxy; fastcgi_temp_path {path}/fastcgi;
+                    uwsgi_temp_path {path}/uwsgi; scgi_temp_path {path}/scgi;
+                    upstream roomkey {{ {servers} keepalive 32; }}
+                    server {{
+                        listen {address};
+                        keepalive_requests 1000000;
+                        location / {{
+                            proxy_pass http://roomkey;
+                            proxy_http_version 1.1;
+                            proxy_set_header Connection \"\";
+                        }}
+                    }}
+                }}"
+            ),
+        );
+        let arguments = ["-p", ".", "-c", "nginx.conf", "-e", "error.log"];
+        let child = Command::new("nginx").current_dir(directory.path()).args(arguments).spawn().unwrap();
+        let nginx = Self { child, address, directory };
+        while TcpStream::connect(nginx.address).is_err() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        Some(nginx)
+    }
+
+    /// Sends requests through it while `restart` runs; each gets its token.
+    fn under_load(&self, mut restart: impl FnMut()) {
+        let enough = Arc::new(AtomicBool::new(false));
+        let answered = Arc::new(AtomicUsize::new(0));
+        let clients: Vec<_> = (0..8)
+            .map(|_| {
+                let (enough, answered, address) = (Arc::clone(&enough), Arc::clone(&answered), self.address);
+                thread::spawn(move || {
+                    let mut client = Client::connect(address);
+                    let mut failed = 0;
+                    while !enough.load(Relaxed) {
+                        let answer = client.ask(post("/token", &[], BODY));
+                        failed += usize::from(answer.status != 200);
+                        answered.fetch_add(1, Relaxed);
+                    }
+                    failed
+                })
+            })
+            .collect();
+        for _ in 0..4 {
+            let before = answered.load(Relaxed);
+            while answered.load(Relaxed) < before + 500 {
+                thread::sleep(Duration::from_millis(5));
+            }
+            restart();
+        }
+        enough.store(true, Relaxed);
+        let failed: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
+        let errors = std::fs::read_to_string(self.directory.path().join("error.log")).unwrap_or_default();
+        let errors: Vec<_> = errors.lines().filter(|line| !line.contains("Connection refused")).take(10).collect();
+        assert_eq!(failed, 0, "of {}: {errors:#?}", answered.load(Relaxed));
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn nginx_loses_no_request_over_a_restart_behind_a_held_socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let Some(nginx) = Nginx::before(&[listener.local_addr().unwrap()]) else { return };
+    let mut program = activate(&listener);
+    nginx.under_load(|| {
+        kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
+        assert_eq!(program.wait().unwrap().code(), Some(0));
+        program = activate(&listener);
+    });
+    drop(nginx);
+    kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
+    assert!(program.wait().unwrap().success());
+}
+
+#[test]
+fn nginx_loses_no_request_over_restarts_in_turn() {
+    for delay in ["0s", "300ms"] {
+        let start = |port: u16| {
+            let start = Start::bare().env("SERVER_BIND", "127.0.0.1").env("SERVER_PORT", port.to_string());
+            start.env("SHUTDOWN_DELAY", delay).env("LOG_LEVEL", "info").env("ROOMKEY_INBOX", "none").serve()
+        };
+        let mut programs = [start(0), start(0)];
+        let ports = [programs[0].address(), programs[1].address()];
+        let Some(nginx) = Nginx::before(&ports) else { return };
+        let mut turn = 0;
+        nginx.under_load(|| {
+            programs[turn].signal(Signal::TERM);
+            assert!(programs[turn].wait().success());
+            programs[turn] = start(ports[turn].port());
+            turn = 1 - turn;
+        });
+    }
+}
