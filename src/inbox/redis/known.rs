@@ -8,6 +8,9 @@ use crate::inbox::cursor::Cursor;
 use crate::inbox::redis::keys::{self, ENTRIES, STATE};
 use crate::inbox::store::StoreError;
 
+/// The fields of an entry that roomkey wrote, beside `received`.
+const OUR_FIELDS: [&str; 6] = ["fingerprint", "key", "id", "event", "room", "body"];
+
 /// As [`Store::known_time`](crate::inbox::store::Store::known_time).
 pub(super) fn time(connection: &mut Connection) -> Result<Option<UnixTime>, StoreError> {
     let Some(newest) = received(connection, "+".to_owned())? else { return Ok(None) };
@@ -24,12 +27,16 @@ fn received(connection: &mut Connection, id: String) -> Result<Option<UnixTime>,
     let newest: Vec<(String, Vec<Vec<u8>>)> =
         redis::cmd("XREVRANGE").arg(ENTRIES).arg(id).arg("-").arg("COUNT").arg(1).query(connection)?;
     Ok(newest.into_iter().next().and_then(|(id, fields)| {
-        let value = fields.chunks_exact(2).find_map(|field| match field {
-            [name, value] if name == b"received" => std::str::from_utf8(value).ok()?.parse().ok(),
-            _ => None,
-        });
-        // Another program's entry has a place in the order nevertheless.
-        value.map(UnixTime::from_millis).or_else(|| moment(&id))
+        let field = |name: &str| {
+            fields.chunks_exact(2).find_map(|field| match field {
+                [each, value] if each == name.as_bytes() => Some(value.as_slice()),
+                _ => None,
+            })
+        };
+        let is_ours = OUR_FIELDS.iter().all(|name| field(name).is_some());
+        let received = field("received").filter(|_| is_ours).and_then(|value| str::from_utf8(value).ok()?.parse().ok());
+        // What another program says of the time is not believed, but its entry has a place in the order.
+        received.map(UnixTime::from_millis).or_else(|| moment(&id))
     }))
 }
 
