@@ -73,7 +73,35 @@ pub use livekit::room_config::{RoomConfiguration, RoomConfigurationError};
 pub use livekit::token_verifier::{TokenError, TokenVerifier};
 pub use livekit::webhook::{Authenticated, Delivery, WebhookError, WebhookReceiver};
 
-/// Lets the README's examples be tested as the documentation's are.
+/// One page of the guide. Its file defines its links for GitHub; the definitions here come first, so rustdoc uses these.
+macro_rules! page {
+    ($name:ident, $file:literal) => {
+        #[doc = "[cli]: crate::guide::cli"]
+        #[doc = "[inbox]: crate::guide::inbox"]
+        #[doc = "[keys]: crate::guide::keys"]
+        #[doc = "[limits]: crate::guide::http_api#limits"]
+        #[doc = "[production]: crate::guide::settings#for-production"]
+        #[doc = "[settings]: crate::guide::settings"]
+        #[doc = "[who]: crate::guide::security#threat-model"]
+        #[doc = include_str!($file)]
+        pub mod $name {}
+    };
+}
+
+/// The guide: how to use, run and embed roomkey.
+pub mod guide {
+    page!(http_api, "guide/http-api.md");
+    page!(inbox, "guide/inbox.md");
+    page!(settings, "guide/settings.md");
+    page!(keys, "guide/keys.md");
+    page!(cli, "guide/cli.md");
+    page!(library, "guide/library.md");
+    page!(figures, "guide/figures.md");
+    page!(security, "guide/security.md");
+    page!(changelog, "guide/changelog.md");
+}
+
+/// Runs the README's examples as documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
