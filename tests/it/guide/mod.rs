@@ -1,8 +1,9 @@
 //! Checks the README and the guide: every block of code is run or says why not, links lead somewhere, tests that a page names
-//! exist. `commands` and `sessions` run the blocks that need no harness of their own.
+//! exist. `commands` and `sessions` run the blocks that need no harness of their own; `shown` compares log lines and metrics.
 
 mod commands;
 mod sessions;
+mod shown;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -63,9 +64,9 @@ const BLOCKS: [(&str, &str, &str, Use); 24] = [
     ("src/guide/inbox.md", "sh", "/events ", Run("guide::commands::the_way_to_follow_with_curl_is_let_in")),
     ("src/guide/inbox.md", "js", "EventSource", Run("tests/browser/follow.test.js")),
     ("src/guide/inbox.md", "python", "urllib", Run("cli::events_python::it_goes_on_over_restarts")),
-    ("src/guide/keys.md", "sh", "echo \"APInew", Run("rotation::readme::three_steps_lose_no_webhook")),
-    ("src/guide/keys.md", "sh", "grep '^APInew", Run("rotation::readme::three_steps_lose_no_webhook")),
-    ("src/guide/keys.md", "sh", "grep -v '^APIold", Run("rotation::readme::three_steps_lose_no_webhook")),
+    ("src/guide/keys.md", "sh", "echo \"APInew", Run("rotation::steps::three_steps_lose_no_webhook")),
+    ("src/guide/keys.md", "sh", "grep '^APInew", Run("rotation::steps::three_steps_lose_no_webhook")),
+    ("src/guide/keys.md", "sh", "grep -v '^APIold", Run("rotation::steps::three_steps_lose_no_webhook")),
     ("src/guide/settings.md", "sh", "openssl rand", Run("guide::commands::the_key_for_production_reaches_livekit_and_roomkey")),
     (
         "src/guide/settings.md",
