@@ -1,6 +1,6 @@
-//! roomkey is what stands between an application and [LiveKit](https://livekit.io): it mints access tokens and verifies
-//! webhooks, without the LiveKit SDK. The crate is both a server (the feature `server`, on by default) and a library
-//! (`default-features = false`): no I/O, no async, and no clock of its own.
+//! roomkey mints access tokens for [LiveKit](https://livekit.io) and verifies its webhooks, without the LiveKit SDK. The crate is
+//! both a server (the feature `server`, on by default) and a library without I/O, async or a clock of its own
+//! (`default-features = false`). The [`guide`] explains how to use both.
 //!
 //! # In ten lines
 //! ```
@@ -12,22 +12,22 @@
 //! // A token for alice to join the room daily.
 //! let jwt = ParticipantToken::new(RoomName::new("daily")?, Identity::new("alice")?).to_jwt(&key, now);
 //!
-//! // A webhook: the header Authorization and the body vouch for each other.
+//! // A webhook is verified from its Authorization header and its body.
 //! let receiver = WebhookReceiver::new(TokenVerifier::new(key));
-//! assert!(receiver.receive(&jwt, b"{}", now).is_err()); // a participant's token is no webhook's
+//! assert!(receiver.receive(&jwt, b"{}", now).is_err()); // this token signs no body
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Code map
-//! A floor imports only floors below it.
+//! A floor imports only its own floor and those below.
 //!
-//! | floor | place | owns | knows nothing of |
+//! | floor | place | what it is for | what it does not know |
 //! |---|---|---|---|
 //! | 1 | `jws`, `clock`, `json` | HS256 compact JWS; the time; objects member by member | LiveKit, HTTP |
 //! | 2 | `livekit` | keys, claims, grants, access token, room configuration, webhook receiver, event | HTTP, storage, settings |
-//! | 3 | `policy`, `inbox`, `worker` | who may have which token; the durable, deduplicated record of verified deliveries; the restart of background work | HTTP requests |
-//! | 4 | `http` | listener, limits, router, CORS, replies, one file an endpoint | the environment |
-//! | 5 | `config`, `cli` | flags, environment, wiring | - |
+//! | 3 | `policy`, `inbox`, `worker` | who may have which token; the durable, deduplicated record of verified deliveries; restarting background work | HTTP requests |
+//! | 4 | `http` | listener, limits, router, CORS, replies, one file for each endpoint | the environment |
+//! | 5 | `config`, `cli` | flags, environment, commands, wiring | |
 //!
 //! Three journeys, each one way:
 //!
@@ -73,7 +73,35 @@ pub use livekit::room_config::{RoomConfiguration, RoomConfigurationError};
 pub use livekit::token_verifier::{TokenError, TokenVerifier};
 pub use livekit::webhook::{Authenticated, Delivery, WebhookError, WebhookReceiver};
 
-/// Lets the README's examples be tested as the documentation's are.
+/// One page of the guide. Its file defines its links for GitHub; the definitions here come first, so rustdoc uses these.
+macro_rules! page {
+    ($name:ident, $file:literal) => {
+        #[doc = "[cli]: crate::guide::cli"]
+        #[doc = "[inbox]: crate::guide::inbox"]
+        #[doc = "[keys]: crate::guide::keys"]
+        #[doc = "[limits]: crate::guide::http_api#limits"]
+        #[doc = "[production]: crate::guide::settings#for-production"]
+        #[doc = "[settings]: crate::guide::settings"]
+        #[doc = "[who]: crate::guide::security#threat-model"]
+        #[doc = include_str!($file)]
+        pub mod $name {}
+    };
+}
+
+/// The guide: how to use, run and embed roomkey.
+pub mod guide {
+    page!(http_api, "guide/http-api.md");
+    page!(inbox, "guide/inbox.md");
+    page!(settings, "guide/settings.md");
+    page!(keys, "guide/keys.md");
+    page!(cli, "guide/cli.md");
+    page!(library, "guide/library.md");
+    page!(figures, "guide/figures.md");
+    page!(security, "guide/security.md");
+    page!(changelog, "guide/changelog.md");
+}
+
+/// Runs the README's examples as documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

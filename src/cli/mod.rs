@@ -48,7 +48,7 @@ use output::{print, print_json};
 /// Access tokens for LiveKit at /token, and its webhooks, verified, at /webhook. Without a command it serves.
 #[derive(Debug, Parser)]
 #[command(name = "roomkey", version, args_conflicts_with_subcommands = true)]
-#[command(after_help = format!("{}\n\n{EXAMPLES}", config::HELP_ON_SECRETS))]
+#[command(after_help = format!("{}\n\n{EXAMPLES}\n\nGuide: {}", config::HELP_ON_SECRETS, env!("CARGO_PKG_HOMEPAGE")))]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

@@ -1,12 +1,12 @@
-// Owns the tests of the README's way to follow: it is run as it stands there, behind nginx, while roomkey restarts, while tokens
-// end, and where events were deleted.
+// Runs the guide's script for following, unchanged: behind nginx, while roomkey restarts, while tokens expire, and after events
+// were deleted.
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { openPage, readmeScript, runRoomkey, startBrowser, startNginx, startPages, startRoomkey } from './harness.js';
+import { guideScript, openPage, runRoomkey, startBrowser, startNginx, startPages, startRoomkey } from './harness.js';
 
 // roomkey takes a token for a minute longer than it says, because clocks differ.
 const LEEWAY = 60;
@@ -54,7 +54,7 @@ test('on over a restart behind nginx, the end of a token, and deleted events', a
     const has = (text) => eventually(text, () => said.some((line) => line.includes(text)));
 
     deliver(roomkey, 'first');
-    await page.addScriptTag({ content: readmeScript('new EventSource').replaceAll('http://localhost:6080', nginx.url) });
+    await page.addScriptTag({ content: guideScript('inbox.md', 'new EventSource').replaceAll('http://localhost:6080', nginx.url) });
     await has('first joined daily');
 
     await roomkey.restart(() => answered(502));

@@ -141,9 +141,9 @@ async function freePort() {
   return port;
 }
 
-/** The README's first block of JavaScript that has `part` in it. */
-export function readmeScript(part) {
-  const blocks = readFileSync(join(REPOSITORY, 'README.md'), 'utf8').split('```js\n').slice(1);
+/** The first block of JavaScript on a page of the guide that contains `part`. */
+export function guideScript(page, part) {
+  const blocks = readFileSync(join(REPOSITORY, 'src/guide', page), 'utf8').split('```js\n').slice(1);
   return blocks.map((block) => block.split('```')[0]).find((block) => block.includes(part));
 }
 

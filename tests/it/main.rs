@@ -22,6 +22,8 @@ mod events;
 #[cfg(feature = "server")]
 mod following;
 #[cfg(feature = "server")]
+mod guide;
+#[cfg(feature = "server")]
 mod inbox;
 mod jws;
 mod keys;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::load::{KEY, SECRET};
 
-/// Builds roomkey as the README gives it, and says where it is.
+/// Builds roomkey as released, and returns its path.
 pub(crate) fn build() -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let built = Command::new("cargo").args(["build", "--release", "--bin", "roomkey"]).current_dir(&root).status();

@@ -1,4 +1,4 @@
-//! Owns the tests of the README's loop in Python, which is run as it stands there.
+//! Runs the guide's loop in Python, unchanged.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -8,6 +8,7 @@ use super::events::{deliver, event, url};
 use super::events_follow::Place;
 use super::send_retry::Scripted;
 use crate::fixtures::SERVER_KEY;
+use crate::guide;
 
 /// The loop, running.
 struct Loop {
@@ -16,16 +17,14 @@ struct Loop {
 }
 
 impl Loop {
-    /// With `url` in the place of the server that the README talks of. `None`, and a line that says so, where there is no Python.
+    /// Starts the loop with `url` instead of the guide's server. Without Python it says so and returns `None`.
     fn start(url: &str) -> Option<Self> {
         if Command::new("python3").arg("--version").output().is_err() {
             assert!(std::env::var_os("CI").is_none(), "CI needs python3");
             eprintln!("SKIPPED: there is no python3");
             return None;
         }
-        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-        let code = readme.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
-        let code = code.replace("http://localhost:6080", url);
+        let code = guide::block("src/guide/inbox.md", "python", "urllib").replace("http://localhost:6080", url);
         let program = Path::new(env!("CARGO_BIN_EXE_roomkey")).parent().unwrap();
         let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
         let mut command = Command::new("python3");

@@ -5,6 +5,6 @@ mod forms;
 mod kept;
 mod load;
 mod readers;
-mod readme;
 mod starts;
+mod steps;
 mod support;

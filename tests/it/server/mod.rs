@@ -17,7 +17,6 @@ mod limits;
 mod logs;
 mod lost;
 mod mistakes;
-mod readme;
 mod refusals;
 mod routes;
 mod settings;

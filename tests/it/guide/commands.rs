@@ -1,6 +1,5 @@
-//! Owns the tests of the README: its commands are run, its tables held against the program.
+//! Runs the commands of the README and the guide, and compares the pages' tables with the program.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -8,27 +7,11 @@ use std::process::Command;
 
 use roomkey::UnixTime;
 
-use super::client::{get, post};
-use super::program::{Directory, Program, Start};
-use super::sender::authorization_at;
+use super::{block, blocks, page};
 use crate::fixtures::{api_key, payload};
-
-fn readme() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap()
-}
-
-/// The fenced blocks of a language.
-fn blocks(readme: &str, language: &str) -> Vec<String> {
-    let fence = format!("```{language}\n");
-    readme.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
-}
-
-/// The one block of a language that has `text` in it.
-fn block_with(language: &str, text: &str) -> String {
-    let mut blocks: Vec<String> = blocks(&readme(), language).into_iter().filter(|block| block.contains(text)).collect();
-    assert_eq!(blocks.len(), 1, "{text} in {blocks:#?}");
-    blocks.remove(0)
-}
+use crate::server::client::{get, post};
+use crate::server::program::{Directory, Program, Start};
+use crate::server::sender::authorization_at;
 
 /// Runs a block of commands in `directory`.
 fn run_in(directory: &Path, block: &str) {
@@ -37,7 +20,7 @@ fn run_in(directory: &Path, block: &str) {
     assert!(status.unwrap().success(), "{block}");
 }
 
-/// What a block of commands prints, with `program` in the place of the server that the README talks of.
+/// What a block of commands prints, with `program` instead of the guide's server.
 fn run(block: &str, program: &Program) -> String {
     let path = std::path::Path::new(env!("CARGO_BIN_EXE_roomkey")).parent().unwrap();
     let path = format!("{}:{}", path.display(), std::env::var("PATH").unwrap());
@@ -56,44 +39,59 @@ fn has(program: &str) -> bool {
 }
 
 #[test]
-fn its_first_screen_has_the_two_commands() {
-    let readme = readme();
-    assert_eq!(blocks(&readme, "sh").get(..2).unwrap(), ["cargo run --release\n", "cargo test\n"]);
+fn the_first_screen_has_the_two_commands() {
+    let readme = page("README.md");
+    assert_eq!(blocks("README.md", "sh").take(2).collect::<Vec<_>>(), ["cargo run --release\n", "cargo test\n"]);
     assert!(readme.find("cargo test\n").unwrap() < 1000, "not on the first screen");
+    assert!(readme.lines().count() <= 150, "the README has at most 150 lines: the rest belongs into the guide");
 }
 
 #[test]
-fn its_request_for_a_token_gets_one() {
+fn the_requests_for_a_token_get_one() {
     if !has("curl") {
         return;
     }
     let program = Program::start();
-    let block = blocks(&readme(), "sh").into_iter().find(|block| block.contains("/token ")).unwrap();
-    let answer: serde_json::Value = serde_json::from_str(&run(&block, &program)).unwrap();
-    assert_eq!(answer["token"].as_str().unwrap().split('.').count(), 3);
+    for (name, path, member) in [
+        ("README.md", "/token ", "token"),
+        ("src/guide/http-api.md", "/token ", "token"),
+        ("src/guide/http-api.md", "/connection-details ", "participant_token"),
+    ] {
+        let answer: serde_json::Value = serde_json::from_str(&run(&block(name, "sh", path), &program)).unwrap();
+        assert_eq!(answer[member].as_str().unwrap().split('.').count(), 3, "{name}: {answer}");
+    }
 }
 
 #[test]
-fn its_way_to_follow_is_let_in() {
+fn the_way_to_follow_with_curl_is_let_in() {
     if !has("curl") {
         return;
     }
     let program = Program::start();
-    let block = blocks(&readme(), "sh").into_iter().find(|block| block.contains("/events ")).unwrap();
     // A stream has no end: a second of it is enough to see that it began.
-    let answer = run(&block.replace("curl -N", "curl -N -m 1 -s -w '%{http_code}'"), &program);
+    let block = block("src/guide/inbox.md", "sh", "/events ").replace("curl -N", "curl -N -m 1 -s -w '%{http_code}'");
+    let answer = run(&block, &program);
     assert!(answer.starts_with("retry:") && answer.ends_with("200"), "{answer:?}");
 }
 
 #[test]
-fn its_table_of_settings_is_the_programs() {
-    let readme = readme();
-    let section = readme.split("## Settings").nth(1).unwrap().split("\n## ").next().unwrap();
-    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
-    let told: BTreeSet<&str> = rows.iter().map(|row| row.split('`').nth(1).unwrap()).collect();
+fn the_readmes_way_to_follow_prints_an_event() {
+    let program = Program::start();
+    let address = format!("--url http://{}", program.address());
+    assert!(run(&format!("roomkey webhook send {address}/webhook --event room_started"), &program).starts_with("200 OK"));
+    // It would go on for ever.
+    let command = block("README.md", "sh", "roomkey events").replace("--follow", &address);
+    assert!(run(&command, &program).contains(" room_started "));
+}
+
+#[test]
+fn the_table_of_settings_is_the_programs() {
+    let page = page("src/guide/settings.md");
+    let section = page.split("\n## ").next().unwrap();
     let (_, help, _) = Start::bare().flags(&["--help"]).run();
-    for name in &told {
-        assert!(help.contains(name), "--help does not tell {name}");
+    for row in section.lines().filter(|line| line.starts_with("| `")) {
+        let name = row.split('`').nth(1).unwrap();
+        assert!(help.contains(name), "--help lacks {name}");
     }
     for flag in help.lines().filter_map(|line| line.trim_start().strip_prefix("--")) {
         let flag = flag.split(' ').next().unwrap();
@@ -102,49 +100,36 @@ fn its_table_of_settings_is_the_programs() {
 }
 
 #[test]
-fn its_program_is_installed_before_it_is_used() {
-    let commands = blocks(&readme(), "sh").concat();
+fn help_names_the_guide() {
+    let (_, help, _) = Start::bare().flags(&["--help"]).run();
+    assert!(help.contains("https://docs.rs/roomkey/latest/roomkey/guide/"), "{help}");
+}
+
+#[test]
+fn the_program_is_installed_before_it_is_used() {
+    let commands = blocks("README.md", "sh").collect::<String>();
     let installed = commands.find("cargo install --locked --path .\n").expect("it says how");
     let used = commands.lines().find(|line| line.starts_with("roomkey ") || line.contains("$(roomkey ")).unwrap();
     assert!(installed < commands.find(used).unwrap(), "{used}");
 }
 
 #[test]
-fn its_log_line_is_the_one_that_is_printed() {
-    // A time, a request's id and an event's id are others each time.
-    let shape = |line: &str| {
-        let words = line.split_whitespace().map(|word| match word.split_once('=') {
-            Some((name @ ("request" | "id"), _)) => name.to_owned(),
-            _ if word.ends_with('Z') => word.chars().map(|each| if each.is_ascii_digit() { '0' } else { each }).collect(),
-            _ => word.to_owned(),
-        });
-        words.collect::<Vec<_>>().join(" ")
-    };
-    let mut program = Program::start();
-    let url = format!("http://{}/webhook", program.address());
-    let event = ["--event", "participant_joined", "--room", "daily-standup", "--identity", "alice"];
-    let (status, ..) = Start::bare().flags(&[&["webhook", "send", "--url", &url][..], &event].concat()).run();
-    assert_eq!(status, Some(0));
-    assert_eq!(shape(&block_with("text", "INFO delivery")), shape(&program.wait_for("INFO delivery")));
-}
-
-#[test]
-fn its_pair_for_production_reaches_livekit_and_roomkey() {
+fn the_key_for_production_reaches_livekit_and_roomkey() {
     if !has("openssl") {
         return;
     }
     let directory = Directory::new();
-    run_in(directory.path(), &block_with("sh", "> keys.yaml\n"));
+    run_in(directory.path(), &block("src/guide/settings.md", "sh", "> keys.yaml\n"));
     let file = directory.path().join("keys.yaml");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let content = fs::read_to_string(&file).unwrap();
     let key = content.trim_end().split_once(": ").unwrap();
     assert_eq!((content.lines().count(), key.0), (1, "APImyKey"));
 
-    let of_livekit = block_with("yaml", "key_file:");
+    let of_livekit = block("src/guide/settings.md", "yaml", "key_file:");
     assert!(of_livekit.contains("key_file: keys.yaml\n") && of_livekit.contains("  api_key: APImyKey\n"), "{of_livekit}");
 
-    let command = block_with("sh", "LIVEKIT_KEYS_FILE=");
+    let command = block("src/guide/settings.md", "sh", "LIVEKIT_KEYS_FILE=");
     let settings = command.trim_end().strip_suffix(" roomkey").unwrap().split(' ').map(|word| word.split_once('=').unwrap());
     let start = Start::new().secret_file("keys.yaml", &content);
     let program = settings.fold(start, |start, (name, value)| start.env(name, value)).serve();
@@ -156,7 +141,7 @@ fn its_pair_for_production_reaches_livekit_and_roomkey() {
 }
 
 #[test]
-fn its_restore_brings_back_what_was_backed_up_and_nothing_else() {
+fn a_restore_brings_back_what_was_backed_up_and_nothing_else() {
     let directory = Directory::new();
     let development = ("devkey", "secret");
     let start = || Start::new().env("ROOMKEY_INBOX", format!("sqlite:{}", directory.path().join("roomkey.db").display())).serve();
@@ -176,7 +161,7 @@ fn its_restore_brings_back_what_was_backed_up_and_nothing_else() {
     drop(program);
     assert!(directory.path().join("roomkey.db-wal").exists());
 
-    run_in(directory.path(), &block_with("sh", "copy.db roomkey.db"));
+    run_in(directory.path(), &block("src/guide/inbox.md", "sh", "copy.db roomkey.db"));
     let program = start();
     let reader = roomkey::AccessToken::new().with_grants(roomkey::VideoGrants { room_list: true, ..Default::default() });
     let token = reader.to_jwt(&api_key(development), UnixTime::now()).unwrap();

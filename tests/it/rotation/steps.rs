@@ -1,14 +1,13 @@
-//! Owns the test of the README's three steps: its commands are run while LiveKit delivers.
+//! Runs the three steps of the guide's page on keys while LiveKit delivers.
 
 use std::process::Command;
 
 use super::support::{FILE, Key, NEW, OLD, Rotating, list};
+use crate::guide;
 
-/// The commands of the section, a step each, without the list's indentation.
+/// The commands of each step.
 fn steps() -> Vec<String> {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let section = readme.split("## Rotating keys").nth(1).unwrap().split("\n## ").next().unwrap();
-    section.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    guide::blocks("src/guide/keys.md", "sh").collect()
 }
 
 #[test]
