@@ -18,7 +18,7 @@ use crate::fixtures::NOW;
 
 const KIB: usize = 1024;
 
-/// An event of about so many bytes.
+/// An event of about this many bytes.
 fn large(id: usize, bytes: usize) -> String {
     event(&id.to_string(), &"x".repeat(bytes), "daily")
 }
@@ -74,7 +74,7 @@ async fn a_reader_that_takes_nothing_is_cut_and_misses_nothing() {
     }
 }
 
-/// Fills the inbox at `path` with `count` events of so many bytes.
+/// Fills the inbox at `path` with `count` events of this many bytes.
 async fn fill(path: &std::path::Path, count: usize, bytes: usize) {
     let inbox = Inbox::sqlite(path, Retention::default(), Clock::system()).unwrap();
     for ids in (0..count).collect::<Vec<_>>().chunks(100) {
@@ -98,7 +98,7 @@ async fn assert_others_are_served(server: &Server, deaf: Vec<TcpStream>) {
     drop(deaf);
 }
 
-/// With five events of the room `daily` that are larger than the kernel takes for a reader, each of them.
+/// A server with five events of the room `daily`, each larger than what the kernel buffers for a client.
 async fn server_of_large_events() -> Server {
     let server = Server::limited(|limits| limits.write = Duration::from_secs(120)).await;
     for id in 0..5 {
