@@ -1,4 +1,4 @@
-//! Owns the reading of a request's body: at most so many bytes, so long, and within the budget of its class.
+//! Reads a request's body: within a number of bytes, a time, and the budget of its class. Does not know what the body means.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -18,7 +18,7 @@ use crate::http::large::LargeBytes;
 use crate::http::limits::{ANSWER_PIECE_BYTES, DISCARDED_BYTES, LARGE_BYTES};
 use crate::http::reply::Refusal;
 
-/// A whole body, counted as held until it is dropped.
+/// A whole body, counted against its budget until it is dropped.
 #[derive(Debug)]
 pub(crate) struct HeldBody {
     bytes: Bytes,
@@ -26,12 +26,12 @@ pub(crate) struct HeldBody {
 }
 
 impl HeldBody {
-    /// Gives up the body, and keeps its share for the answer.
+    /// Drops the body, and keeps its share for the answer.
     pub(crate) fn into_share(self) -> Share {
         self.share
     }
 
-    /// Takes the share of an answer of at most `bytes`, beside that of the body.
+    /// Reserves budget for an answer of at most `bytes`, in addition to the body.
     pub(crate) fn make_room(&mut self, bytes: usize) -> Result<(), Refusal> {
         if bytes > ANSWER_PIECE_BYTES { self.share.grow(bytes) } else { Ok(()) }
     }
@@ -43,32 +43,32 @@ impl AsRef<[u8]> for HeldBody {
     }
 }
 
-/// Holds `headers` against an endpoint that takes JSON: `Content-Type` is JSON's, or missing.
+/// Refuses a `Content-Type` other than JSON. It may be missing.
 pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
     const JSON: &str = "application/json";
     let Some(content_type) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let essence = |value: &HeaderValue| value.to_str().ok()?.split(';').next().map(|essence| essence.trim().to_ascii_lowercase());
-    let is_json = content_type == JSON || essence(content_type).is_some_and(|essence| essence == JSON); // the first is quick
+    let is_json = content_type == JSON || essence(content_type).is_some_and(|essence| essence == JSON); // the first check is quick
     if is_json { Ok(()) } else { Err(Refusal::ContentType) }
 }
 
-/// Reads all of `body`. One that is announced as larger than `limit` is refused before any of it is read, one that grows
-/// beyond it as soon as it does.
+/// Reads all of `body`. Refuses one that is announced as larger than `limit` before any of it is read, and one that grows beyond the
+/// limit as soon as it does.
 pub(crate) async fn read(body: &mut Incoming, limit: usize, within: Duration, budget: &Arc<Budget>) -> Result<HeldBody, Refusal> {
     let least = body.size_hint().lower();
     if usize::try_from(least).map_or(true, |least| least > limit) {
         return Err(Refusal::BodyTooLarge { limit });
     }
     let mut collected = pin!(collect(body, limit, Share::of(budget)));
-    // Most bodies are there with their head, and need no timer.
+    // Most bodies arrive with their head, and need no timer.
     match poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
         Poll::Ready(read) => read,
         Poll::Pending => timeout(within, collected).await.unwrap_or(Err(Refusal::BodyTooLate)),
     }
 }
 
-/// Whether the body of `request` has been read to its end, or can be without waiting: the rest of a small one is thrown away. A
-/// client that waits for `100 Continue` is not told to send it for that.
+/// Whether the body of `request` has been read to its end, or can be without waiting: the rest of a small body is thrown away. This
+/// sends no `100 Continue`.
 pub(crate) fn settle(request: &mut Request<Incoming>, is_refused: bool) -> bool {
     if request.body().is_end_stream() {
         return true;
@@ -92,7 +92,7 @@ pub(crate) fn settle(request: &mut Request<Incoming>, is_refused: bool) -> bool 
 }
 
 async fn collect(body: &mut Incoming, limit: usize, mut share: Share) -> Result<HeldBody, Refusal> {
-    // As much as is announced, or may come.
+    // As much as is announced, or allowed.
     let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok()).map_or(limit, |most| most.min(limit));
     let mut whole = Bytes::new();
     let mut parts = BytesMut::new();
@@ -103,7 +103,7 @@ async fn collect(body: &mut Incoming, limit: usize, mut share: Share) -> Result<
         if share.bytes() > limit {
             return Err(Refusal::BodyTooLarge { limit });
         }
-        // Most bodies come in one piece, which is kept as it is.
+        // Most bodies come in one piece, which is kept without a copy.
         if share.bytes() == part.len() {
             whole = part;
         } else if share.bytes() <= LARGE_BYTES {

@@ -1,35 +1,35 @@
-//! Owns the search for a head that has both a length and a coding, which hyper hides: it drops the length and answers. Such a head
-//! may be one half of a smuggled request (RFC 9112, section 6.1). Follows heads and bodies through the bytes of a connection, and
-//! judges nothing else: whatever is malformed in another way, hyper refuses.
+//! Finds heads that have both `Content-Length` and `Transfer-Encoding`, by following heads and bodies through the bytes of a
+//! connection. Such a head may be part of a smuggled request (RFC 9112, section 6.1), and hyper does not report it: it drops the
+//! length and answers. Leaves everything else that is malformed to hyper.
 
 use std::io::BufRead;
 
-/// Bytes of a line that are kept when it comes in several reads. A longer length or chunk size is not meant well.
+/// Bytes of a line that are kept when it comes in several reads. No honest length or chunk size is longer.
 const LINE_BYTES: usize = 256;
 
-/// Where a connection's bytes are.
+/// Which part of which request the next byte belongs to.
 #[derive(Debug, Default)]
 pub(crate) struct Boundaries {
     place: Place,
-    /// The beginning of a line that is not complete yet.
+    /// The beginning of an incomplete line.
     line: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Place {
-    /// In front of a request or within its head.
+    /// Before a request or within its head.
     Head {
         is_empty: bool,
         length: Option<u64>,
         is_chunked: bool,
     },
-    /// Within a body, so many bytes before its end.
+    /// Within a body, this many bytes before its end.
     Body(u64),
-    /// Within a chunk, so many bytes before the next line that tells a size.
+    /// Within a chunk, this many bytes before the next chunk size.
     Chunk(u64),
     ChunkSize,
     Trailers,
-    /// A head had both.
+    /// After a head that has both headers.
     Ambiguous,
 }
 
@@ -40,12 +40,12 @@ impl Default for Place {
 }
 
 impl Boundaries {
-    /// Whether a head had both.
+    /// Whether a head had both headers.
     pub(crate) fn is_ambiguous(&self) -> bool {
         matches!(self.place, Place::Ambiguous)
     }
 
-    /// Follows `bytes`. Gives how many of them hyper may see: all, or those before the line that makes their head ambiguous.
+    /// Follows `bytes`, and returns how many of them hyper may see: all, or those before the line that makes a head ambiguous.
     pub(crate) fn follow(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -85,11 +85,11 @@ impl Boundaries {
 }
 
 impl Place {
-    /// Where the bytes are behind `line`, whose end is left out.
+    /// The place after `line`, which comes without its LF.
     fn after(self, line: &[u8]) -> Self {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match self {
-            Self::Head { is_empty: true, .. } if line.is_empty() => self, // lines in front of a request are skipped
+            Self::Head { is_empty: true, .. } if line.is_empty() => self, // empty lines before a request are skipped
             Self::Head { is_empty: true, length, is_chunked } => Self::Head { is_empty: false, length, is_chunked },
             Self::Head { is_chunked: true, .. } if line.is_empty() => Self::ChunkSize,
             Self::Head { length, .. } if line.is_empty() => match length {
@@ -133,7 +133,7 @@ mod tests {
     const CHUNKED: &str = "\r\nPOST / HTTP/1.1\r\nTransfer-encoding:chunked\r\n\r\n\
         1F;x=y\r\n\r\n\r\nContent-Length: 5\r\n01234567\r\n2\r\n\n\n\r\n0\r\nContent-Length: 7\r\n\r\n";
     const BARE: &str = "GET / HTTP/1.1\nHost: x\n\n";
-    /// What has a length and a coding, and how much of it may be seen.
+    /// Heads with both headers, and how much of each hyper may see.
     const BOTH: [(&str, usize); 4] = [
         ("POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 36),
         ("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\nA: b\r\nCONTENT-LENGTH: 5\r\n\r\n", 51),
@@ -141,7 +141,7 @@ mod tests {
         ("\r\n\nPOST / HTTP/1.1\r\nContent-Length: 0\r\nTransfer-Encoding: identity\r\n\r\n", 39),
     ];
 
-    /// Follows `text` in pieces of `size` bytes; how many may be seen.
+    /// How much of `text`, in pieces of `size` bytes, hyper may see.
     fn seen(text: &str, size: usize) -> usize {
         let (mut boundaries, mut seen) = (Boundaries::default(), 0);
         for piece in text.as_bytes().chunks(size) {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_one_end_passes_and_what_has_two_stops_there() {
+    fn clear_requests_pass_and_an_ambiguous_head_stops_there() {
         let good = [PLAIN, CHUNKED, BARE].concat();
         for size in 1..=good.len() {
             assert_eq!(seen(&good.repeat(2), size), good.len() * 2, "{size}");

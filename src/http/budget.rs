@@ -1,5 +1,5 @@
-//! Owns how many bytes of bodies and answers one class of requests may hold, so that no class can use up what another needs.
-//! Does not know what they are.
+//! Bounds the bytes of bodies and answers that one class of requests may hold, so that no class can use up what another needs. Does
+//! not know what the bytes are.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -18,13 +18,12 @@ impl Budget {
         Arc::new(Self { limit, held: AtomicUsize::new(0) })
     }
 
-    /// What is held now.
     pub(crate) fn held(&self) -> usize {
         self.held.load(Relaxed)
     }
 }
 
-/// A share of a budget, given back when dropped.
+/// A share of a budget, returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     budget: Arc<Budget>,
@@ -32,7 +31,7 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// Nothing yet.
+    /// An empty share.
     pub(crate) fn of(budget: &Arc<Budget>) -> Self {
         Self { budget: Arc::clone(budget), bytes: 0 }
     }
@@ -41,17 +40,17 @@ impl Share {
         self.bytes
     }
 
-    /// Takes more.
+    /// Takes `bytes` more.
     ///
     /// # Errors
-    /// Where that is more than there is. It is taken nevertheless, until the share is dropped.
+    /// If the budget is exceeded. The bytes count nevertheless, until the share is dropped.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.bytes = self.bytes.saturating_add(bytes);
         let held = self.budget.held.fetch_add(bytes, Relaxed);
         if held.saturating_add(bytes) > self.budget.limit { Err(Refusal::Overloaded) } else { Ok(()) }
     }
 
-    /// Gives back all but `bytes`.
+    /// Returns all but `bytes` to the budget.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         let given_back = self.bytes.saturating_sub(bytes);
         self.bytes = self.bytes.saturating_sub(given_back);

@@ -1,5 +1,5 @@
-//! Owns one connection's life: silent until its first byte, then spoken with by hyper, silent again after an answer, and at
-//! last closed in a way that lets its client read what it was told. A silent connection has no buffers.
+//! A connection's life: silent until its first byte, served by hyper, silent again after an answer, and at last closed so that the
+//! client can read what it was sent. A silent connection has no buffers. Does not know what the answers say.
 
 use std::future::{pending, poll_fn};
 use std::io;
@@ -11,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -19,29 +18,28 @@ use tracing::debug;
 
 use crate::http::Edge;
 use crate::http::boundaries::Boundaries;
-use crate::http::chunks;
+use crate::http::conversation::{Conversation, Handover, WaitingFor};
 use crate::http::limits::{BUFFER_GRACE, CONNECTION_BUFFER_BYTES, LAST_CALL, LINGER_BYTES};
-use crate::http::pulse::{Handed, Pulse, PulsedStream, Waiting};
+use crate::http::observed::ObservedStream;
 use crate::http::reply::{Refusal, Reply};
 use crate::http::router::{self, Peer};
 use crate::http::stop::Stop;
+use crate::http::streaming;
 
-const NO_HTTP: Refusal = Refusal::Framing("this is not a request of HTTP/1.1");
+const NO_HTTP: Refusal = Refusal::Framing("this is not an HTTP/1.1 request");
 const AMBIGUOUS: Refusal = Refusal::Framing("a request must not have both Content-Length and Transfer-Encoding");
 
-/// How a conversation went.
-enum Outcome {
-    /// It rests; what was read beyond the last request comes with it.
-    Quiet(TcpStream, Bytes),
-    /// It is over, and the stream is still whole.
-    Over(TcpStream),
-    /// What it sent is no head of a request: what it is told.
-    Refused(TcpStream, Box<Reply>),
-    /// What it waited for did not come in time.
-    Overdue(TcpStream, Waiting),
-    /// The head of an answer is out, whose body comes over time; what was read beyond the request comes with it.
-    Head(TcpStream, Bytes, Handed),
-    /// The stream is broken.
+/// How a conversation ended.
+enum Ended {
+    /// It waits for the next request. What was read beyond the last one comes with it.
+    Idle(Bytes),
+    /// The last answer is written.
+    Over,
+    /// What came is not a request, or came too late. This is the answer.
+    Refused(Box<Reply>),
+    /// The head of an answer is written, and the connection sends the rest. What was read beyond the request comes with it.
+    Handover(Handover, Bytes),
+    /// The connection broke, or the client did not read.
     Broken,
 }
 
@@ -53,34 +51,28 @@ pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, peer: Peer) {
         if before.is_empty() && !first_byte(&stream, edge.limits.idle, &edge.stop).await {
             return;
         }
-        // On the heap, so that the task of a silent connection stays small.
-        match Box::pin(converse(stream, before, edge, peer, pace.is_busy())).await {
-            Outcome::Quiet(quiet, rest) => (stream, before) = (quiet, rest),
-            Outcome::Head(mut open, rest, Handed { body, is_last }) => {
-                // On the heap for the same reason.
-                match Box::pin(chunks::send(&mut open, body, edge.limits.write)).await {
-                    Ok(()) if is_last => return linger(open, edge.limits.linger).await,
-                    Ok(()) => (stream, before) = (open, rest),
+        // On the heap, so that the task of a silent connection stays small. So is what sends a stream.
+        before = match Box::pin(converse(&mut stream, before, edge, peer, pace.is_busy())).await {
+            Ended::Idle(rest) => rest,
+            Ended::Handover(handover, rest) => {
+                let is_last = handover.is_last;
+                match Box::pin(streaming::send(&mut stream, handover, edge.limits.write)).await {
+                    Ok(()) if is_last => return linger(stream, edge.limits.linger).await,
+                    Ok(()) => rest,
                     Err(error) if error.kind() == io::ErrorKind::TimedOut => return edge.count_cut("reader"),
                     Err(_) => return,
                 }
             }
-            Outcome::Over(stream) => return linger(stream, edge.limits.linger).await,
-            Outcome::Refused(stream, reply) => return refuse(stream, *reply, edge.limits.linger).await,
-            Outcome::Overdue(stream, Waiting::Head) => {
-                edge.count_cut("head");
-                let reply = router::refuse(edge, peer, b"", &Refusal::HeadTooLate);
-                return refuse(stream, reply, edge.limits.linger).await;
-            }
-            Outcome::Overdue(..) => return edge.count_cut("reader"),
-            Outcome::Broken => return,
-        }
+            Ended::Over => return linger(stream, edge.limits.linger).await,
+            Ended::Refused(reply) => return refuse(stream, *reply, edge.limits.linger).await,
+            Ended::Broken => return,
+        };
         pace.rests();
     }
 }
 
-/// How quickly requests follow each other. A busy connection keeps its buffers for a moment after each answer, for making them
-/// anew costs time; one that is not gives them back at once.
+/// How quickly requests follow each other. A busy connection keeps its buffers for a short time after each answer, because
+/// allocating them costs time. Any other connection frees them at once.
 #[derive(Default)]
 struct Pace {
     rested_at: Option<Instant>,
@@ -92,7 +84,7 @@ impl Pace {
         self.rested_at = Some(Instant::now());
     }
 
-    /// Whether the connection came back soon several times in a row, now that it has.
+    /// Whether the connection came back soon several times in a row, now that it is back.
     fn is_busy(&mut self) -> bool {
         let is_quick = self.rested_at.is_some_and(|at| at.elapsed() < BUFFER_GRACE);
         self.quick_returns = if is_quick { self.quick_returns.saturating_add(1) } else { 0 };
@@ -100,96 +92,104 @@ impl Pace {
     }
 }
 
-/// Waits for something to read, without a buffer; `false` where it does not come in time, or the client hangs up. While the server
+/// Waits for something to read, without a buffer. `false` if it does not come in time, or the client hangs up. While the server
 /// stops, the time is short.
 async fn first_byte(stream: &TcpStream, within: Duration, stop: &Stop) -> bool {
     let mut byte = [0];
     tokio::select! {
         biased; // a request that is there when the server stops is answered
         peeked = timeout(within, stream.peek(&mut byte)) => matches!(peeked, Ok(Ok(1..))),
-        () = async { stop.wait().await; sleep(LAST_CALL).await } => false,
+        () = async { stop.connections_end().await; sleep(LAST_CALL).await } => false,
     }
 }
 
-/// Lets hyper answer requests until the connection rests or ends.
-async fn converse(stream: TcpStream, before: Bytes, edge: &Edge, peer: Peer, is_busy: bool) -> Outcome {
-    let pulse = Pulse::new();
-    let io = PulsedStream { before, stream: TokioIo::new(stream), pulse: Arc::clone(&pulse), boundaries: Boundaries::default() };
-    let service = service_fn(|request| router::answer(edge, peer, pulse.answering(), request));
+/// Lets hyper answer requests until the connection is idle or ends.
+async fn converse(stream: &mut TcpStream, before: Bytes, edge: &Edge, peer: Peer, is_busy: bool) -> Ended {
+    let conversation = Conversation::new();
+    let io = ObservedStream { stream, before, conversation: Arc::clone(&conversation), boundaries: Boundaries::default() };
+    let service = service_fn(|request| router::answer(edge, peer, conversation.begin_answer(), request));
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .half_close(true)
         .max_buf_size(CONNECTION_BUFFER_BYTES)
         .writev(false) // most answers are small: copying them behind their heads costs less than a list of parts
         .serve_connection(io, service);
+    let end = until_too_slow(&mut connection, &conversation, edge, is_busy).await;
 
+    let parts = connection.into_parts();
+    // Copied, because even an empty part of a buffer keeps all of it.
+    let rest = || Bytes::from([&*parts.read_buf, &*parts.io.before].concat());
+    let refused = |head: &[u8], refusal| Ended::Refused(Box::new(router::refuse(edge, peer, head, &refusal)));
+    match end {
+        Ok(Ok(())) => Ended::Over,
+        Ok(Err(error)) => {
+            debug!(%error, "connection ended");
+            match error.is_parse() {
+                _ if parts.io.boundaries.is_ambiguous() => refused(&parts.read_buf, AMBIGUOUS),
+                true if !conversation.is_before_request() => Ended::Over,
+                true if error.is_parse_too_large() => refused(&parts.read_buf, Refusal::HeadTooLarge),
+                true => refused(&parts.read_buf, NO_HTTP),
+                false => Ended::Broken,
+            }
+        }
+        Err(WaitingFor::Request) => Ended::Idle(rest()),
+        Err(WaitingFor::Nothing) => match conversation.handover() {
+            Some(handover) => Ended::Handover(handover, rest()),
+            None => Ended::Over,
+        },
+        Err(WaitingFor::Head) => {
+            edge.count_cut("head");
+            refused(b"", Refusal::HeadTooLate)
+        }
+        Err(_) => {
+            edge.count_cut("reader");
+            Ended::Broken
+        }
+    }
+}
+
+/// Polls hyper's `connection` until it ends, or `Err` of what it waits for: in vain, or because hyper is not needed for it.
+async fn until_too_slow<C: Future + Unpin>(
+    connection: &mut C,
+    conversation: &Conversation,
+    edge: &Edge,
+    is_busy: bool,
+) -> Result<C::Output, WaitingFor> {
     let mut alarm = pin!(sleep(edge.limits.head));
-    let mut alarmed_for = None;
-    let end = poll_fn(|cx| {
+    let mut alarm_is_for = None;
+    poll_fn(|cx| {
         loop {
-            if let Poll::Ready(end) = Pin::new(&mut connection).poll(cx) {
+            if let Poll::Ready(end) = Pin::new(&mut *connection).poll(cx) {
                 return Poll::Ready(Ok(end));
             }
-            let waiting = pulse.waiting();
+            let waiting = conversation.waiting_for();
             let rings = alarm.is_elapsed();
             let patience = match waiting.0 {
-                Waiting::Idle if !is_busy => return Poll::Ready(Err(Waiting::Idle)),
-                // Not set anew for each request: what beats between two rings is not idle.
-                Waiting::Idle if alarmed_for.is_some_and(|(waiting, _)| waiting == Waiting::Idle) && !rings => {
-                    return Poll::Pending;
-                }
-                Waiting::Idle => BUFFER_GRACE,
-                Waiting::Answer => return Poll::Pending,
-                Waiting::Chunks => return Poll::Ready(Err(Waiting::Chunks)),
-                Waiting::Nothing => return Poll::Ready(Ok(Ok(()))),
-                Waiting::Head => edge.limits.head,
-                Waiting::Reader => edge.limits.write,
+                WaitingFor::Answer => return Poll::Pending,
+                WaitingFor::Request if is_busy => BUFFER_GRACE,
+                WaitingFor::Request | WaitingFor::Nothing => return Poll::Ready(Err(waiting.0)),
+                WaitingFor::Head => edge.limits.head,
+                WaitingFor::Reader => edge.limits.write,
             };
-            if alarmed_for == Some(waiting) {
+            let is_set = match alarm_is_for {
+                // Not set again for each request: the connection is idle if nothing moved between two alarms.
+                Some((WaitingFor::Request, _)) if waiting.0 == WaitingFor::Request && !rings => true,
+                alarm_is_for => alarm_is_for == Some(waiting),
+            };
+            if is_set {
                 return if rings { Poll::Ready(Err(waiting.0)) } else { Poll::Pending };
             }
-            alarmed_for = Some(waiting);
+            alarm_is_for = Some(waiting);
             alarm.set(sleep(patience));
             if alarm.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
         }
     })
-    .await;
-
-    let parts = connection.into_parts();
-    let is_ambiguous = parts.io.boundaries.is_ambiguous();
-    // Copied, for even an empty part of a buffer keeps all of it.
-    let rest = || Bytes::from([&*parts.read_buf, &*parts.io.before].concat());
-    let refused = |refusal| Box::new(router::refuse(edge, peer, &parts.read_buf, &refusal));
-    let stream = parts.io.stream.into_inner();
-    match end {
-        Ok(Ok(())) => Outcome::Over(stream),
-        Ok(Err(error)) => {
-            debug!(%error, "connection ended");
-            match error.is_parse() {
-                _ if is_ambiguous => Outcome::Refused(stream, refused(AMBIGUOUS)),
-                true if pulse.is_in_head() => {
-                    let refusal = if error.is_parse_too_large() { Refusal::HeadTooLarge } else { NO_HTTP };
-                    Outcome::Refused(stream, refused(refusal))
-                }
-                true => Outcome::Over(stream),
-                false => Outcome::Broken,
-            }
-        }
-        Err(Waiting::Idle) => Outcome::Quiet(stream, rest()),
-        Err(Waiting::Chunks) => match pulse.take_over() {
-            Some(handed) => Outcome::Head(stream, rest(), handed),
-            None => Outcome::Over(stream),
-        },
-        Err(waiting) => {
-            debug!(?waiting, "connection cut: it took too long");
-            Outcome::Overdue(stream, waiting)
-        }
-    }
+    .await
 }
 
-/// Answers without hyper, on a connection whose request was not read to its end, and closes it.
+/// Sends `reply` without hyper to a request that was not read to its end, and closes the connection.
 pub(crate) async fn refuse(mut stream: TcpStream, reply: Reply, within: Duration) {
     let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", reply.status(), reply.body().whole().len()).into_bytes();
     for (name, value) in reply.headers() {
@@ -206,8 +206,8 @@ pub(crate) async fn refuse(mut stream: TcpStream, reply: Reply, within: Duration
     }
 }
 
-/// Closes `stream` so that its client can read what it was sent: were it closed at once over unread bytes, the client could lose
-/// both (RFC 9112, section 9.6). A client that goes on sending is read no further than [`LINGER_BYTES`], and has the time that is left.
+/// Closes `stream` in a way that lets the client read what it was sent. Closing over unread bytes would reset the connection, and the
+/// client could lose the answer (RFC 9112, section 9.6). No more than [`LINGER_BYTES`] are read.
 async fn linger(mut stream: TcpStream, within: Duration) {
     let _ = timeout(within, async {
         stream.shutdown().await?;

@@ -1,8 +1,7 @@
-//! Owns what an answer says, known at once or coming over time, and its way to hyper. Does not know what it is.
+//! The content of an answer, known at once or produced over time, and how hyper takes it. Does not know what it says.
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::pending;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,91 +9,85 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
 use crate::http::budget::Share;
+use crate::http::conversation::InFlight;
 use crate::http::limits::ANSWER_PIECE_BYTES;
-use crate::http::pulse::InFlight;
 
-/// What comes over time, and how much is not known.
+type Polled = Poll<Option<Result<Frame<Bytes>, Infallible>>>;
+
+/// Content of unknown length that is produced over time.
 pub(crate) struct Stream {
     body: Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>,
-    /// Done when the right to it ends; `None` once it has.
-    over: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// Whether it goes on until its reader leaves. A reader that only finishes its own side waits for what ends.
+    /// Completes when the client's right to the content ends. `None` once it has.
+    right: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Whether it goes on until the client hangs up. If not, a client that closes only its own side still gets all of it.
     pub(crate) is_endless: bool,
-    ending: Option<Ending>,
+    end: End,
+    on_end: Option<Box<dyn FnOnce(End) + Send>>,
 }
 
 /// Why a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Its reader left, which is so as long as nothing else is known.
+    /// The client left. This is assumed unless another reason is known.
     Left,
-    /// Its reader took too little.
+    /// The client read too slowly.
     Slow,
-    /// The right to it ended.
+    /// The client's right to it ended.
     Right,
     /// There is no more.
     Done,
 }
 
-/// Tells why a stream ended, when it does.
-struct Ending {
-    end: End,
-    tell: Option<Box<dyn FnOnce(End) + Send>>,
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        if let Some(tell) = self.tell.take() {
-            tell(self.end);
-        }
-    }
-}
-
 impl Stream {
-    /// `body`, which is polled again when `over` is done, and then ends by itself.
+    /// Streams `body`, which is polled again when `right` completes, and is expected to end then.
     pub(crate) fn new(
         body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static,
-        over: impl Future<Output = ()> + Send + 'static,
+        right: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        Self { body: Box::pin(body), over: Some(Box::pin(over)), is_endless: false, ending: None }
+        Self { body: Box::pin(body), right: Some(Box::pin(right)), is_endless: false, end: End::Left, on_end: None }
     }
 
-    /// The same, but that it goes on until its reader leaves.
-    pub(crate) fn endless(self) -> Self {
-        Self { is_endless: true, ..self }
+    pub(crate) fn endless(mut self) -> Self {
+        self.is_endless = true;
+        self
     }
 
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    /// Calls `on_end` when the stream is dropped.
+    pub(crate) fn on_end(mut self, on_end: impl FnOnce(End) + Send + 'static) -> Self {
+        self.on_end = Some(Box::new(on_end));
+        self
+    }
+
+    pub(crate) fn set_end(&mut self, end: End) {
+        self.end = end;
+    }
+
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         let polled = match self.body.as_mut().poll_frame(cx) {
-            Poll::Pending if self.over.is_some() && self.poll_over(cx).is_ready() => self.body.as_mut().poll_frame(cx),
+            Poll::Pending if self.right.is_some() && self.poll_right(cx).is_ready() => self.body.as_mut().poll_frame(cx),
             polled => polled,
         };
         if let Poll::Ready(None) = polled {
-            let end = if self.poll_over(cx).is_ready() { End::Right } else { End::Done };
-            self.ends(end);
+            self.end = if self.poll_right(cx).is_ready() { End::Right } else { End::Done };
         }
         polled
     }
 
-    /// The same, but that `tell` hears of its end.
-    pub(crate) fn telling(self, tell: impl FnOnce(End) + Send + 'static) -> Self {
-        Self { ending: Some(Ending { end: End::Left, tell: Some(Box::new(tell)) }), ..self }
-    }
-
-    /// It ends, for this reason.
-    pub(crate) fn ends(&mut self, end: End) {
-        if let Some(ending) = &mut self.ending {
-            ending.end = end;
-        }
-    }
-
-    /// Ready when the right to it has ended.
-    pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(over) = &mut self.over {
-            ready!(over.as_mut().poll(cx));
-            self.over = None;
+    /// Ready when the client's right to it has ended.
+    pub(crate) fn poll_right(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(right) = &mut self.right {
+            ready!(right.as_mut().poll(cx));
+            self.right = None;
         }
         Poll::Ready(())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(on_end) = self.on_end.take() {
+            on_end(self.end);
+        }
     }
 }
 
@@ -107,16 +100,17 @@ impl fmt::Debug for Stream {
 /// What an answer says.
 #[derive(Debug)]
 pub(crate) enum Content {
-    /// All of it at once.
     Whole(Bytes),
-    /// The same, and its share of a budget.
-    Held { bytes: Bytes, _share: Share },
-    /// What comes over time, perhaps for days.
+    /// The same, counted against a budget until it is written.
+    Held {
+        bytes: Bytes,
+        _share: Share,
+    },
     Stream(Stream),
 }
 
 impl Content {
-    /// All of it, where it is known at once.
+    /// All of it, or nothing if it is a stream.
     pub(crate) fn whole(&self) -> &[u8] {
         match self {
             Self::Whole(bytes) | Self::Held { bytes, .. } => bytes,
@@ -125,27 +119,27 @@ impl Content {
     }
 }
 
-/// An answer on its way out. While it lives, its request is under way.
+/// The body that hyper sends after an answer's head.
 #[derive(Debug)]
 pub(crate) struct ReplyBody {
-    content: Content,
-    _in_flight: InFlight,
+    /// `None` if hyper sends no body: the connection sends the stream, or it is the answer to a HEAD.
+    bytes: Option<Bytes>,
+    _share: Option<Share>,
+    _in_flight: Option<InFlight>,
 }
 
 impl ReplyBody {
-    pub(crate) fn new(content: Content, in_flight: InFlight) -> Self {
-        Self { content, _in_flight: in_flight }
-    }
-
-    /// The same, but that what comes over time is handed over to the connection as soon as hyper has written the head, which ends
-    /// with `Transfer-Encoding: chunked`. hyper itself would hold two buffers of 8 KiB for as long as it lasts.
-    pub(crate) fn handed_over(content: Content, in_flight: InFlight) -> Self {
+    /// The request is in flight until hyper has taken all of `content`. A stream is handed over to the connection instead, because
+    /// hyper's buffers would stay with it: an idle follower would take up to 66 KiB instead of 4 KiB.
+    pub(crate) fn new(content: Content, in_flight: InFlight, is_head: bool, is_chunked: bool) -> Self {
         match content {
+            Content::Whole(bytes) => Self { bytes: Some(bytes), _share: None, _in_flight: Some(in_flight) },
+            Content::Held { bytes, _share } => Self { bytes: Some(bytes), _share: Some(_share), _in_flight: Some(in_flight) },
+            Content::Stream(_) if is_head => Self { bytes: None, _share: None, _in_flight: Some(in_flight) },
             Content::Stream(stream) => {
-                in_flight.hand_over(stream);
-                Self::new(Content::Stream(Stream::new(Nothing, pending())), in_flight)
+                in_flight.hand_over(stream, is_chunked);
+                Self { bytes: None, _share: None, _in_flight: None }
             }
-            content => Self::new(content, in_flight),
         }
     }
 }
@@ -154,46 +148,19 @@ impl Body for ReplyBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match &mut self.content {
-            Content::Whole(bytes) => {
-                let bytes = std::mem::take(bytes);
-                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
-            }
-            // hyper copies what it is given: all at once would be held twice, and not counted.
-            Content::Held { bytes, .. } => {
-                let piece = bytes.split_to(bytes.len().min(ANSWER_PIECE_BYTES));
-                Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
-            }
-            Content::Stream(stream) => stream.poll_frame(cx),
-        }
+    /// Gives hyper a piece at a time, because hyper copies it, and the copy is counted nowhere.
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Polled {
+        let Some(bytes) = &mut self.bytes else { return Poll::Pending };
+        let piece = bytes.split_to(bytes.len().min(ANSWER_PIECE_BYTES));
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Whole(bytes) | Content::Held { bytes, .. } => bytes.is_empty(),
-            Content::Stream(_) => false,
-        }
+        self.bytes.as_ref().is_some_and(Bytes::is_empty)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Whole(bytes) | Content::Held { bytes, .. } => {
-                SizeHint::with_exact(bytes.len().try_into().unwrap_or(u64::MAX))
-            }
-            Content::Stream(_) => SizeHint::new(),
-        }
-    }
-}
-
-/// A body of which nothing comes, and that does not end.
-struct Nothing;
-
-impl Body for Nothing {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Pending
+        let length = self.bytes.as_ref().map(|bytes| bytes.len().try_into().unwrap_or(u64::MAX));
+        length.map_or_else(SizeHint::new, SizeHint::with_exact)
     }
 }

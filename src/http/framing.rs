@@ -1,12 +1,12 @@
-//! Owns what a request's head must be beyond what hyper sees to: its size, one host, one target that names a path here, and one
-//! way to tell where the body ends (RFC 9112). Whoever passes no other judge can smuggle no request past this one.
+//! Checks a request's head beyond what hyper checks: its size, one host, a target that is a path, and one way to find the body's end
+//! (RFC 9112). This is what prevents request smuggling. Does not know which paths exist.
 
 use hyper::header::{HOST, TRANSFER_ENCODING};
 use hyper::{Request, Version};
 
 use crate::http::reply::Refusal;
 
-/// Judges `request`, whose head may have `limit` bytes.
+/// Refuses `request` if its head is malformed, ambiguous, or longer than `limit` bytes.
 pub(crate) fn check<B>(request: &Request<B>, limit: usize) -> Result<(), Refusal> {
     let uri = request.uri();
     // Authority-form (only for CONNECT) and asterisk-form name no path: section 3.2.
@@ -16,7 +16,7 @@ pub(crate) fn check<B>(request: &Request<B>, limit: usize) -> Result<(), Refusal
     let target = uri.path_and_query().map_or(1, |target| target.as_str().len());
     let authority = uri.authority().map_or(0, |authority| authority.as_str().len().saturating_add("http://".len()));
     let first_line = [request.method().as_str().len(), authority, target, "  HTTP/1.1\r\n\r\n".len()];
-    // The head's size on the wire, but for optional white space.
+    // The head's size on the wire, without optional white space.
     let mut bytes = first_line.into_iter().fold(0, usize::saturating_add);
     let mut hosts = 0_usize;
     let mut codings = 0_usize;
@@ -25,12 +25,12 @@ pub(crate) fn check<B>(request: &Request<B>, limit: usize) -> Result<(), Refusal
         if name == HOST {
             hosts = hosts.saturating_add(1);
             if !is_host(value.as_bytes()) {
-                return Err(Refusal::Framing("the Host header must be a host and perhaps a port"));
+                return Err(Refusal::Framing("the Host header must be a host, with or without a port"));
             }
         } else if name == TRANSFER_ENCODING {
             codings = codings.saturating_add(1);
             if codings > 1 || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
-                return Err(Refusal::Framing("Transfer-Encoding must be chunked, once, and nothing else"));
+                return Err(Refusal::Framing("Transfer-Encoding must be exactly chunked, and appear only once"));
             }
         }
     }
@@ -38,23 +38,23 @@ pub(crate) fn check<B>(request: &Request<B>, limit: usize) -> Result<(), Refusal
         return Err(Refusal::HeadTooLarge);
     }
     if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
-        return Err(Refusal::Framing("HTTP/1.1 wants one Host header"));
+        return Err(Refusal::Framing("an HTTP/1.1 request must have exactly one Host header"));
     }
     Ok(())
 }
 
-/// Section 3.2: of the letters of a name, or of an address in brackets (RFC 3986, section 3.2.2), and perhaps a port. Empty where the
-/// target has no authority. Nothing here goes where it says.
+/// Section 3.2: a name, or an address in brackets (RFC 3986, section 3.2.2), and perhaps a port; empty if the target has no authority.
+/// Only its form matters, because nothing is sent there.
 fn is_host(value: &[u8]) -> bool {
-    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
-    let length = |bytes: &[u8]| bytes.iter().take_while(|byte| is_of_name(byte) || **byte == b':').count();
+    let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
+    let length = |bytes: &[u8]| bytes.iter().take_while(|byte| is_name_byte(byte) || **byte == b':').count();
     let (host, port) = match value.strip_prefix(b"[") {
         Some(address) => {
             let (address, port) = address.split_at(length(address));
             let Some(port) = port.strip_prefix(b"]") else { return false };
             (address, port)
         }
-        None => value.split_at(value.iter().take_while(|byte| is_of_name(byte)).count()),
+        None => value.split_at(value.iter().take_while(|byte| is_name_byte(byte)).count()),
     };
     match (host, port) {
         (_, []) => !host.is_empty() || value.is_empty(),

@@ -1,11 +1,11 @@
-//! Owns the memory of large bodies and answers: mapped for each of them, and given back to the system as soon as it is dropped,
-//! where an allocator would keep it after a burst. Does not know how much of it there may be.
+//! Memory for large bodies and answers: mapped for each of them, and returned to the system as soon as it is dropped. An allocator
+//! would keep it after a burst. Does not know how much of it there may be.
 
 use std::io;
 
 use memmap2::MmapMut;
 
-/// Bytes in memory of their own. What was not written yet takes no memory.
+/// Bytes in memory of their own. Only what is written takes memory.
 #[derive(Debug)]
 pub(crate) struct LargeBytes {
     map: MmapMut,
@@ -25,7 +25,7 @@ impl LargeBytes {
         Ok(copy)
     }
 
-    /// Appends `bytes`, for which there has to be room.
+    /// Appends `bytes`. Fails if they exceed the capacity.
     pub(crate) fn extend(&mut self, bytes: &[u8]) -> io::Result<()> {
         let end = self.length.saturating_add(bytes.len());
         self.map.get_mut(self.length..end).ok_or(io::ErrorKind::StorageFull)?.copy_from_slice(bytes);

@@ -1,41 +1,41 @@
-//! Owns every bound of the edge: how much it takes and how long it waits. A test may shorten them.
+//! Every bound of the server: how much it accepts and how long it waits. Tests may shorten them. Does not enforce them.
 
 use std::time::Duration;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// What the edge takes and how long it waits.
+/// The bounds that an embedder may change.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of a request's head, from its first letter to the empty line; more is a 431.
+    /// Bytes of a request's head, including the empty line; more gets a 431.
     pub head_bytes: usize,
-    /// Bytes of a request for a token; more is a 413.
+    /// Bytes of a request body at `/token`; more gets a 413.
     pub token_body_bytes: usize,
-    /// Bytes of a request to LiveKit's standard token endpoint; more is a 413.
+    /// Bytes of a request body at LiveKit's standard token endpoint; more gets a 413.
     pub standard_body_bytes: usize,
-    /// Bytes of a webhook's body; more is a 413.
+    /// Bytes of a webhook's body; more gets a 413.
     pub webhook_body_bytes: usize,
-    /// Bytes that each class of requests, tokens and webhooks, holds as bodies and as answers that wait for their reader; more is a 503.
+    /// Bytes of bodies and unwritten answers that each class of requests, tokens and webhooks, may hold; more gets a 503.
     pub held_body_bytes: usize,
-    /// Connections at once; one more gets a 503.
+    /// Connections at once; more get a 503.
     pub connections: usize,
-    /// From a head's first byte to its last; later is a 408.
+    /// Time from a head's first byte to its last; later gets a 408.
     pub head: Duration,
-    /// From a head's last byte to its body's last; later is a 408.
+    /// Time from a head's last byte to its body's last; later gets a 408.
     pub body: Duration,
-    /// Without a byte on a new connection, or after an answer. Load balancers keep a connection for 60 s, and want to be the ones to close.
+    /// Time without a byte on a new connection, or after an answer. Longer than the 60 s of load balancers, which should close first.
     pub idle: Duration,
-    /// In which a reader takes at least `WRITE_PROGRESS_BYTES`, or is cut.
+    /// Time in which a client has to read 1 KiB of an answer, or a sixteenth of a larger piece of a stream. A slower one is cut.
     pub write: Duration,
-    /// After a connection's last answer, for its client to read it and to hang up.
+    /// Time after a connection's last answer for the client to read it and to hang up.
     pub linger: Duration,
-    /// After the signal to stop, before anything changes but `/readyz`: for load balancers to look elsewhere.
+    /// Time after the signal to stop in which only `/readyz` changes, so that load balancers stop sending requests.
     pub farewell: Duration,
-    /// For the requests under way when the server stops.
+    /// Time for requests in flight to finish when the server stops.
     pub drain: Duration,
-    /// On a stream of events that is silent for its reader, until a comment tells it that all is well.
+    /// Time without an event on a stream before a comment is sent to keep it alive.
     pub silence: Duration,
 }
 
@@ -67,58 +67,59 @@ pub(crate) struct LargeBodyBytes {
     pub(crate) all: usize,
 }
 
-/// Bytes that a reader has to take in each [`Limits::write`].
-pub(crate) const WRITE_PROGRESS_BYTES: usize = KIB;
-/// In so many times of [`Limits::write`] a reader has to take a piece of an answer that comes over time, however large it is.
-pub(crate) const WRITE_STEPS: usize = 16;
-/// Bytes that a connection buffers of what it reads, and after which it stops to buffer what it writes.
+/// Bytes that a client has to read in each [`Limits::write`] of `bytes` that are written at once: a sixteenth, and at least 1 KiB. So
+/// no piece, and no memory for it, is held for longer than sixteen times as long, however large it is.
+pub(crate) const fn write_step(bytes: usize) -> usize {
+    if bytes > 16 * KIB { bytes / 16 } else { KIB }
+}
+/// Bytes that a connection buffers of what it reads, and after which it stops buffering what it writes.
 pub(crate) const CONNECTION_BUFFER_BYTES: usize = 16 * KIB;
-/// Bytes of an answer that are given to the connection at once. An answer that is no longer than that is not counted as held.
+/// Bytes of an answer that hyper is given at once. A shorter answer is not counted as held.
 pub(crate) const ANSWER_PIECE_BYTES: usize = 16 * KIB;
-/// Bytes of a body or an answer beyond which it lies in memory of its own.
+/// A larger body or answer gets memory of its own.
 pub(crate) const LARGE_BYTES: usize = 64 * KIB;
-/// Bytes of a token and what is around it, beside what its request said, at most.
+/// Bytes of an answer with a token, in addition to what its request contained.
 pub(crate) const TOKEN_OVERHEAD_BYTES: usize = 4 * KIB;
-/// Bytes that are read and thrown away after a connection's last answer, so that its client gets to read it.
+/// Bytes that are read and thrown away after a connection's last answer, so that the client can read it.
 pub(crate) const LINGER_BYTES: usize = 64 * KIB;
-/// Bytes of a body that are thrown away after an early answer, so that the connection can be used again.
+/// Bytes of a body that are read and thrown away after an early answer, so that the connection can be used again.
 pub(crate) const DISCARDED_BYTES: usize = 64 * KIB;
-/// After an answer, before a quiet connection gives its buffers back.
+/// Time after an answer before a busy connection frees its buffers.
 pub(crate) const BUFFER_GRACE: Duration = Duration::from_millis(50);
-/// Connections over [`Limits::connections`] that are told so at once; the others wait their turn.
+/// Connections beyond [`Limits::connections`] that are answered at once; the others wait.
 pub(crate) const REFUSALS_AT_ONCE: usize = 8;
-/// For a refused connection's client to read the refusal.
+/// Time for such a connection's client to read the answer.
 pub(crate) const REFUSAL_LINGER: Duration = Duration::from_millis(100);
-/// Connections at once to the listener for those who watch.
+/// Connections at once to the metrics listener.
 pub(crate) const METRICS_CONNECTIONS: usize = 8;
-/// Bytes of bodies that are read from the inbox at once for one who follows it. A single larger one is read nevertheless.
+/// Bytes of bodies that are read from the inbox at once for one reader. A single larger body is read nevertheless.
 pub(crate) const READ_AHEAD_BYTES: usize = 32 * KIB;
-/// Bytes of larger bodies that readers of the inbox hold: those with one token, those with the same scope (a room, or all), and
-/// all together. The others wait their turn.
+/// Bytes of larger bodies that readers of the inbox may hold: with one token, with the same scope (a room, or all), and all together.
+/// Other readers wait.
 pub(crate) const LARGE_BODY_BYTES: LargeBodyBytes = LargeBodyBytes { token: 8 * MIB, scope: 16 * MIB, all: 32 * MIB };
-/// For that turn. A page is refused then, and a stream goes on waiting.
+/// How long a page waits for that before it is refused. A stream goes on waiting.
 pub(crate) const LARGE_BODY_PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of a query to the inbox. A token in it may take most of them.
+/// Bytes of a query at `/events`. A token in it may take most of them.
 pub(crate) const QUERY_BYTES: usize = 8 * KIB;
-/// Characters of an unknown parameter's name that its refusal repeats.
+/// Characters of an unknown parameter's name that the error message repeats.
 pub(crate) const PARAMETER_CHARS: usize = 32;
-/// Names of events in a query.
+/// Event names in a query.
 pub(crate) const QUERY_EVENTS: usize = 32;
-/// How far a cursor may be later than the present and all that was given, for clocks differ.
+/// How far a cursor may be ahead of the clock and of all known cursors, because clocks differ.
 pub(crate) const CURSOR_LEEWAY: Duration = Duration::from_secs(60 * 60);
-/// For what is being sent when the right to it ends: a reader that is slower is cut.
+/// Time to finish the piece that is being sent when the right to a stream ends. A slower client is cut.
 pub(crate) const RIGHT_GRACE: Duration = Duration::from_secs(3);
-/// Warnings about refused webhooks in a minute, each of another key or path and reason. The others share one more.
+/// Warnings about refused webhooks in a minute, each for a different key or path and reason. The rest share one more.
 pub(crate) const WARNINGS_A_MINUTE: usize = 64;
-/// Characters of a key or a path that a warning names.
+/// Characters of a key or a path in a warning.
 pub(crate) const WARNING_NAME_CHARS: usize = 128;
-/// Readers of pages in a minute that the log names at level info.
+/// Readers of pages in a minute that are logged at level info.
 pub(crate) const READERS_A_MINUTE: usize = 1024;
-/// Header names that a preflight may ask for, and their bytes. No request has more headers.
+/// Header names that a preflight may ask for, and their bytes. No request may have more headers.
 pub(crate) const PREFLIGHT_HEADERS: (usize, usize) = (100, 4 * KIB);
-/// After the server begins to stop, for the next request on a kept connection: a proxy may have sent one before it could know.
+/// Time for one more request on a kept connection after the server begins to stop: a proxy may have sent it before it could know.
 pub(crate) const LAST_CALL: Duration = Duration::from_millis(500);
-/// Entries that a page has where its reader does not say, and at most.
+/// Entries on a page: by default, and at most.
 pub(crate) const PAGE_ENTRIES: (usize, usize) = (100, 1000);
-/// For a page that has something in it.
+/// The longest time that a page may wait for its first entry.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);

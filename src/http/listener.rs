@@ -1,4 +1,5 @@
-//! Owns the listening socket: binding, accepting, the permits that bound the connections, and the end of all of them.
+//! The listening socket: binding, accepting, the permits that bound the connections, and their end when the server stops. Does not
+//! know what happens on a connection.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -19,25 +20,25 @@ use crate::http::reply::Refusal;
 use crate::http::router::{self, Door, Peer};
 use crate::worker::faults;
 
-/// Connections that the kernel completes before we accept them; it cuts this to `net.core.somaxconn`.
+/// Connections that the kernel completes before they are accepted. It lowers this to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
-/// How long accepting rests after it failed, at first and at most. Each failure in a row doubles it.
+/// The pause after accepting failed: the first, and the longest. Each failure in a row doubles it.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
-/// Which of the machine's addresses are listened on.
+/// Which of the machine's addresses to listen on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Bind {
-    /// All, of both families; of IPv4 alone where there is no IPv6.
+    /// All, IPv4 and IPv6; only IPv4 if the machine has no IPv6.
     #[default]
     All,
-    /// Those of this address or host name.
+    /// This address, or the first of this host name that can be bound.
     Host(String),
 }
 
-/// A socket that listens at `port` of `bind`.
+/// Listens on `port` of `bind`.
 ///
 /// # Errors
-/// Where the host is unknown or the port cannot be had, as the system tells it.
+/// If the host is unknown or the port cannot be bound: the system's error.
 pub fn bind(bind: &Bind, port: u16) -> io::Result<TcpListener> {
     match bind {
         Bind::All => match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
@@ -62,16 +63,16 @@ fn is_without_ipv6(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(EAFNOSUPPORT)
 }
 
-/// A socket that listens at `address`.
+/// Listens on `address`.
 ///
 /// # Errors
-/// As the system tells it.
+/// The system's error.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED) {
         socket.set_only_v6(false)?;
     }
-    // The port of a server that has just ended can be bound again at once.
+    // So that the port of a server that has just ended can be bound again at once.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -79,9 +80,9 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves `listener`, and `metrics` to those who watch, until `shutdown` is done. Then `/readyz` says so for
-/// [`Limits::farewell`](crate::http::Limits::farewell) while all goes on; after that it takes no new connection, ends the idle ones,
-/// and gives the requests under way [`Limits::drain`](crate::http::Limits::drain) to finish.
+/// Serves `listener`, and metrics on `metrics`, until `shutdown` completes. Then `/readyz` reports it for
+/// [`Limits::farewell`](crate::http::Limits::farewell) while everything else continues. After that, no connection is accepted, idle
+/// ones end, and requests in flight have [`Limits::drain`](crate::http::Limits::drain) to finish.
 pub async fn run(listener: TcpListener, metrics: Option<TcpListener>, edge: Edge, shutdown: impl Future<Output = ()>) {
     let edge = Arc::new(edge);
     let most = edge.limits.connections.min(Semaphore::MAX_PERMITS).try_into().unwrap_or(u32::MAX);
@@ -100,8 +101,8 @@ pub async fn run(listener: TcpListener, metrics: Option<TcpListener>, edge: Edge
         () = farewell => {}
     }
     take_waiting(listener, &edge, &permits);
-    edge.stop.tell();
-    // Each connection holds a permit until its end.
+    edge.stop.end_connections();
+    // Each connection holds a permit until it ends.
     if timeout(edge.limits.drain, permits.acquire_many(most)).await.is_err() {
         warn!("some requests did not finish in time and are cut");
     }
@@ -134,9 +135,9 @@ async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, door: Door, permit
     }
 }
 
-/// Serves `stream`, or gives it back where there is no place.
+/// Serves `stream`, or returns it if there are too many connections.
 fn take(stream: TcpStream, peer: Peer, edge: &Arc<Edge>, permits: &Arc<Semaphore>) -> Result<(), TcpStream> {
-    let _ = stream.set_nodelay(true); // slower without it, and nothing worse
+    let _ = stream.set_nodelay(true); // without it, the connection is only slower
     let Ok(permit) = Arc::clone(permits).try_acquire_owned() else { return Err(stream) };
     let edge = Arc::clone(edge);
     tokio::spawn(async move {
@@ -147,19 +148,19 @@ fn take(stream: TcpStream, peer: Peer, edge: &Arc<Edge>, permits: &Arc<Semaphore
     Ok(())
 }
 
-/// Closes `listener`, but takes the connections that the system has completed: they would be reset, and their requests with them.
+/// Closes `listener` after taking the connections that the kernel has completed. It would reset them, and lose their requests.
 fn take_waiting(listener: TcpListener, edge: &Arc<Edge>, permits: &Arc<Semaphore>) {
     let Ok(listener) = listener.into_std() else { return };
     for _ in 0..BACKLOG {
         let Ok((stream, address)) = listener.accept() else { return };
         let peer = Peer { door: Door::Public, client: address.ip().to_canonical() };
         if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-            let _ = take(stream, peer, edge, permits); // as if it had come later
+            let _ = take(stream, peer, edge, permits); // one too many is closed, as if it had come later
         }
     }
 }
 
-/// A connection that metrics count while it lives.
+/// Counts a connection in the metrics while it lives.
 struct Counted<'a>(Option<&'a Metrics>);
 
 impl<'a> Counted<'a> {
@@ -176,7 +177,7 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// Tells a connection for which there is no place so. Where many are being told, this waits, and so do those in the backlog.
+/// Answers one connection too many with 503. If many are being answered, this waits, and the backlog with it.
 async fn refuse(stream: TcpStream, edge: &Arc<Edge>, peer: Peer, refusals: &Arc<Semaphore>) {
     debug!("connection refused: too many");
     edge.metrics.as_ref().inspect(|metrics| metrics.connections_refused.inc());

@@ -4,9 +4,9 @@
 mod body;
 mod boundaries;
 mod budget;
-mod chunks;
 mod connection;
 mod content;
+mod conversation;
 mod cors;
 mod endpoints;
 mod fragment;
@@ -18,12 +18,13 @@ mod limits;
 mod listener;
 mod lost;
 mod metrics;
+mod observed;
 mod origin;
-mod pulse;
 mod recent;
 mod reply;
 mod router;
 mod stop;
+mod streaming;
 mod trace;
 
 use std::sync::Arc;

@@ -12,10 +12,10 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 use tracing::{Level, debug, error};
 
-use crate::http::content::{Content, ReplyBody};
+use crate::http::content::ReplyBody;
+use crate::http::conversation::InFlight;
 use crate::http::endpoints::{connection_details, events, health, metrics, openapi, token, webhook};
 use crate::http::lost::Refused;
-use crate::http::pulse::InFlight;
 use crate::http::reply::{self, Form, Refusal, Reply};
 use crate::http::trace::{REQUEST_ID, RequestId, Trace};
 use crate::http::{Edge, body, cors, fragment, framing};
@@ -148,7 +148,7 @@ pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
 pub(crate) async fn answer(
     edge: &Edge,
     peer: Peer,
-    mut in_flight: InFlight,
+    in_flight: InFlight,
     mut request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Infallible> {
     let begin = (edge.metrics.is_some() || tracing::enabled!(Level::DEBUG)).then(Instant::now);
@@ -179,10 +179,7 @@ pub(crate) async fn answer(
         }
     }
     reply.headers_mut().insert(REQUEST_ID, trace.request.into_header());
-    if !body::settle(&mut request, !reply.status().is_success()) {
-        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        in_flight.ends_connection();
-    } else if edge.stop.is_announced() {
+    if !body::settle(&mut request, !reply.status().is_success()) || edge.stop.is_announced() {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(sent(reply, in_flight, &request))
@@ -190,19 +187,14 @@ pub(crate) async fn answer(
 
 /// `reply` as hyper takes it.
 fn sent(mut reply: Reply, mut in_flight: InFlight, request: &Request<Incoming>) -> Response<ReplyBody> {
-    let is_last = reply.headers().contains_key(CONNECTION);
-    if is_last && request.version() == Version::HTTP_10 {
-        *reply.version_mut() = Version::HTTP_10; // or else hyper writes keep-alive instead where the client asked for it
-    }
-    // hyper writes no chunks to older clients, and of the answer to a HEAD only the head.
-    let is_chunked = request.version() == Version::HTTP_11 && request.method() == Method::GET;
-    if is_chunked && matches!(reply.body(), Content::Stream(_)) {
-        if is_last {
-            in_flight.ends_connection();
+    let is_older = request.version() == Version::HTTP_10;
+    if reply.headers().contains_key(CONNECTION) {
+        in_flight.ends_connection();
+        if is_older {
+            *reply.version_mut() = Version::HTTP_10; // otherwise hyper writes keep-alive if the client asked for it
         }
-        return reply.map(|content| ReplyBody::handed_over(content, in_flight));
     }
-    reply.map(|content| ReplyBody::new(content, in_flight))
+    reply.map(|content| ReplyBody::new(content, in_flight, request.method() == Method::HEAD, !is_older))
 }
 
 fn trace(edge: &Edge, peer: Peer, route: Option<&Route>, headers: &HeaderMap) -> Trace {

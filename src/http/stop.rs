@@ -1,5 +1,5 @@
-//! Owns the news that the server stops: first announced, so that load balancers look elsewhere, then told, so that connections
-//! end. As cheap to ask as a load.
+//! Says that the server stops: first announced, so that load balancers look elsewhere, then for real, so that connections end. Asking
+//! costs one load, because each request asks.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
@@ -9,38 +9,36 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
     is_announced: AtomicBool,
-    is_told: AtomicBool,
+    ends_connections: AtomicBool,
     wake: Notify,
 }
 
 impl Stop {
-    /// Says that it will.
+    /// Says that the server will stop.
     pub(crate) fn announce(&self) {
         self.is_announced.store(true, SeqCst);
     }
 
-    /// Whether it will.
     pub(crate) fn is_announced(&self) -> bool {
         self.is_announced.load(SeqCst)
     }
 
     /// Tells every connection to end.
-    pub(crate) fn tell(&self) {
+    pub(crate) fn end_connections(&self) {
         self.announce();
-        self.is_told.store(true, SeqCst);
+        self.ends_connections.store(true, SeqCst);
         self.wake.notify_waiters();
     }
 
-    /// Whether it was told.
-    pub(crate) fn is_told(&self) -> bool {
-        self.is_told.load(SeqCst)
+    pub(crate) fn ends_connections(&self) -> bool {
+        self.ends_connections.load(SeqCst)
     }
 
-    /// Done when it is told, or has been.
-    pub(crate) async fn wait(&self) {
-        let told = self.wake.notified();
-        if !self.is_told() {
-            told.await;
+    /// Completes when connections have to end.
+    pub(crate) async fn connections_end(&self) {
+        let wake = self.wake.notified(); // before looking, so that no news is missed
+        if !self.ends_connections() {
+            wake.await;
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Owns the proof that replay and live are one path: followers that are cut and come back at random, while events come in, at one
-//! roomkey or at either of two that share their inbox.
+//! Shows that replay and live are one path: followers are cut and come back at random while events come in, at one roomkey or at
+//! either of two that share an inbox.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::inbox::redis_server::RedisServer;
 const FOLLOWERS: u64 = 50;
 const EVENTS: usize = 800;
 
-/// Numbers that look random, the same each time.
+/// Random-looking numbers, the same each time.
 struct Dice(u64);
 
 impl Dice {
@@ -29,10 +29,10 @@ impl Dice {
     }
 }
 
-/// For a commit. However loaded the machine is, one that takes longer is a fault.
+/// Time for a commit, enough for a loaded machine.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(120);
 
-/// Follows to the end, over as many connections as it takes, each to one of `addresses`; tells what it has seen and how often it was cut.
+/// Follows to the end, over as many connections as it takes, each to one of `addresses`. Returns the ids and the number of connections.
 async fn follow(addresses: Vec<SocketAddr>, seed: u64) -> (Vec<String>, usize) {
     let bearer = bearer(ALL);
     let mut dice = Dice(seed);
@@ -60,7 +60,7 @@ async fn follow(addresses: Vec<SocketAddr>, seed: u64) -> (Vec<String>, usize) {
     (seen, connections)
 }
 
-/// Appends as LiveKit would: what is refused under load comes again, and may have been committed nevertheless.
+/// Appends as LiveKit would: a delivery that is refused under load is sent again, although it may have been committed.
 async fn append(server: &Server, id: usize) {
     let begin = Instant::now();
     let body = event(&id.to_string(), "room_started", "daily");

@@ -1,4 +1,4 @@
-//! Owns the tests of how streams and waits end: with the token, with the server, with the reader.
+//! Tests of how streams and waits end: with the token, with the server, with the client.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -116,7 +116,7 @@ fn assert_closed(stream: &mut TcpStream) {
     assert!(rest.is_empty(), "{:?}", String::from_utf8_lossy(&rest));
 }
 
-/// A request for a page, but for the empty line: it waits in vain, because it wants what is later than all that will come.
+/// A request for a page, without the empty line. It waits in vain, because its cursor is later than every event.
 fn page(after: &str) -> String {
     format!("GET /events?limit=2&after={after}&wait=1 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer T\r\n")
 }
@@ -151,6 +151,21 @@ async fn a_client_that_finished_its_side_gets_its_page() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.contains(r#""id":"49""#) && answer.contains(r#"],"next":""#) && answer.ends_with("\r\n0\r\n\r\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_client_that_leaves_is_forgotten_at_once() {
+    let server = Server::start().await;
+    let head = "GET /events HTTP/1.0\r\naccept: text/event-stream\r\nauthorization: Bearer T\r\n\r\n";
+    let mut stream = connect(&server, head);
+    read_until(&mut stream, "retry: 1000\n\n");
+    assert_eq!(server.inbox.statistics().followers.load(Relaxed), 1);
+    drop(stream);
+    let begin = Instant::now();
+    while server.inbox.statistics().followers.load(Relaxed) > 0 {
+        assert!(begin.elapsed() < Duration::from_secs(5), "it is not forgotten");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,9 @@
-//! Owns the tests of readers that do not read: each is cut, costs little until then, and misses nothing when it comes back.
+//! Tests of clients that follow and do not read: each is cut, costs little until then, and misses nothing when it comes back. Idle
+//! followers cost little too.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -16,20 +18,25 @@ use crate::fixtures::NOW;
 
 const KIB: usize = 1024;
 
-/// An event of about so many bytes.
+/// An event of about this many bytes.
 fn large(id: usize, bytes: usize) -> String {
     event(&id.to_string(), &"x".repeat(bytes), "daily")
 }
 
 /// A connection that asks to follow, and then does nothing.
 fn deaf(address: std::net::SocketAddr, authorization: &str) -> TcpStream {
+    deaf_with("HTTP/1.1", address, authorization)
+}
+
+/// The same with this version of HTTP. A proxy such as nginx speaks 1.0 unless it is told otherwise.
+fn deaf_with(version: &str, address: std::net::SocketAddr, authorization: &str) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     // So that the kernel takes little for it.
     socket.set_recv_buffer_size(4 * KIB).unwrap();
     socket.connect(&address.into()).unwrap();
     let mut stream = TcpStream::from(socket);
     let request =
-        format!("GET /events HTTP/1.1\r\nhost: test\r\naccept: text/event-stream\r\nauthorization: {authorization}\r\n\r\n");
+        format!("GET /events {version}\r\nhost: test\r\naccept: text/event-stream\r\nauthorization: {authorization}\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     stream
 }
@@ -44,8 +51,7 @@ async fn a_reader_that_takes_nothing_is_cut_and_misses_nothing() {
     let mut stream = deaf(server.address, &bearer(ALL));
     let begin = Instant::now();
     // Looked at through the other end: the server's side is gone once a write to it fails.
-    while server.inbox.statistics().followers.load(std::sync::atomic::Ordering::Relaxed) > 0 || begin.elapsed().as_millis() < 300
-    {
+    while server.inbox.statistics().followers.load(Relaxed) > 0 || begin.elapsed().as_millis() < 300 {
         assert!(begin.elapsed() < Duration::from_secs(20), "it is not cut");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -68,7 +74,7 @@ async fn a_reader_that_takes_nothing_is_cut_and_misses_nothing() {
     }
 }
 
-/// Fills the inbox at `path` with `count` events of so many bytes.
+/// Fills the inbox at `path` with `count` events of this many bytes.
 async fn fill(path: &std::path::Path, count: usize, bytes: usize) {
     let inbox = Inbox::sqlite(path, Retention::default(), Clock::system()).unwrap();
     for ids in (0..count).collect::<Vec<_>>().chunks(100) {
@@ -92,7 +98,7 @@ async fn assert_others_are_served(server: &Server, deaf: Vec<TcpStream>) {
     drop(deaf);
 }
 
-/// With five events of the room `daily` that are larger than the kernel takes for a reader, each of them.
+/// A server with five events of the room `daily`, each larger than what the kernel buffers for a client.
 async fn server_of_large_events() -> Server {
     let server = Server::limited(|limits| limits.write = Duration::from_secs(120)).await;
     for id in 0..5 {
@@ -135,14 +141,15 @@ async fn readers_of_one_room_with_many_tokens_keep_no_other_room_waiting() {
 async fn a_reader_that_takes_a_large_event_in_drops_is_cut() {
     let server = Server::limited(|limits| limits.write = Duration::from_millis(200)).await;
     server.append(large(0, 7 << 20)).await;
-    let mut stream = deaf(server.address, &bearer(ALL));
-    let begin = Instant::now();
-    // A kilobyte each time would do for a small one.
-    while server.inbox.statistics().followers.load(std::sync::atomic::Ordering::Relaxed) > 0 || begin.elapsed().as_millis() < 300
-    {
-        assert!(begin.elapsed() < Duration::from_secs(60), "it is not cut");
-        let _ = stream.read(&mut [0; 4 * KIB]);
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    for version in ["HTTP/1.1", "HTTP/1.0"] {
+        let mut stream = deaf_with(version, server.address, &bearer(ALL));
+        let begin = Instant::now();
+        // A kilobyte each time would do for a small one.
+        while server.inbox.statistics().followers.load(Relaxed) > 0 || begin.elapsed().as_millis() < 300 {
+            assert!(begin.elapsed() < Duration::from_secs(60), "{version}: it is not cut");
+            let _ = stream.read(&mut [0; 4 * KIB]);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 
@@ -180,4 +187,34 @@ async fn five_hundred_idle_followers_cost_little() {
     eprintln!("an idle follower costs {each:.1} KiB");
     assert!(each <= 16.0, "{each:.1} KiB");
     drop((first, followers));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_that_are_idle_after_many_events_cost_little() {
+    const FOLLOWERS: usize = 200;
+    let directory = Directory::new();
+    fill(&directory.file("roomkey.db"), 20, 4 * KIB).await;
+    let program = Program::start(directory);
+    let authorization = program.bearer();
+    let begin = |version| {
+        let mut stream = deaf_with(version, program.address, &authorization);
+        let mut received = Vec::new();
+        while !String::from_utf8_lossy(&received).contains("\"id\":\"19\"") {
+            let mut piece = [0; 16 * KIB];
+            let length = stream.read(&mut piece).unwrap();
+            assert!(length > 0, "it ended early");
+            received.drain(..received.len().saturating_sub(KIB));
+            received.extend_from_slice(&piece[..length]);
+        }
+        stream
+    };
+    for version in ["HTTP/1.1", "HTTP/1.0"] {
+        let first: Vec<_> = (0..10).map(|_| begin(version)).collect();
+        let before = program.resident_kib();
+        let followers: Vec<_> = (0..FOLLOWERS).map(|_| begin(version)).collect();
+        let each = program.resident_kib().saturating_sub(before) as f64 / FOLLOWERS as f64;
+        eprintln!("a follower of {version} that is idle after many events costs {each:.1} KiB");
+        assert!(each <= 16.0, "{version}: {each:.1} KiB");
+        drop((first, followers));
+    }
 }

@@ -1,4 +1,4 @@
-//! Owns the tests of bodies: how large they may be, in which pieces they come, and when they are read at all.
+//! Tests of bodies: how large they may be, in which pieces they come, and when they are read at all.
 
 use super::client::{Answer, Client, chunk, chunked_head, get, post, post_head};
 use super::edge::{Server, Setup};
@@ -9,7 +9,7 @@ use crate::fixtures::first_recorded;
 const TOKEN_LIMIT: usize = 65_536;
 const WEBHOOK_LIMIT: usize = 8 * 1024 * 1024;
 
-/// A request for a token, filled with blanks to `length` bytes.
+/// A request for a token, padded with spaces to `length` bytes.
 fn padded(length: usize) -> Vec<u8> {
     let mut body = br#"{"roomName":"daily","participantName":"alice"}"#.to_vec();
     body.resize(length, b' ');

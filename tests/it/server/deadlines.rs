@@ -1,5 +1,5 @@
-//! Owns the tests of the edge's bounds in time and memory, each shortened: what drips, what stalls, what does not read, and what
-//! is too much at once. That a deadline does not come early is seen from what is still answered after a part of it.
+//! Tests of the server's bounds in time and memory, each shortened: clients that send slowly, stop sending or do not read, and too
+//! much at once. That a deadline is not early shows in what is still answered after a part of it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,11 +10,11 @@ use super::client::{get, post, post_head};
 use super::edge::{Server, Setup};
 use super::sender::authorization;
 
-/// Long enough for a noisy machine to be in time.
+/// Long enough for a loaded machine to be in time.
 const SHORT: Duration = Duration::from_millis(600);
 const DRIP: Duration = Duration::from_millis(60);
 
-/// Sends `bytes` one by one until the server has had enough, and gives what it said.
+/// Sends `bytes` one by one until the server closes the connection, and returns its answer.
 fn drip(server: &Server, head: &[u8], bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.write_all(head).unwrap();
@@ -87,7 +87,7 @@ fn an_idle_connection_is_kept_longer_than_a_head_may_take() {
     client.assert_usable();
 }
 
-/// Answers that fill what the kernel holds for a connection, and then the server waits for its reader.
+/// Requests so many answers without reading them that the kernel holds no more, and the server has to wait.
 fn pipeline_without_reading(server: &Server) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_write_timeout(Some(DRIP)).unwrap();

@@ -1,4 +1,4 @@
-//! Owns the server in this process: on a port of its own, with a clock that the test moves and limits that it shortens.
+//! A server in this process: on a port of its own, with a clock that the test moves and limits that it shortens.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// The default but for the limits that `change` changes.
+    /// The defaults, with limits changed by `change`.
     pub(crate) fn limited(change: impl FnOnce(&mut Limits)) -> Self {
         let mut setup = Self::default();
         change(&mut setup.limits);
@@ -46,7 +46,7 @@ impl Setup {
         self.start_with(time, move || UnixTime::from_secs(clock.load(Relaxed)))
     }
 
-    /// Starts with a clock of the test's own.
+    /// Starts with this clock.
     pub(crate) fn start_with_clock(self, clock: impl Fn() -> UnixTime + Send + Sync + 'static) -> Server {
         self.start_with(Arc::default(), clock)
     }
@@ -85,7 +85,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// One with the defaults.
+    /// Starts with the defaults.
     pub(crate) fn start() -> Self {
         Setup::default().start()
     }
@@ -109,7 +109,7 @@ impl Server {
         self.stop.take().unwrap().send(()).unwrap();
     }
 
-    /// Waits for its end, connections and all.
+    /// Waits until it and its connections have ended.
     pub(crate) fn wait(&self) {
         self.end.recv_timeout(Duration::from_secs(30)).expect("the server does not end");
     }

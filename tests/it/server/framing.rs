@@ -1,5 +1,5 @@
-//! Owns the tests of framing (RFC 9112): what may be taken for the end of a request, and what must not. Each payload goes over a
-//! socket of its own as it stands here, and all that comes back until the server closes or falls silent is judged.
+//! Tests of framing (RFC 9112): what ends a request, and what must not. Each payload is sent unchanged on a socket of its own, and
+//! everything that comes back until the server closes the connection or falls silent is checked.
 
 use super::client::{Client, get};
 use super::edge::Server;
@@ -12,22 +12,22 @@ fn post(lines: &str, body: &str) -> String {
     format!("POST /token HTTP/1.1\r\nHost: x\r\n{lines}\r\n{body}")
 }
 
-/// A POST in chunks, which stand here as they are sent.
+/// A POST with these chunks, as they are sent.
 fn chunked(chunks: &str) -> String {
     post("Transfer-Encoding: chunked\r\n", chunks)
 }
 
-/// A good POST with one more header line.
+/// A valid POST with one more header line.
 fn with(line: &str) -> String {
     post(&format!("Content-Length: 38\r\n{line}\r\n"), BODY)
 }
 
-/// A good POST with another first line.
+/// A valid POST with another first line.
 fn first_line(line: &str) -> String {
     format!("{line}\r\nHost: x\r\nContent-Length: 38\r\n\r\n{BODY}")
 }
 
-/// A good POST without its `Host`, but with these header lines.
+/// A valid POST with these header lines instead of `Host`.
 fn hosts(lines: &str) -> String {
     format!("POST /token HTTP/1.1\r\n{lines}Content-Length: 38\r\n\r\n{BODY}")
 }
@@ -77,7 +77,7 @@ fn what_is_framed_well_is_answered() {
     }
 }
 
-/// One answer, however much looks like another request behind it.
+/// One answer, even if what follows looks like another request.
 #[test]
 fn what_is_not_framed_well_is_refused_once_and_closed() {
     let server = Server::start();
@@ -212,7 +212,7 @@ fn a_length_and_a_coding_together_are_refused() {
     }
 }
 
-/// What only looks like the two headers, because it is in a body or in another request.
+/// Text that looks like the two headers, but is in a body or in another request.
 #[test]
 fn a_length_and_a_coding_in_different_places_are_answered() {
     let server = Server::start();
@@ -246,7 +246,7 @@ fn a_head_that_is_not_http_is_told_so_like_any_other_error() {
     }
 }
 
-/// A body that an early answer left unread is thrown away where it is small and there, and else ends the connection.
+/// After an early answer, an unread body is thrown away if it is small and has arrived. Otherwise the connection ends.
 #[test]
 fn an_unread_body_is_never_taken_for_a_request() {
     let server = Server::start();

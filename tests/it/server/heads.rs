@@ -1,4 +1,4 @@
-//! Owns the tests of requests' heads: how large they may be, and what is said to those that are larger.
+//! Tests of requests' heads: how large they may be, and how a larger one is refused.
 
 use super::client::{Client, get, request};
 use super::edge::{Server, Setup};

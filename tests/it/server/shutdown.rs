@@ -1,4 +1,4 @@
-//! Owns the tests of the end: what a signal lets finish, what it ends, and the status.
+//! Tests of shutdown: what a signal lets finish, what it ends, and the exit status.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::program::Program;
 const SIGNALS: [Signal; 2] = [Signal::TERM, Signal::INT];
 const BODY: &str = r#"{"roomName":"daily","participantName":"alice"}"#;
 
-/// Brings a request so far that the server waits for its body, and knows that it does.
+/// Sends a head, and waits until the server waits for the body.
 fn begin(client: &mut Client) {
     client.send(post_head("/token", &[("Expect", "100-continue")], BODY.len()));
     assert_eq!(client.answer().status, 100);

@@ -1,5 +1,5 @@
-//! Owns the soak: for a while, thousands of connections that are silent or slow, of every kind that the edge bounds, and good
-//! requests between them, each of which has to get its 200. `cargo test --release --test it soak -- --ignored`; `SOAK_SECONDS`
+//! The soak test: for a while, thousands of connections that are silent or slow, of every kind that has a bound, and valid requests
+//! between them, each of which must get its 200. `cargo test --release --test it soak -- --ignored`; `SOAK_SECONDS`
 //! says for how long.
 
 use std::future::pending;

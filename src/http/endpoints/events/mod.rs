@@ -57,7 +57,7 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     };
     let content = match content {
         content if is_head => content,
-        Content::Stream(stream) if is_stream => Content::Stream(stream.telling(reader.stream(Arc::clone(&edge.stop)))),
+        Content::Stream(stream) if is_stream => Content::Stream(stream.on_end(reader.stream(Arc::clone(&edge.stop)))),
         content => {
             reader.page(&edge.readers);
             content

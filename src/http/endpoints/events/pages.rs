@@ -169,7 +169,7 @@ impl Pages {
         let mut over = pin!(async {
             tokio::select! {
                 () = sleep(wait) => {}
-                () = stop.wait() => {}
+                () = stop.connections_end() => {}
             }
         });
         loop {
@@ -230,7 +230,7 @@ impl Pages {
             let stop = Arc::clone(&self.stop);
             let next = tokio::select! {
                 biased;
-                () = stop.wait() => Err(NoBatch::Stopping),
+                () = stop.connections_end() => Err(NoBatch::Stopping),
                 next = self.next() => next,
             };
             (self, next)
@@ -239,6 +239,6 @@ impl Pages {
 
     /// Whether the server stops.
     pub(super) fn is_stopping(&self) -> bool {
-        self.stop.is_told()
+        self.stop.ends_connections()
     }
 }

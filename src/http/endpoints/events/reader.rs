@@ -60,7 +60,7 @@ impl Reader {
                 End::Left => "the client left",
                 End::Slow => "the client took too little",
                 End::Right => "the token ended, or its key was removed",
-                End::Done if stop.is_told() => "the server stops",
+                End::Done if stop.ends_connections() => "the server stops",
                 End::Done => "what comes next is not kept any more",
             };
             line!(info, self, "stream", "reader ended", why = why, seconds = begin.elapsed().as_secs());

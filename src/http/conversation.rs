@@ -1,0 +1,304 @@
+//! The state machine of a connection while hyper serves it. The byte stream and the requests report what happens, and the
+//! connection asks what it waits for. Keeps no time and closes nothing.
+//!
+//! | Phase | Event | Next phase |
+//! |---|---|---|
+//! | `Idle` | a byte is read | `Head` |
+//! | any | hyper passes on a request | `Answering` |
+//! | `Answering` | hyper has taken the whole answer | `Writing(Then::Request)` or `Writing(Then::Close)` |
+//! | `Answering` | the answer is a stream, of which hyper sends the head only | `Writing(Then::Stream)` |
+//! | `Writing(Then::Request)` | hyper has written everything | `Idle` |
+//! | `Writing(then)` | hyper has written everything | `Written(then)` |
+//!
+//! Any other event leaves the phase as it is. hyper asks to flush only when it has nothing left to write, and asks for it after each
+//! write: this is the one thing about hyper that the table relies on.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use crate::http::content::Stream;
+use crate::http::limits::{ANSWER_PIECE_BYTES, write_step};
+
+/// Bytes that a client has to read of what hyper writes, for it to count as a step.
+const STEP: usize = write_step(ANSWER_PIECE_BYTES);
+
+/// What a connection is doing.
+#[derive(Debug)]
+pub(crate) struct Conversation(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// How often something has moved.
+    steps: u32,
+    /// While the client does not take what is written: the bytes that it has taken since the last step.
+    blocked: Option<usize>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// No byte of a request has been read.
+    Idle,
+    /// Part of a request's head has been read.
+    Head,
+    /// The endpoint is working, or hyper has not taken all of its answer.
+    Answering,
+    /// hyper has the whole answer, and may not have written it.
+    Writing(Then),
+    /// hyper has written everything, and nothing is left for it to do.
+    Written(Then),
+}
+
+/// What follows an answer.
+#[derive(Debug)]
+enum Then {
+    Request,
+    Close,
+    /// The connection sends the rest itself.
+    Stream(Handover),
+}
+
+/// The rest of an answer whose head is written.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    pub(crate) stream: Stream,
+    /// Whether each piece is a chunk. A client of HTTP/1.0 is sent the plain bytes, which end with the connection.
+    pub(crate) is_chunked: bool,
+    /// Whether the connection ends with it.
+    pub(crate) is_last: bool,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitingFor {
+    /// The first byte of a request.
+    Request,
+    /// The rest of a request's head.
+    Head,
+    /// The request's body, or the endpoint's answer to it. Both have deadlines of their own.
+    Answer,
+    /// The client, which does not take what is written.
+    Reader,
+    /// Nothing: hyper is done. See [`Conversation::handover`].
+    Nothing,
+}
+
+impl Conversation {
+    /// One of which nothing has been read yet.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State { phase: Phase::Idle, steps: 0, blocked: None })))
+    }
+
+    /// What the connection waits for, and the step since which it does.
+    pub(crate) fn waiting_for(&self) -> (WaitingFor, u32) {
+        let state = self.state();
+        let waiting_for = match state.phase {
+            _ if state.blocked.is_some() => WaitingFor::Reader,
+            Phase::Idle => WaitingFor::Request,
+            Phase::Head => WaitingFor::Head,
+            Phase::Answering | Phase::Writing(_) => WaitingFor::Answer,
+            Phase::Written(_) => WaitingFor::Nothing,
+        };
+        (waiting_for, state.steps)
+    }
+
+    /// Whether no request is being answered. The first bytes of the next head may have come with the request before.
+    pub(crate) fn is_before_request(&self) -> bool {
+        matches!(self.state().phase, Phase::Idle | Phase::Head)
+    }
+
+    /// hyper passes on a request. It is being answered until the result is dropped.
+    pub(crate) fn begin_answer(self: &Arc<Self>) -> InFlight {
+        self.state().enter(Phase::Answering);
+        InFlight { conversation: Arc::clone(self), is_last: false }
+    }
+
+    /// What the connection has to send itself, now that hyper is done.
+    pub(crate) fn handover(&self) -> Option<Handover> {
+        match std::mem::replace(&mut self.state().phase, Phase::Written(Then::Close)) {
+            Phase::Written(Then::Stream(handover)) => Some(handover),
+            _ => None,
+        }
+    }
+
+    /// Something was read.
+    pub(crate) fn has_read(&self) {
+        let mut state = self.state();
+        if matches!(state.phase, Phase::Idle) {
+            state.enter(Phase::Head);
+        }
+    }
+
+    /// hyper tried to write. It goes on until nothing is left.
+    pub(crate) fn has_tried_to_write(&self, written: &Poll<io::Result<usize>>) {
+        let mut state = self.state();
+        match (written, state.blocked) {
+            (Poll::Pending, None) => state.blocked = Some(0),
+            (Poll::Ready(Ok(bytes)), Some(taken)) => {
+                let taken = taken.saturating_add(*bytes);
+                let is_progress = taken >= STEP;
+                state.blocked = Some(if is_progress { 0 } else { taken });
+                state.steps = state.steps.wrapping_add(is_progress.into());
+            }
+            _ => {}
+        }
+    }
+
+    /// hyper has written everything that it had.
+    pub(crate) fn has_flushed(&self) {
+        let mut state = self.state();
+        state.blocked = None;
+        match std::mem::replace(&mut state.phase, Phase::Idle) {
+            Phase::Writing(Then::Request) => state.enter(Phase::Idle),
+            Phase::Writing(then) => state.enter(Phase::Written(then)),
+            other => state.phase = other,
+        }
+    }
+
+    fn has_answered(&self, then: Then) {
+        let mut state = self.state();
+        if matches!(state.phase, Phase::Answering) {
+            state.enter(Phase::Writing(then));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.steps = self.steps.wrapping_add(1);
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    conversation: Arc<Conversation>,
+    is_last: bool,
+}
+
+impl InFlight {
+    /// Ends the connection with this answer.
+    pub(crate) fn ends_connection(&mut self) {
+        self.is_last = true;
+    }
+
+    /// Has the connection send `stream` once hyper has written the head.
+    pub(crate) fn hand_over(self, stream: Stream, is_chunked: bool) {
+        let is_last = self.is_last || !is_chunked;
+        self.conversation.has_answered(Then::Stream(Handover { stream, is_chunked, is_last }));
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.conversation.has_answered(if self.is_last { Then::Close } else { Then::Request });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
+mod tests {
+    use std::future::pending;
+
+    use bytes::Bytes;
+    use http_body_util::Empty;
+
+    use super::*;
+
+    fn assert_waits(conversation: &Conversation, expected: WaitingFor) {
+        assert_eq!(conversation.waiting_for().0, expected);
+    }
+
+    #[test]
+    fn requests_follow_each_other() {
+        let conversation = Conversation::new();
+        for _ in 0..2 {
+            assert_waits(&conversation, WaitingFor::Request);
+            conversation.has_flushed(); // hyper does so at any time
+            conversation.has_read();
+            assert!(conversation.is_before_request());
+            assert_waits(&conversation, WaitingFor::Head);
+            let in_flight = conversation.begin_answer();
+            assert!(!conversation.is_before_request());
+            conversation.has_read(); // of the body
+            conversation.has_flushed(); // 100 Continue
+            assert_waits(&conversation, WaitingFor::Answer);
+            drop(in_flight);
+            assert_waits(&conversation, WaitingFor::Answer);
+            conversation.has_tried_to_write(&Poll::Ready(Ok(10)));
+            assert_waits(&conversation, WaitingFor::Answer);
+            conversation.has_flushed();
+        }
+        assert!(conversation.handover().is_none());
+    }
+
+    #[test]
+    fn a_request_may_begin_before_the_answer_to_the_one_before_is_written() {
+        let conversation = Conversation::new();
+        drop(conversation.begin_answer());
+        let second = conversation.begin_answer();
+        conversation.has_flushed();
+        assert_waits(&conversation, WaitingFor::Answer);
+        drop(second);
+        conversation.has_flushed();
+        assert_waits(&conversation, WaitingFor::Request);
+    }
+
+    #[test]
+    fn the_last_answer_leaves_nothing_to_wait_for() {
+        let conversation = Conversation::new();
+        let mut in_flight = conversation.begin_answer();
+        in_flight.ends_connection();
+        drop(in_flight);
+        assert_waits(&conversation, WaitingFor::Answer);
+        conversation.has_flushed();
+        assert_waits(&conversation, WaitingFor::Nothing);
+        assert!(conversation.handover().is_none());
+    }
+
+    #[test]
+    fn a_stream_is_handed_over_once_its_head_is_written() {
+        for (is_chunked, ends, is_last) in [(true, false, false), (true, true, true), (false, false, true)] {
+            let conversation = Conversation::new();
+            let mut in_flight = conversation.begin_answer();
+            if ends {
+                in_flight.ends_connection();
+            }
+            in_flight.hand_over(Stream::new(Empty::<Bytes>::new(), pending()), is_chunked);
+            assert_waits(&conversation, WaitingFor::Answer);
+            conversation.has_tried_to_write(&Poll::Pending);
+            assert_waits(&conversation, WaitingFor::Reader);
+            conversation.has_tried_to_write(&Poll::Ready(Ok(100)));
+            conversation.has_flushed();
+            assert_waits(&conversation, WaitingFor::Nothing);
+            let handover = conversation.handover().unwrap();
+            assert_eq!((handover.is_chunked, handover.is_last), (is_chunked, is_last));
+            assert!(conversation.handover().is_none());
+        }
+    }
+
+    #[test]
+    fn a_reader_makes_a_step_with_each_kilobyte() {
+        let conversation = Conversation::new();
+        let in_flight = conversation.begin_answer();
+        conversation.has_tried_to_write(&Poll::Ready(Ok(5000)));
+        assert_waits(&conversation, WaitingFor::Answer);
+        conversation.has_tried_to_write(&Poll::Pending);
+        let begin = conversation.waiting_for();
+        assert_eq!(begin.0, WaitingFor::Reader);
+        for (bytes, steps) in [(1023, 0), (1, 1), (1000, 1), (24, 2), (5000, 3)] {
+            conversation.has_tried_to_write(&Poll::Ready(Ok(bytes)));
+            conversation.has_tried_to_write(&Poll::Pending);
+            assert_eq!(conversation.waiting_for(), (WaitingFor::Reader, begin.1 + steps), "{bytes}");
+        }
+        conversation.has_flushed();
+        assert_waits(&conversation, WaitingFor::Answer);
+        drop(in_flight);
+    }
+}
