@@ -5,13 +5,16 @@
 //! [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use crate::clock::UnixTime;
 
 /// The members of one JSON object, in their order, duplicates included.
 #[derive(Debug)]
@@ -293,7 +296,7 @@ pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Appends `value` as JSON. For types whose serialization cannot fail: strings, numbers, and structs and maps of them.
-pub(crate) fn write<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+pub(crate) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     let written = serde_json::to_writer(out, value);
     debug_assert!(written.is_ok(), "only infallible types are written");
 }
@@ -341,17 +344,11 @@ impl<'a> ObjectWriter<'a> {
         self.out.push(b',');
     }
 
+    /// The member `name`, unless its value is zero.
     #[inline]
-    pub(crate) fn flag(&mut self, name: &'static str, value: bool) {
-        if value {
-            self.three_valued(name, Some(true));
-        }
-    }
-
-    #[inline]
-    pub(crate) fn three_valued(&mut self, name: &'static str, value: Option<bool>) {
-        if let Some(value) = value {
-            self.member(name, |out| out.extend_from_slice(if value { b"true" } else { b"false" }));
+    pub(crate) fn non_zero<T: Written>(&mut self, name: &'static str, value: &T) {
+        if !value.is_zero() {
+            self.member(name, |out| value.write(out));
         }
     }
 
@@ -363,12 +360,12 @@ impl<'a> ObjectWriter<'a> {
     }
 
     #[inline]
-    pub(crate) fn value<T: serde::Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
+    pub(crate) fn value<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
         self.member(name, |out| write(out, value));
     }
 
     /// A member of any name.
-    pub(crate) fn further<T: serde::Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+    pub(crate) fn further<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
         self.any(name, |out| write(out, value));
     }
 
@@ -380,11 +377,83 @@ impl<'a> ObjectWriter<'a> {
         self.out.push(b',');
         written
     }
+}
 
-    pub(crate) fn optional<T: serde::Serialize>(&mut self, name: &'static str, value: Option<&T>) {
-        if let Some(value) = value {
-            self.value(name, value);
+/// A value that is written unless it is zero, as `omitempty` does in Go.
+pub(crate) trait Written {
+    /// The names of the members, if the value is an object with fixed ones.
+    const MEMBERS: &'static [&'static str] = &[];
+
+    /// Whether the value is left out.
+    fn is_zero(&self) -> bool {
+        false
+    }
+
+    /// Appends the value as JSON.
+    fn write(&self, out: &mut Vec<u8>);
+}
+
+impl Written for bool {
+    fn is_zero(&self) -> bool {
+        !self
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if *self { b"true" } else { b"false" });
+    }
+}
+
+impl Written for String {
+    fn is_zero(&self) -> bool {
+        self.is_empty()
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        write_text(out, self);
+    }
+}
+
+impl Written for UnixTime {
+    fn write(&self, out: &mut Vec<u8>) {
+        write(out, &self.as_secs());
+    }
+}
+
+/// Only `None` is zero: an option keeps a `false`.
+impl<T: Written> Written for Option<T> {
+    const MEMBERS: &'static [&'static str] = T::MEMBERS;
+
+    fn is_zero(&self) -> bool {
+        self.is_none()
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        if let Some(value) = self {
+            value.write(out);
         }
+    }
+}
+
+impl<T: Serialize> Written for Vec<T> {
+    fn is_zero(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        write(out, self);
+    }
+}
+
+impl Written for BTreeMap<String, String> {
+    fn is_zero(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        write(out, self);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
-use crate::livekit::claims::Claims;
+use crate::livekit::claims::{Claims, claims};
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
     VideoGrants,
@@ -242,35 +242,36 @@ impl Default for AccessToken {
     }
 }
 
-/// Declares setters, each of one claim.
+/// Declares the setters of the claims that have one in the list.
 macro_rules! setters {
-    ($($(#[$about:meta])* $setter:ident($claim:ident: $type:ty) $value:expr;)*) => {
-        $($(#[$about])* #[must_use] pub fn $setter(mut self, $claim: $type) -> Self {
-            self.claims.$claim = $value;
-            self
-        })*
+    ($(
+        $(#[doc = $about:expr])* $(#[serde($($serde:tt)*)])?
+        $claim:ident = $name:literal: $type:ty $(, $setter:ident($given:ty))?;
+    )*) => {
+        impl AccessToken {
+            $(setter! { $(#[doc = $about])* $claim $(, $setter($given))? })*
+        }
     };
 }
+
+macro_rules! setter {
+    ($(#[$about:meta])* $claim:ident) => {};
+    ($(#[$about:meta])* $claim:ident, $setter:ident($given:ty)) => {
+        $(#[$about])*
+        #[must_use]
+        pub fn $setter(mut self, $claim: $given) -> Self {
+            self.claims.$claim = $claim.into();
+            self
+        }
+    };
+}
+claims!(setters);
 
 impl AccessToken {
     /// A token that grants nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Who the bearer is.
-    #[must_use]
-    pub fn with_identity(mut self, identity: impl Into<String>) -> Self {
-        self.claims.sub = identity.into();
-        self
-    }
-
-    /// What the bearer may do with rooms.
-    #[must_use]
-    pub fn with_grants(mut self, grants: VideoGrants) -> Self {
-        self.claims.video = Some(grants);
-        self
     }
 
     /// The bearer's attributes.
@@ -288,49 +289,25 @@ impl AccessToken {
         self
     }
 
+    /// Every claim that `claims` has. The key's name and the times are the token's own.
+    #[cfg(feature = "server")]
+    pub(crate) fn with_claims(mut self, claims: Claims) -> Self {
+        self.claims.extend(Claims { iss: String::new(), exp: None, nbf: None, iat: None, ..claims });
+        self
+    }
+
     /// Claims that LiveKit does not know, for others who read the token. They are written as they are.
     ///
     /// # Errors
     /// Where one has the name of a claim that LiveKit knows: those have setters.
     pub fn with_further_claims(mut self, claims: Map<String, Value>) -> Result<Self, AccessTokenError> {
-        match claims.keys().find(|name| Claims::names().contains(&name.as_str())) {
+        match claims.keys().find(|name| Claims::is_known(name)) {
             Some(name) => Err(AccessTokenError::KnownClaim { name: name.clone() }),
             None => {
                 self.further = claims;
                 Ok(self)
             }
         }
-    }
-
-    setters! {
-        /// The name that others see.
-        with_name(name: impl Into<String>) name.into();
-        /// The bearer's metadata.
-        with_metadata(metadata: impl Into<String>) metadata.into();
-        /// What the bearer is.
-        with_kind(kind: ParticipantKind) Some(kind);
-        /// More about the kind, in lower case.
-        with_kind_details(kind_details: Vec<String>) kind_details;
-        /// What the bearer may do over SIP.
-        with_sip_grants(sip: SIPGrants) Some(sip);
-        /// What the bearer may do with agents.
-        with_agent_grants(agent: AgentGrants) Some(agent);
-        /// Whether the bearer may use inference.
-        with_inference_grants(inference: InferenceGrants) Some(inference);
-        /// Whether the bearer may report observations.
-        with_observability_grants(observability: ObservabilityGrants) Some(observability);
-        /// Which agent endpoint the bearer may call.
-        with_agent_endpoint_grants(agent_endpoint: AgentEndpointGrants) Some(agent_endpoint);
-        /// What the bearer may do with agents' threads.
-        with_agent_thread_grants(agent_thread: AgentThreadGrants) Some(agent_thread);
-        /// How the room is set up where the bearer's joining creates it.
-        with_room_config(room_config: RoomConfiguration) Some(room_config);
-        /// The token's own id. LiveKit takes it for the identity where there is none.
-        with_id(jti: impl Into<String>) jti.into();
-        /// The name of such a set-up.
-        with_room_preset(room_preset: impl Into<String>) room_preset.into();
-        /// The standard base64 of a body's SHA-256: makes this the token of a webhook.
-        with_sha256(sha256: impl Into<String>) sha256.into();
     }
 
     /// The token, signed with `key`, holding from `now`.

@@ -12,11 +12,7 @@ use crate::json::Unambiguous;
 use crate::jws;
 use crate::livekit::claims::Claims;
 use crate::livekit::danger::Danger;
-use crate::livekit::field_names::field_names;
-use crate::livekit::grants::{
-    AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, SIPGrants, TrackSource,
-    VideoGrants,
-};
+use crate::livekit::grants::TrackSource;
 use crate::livekit::key::{ApiKey, DEVELOPMENT_PAIR};
 use crate::livekit::room_config::{RoomConfiguration, RoomConfigurationError, credentials_in};
 use crate::livekit::token_verifier::TokenError;
@@ -81,7 +77,7 @@ impl Inspection {
             let error = error.filter(|error| !matches!(error, RoomConfigurationError::Credentials { .. }));
             dangers.extend(credentials.chain(error).map(Danger::RoomConfig));
         }
-        let is_unknown = |name: &&String| !Claims::names().contains(&name.as_str()) && !HARMLESS.contains(&name.as_str());
+        let is_unknown = |name: &&String| !Claims::is_known(name) && !HARMLESS.contains(&name.as_str());
         dangers.extend(members.keys().filter(is_unknown).map(|name| Danger::UnknownClaim { name: name.clone() }));
         dangers.extend(unknown_grants(&members));
         if token.len() > MAX_URL_BYTES {
@@ -126,20 +122,11 @@ pub(crate) fn of_wrong_type(claims: &Map<String, Value>) -> Vec<String> {
 
 /// The grants and sources in `claims` that LiveKit does not know.
 pub(crate) fn unknown_grants(claims: &Map<String, Value>) -> Vec<Danger> {
-    let known: [(&str, &[&str]); 7] = [
-        ("video", field_names::<VideoGrants>()),
-        ("sip", field_names::<SIPGrants>()),
-        ("agent", field_names::<AgentGrants>()),
-        ("inference", field_names::<InferenceGrants>()),
-        ("observability", field_names::<ObservabilityGrants>()),
-        ("agentEndpoint", field_names::<AgentEndpointGrants>()),
-        ("agentThread", field_names::<AgentThreadGrants>()),
-    ];
     let mut unknown = Vec::new();
-    for (claim, names) in known {
-        let grants = claims.get(claim).and_then(Value::as_object);
-        let strange = grants.into_iter().flat_map(Map::keys).filter(|name| !names.contains(&name.as_str()));
-        unknown.extend(strange.map(|name| Danger::UnknownGrant { path: format!("{claim}.{name}") }));
+    for (claim, known) in Claims::KNOWN.iter().filter(|(_, known)| !known.is_empty()) {
+        let grants = claims.get(*claim).and_then(Value::as_object);
+        let others = grants.into_iter().flat_map(Map::keys).filter(|name| !known.contains(&name.as_str()));
+        unknown.extend(others.map(|name| Danger::UnknownGrant { path: format!("{claim}.{name}") }));
     }
     unknown.extend(unknown_sources(claims).map(|name| Danger::UnknownSource { name: name.to_owned() }));
     unknown
