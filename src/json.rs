@@ -57,11 +57,6 @@ impl<'a> Members<'a> {
     pub(crate) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.read::<Text<'a>>(name).map(|text| text.0)
     }
-
-    /// The member `name` as an object of its own; `None` also where it is of another type.
-    pub(crate) fn object(&self, name: &str) -> Option<Members<'a>> {
-        self.read(name)
-    }
 }
 
 impl<'a> Deserialize<'a> for Members<'a> {

@@ -218,38 +218,29 @@ fn check_header(header: &[u8]) -> Result<(), Error> {
     if header.text("alg").as_deref() == Some("HS256") { Ok(()) } else { Err(Error::Algorithm) }
 }
 
-/// Why a token is no JWS that its key made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a token is not a JWS that its key made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// It is not three non-empty parts of base64url, joined by dots.
+    #[error("not three non-empty parts of base64url")]
     Malformed,
-    /// A part is not base64url as it would be written: its length or its last bits are off, or the signature is not one of 32 bytes.
+    /// A part is not base64url as it would be written: its length or its last bits are wrong, or the signature is not 32 bytes long.
+    #[error("a part is not canonical base64url")]
     Encoding,
-    /// The header is no JSON object, or names a parameter twice.
+    /// The header is not a JSON object, or names a parameter twice.
+    #[error("the header is not a JSON object with unique names")]
     Header,
     /// The header's `alg` is not exactly `HS256`.
+    #[error("the algorithm is not HS256")]
     Algorithm,
-    /// The header has `crit`, and with it demands that no reader here meets.
+    /// The header has `crit`, which demands extensions that this reader does not have.
+    #[error("the header has critical parameters")]
     Critical,
     /// Another secret made the signature, or the token was changed.
+    #[error("the signature was made with another secret or the token was changed")]
     Signature,
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => "not three non-empty parts of base64url",
-            Self::Encoding => "a part is not canonical base64url",
-            Self::Header => "the header is not a JSON object with unique names",
-            Self::Algorithm => "the algorithm is not HS256",
-            Self::Critical => "the header has critical parameters",
-            Self::Signature => "the signature was made with another secret or the token was changed",
-        })
-    }
-}
-
-impl std::error::Error for Error {}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]

@@ -77,16 +77,18 @@ impl From<Identity> for ParticipantName {
     }
 }
 
-/// Why a name cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a name is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
     /// It is empty.
+    #[error("the {what} {}", self.reason())]
     Empty {
         /// Which name: `room name`, `identity` or `participant name`.
         what: &'static str,
     },
-    /// It is over [`MAX_NAME_BYTES`] long.
+    /// It is longer than [`MAX_NAME_BYTES`].
+    #[error("the {what} {}", self.reason())]
     TooLong {
         /// Which name.
         what: &'static str,
@@ -102,15 +104,6 @@ impl NameError {
         }
     }
 }
-
-impl fmt::Display for NameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Empty { what } | Self::TooLong { what }) = self;
-        write!(f, "the {what} {}", self.reason())
-    }
-}
-
-impl std::error::Error for NameError {}
 
 /// A token that lets one participant join one room. It cannot lack either, so that minting it cannot fail.
 ///
@@ -362,21 +355,26 @@ impl AccessToken {
 }
 
 /// Why an access token cannot be minted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccessTokenError {
-    /// It lets its bearer join, but names no room: it would open all of them.
+    /// It lets its bearer join, but names no room, so it would be valid for all of them.
+    #[error("a token to join needs a room")]
     NoRoom,
-    /// It lets its bearer join, but does not say who that is.
+    /// It lets its bearer join, but has no identity.
+    #[error("a token to join needs an identity")]
     NoIdentity,
-    /// It lets its bearer join and vouches for a webhook's body too.
+    /// It lets its bearer join, and has the digest of a webhook's body too.
+    #[error("a token to join must not have the sha256 of a webhook")]
     DigestForParticipant,
     /// A further claim has the name of one that LiveKit knows.
+    #[error("LiveKit defines the claim {name}: it cannot be a further claim")]
     KnownClaim {
         /// That name.
         name: String,
     },
     /// Something is longer than LiveKit takes.
+    #[error("{what} must be at most {limit} bytes")]
     TooLong {
         /// What.
         what: &'static str,
@@ -384,17 +382,3 @@ pub enum AccessTokenError {
         limit: usize,
     },
 }
-
-impl fmt::Display for AccessTokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoRoom => f.write_str("a token to join needs a room"),
-            Self::NoIdentity => f.write_str("a token to join needs an identity"),
-            Self::DigestForParticipant => f.write_str("a token to join cannot bear a webhook's sha256"),
-            Self::KnownClaim { name } => write!(f, "the claim {name} is LiveKit's, and so not a further one"),
-            Self::TooLong { what, limit } => write!(f, "{what} must be at most {limit} bytes"),
-        }
-    }
-}
-
-impl std::error::Error for AccessTokenError {}

@@ -153,35 +153,26 @@ impl From<ApiKey> for ApiKeys {
     }
 }
 
-/// Why a key, or a set of keys, cannot be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a key, or a set of keys, is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
     /// The name is empty.
+    #[error("the API key is empty")]
     EmptyName,
-    /// The secret is under [`MIN_SECRET_BYTES`] long.
+    /// The secret is shorter than [`MIN_SECRET_BYTES`].
+    #[error("the API secret is shorter than {MIN_SECRET_BYTES} bytes")]
     ShortSecret,
     /// Two keys have the same name and different secrets.
+    #[error("the API key {name:?} is given twice, with different secrets")]
     Contradiction {
         /// That name.
         name: String,
     },
     /// No key has the name.
+    #[error("there is no API key {name:?}")]
     Unknown {
         /// That name.
         name: String,
     },
 }
-
-impl fmt::Display for KeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EmptyName => f.write_str("the API key is empty"),
-            Self::ShortSecret => write!(f, "the API secret is shorter than {MIN_SECRET_BYTES} bytes"),
-            Self::Contradiction { name } => write!(f, "the API key {name:?} stands there with two different secrets"),
-            Self::Unknown { name } => write!(f, "there is no API key {name:?}"),
-        }
-    }
-}
-
-impl std::error::Error for KeyError {}

@@ -128,40 +128,47 @@ impl<'de> Deserialize<'de> for RoomConfiguration {
     }
 }
 
-/// Why a room configuration cannot be. Names the field, never its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a room configuration is refused. Names the field, never its value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RoomConfigurationError {
-    /// A field is of another type than LiveKit reads.
+    /// A field has another type than LiveKit reads.
+    #[error("{path}{}must be {expected}", if path.is_empty() { "" } else { " " })]
     WrongType {
-        /// The field, such as `agents.0.metadata`; empty for the whole.
+        /// The field, such as `agents.0.metadata`; empty for the whole object.
         path: String,
         /// What it should be.
         expected: &'static str,
     },
-    /// A field stands there in both casings.
+    /// A field is given in both casings.
+    #[error("{path} is given in both casings")]
     BothCasings {
         /// The field, in lowerCamelCase.
         path: String,
     },
-    /// A credential, or a stream's output.
+    /// A credential, or an output that streams.
+    #[error("{path} must not be in a token, because its bearer can read it")]
     Credentials {
         /// The field.
         path: String,
     },
-    /// A client says where events are sent.
+    /// A client chooses where the events are sent.
+    #[error("{path} is not allowed, because a client could have the room's events sent to itself")]
     Webhooks {
         /// The field.
         path: String,
     },
-    /// An object, at any depth, names a member twice, or a number is beyond all that can be read.
+    /// An object, at any depth, has two members of one name, or a number is too large to read.
+    #[error("must not have two members of one name in an object, nor a number beyond 1e308")]
     Twice,
     /// It holds more values than any room needs.
+    #[error("must hold at most {limit} values")]
     TooManyValues {
         /// How many it may hold.
         limit: usize,
     },
     /// It nests deeper than any room needs.
+    #[error("must not nest deeper than {limit} levels")]
     TooDeep {
         /// How deep it may nest.
         limit: usize,
@@ -188,22 +195,3 @@ impl RoomConfigurationError {
         self
     }
 }
-
-impl fmt::Display for RoomConfigurationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::WrongType { path, expected } if path.is_empty() => write!(f, "must be {expected}"),
-            Self::WrongType { path, expected } => write!(f, "{path} must be {expected}"),
-            Self::BothCasings { path } => write!(f, "{path} stands there in both casings"),
-            Self::Credentials { path } => write!(f, "{path} must not stand in a token, which its bearer can read"),
-            Self::Webhooks { path } => {
-                write!(f, "{path} is not allowed, because a client could have the room's events sent to itself")
-            }
-            Self::Twice => f.write_str("must not name a member twice in one object, nor hold a number beyond 1e308"),
-            Self::TooManyValues { limit } => write!(f, "must hold at most {limit} values"),
-            Self::TooDeep { limit } => write!(f, "must not nest deeper than {limit} levels"),
-        }
-    }
-}
-
-impl std::error::Error for RoomConfigurationError {}

@@ -1,6 +1,5 @@
 //! Owns the judgement of a token: whether one of our keys signed it, and whether it holds now. Does not judge what it grants.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
@@ -92,57 +91,35 @@ fn check_times(claims: &Registered<'_>, now: UnixTime) -> Result<(), TokenError>
     }
 }
 
-/// Why a token does not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a token is not valid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// It is no HS256 JWS, or its signature is not that of the key it names.
-    Jws(jws::Error),
-    /// Its payload is not a JSON object of unique names, or a claim has a type that it cannot have.
+    /// It is not an HS256 JWS, or its signature was not made with the key that it names.
+    #[error("{0}")]
+    Jws(#[from] jws::Error),
+    /// Its payload is not a JSON object with unique names, or a claim has a wrong type.
+    #[error("the claims are not a JSON object with unique names and the right types")]
     Claims,
     /// Its `iss` is none of the keys.
+    #[error("the API key {name:?} is not known here")]
     UnknownKey {
-        /// The `iss`; empty where there is none.
+        /// The `iss`; empty if there is none.
         name: String,
     },
     /// It has no `exp`.
+    #[error("the token has no expiry")]
     NoExpiry,
-    /// It has ended.
+    /// It has expired.
+    #[error("the token expired at {}", since.as_secs())]
     Expired {
         /// Its `exp`.
         since: UnixTime,
     },
-    /// It has not begun.
+    /// It is not valid yet.
+    #[error("the token is not valid before {}", until.as_secs())]
     NotYetValid {
         /// Its `nbf` or `iat`, whichever is later.
         until: UnixTime,
     },
-}
-
-impl From<jws::Error> for TokenError {
-    fn from(error: jws::Error) -> Self {
-        Self::Jws(error)
-    }
-}
-
-impl fmt::Display for TokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Jws(error) => error.fmt(f),
-            Self::Claims => f.write_str("the claims are not a JSON object with unique names and the right types"),
-            Self::UnknownKey { name } => write!(f, "the API key {name:?} is not known here"),
-            Self::NoExpiry => f.write_str("the token has no expiry"),
-            Self::Expired { since } => write!(f, "the token expired at {}", since.as_secs()),
-            Self::NotYetValid { until } => write!(f, "the token is not valid before {}", until.as_secs()),
-        }
-    }
-}
-
-impl std::error::Error for TokenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Jws(error) => Some(error),
-            _ => None,
-        }
-    }
 }

@@ -166,14 +166,17 @@ impl<B: AsRef<[u8]>> fmt::Debug for Delivery<B> {
 }
 
 /// Why a webhook is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebhookError {
-    /// The token does not hold.
-    Token(TokenError),
-    /// The token holds, but vouches for no body: it has no `sha256`. It is no webhook's.
+    /// The token is not valid.
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    /// The token is valid, but has no `sha256`, so it is not the token of a webhook.
+    #[error("the token has no sha256, so it is not the token of a webhook")]
     NoDigest,
-    /// The token vouches for another body.
+    /// The token was signed for another body.
+    #[error("the body is not the one that the token was signed for")]
     Digest,
 }
 
@@ -182,30 +185,5 @@ impl WebhookError {
     #[must_use]
     pub fn is_malformed(&self) -> bool {
         matches!(self, Self::Token(TokenError::Jws(jws::Error::Malformed)))
-    }
-}
-
-impl From<TokenError> for WebhookError {
-    fn from(error: TokenError) -> Self {
-        Self::Token(error)
-    }
-}
-
-impl fmt::Display for WebhookError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Token(error) => error.fmt(f),
-            Self::NoDigest => f.write_str("the token has no sha256 and so is no webhook's"),
-            Self::Digest => f.write_str("the body is not the one that the token was signed for"),
-        }
-    }
-}
-
-impl std::error::Error for WebhookError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Token(error) => Some(error),
-            _ => None,
-        }
     }
 }

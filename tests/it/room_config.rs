@@ -347,7 +347,7 @@ fn a_refusal_names_the_field_and_not_its_value() {
     let json = json!({"egress": {"tracks": {"s3": {"secret": "hunter2"}}}});
     let error = read(&json).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"));
-    assert_eq!(error.to_string(), "egress.tracks.s3.secret must not stand in a token, which its bearer can read");
+    assert_eq!(error.to_string(), "egress.tracks.s3.secret must not be in a token, because its bearer can read it");
     assert_eq!(read(&json!([])).unwrap_err().to_string(), "must be an object");
     assert_eq!(read(&json!({"name": 1})).unwrap_err().to_string(), "name must be a string");
 }
