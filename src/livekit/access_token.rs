@@ -1,5 +1,4 @@
-//! Owns the minting of access tokens: what a token may say, within LiveKit's limits, and its default lifetime. Who may have
-//! which token is not decided here.
+//! Mints access tokens within LiveKit's limits. Does not decide who gets which token.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,98 +13,17 @@ use crate::livekit::grants::{
     VideoGrants,
 };
 use crate::livekit::key::ApiKey;
+pub use crate::livekit::names::{Identity, MAX_NAME_BYTES, NameError, ParticipantName, RoomName};
 use crate::livekit::room_config::RoomConfiguration;
 
-/// How long a token holds where nothing else is said, as in LiveKit's SDKs.
+/// The default lifetime of a token, as in LiveKit's SDKs.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(6 * 60 * 60);
-/// Bytes of a room's name, an identity and a participant's name (livekit `pkg/config/config.go`).
-pub const MAX_NAME_BYTES: usize = 256;
-/// Bytes of a participant's metadata (likewise).
+/// The most bytes of a participant's metadata (livekit `pkg/config/config.go`).
 pub const MAX_METADATA_BYTES: usize = 512 * 1024;
-/// Bytes of all keys and values of a participant's attributes (likewise).
+/// The most bytes of all keys and values of a participant's attributes (likewise).
 pub const MAX_ATTRIBUTES_BYTES: usize = 64 * 1024;
 
-/// Declares a name that is neither empty nor over [`MAX_NAME_BYTES`] long, and is kept to the byte. Errors call it `$what`.
-macro_rules! name {
-    ($(#[$about:meta])* $name:ident: $what:literal) => {
-        $(#[$about])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
-
-        impl $name {
-            /// Takes `name` as it is.
-            ///
-            /// # Errors
-            /// Where it is empty, or over 256 bytes long.
-            pub fn new(name: impl Into<String>) -> Result<Self, NameError> {
-                let name = name.into();
-                match name.len() {
-                    0 => Err(NameError::Empty { what: $what }),
-                    1..=MAX_NAME_BYTES => Ok(Self(name)),
-                    _ => Err(NameError::TooLong { what: $what }),
-                }
-            }
-
-            /// The name.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-    };
-}
-
-name! {
-    /// A room's name.
-    RoomName: "room name"
-}
-
-name! {
-    /// Who a participant is, unique in a room.
-    Identity: "identity"
-}
-
-name! {
-    /// How a participant is shown.
-    ParticipantName: "participant name"
-}
-
-/// Where no other name is given, a participant is shown by its identity.
-impl From<Identity> for ParticipantName {
-    fn from(identity: Identity) -> Self {
-        Self(identity.0)
-    }
-}
-
-/// Why a name is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NameError {
-    /// It is empty.
-    #[error("the {what} {}", self.reason())]
-    Empty {
-        /// Which name: `room name`, `identity` or `participant name`.
-        what: &'static str,
-    },
-    /// It is longer than [`MAX_NAME_BYTES`].
-    #[error("the {what} {}", self.reason())]
-    TooLong {
-        /// Which name.
-        what: &'static str,
-    },
-}
-
-impl NameError {
-    /// What is wrong, without saying which name it is: its user may know it as a field or a flag.
-    pub(crate) fn reason(self) -> String {
-        match self {
-            Self::Empty { .. } => "must not be empty".to_owned(),
-            Self::TooLong { .. } => format!("must be at most {MAX_NAME_BYTES} bytes"),
-        }
-    }
-}
-
-/// A token that lets one participant join one room. It cannot lack either, so that minting it cannot fail.
+/// A token that lets one participant join one room. It always has both, so minting it cannot fail.
 ///
 /// ```
 /// use roomkey::{ApiKey, Identity, ParticipantName, ParticipantToken, RoomName, UnixTime, VideoGrants};
@@ -125,17 +43,17 @@ impl ParticipantToken {
     /// A token for `identity` to join `room`.
     #[must_use]
     pub fn new(room: RoomName, identity: Identity) -> Self {
-        let grants = VideoGrants { room_join: true, room: room.0, ..VideoGrants::default() };
-        Self(AccessToken::new().with_identity(identity.0).with_grants(grants))
+        let grants = VideoGrants { room_join: true, room: room.into(), ..VideoGrants::default() };
+        Self(AccessToken::new().with_identity(identity).with_grants(grants))
     }
 
     /// The name that the others see.
     #[must_use]
     pub fn with_name(self, name: ParticipantName) -> Self {
-        Self(self.0.with_name(name.0))
+        Self(self.0.with_name(name))
     }
 
-    /// What the participant may do beside joining. The room, and the right to join it, stay as they are.
+    /// What the participant may do besides joining. The room and the right to join it do not change.
     #[must_use]
     pub fn with_grants(mut self, grants: VideoGrants) -> Self {
         let room = self.0.claims.video.take().map(|video| video.room).unwrap_or_default();
@@ -145,7 +63,7 @@ impl ParticipantToken {
     /// The participant's metadata.
     ///
     /// # Errors
-    /// Where it is over [`MAX_METADATA_BYTES`] long.
+    /// If it is longer than [`MAX_METADATA_BYTES`].
     pub fn with_metadata(self, metadata: impl Into<String>) -> Result<Self, AccessTokenError> {
         self.0.with_metadata(metadata).within_limits().map(Self)
     }
@@ -153,7 +71,7 @@ impl ParticipantToken {
     /// The participant's attributes.
     ///
     /// # Errors
-    /// Where they are over [`MAX_ATTRIBUTES_BYTES`] long.
+    /// If they are longer than [`MAX_ATTRIBUTES_BYTES`].
     pub fn with_attributes<K: Into<String>, V: Into<String>>(
         self,
         attributes: impl IntoIterator<Item = (K, V)>,
@@ -161,37 +79,37 @@ impl ParticipantToken {
         self.0.with_attributes(attributes).within_limits().map(Self)
     }
 
-    /// How the room is set up where this participant's joining creates it.
+    /// How LiveKit sets up the room if this participant creates it by joining.
     #[must_use]
     pub fn with_room_config(self, room_config: RoomConfiguration) -> Self {
         Self(self.0.with_room_config(room_config))
     }
 
-    /// How long the token holds; [`DEFAULT_TTL`] where this is not said. Counts in whole seconds.
+    /// How long the token is valid, in whole seconds. The default is [`DEFAULT_TTL`].
     #[must_use]
     pub fn with_ttl(self, ttl: Duration) -> Self {
         Self(self.0.with_ttl(ttl))
     }
 
-    /// The token, signed with `key`, holding from `now`.
+    /// The token, signed with `key` and valid from `now`.
     #[must_use]
     pub fn to_jwt(&self, key: &ApiKey, now: UnixTime) -> String {
         self.0.sign(key, now)
     }
 
-    /// The room that it lets its bearer join.
+    /// The room that the bearer may join.
     #[cfg(feature = "server")]
     pub(crate) fn room(&self) -> &str {
         self.0.claims.video.as_ref().map_or("", |video| &video.room)
     }
 
-    /// Who its bearer is.
+    /// The bearer's identity.
     #[cfg(feature = "server")]
     pub(crate) fn identity(&self) -> &str {
         &self.0.claims.sub
     }
 
-    /// Appends the same token to `json`, as a string: it needs no escapes.
+    /// Appends the token to `json` as a string. It needs no escapes.
     #[cfg(feature = "server")]
     pub(crate) fn write_json(&self, json: &mut Vec<u8>, key: &ApiKey, now: UnixTime) {
         json.push(b'"');
@@ -200,8 +118,7 @@ impl ParticipantToken {
     }
 }
 
-/// An access token with any claims and grants: for services, agents and tools. For a participant, [`ParticipantToken`] is
-/// safer.
+/// An access token with any claims and grants, for services, agents and tools. For participants, [`ParticipantToken`] is safer.
 ///
 /// ```
 /// use roomkey::{AccessToken, ApiKey, SIPGrants, UnixTime, VideoGrants};
@@ -217,12 +134,12 @@ impl ParticipantToken {
 #[derive(Clone, PartialEq)]
 pub struct AccessToken {
     claims: Claims,
-    /// Of names that no claim of `claims` has.
+    /// None of them has the name of one in `claims`.
     further: Map<String, Value>,
     ttl: Duration,
 }
 
-/// Leaves out further claims, which may hold anything.
+/// Leaves out further claims, because they may hold anything.
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessToken").field("claims", &self.claims).field("ttl", &self.ttl).finish_non_exhaustive()
@@ -275,7 +192,7 @@ impl AccessToken {
         self
     }
 
-    /// How long the token holds; [`DEFAULT_TTL`] where this is not said. Counts in whole seconds.
+    /// How long the token is valid, in whole seconds. The default is [`DEFAULT_TTL`].
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
@@ -289,10 +206,10 @@ impl AccessToken {
         self
     }
 
-    /// Claims that LiveKit does not know, for others who read the token. They are written as they are.
+    /// Claims that LiveKit does not know, for other readers of the token. They are written unchanged.
     ///
     /// # Errors
-    /// Where one has the name of a claim that LiveKit knows: those have setters.
+    /// If one has the name of a claim that LiveKit knows: those have setters.
     pub fn with_further_claims(mut self, claims: Map<String, Value>) -> Result<Self, AccessTokenError> {
         match claims.keys().find(|name| Claims::is_known(name)) {
             Some(name) => Err(AccessTokenError::KnownClaim { name: name.clone() }),
@@ -303,11 +220,11 @@ impl AccessToken {
         }
     }
 
-    /// The token, signed with `key`, holding from `now`.
+    /// The token, signed with `key` and valid from `now`.
     ///
     /// # Errors
-    /// Where it lets someone join but lacks the room or the identity, or vouches for a body too, or where something is over
-    /// LiveKit's limits.
+    /// If it lets its bearer join but lacks the room or the identity, or has a `sha256` too, or if something exceeds LiveKit's
+    /// limits.
     pub fn to_jwt(&self, key: &ApiKey, now: UnixTime) -> Result<String, AccessTokenError> {
         let claims = &self.claims;
         if let Some(VideoGrants { room_join: true, room, .. }) = &claims.video {
@@ -321,10 +238,15 @@ impl AccessToken {
                 return Err(AccessTokenError::DigestForParticipant);
             }
         }
-        Ok(self.clone().within_limits()?.sign(key, now))
+        self.check_limits()?;
+        Ok(self.sign(key, now))
     }
 
     fn within_limits(self) -> Result<Self, AccessTokenError> {
+        self.check_limits().map(|()| self)
+    }
+
+    fn check_limits(&self) -> Result<(), AccessTokenError> {
         let claims = &self.claims;
         let room = claims.video.as_ref().map_or(0, |video| video.room.len());
         let attributes = claims.attributes.iter().map(|(key, value)| key.len().saturating_add(value.len())).sum();
@@ -339,13 +261,13 @@ impl AccessToken {
                 return Err(AccessTokenError::TooLong { what, limit });
             }
         }
-        Ok(self)
+        Ok(())
     }
 
     fn sign(&self, key: &ApiKey, now: UnixTime) -> String {
         let mut token = Vec::new();
         self.sign_into(&mut token, key, now);
-        String::from_utf8(token).unwrap_or_default() // nothing but ASCII is in it
+        String::from_utf8(token).unwrap_or_default() // it is all ASCII
     }
 
     fn sign_into(&self, out: &mut Vec<u8>, key: &ApiKey, now: UnixTime) {
@@ -370,13 +292,13 @@ pub enum AccessTokenError {
     /// A further claim has the name of one that LiveKit knows.
     #[error("LiveKit defines the claim {name}: it cannot be a further claim")]
     KnownClaim {
-        /// That name.
+        /// Its name.
         name: String,
     },
     /// Something is longer than LiveKit takes.
     #[error("{what} must be at most {limit} bytes")]
     TooLong {
-        /// What.
+        /// What is too long.
         what: &'static str,
         /// The limit, in bytes.
         limit: usize,
