@@ -74,6 +74,8 @@ impl<'a> ObjectWriter<'a> {
         }
     }
 
+    /// The member `name`, unless `value` is empty.
+    #[cfg(feature = "server")]
     #[inline]
     pub(crate) fn text(&mut self, name: &'static str, value: &str) {
         if !value.is_empty() {
@@ -81,6 +83,8 @@ impl<'a> ObjectWriter<'a> {
         }
     }
 
+    /// The member `name`.
+    #[cfg(feature = "server")]
     #[inline]
     pub(crate) fn value<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
         self.member(name, |out| write(out, value));
@@ -107,6 +111,7 @@ pub(crate) trait Written {
     const MEMBERS: &'static [&'static str] = &[];
 
     /// Whether the value is left out.
+    #[inline]
     fn is_zero(&self) -> bool {
         false
     }
@@ -116,6 +121,7 @@ pub(crate) trait Written {
 }
 
 impl Written for bool {
+    #[inline]
     fn is_zero(&self) -> bool {
         !self
     }
@@ -127,6 +133,7 @@ impl Written for bool {
 }
 
 impl Written for String {
+    #[inline]
     fn is_zero(&self) -> bool {
         self.is_empty()
     }
@@ -147,6 +154,7 @@ impl Written for UnixTime {
 impl<T: Written> Written for Option<T> {
     const MEMBERS: &'static [&'static str] = T::MEMBERS;
 
+    #[inline]
     fn is_zero(&self) -> bool {
         self.is_none()
     }
@@ -160,6 +168,7 @@ impl<T: Written> Written for Option<T> {
 }
 
 impl<T: Serialize> Written for Vec<T> {
+    #[inline]
     fn is_zero(&self) -> bool {
         self.is_empty()
     }
@@ -170,6 +179,7 @@ impl<T: Serialize> Written for Vec<T> {
 }
 
 impl Written for BTreeMap<String, String> {
+    #[inline]
     fn is_zero(&self) -> bool {
         self.is_empty()
     }

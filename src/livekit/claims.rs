@@ -163,8 +163,8 @@ fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Participant
     Ok(Option::<Named<_>>::deserialize(deserializer)?.map(|kind| kind.0))
 }
 
-/// The claims that decide whether a token holds (RFC 7519, section 4.1), and a webhook's digest. Reading them refuses an
-/// object in which any name stands twice, at any depth.
+/// The claims that decide whether a token is valid (RFC 7519, section 4.1), and a webhook's digest. Reading them refuses duplicate
+/// names, at any depth.
 #[derive(Debug, Default)]
 pub(crate) struct Registered<'a> {
     pub(crate) iss: Option<Cow<'a, str>>,
@@ -218,7 +218,7 @@ impl<'de> Deserialize<'de> for Registered<'de> {
                         }
                     };
                     if std::mem::replace(seen, true) {
-                        return Err(A::Error::custom("a claim stands twice"));
+                        return Err(A::Error::custom("a claim is given twice"));
                     }
                 }
                 unknown.check()?;
@@ -230,7 +230,7 @@ impl<'de> Deserialize<'de> for Registered<'de> {
     }
 }
 
-/// A member's value as a string; `null` is as if the member were absent.
+/// A member's value as a string; `null` counts as absent.
 fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
     Ok(map.next_value::<Option<Text<'de>>>()?.map(|text| text.0))
 }

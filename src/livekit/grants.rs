@@ -19,6 +19,7 @@ macro_rules! grants {
         impl Written for $grants {
             const MEMBERS: &'static [&'static str] = &[$($name),*];
 
+            #[inline]
             fn write(&self, out: &mut Vec<u8>) {
                 let mut object = ObjectWriter::begin(out);
                 $(object.non_zero(name!($name), &self.$field);)*

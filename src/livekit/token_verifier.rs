@@ -1,4 +1,4 @@
-//! Owns the judgement of a token: whether one of our keys signed it, and whether it holds now. Does not judge what it grants.
+//! Verifies tokens: whether one of our keys signed it, and whether it is valid now. Does not check what it grants.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::jws;
 use crate::livekit::claims::{Claims, Registered};
 use crate::livekit::key::{ApiKey, ApiKeys, KeyError};
 
-/// How far clocks may differ, both ways (livekit/protocol `auth/verifier.go` takes go-jose's default leeway).
+/// How far clocks may differ, in both directions (livekit/protocol `auth/verifier.go` takes go-jose's default leeway).
 pub const LEEWAY: Duration = Duration::from_secs(60);
 
 /// Verifies access tokens against a set of keys.
@@ -45,16 +45,16 @@ impl TokenVerifier {
         Ok(Self::new(ApiKey::new(api_key, api_secret)?))
     }
 
-    /// The claims of `token`, a bare compact JWS that holds at `now`.
+    /// The claims of `token`, a bare compact JWS that is valid at `now`.
     ///
     /// # Errors
-    /// Where it is no HS256 JWS of one of the keys, does not hold at `now` with a [`LEEWAY`] of 60 s both ways, has no `exp`,
-    /// names a member twice, or has a claim of a type that LiveKit does not take.
+    /// If it is not an HS256 JWS of one of the keys, is not valid at `now` with a [`LEEWAY`] of 60 s, has no `exp`, has two members
+    /// of one name, or a claim of a type that LiveKit does not take.
     pub fn verify(&self, token: &str, now: UnixTime) -> Result<Claims, TokenError> {
         self.authenticate(token, now, |_, payload, _| json::from_utf8(payload).or(Err(TokenError::Claims)))?
     }
 
-    /// Judges `token`, and gives the key, the payload and the claims it was judged by to `then`.
+    /// Verifies `token`, and calls `then` with the key, the payload and the registered claims.
     pub(crate) fn authenticate<T>(
         &self,
         token: &str,
@@ -71,7 +71,7 @@ impl TokenVerifier {
     }
 }
 
-/// The name of the key that `token` says it was signed with. Unverified: anyone can write it, and it is for the log alone.
+/// The name of the key that `token` claims to be signed with. It is unverified, so use it only in the log.
 #[cfg(feature = "server")]
 pub(crate) fn claimed_key(token: &str) -> Option<String> {
     let token = jws::Unverified::parse(token).ok()?;

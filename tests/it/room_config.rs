@@ -1,5 +1,5 @@
-//! Owns room configurations: what LiveKit would read is taken in either casing, what it would choke on is refused by its
-//! path, and so is whatever the bearer of a token must not see.
+//! Tests room configurations: what LiveKit would read is accepted in either casing. What it would refuse, and what the bearer of a
+//! token must not see, is refused with its path.
 
 use roomkey::{RoomConfiguration, RoomConfigurationError};
 use serde_json::{Value, json};
@@ -131,7 +131,7 @@ fn numbers_are_taken_as_protobuf_writes_them() {
 }
 
 #[test]
-fn null_is_as_absent() {
+fn null_counts_as_absent() {
     let nothing = both_casings().0.as_object().unwrap().keys().map(|name| (name.clone(), Value::Null)).collect();
     assert_eq!(read(&Value::Object(nothing)), Ok(json!({})));
     assert_eq!(read(&json!({"unknown": null, "name": "n"})), Ok(json!({"name": "n"})));
@@ -140,7 +140,7 @@ fn null_is_as_absent() {
 }
 
 #[test]
-fn what_is_unknown_is_kept() {
+fn unknown_fields_are_kept() {
     let json = json!({
         "newField": {"deep": [1, 2.5, null, {"x_y": "z"}]}, "new_field": "other", "secret": "not an output's",
         "agents": [{"newField": [true]}],
@@ -237,7 +237,7 @@ fn of_a_client_only_the_known_fields_are_kept_at_every_depth() {
 }
 
 #[test]
-fn a_client_does_not_say_where_events_go() {
+fn a_client_cannot_choose_where_events_go() {
     let webhook = json!([{"url": "https://example.com", "signingKey": "devkey"}]);
     for (path, pointer) in [
         ("webhooks", ""),
