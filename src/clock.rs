@@ -1,13 +1,12 @@
-//! Owns the time: a moment in Unix seconds, and where the present one comes from.
-//!
-//! Everything below the server takes the time as an argument; `SystemTime::now` is called in this file alone.
+//! Unix time, and the clock that a server reads it from. Everything else takes the time as an argument: `SystemTime::now` is called
+//! only in this file.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::{Deserialize, Deserializer, Visitor};
 
-/// A moment, counted from 1970-01-01T00:00:00Z without leap seconds (the `NumericDate` of [RFC 7519, section 2]).
+/// A time, counted from 1970-01-01T00:00:00Z without leap seconds (the `NumericDate` of [RFC 7519, section 2]).
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,13 +21,13 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 pub struct UnixTime(Duration);
 
 impl UnixTime {
-    /// The present, by the system's clock. A clock set before 1970 reads as 1970.
+    /// The current time of the system's clock. A time before 1970 reads as 1970.
     #[must_use]
     pub fn now() -> Self {
         SystemTime::now().into()
     }
 
-    /// The moment `seconds` after 1970 began.
+    /// `seconds` after the start of 1970.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
@@ -40,7 +39,7 @@ impl UnixTime {
         self.0.as_secs()
     }
 
-    /// The moment `milliseconds` after 1970 began.
+    /// `milliseconds` after the start of 1970.
     #[must_use]
     pub const fn from_millis(milliseconds: u64) -> Self {
         Self(Duration::from_millis(milliseconds))
@@ -52,19 +51,19 @@ impl UnixTime {
         self.0.as_millis().try_into().unwrap_or(u64::MAX)
     }
 
-    /// The moment `earlier` before this one, at least 1970.
+    /// The time that is `earlier` before this one, at least 1970.
     #[must_use]
     pub const fn saturating_sub(self, earlier: Duration) -> Self {
         Self(self.0.saturating_sub(earlier))
     }
 
-    /// How long this is after `earlier`; nothing where it is before.
+    /// The time from `earlier` to this; zero if this is before.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Seconds since 1970, with their fraction.
+    /// Seconds since 1970, with the fraction.
     #[must_use]
     pub const fn as_secs_f64(self) -> f64 {
         self.0.as_secs_f64()
@@ -76,7 +75,7 @@ impl UnixTime {
         self.0.subsec_nanos()
     }
 
-    /// The moment `later` after this one, at most the end of time.
+    /// The time that is `later` after this one, at most the last that can be represented.
     #[must_use]
     pub const fn saturating_add(self, later: Duration) -> Self {
         Self(self.0.saturating_add(later))
@@ -89,7 +88,7 @@ impl From<SystemTime> for UnixTime {
     }
 }
 
-/// Reads a JSON number: decimals count, what lies before 1970 reads as 1970, what lies beyond the end of time as that end.
+/// Reads a JSON number, with its fraction. A time before 1970 reads as 1970, one that is too late as the last that can be represented.
 impl<'de> Deserialize<'de> for UnixTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Number;
@@ -119,7 +118,7 @@ impl<'de> Deserialize<'de> for UnixTime {
     }
 }
 
-/// Where a server takes the time from: the system, or whatever a test puts in its place.
+/// Where a server reads the time: the system's clock, or one that a test sets.
 #[cfg(feature = "server")]
 #[derive(Clone)]
 pub struct Clock(std::sync::Arc<dyn Fn() -> UnixTime + Send + Sync>);
@@ -132,13 +131,13 @@ impl Clock {
         Self::from_fn(UnixTime::now)
     }
 
-    /// A clock that asks `now` each time.
+    /// A clock that calls `now` each time.
     #[must_use]
     pub fn from_fn(now: impl Fn() -> UnixTime + Send + Sync + 'static) -> Self {
         Self(std::sync::Arc::new(now))
     }
 
-    /// The present, by this clock.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> UnixTime {
         (self.0)()

@@ -1,6 +1,5 @@
-//! Owns what tokens and events need of JSON ([RFC 8259]) and `serde` alone does not say: an object's members one by one,
-//! values untouched, so that nothing in them can fail a reader who does not want them; whether a name stands twice in one
-//! object; and types that are read from one form alone. Knows nothing of what the members mean.
+//! The JSON ([RFC 8259]) of tokens and events, as far as `serde` alone does not do it: reads an object member by member without
+//! parsing the values, refuses duplicate names, bounds what is read, and writes objects. Does not know what the members mean.
 //!
 //! [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
 
@@ -13,17 +12,23 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The members of one JSON object, in their order, duplicates included.
+mod bounds;
+mod writer;
+
+pub(crate) use bounds::{Bounds, Excess};
+pub(crate) use writer::{ObjectWriter, Written, name, write, write_text};
+
+/// The members of a JSON object in their order, with duplicates.
 #[derive(Debug)]
 pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    /// Reads `json`, which must be one object in UTF-8. Values may nest to any depth: they are skipped, not built.
+    /// Reads `json`, which must be an object in UTF-8. Values may nest to any depth, because they are skipped and not built.
     pub(crate) fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
         from_utf8(json)
     }
 
-    /// The value of the member `name`; of several with that name the last, as in ECMAScript.
+    /// The value of the member `name`; the last one if there are several, as in ECMAScript.
     pub(crate) fn value(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().rev().find(|(each, _)| each == name).map(|(_, value)| *value)
     }
@@ -39,25 +44,20 @@ impl<'a> Members<'a> {
         self.0.iter().map(|(name, value)| (&**name, *value))
     }
 
-    /// Whether the member `name` stands there more than once.
+    /// Whether there is more than one member `name`.
     #[cfg(feature = "server")]
     pub(crate) fn is_ambiguous(&self, name: &str) -> bool {
         self.0.iter().filter(|(each, _)| each == name).count() > 1
     }
 
-    /// The member `name` as a `T`; `None` also where it is of another type.
+    /// The member `name` as a `T`; `None` also if it has another type.
     pub(crate) fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
         serde_json::from_str(self.value(name)?.get()).ok()
     }
 
-    /// The member `name` as a string, borrowed where it has no escapes; `None` also where it is of another type.
+    /// The member `name` as a string, borrowed unless it has escapes; `None` also if it has another type.
     pub(crate) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.read::<Text<'a>>(name).map(|text| text.0)
-    }
-
-    /// The member `name` as an object of its own; `None` also where it is of another type.
-    pub(crate) fn object(&self, name: &str) -> Option<Members<'a>> {
-        self.read(name)
     }
 }
 
@@ -85,91 +85,17 @@ impl<'a> Deserialize<'a> for Members<'a> {
     }
 }
 
-/// A string that is borrowed where the JSON holds it as it is.
+/// A string, borrowed unless it has escapes.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-/// Reads `json` as a `T`. Checks its UTF-8 once and not string by string.
+/// Reads `json` as a `T`. Checks UTF-8 once for the whole text, not for each string.
 pub(crate) fn from_utf8<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
     serde_json::from_str(str::from_utf8(json).map_err(serde_json::Error::custom)?)
 }
 
-/// How much a text of JSON may hold. Checked before it is read, without building anything, so that the time and the memory that
-/// reading takes are bounded too.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    /// Values, at all depths.
-    pub(crate) values: usize,
-    /// Lists and objects within each other.
-    pub(crate) depth: usize,
-    /// Bytes outside of strings, and those of escapes within them: what a reader looks at one by one.
-    pub(crate) steps: usize,
-}
-
-/// What is beyond its bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Excess {
-    Values,
-    Depth,
-    Steps,
-}
-
-impl Bounds {
-    /// Checks `json`, which need not be JSON. The commas outside of strings are counted, for each stands before a value.
-    pub(crate) fn check(self, json: &[u8]) -> Result<(), Excess> {
-        if json.len() <= self.values.min(self.depth).min(self.steps) {
-            return Ok(()); // it has fewer bytes than it may have values
-        }
-        let (mut values, mut depth, mut steps) = (0_usize, 0_usize, 0_usize);
-        let mut bytes = json.iter();
-        while let Some(byte) = bytes.next() {
-            steps = steps.saturating_add(1);
-            match byte {
-                b'"' => steps = steps.saturating_add(skip_string(&mut bytes, self.steps)),
-                b',' => values = values.saturating_add(1),
-                b'{' | b'[' => {
-                    depth = depth.saturating_add(1);
-                    if depth > self.depth {
-                        return Err(Excess::Depth);
-                    }
-                }
-                b'}' | b']' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            if values > self.values {
-                return Err(Excess::Values);
-            }
-            if steps > self.steps {
-                return Err(Excess::Steps);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Moves `bytes` behind the string whose opening quote they have passed, and counts four for each escape. Stops where that is more
-/// than `most`.
-fn skip_string(bytes: &mut std::slice::Iter<'_, u8>, most: usize) -> usize {
-    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\');
-    let mut escapes = 0_usize;
-    while escapes <= most {
-        // Most of a long string is plain: 32 bytes at once.
-        while let Some((plain, rest)) = bytes.as_slice().split_first_chunk::<32>()
-            && !plain.iter().fold(false, |found, byte| found | is_special(byte))
-        {
-            *bytes = rest.iter();
-        }
-        if bytes.find(|byte| is_special(byte)) != Some(&b'\\') {
-            break;
-        }
-        bytes.next();
-        escapes = escapes.saturating_add(4);
-    }
-    escapes
-}
-
-/// Any one JSON value in which no object, at any depth, names a member twice.
+/// Any JSON value in which no object, at any depth, has two members of one name.
 #[derive(Debug)]
 pub(crate) struct Unambiguous;
 
@@ -179,6 +105,14 @@ impl<'de> Deserialize<'de> for Unambiguous {
     }
 }
 
+macro_rules! leaves {
+    ($($visit:ident: $type:ty),*) => {
+        $(fn $visit<E>(self, _: $type) -> Result<Self, E> {
+            Ok(self)
+        })*
+    };
+}
+
 impl<'de> Visitor<'de> for Unambiguous {
     type Value = Self;
 
@@ -186,25 +120,7 @@ impl<'de> Visitor<'de> for Unambiguous {
         f.write_str("a value without duplicate names")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
-    }
+    leaves! { visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str }
 
     fn visit_unit<E>(self) -> Result<Self, E> {
         Ok(self)
@@ -226,7 +142,7 @@ impl<'de> Visitor<'de> for Unambiguous {
     }
 }
 
-/// The names of the members of one object.
+/// The names of an object's members.
 #[derive(Debug, Default)]
 pub(crate) struct Names<'a>(Vec<Text<'a>>);
 
@@ -235,19 +151,18 @@ impl<'a> Names<'a> {
         self.0.push(name);
     }
 
-    /// An error where a name stands there twice. Sorts them, for that takes less than hashing where they are few, and not
-    /// much more where they are many.
+    /// Refuses duplicates. Sorts the names, because that is faster than hashing a few of them, and not much slower for many.
     pub(crate) fn check<E: Error>(mut self) -> Result<(), E> {
         self.0.sort_unstable();
         if self.0.windows(2).all(|pair| pair.first() != pair.last()) {
             Ok(())
         } else {
-            Err(E::custom("a name stands twice in one object"))
+            Err(E::custom("an object has two members of one name"))
         }
     }
 }
 
-/// Reads a struct from an object; `null` is as if it were absent. What `derive` makes would take a list of the fields' values too.
+/// Reads a struct from an object; `null` counts as absent. A derived reader would also accept a list of the values.
 pub(crate) fn only_object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     struct Object<T>(PhantomData<T>);
 
@@ -270,7 +185,7 @@ pub(crate) fn only_object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deseri
     deserializer.deserialize_any(Object(PhantomData))
 }
 
-/// An enum's variant that is read from a string. What `derive` makes would take an object of that one name too.
+/// An enum's variant, read from a string. A derived reader would also accept an object with that one name.
 #[derive(Debug)]
 pub(crate) struct Named<T>(pub(crate) T);
 
@@ -278,138 +193,5 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = Text::deserialize(deserializer)?;
         T::deserialize(name.0.into_deserializer()).map(Self)
-    }
-}
-
-/// Appends `text` as a JSON string.
-pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-        write(out, text);
-    } else {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    }
-}
-
-/// Appends `value` as JSON. For types whose serialization cannot fail: strings, numbers, and structs and maps of them.
-pub(crate) fn write<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    let written = serde_json::to_writer(out, value);
-    debug_assert!(written.is_ok(), "only infallible types are written");
-}
-
-/// A member's name as it stands in an object, to be written in one go. It needs no escapes.
-macro_rules! name {
-    ($name:literal) => {
-        concat!("\"", $name, "\":")
-    };
-}
-pub(crate) use name;
-
-/// Writes one object straight into a buffer. Zero values are left out, as `omitempty` does in Go. Names come from [`name!`].
-#[derive(Debug)]
-pub(crate) struct ObjectWriter<'a> {
-    out: &'a mut Vec<u8>,
-}
-
-impl<'a> ObjectWriter<'a> {
-    /// An object of its own.
-    pub(crate) fn begin(out: &'a mut Vec<u8>) -> Self {
-        out.push(b'{');
-        Self { out }
-    }
-
-    /// More members of an object that has some.
-    pub(crate) fn resume(out: &'a mut Vec<u8>) -> Self {
-        out.push(b',');
-        Self { out }
-    }
-
-    /// Closes the object, in place of the comma after its last member.
-    pub(crate) fn end(self) {
-        match self.out.last_mut() {
-            Some(comma @ b',') => *comma = b'}',
-            _ => self.out.push(b'}'),
-        }
-    }
-
-    /// The member whose value `write` appends.
-    #[inline]
-    pub(crate) fn member(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
-        self.out.extend_from_slice(name.as_bytes());
-        write(self.out);
-        self.out.push(b',');
-    }
-
-    #[inline]
-    pub(crate) fn flag(&mut self, name: &'static str, value: bool) {
-        if value {
-            self.three_valued(name, Some(true));
-        }
-    }
-
-    #[inline]
-    pub(crate) fn three_valued(&mut self, name: &'static str, value: Option<bool>) {
-        if let Some(value) = value {
-            self.member(name, |out| out.extend_from_slice(if value { b"true" } else { b"false" }));
-        }
-    }
-
-    #[inline]
-    pub(crate) fn text(&mut self, name: &'static str, value: &str) {
-        if !value.is_empty() {
-            self.member(name, |out| write_text(out, value));
-        }
-    }
-
-    #[inline]
-    pub(crate) fn value<T: serde::Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
-        self.member(name, |out| write(out, value));
-    }
-
-    /// A member of any name.
-    pub(crate) fn further<T: serde::Serialize + ?Sized>(&mut self, name: &str, value: &T) {
-        self.any(name, |out| write(out, value));
-    }
-
-    /// A member of any name, whose value `write` appends.
-    pub(crate) fn any<T>(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        write_text(self.out, name);
-        self.out.push(b':');
-        let written = write(self.out);
-        self.out.push(b',');
-        written
-    }
-
-    pub(crate) fn optional<T: serde::Serialize>(&mut self, name: &'static str, value: Option<&T>) {
-        if let Some(value) = value {
-            self.value(name, value);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Bounds, Excess};
-
-    #[test]
-    fn what_is_bounded_is_counted_outside_of_strings() {
-        let bounds = Bounds { values: 3, depth: 3, steps: 40 };
-        for (json, expected) in [
-            (r#"{"a":[1,2],"b":{}}"#, Ok(())),
-            (r#"{"a":[1,2],"b":[3,4]}"#, Ok(())),
-            (r#"{"a":[1,2],"b":[3,4,5]}"#, Err(Excess::Values)),
-            (r#"[[["[[[[,,,,,\"]]]]"]]]"#, Ok(())),
-            ("[[[[", Err(Excess::Depth)),
-            ("[[]][[]][[]]", Ok(())),
-            (&" ".repeat(41), Err(Excess::Steps)),
-            (&format!("\"{}\"", "x".repeat(1000)), Ok(())),
-            (&format!("\"{}\\", "x".repeat(1000)), Ok(())),
-            (&format!("\"{}\",,,,", "x".repeat(31)), Err(Excess::Values)),
-            (&format!("\"{}\"", r"\n".repeat(9)), Ok(())),
-            (&format!("\"{}\"", r"\n".repeat(11)), Err(Excess::Steps)),
-        ] {
-            assert_eq!(bounds.check(json.as_bytes()), expected, "{json}");
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! Owns JWS in compact serialization with HMAC-SHA256 ([RFC 7515], [RFC 7518, section 3.2]): signing and verifying, and
-//! nothing that a payload may mean. No other algorithm exists here, so none can be asked for.
+//! Signs and verifies compact JWS with HMAC-SHA256 ([RFC 7515], [RFC 7518, section 3.2]). There is no other algorithm here, so a
+//! token cannot ask for one. Does not know what a payload means.
 //!
 //! [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515
 //! [RFC 7518, section 3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
@@ -17,7 +17,7 @@ use sha2::Sha256;
 
 use crate::json::{Members, Unambiguous};
 
-/// base64url without padding ([RFC 4648, section 5]), strict: no stray last bits. With AVX2 or NEON where the processor has them.
+/// base64url without padding ([RFC 4648, section 5]), strict: unused bits must be zero. Uses AVX2 or NEON if the processor has them.
 ///
 /// [RFC 4648, section 5]: https://www.rfc-editor.org/rfc/rfc4648#section-5
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -26,19 +26,19 @@ static BASE64URL: LazyLock<base64::engine::Simd> =
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 
-/// `{"alg":"HS256","typ":"JWT"}` in base64url, and the dot after it: the one header that is written, and the one that most
-/// tokens bear.
+/// `{"alg":"HS256","typ":"JWT"}` in base64url, and the dot after it: the only header that is written, and the one that most tokens
+/// have.
 const HEAD: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
 /// Bytes of an HMAC-SHA256 (RFC 2104), and of the same in base64url.
 const MAC_BYTES: usize = 32;
 const MAC_CHARS: usize = 43;
-/// Bytes that SHA-256 takes in at once (FIPS 180-4, section 1).
+/// Bytes of a block of SHA-256 (FIPS 180-4, section 1).
 const BLOCK: usize = 64;
 
-/// HMAC's state between two blocks. The one with a buffer for parts of them costs a tenth more.
+/// HMAC's state between two blocks. The variant that buffers partial blocks costs a tenth more.
 type Hmac = HmacCore<Sha256>;
 
-/// The MAC of `message`, after what `state` has taken in. Two of them are compared in constant time.
+/// The MAC of what `state` has hashed, followed by `message`. MACs are compared in constant time.
 fn mac(mut state: Hmac, message: &[u8]) -> CtOutput<Hmac> {
     let mut buffer = Buffer::<Hmac>::default();
     buffer.digest_blocks(message, |blocks| state.update_blocks(blocks));
@@ -49,12 +49,12 @@ fn mac(mut state: Hmac, message: &[u8]) -> CtOutput<Hmac> {
 
 /// A secret, ready to sign and verify.
 ///
-/// Only the keyed state of HMAC is kept, never the secret; it is wiped when the key is dropped.
+/// It keeps only the keyed state of HMAC, never the secret, and wipes it when it is dropped.
 #[derive(Clone)]
 pub struct Key(Hmac);
 
 impl Key {
-    /// The key of `secret`, which RFC 7518 wants to be at least 32 bytes long; `None` where it is empty.
+    /// The key of `secret`; `None` if that is empty. RFC 7518 requires at least 32 bytes.
     #[must_use]
     pub fn new(secret: &[u8]) -> Option<Self> {
         if secret.is_empty() { None } else { Hmac::new_from_slice(secret).ok().map(Self) }
@@ -67,7 +67,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Keys are equal where they make the same MAC, which is compared in constant time.
+/// Keys are equal if they make the same MAC, which is compared in constant time.
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         mac(self.0.clone(), b"") == mac(other.0.clone(), b"")
@@ -76,15 +76,15 @@ impl PartialEq for Key {
 
 impl Eq for Key {}
 
-/// Signs payloads that all begin with the same bytes, which are encoded and hashed once.
+/// Signs payloads that all begin with the same bytes, which are encoded and hashed only once.
 #[derive(Clone)]
 pub struct Signer {
     /// The MAC's state after `hashed` bytes of `head`.
     state: Hmac,
     hashed: usize,
-    /// The encoded header, a dot, and the payload's beginning as far as it fills groups of three bytes.
+    /// The encoded header, a dot, and as much of the payload's beginning as fills groups of three bytes.
     head: Vec<u8>,
-    /// The up to two bytes of the payload's beginning that `head` lacks.
+    /// The last bytes of the payload's beginning, at most two, that are not in `head`.
     rest: Vec<u8>,
 }
 
@@ -101,14 +101,14 @@ impl Signer {
         Self { hashed: blocks.len(), state, rest: rest.to_vec(), head }
     }
 
-    /// The token whose payload is the beginning and whatever `write` appends to it.
+    /// The token whose payload is the beginning and what `write` appends.
     pub fn sign(&self, write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut token = Vec::new();
         self.sign_into(&mut token, write);
-        String::from_utf8(token).unwrap_or_default() // nothing but ASCII is in it
+        String::from_utf8(token).unwrap_or_default() // it is all ASCII
     }
 
-    /// Appends to `out` what [`sign`](Self::sign) gives.
+    /// Appends to `out` the token that [`sign`](Self::sign) returns.
     pub(crate) fn sign_into(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         let mut payload = Vec::with_capacity(256);
         payload.extend_from_slice(&self.rest);
@@ -130,7 +130,7 @@ fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start.saturating_add(bytes.len().saturating_mul(4).div_ceil(3)), 0);
     let written = BASE64URL.encode_slice(bytes, out.get_mut(start..).unwrap_or_default());
-    debug_assert!(written.is_ok(), "there is place for it");
+    debug_assert!(written.is_ok(), "the buffer is large enough");
 }
 
 impl fmt::Debug for Signer {
@@ -139,7 +139,7 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// A token whose form and header are right and whose signature nobody has looked at yet.
+/// A token with the right form and header, whose signature has not been checked.
 pub struct Unverified<'a> {
     signing_input: &'a str,
     payload: Vec<u8>,
@@ -147,10 +147,10 @@ pub struct Unverified<'a> {
 }
 
 impl<'a> Unverified<'a> {
-    /// Reads the form and the header.
+    /// Checks the form and the header.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for what is not three non-empty parts of base64url; every other one but [`Error::Signature`].
+    /// [`Error::Malformed`] if it is not three non-empty parts of base64url; any other error except [`Error::Signature`].
     pub fn parse(token: &'a str) -> Result<Self, Error> {
         Self::read(token).map_err(|error| if has_form(token) { error } else { Error::Malformed })
     }
@@ -166,7 +166,7 @@ impl<'a> Unverified<'a> {
             }
         };
         if payload.is_empty() {
-            return Err(Error::Malformed); // the one empty part that decodes: a header needs an object, a signature 32 bytes
+            return Err(Error::Malformed); // the only part that may decode although it is empty
         }
         let mut bytes = Vec::with_capacity(payload.len());
         BASE64URL.decode_vec(payload, &mut bytes).or(Err(Error::Encoding))?;
@@ -177,16 +177,16 @@ impl<'a> Unverified<'a> {
         }
     }
 
-    /// The payload, which anyone may have written: good for choosing a key and nothing else.
+    /// The payload, which anyone may have written. Use it only to choose a key.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// The payload, now that `key` is known to have signed it. Compares in constant time.
+    /// The payload, if `key` signed it. Compares in constant time.
     ///
     /// # Errors
-    /// [`Error::Signature`] where it was another key, or another payload.
+    /// [`Error::Signature`] if another key signed it, or the token was changed.
     pub fn verify(&self, key: &Key) -> Result<&[u8], Error> {
         let mac = mac(key.0.clone(), self.signing_input.as_bytes());
         if mac == self.mac { Ok(&self.payload) } else { Err(Error::Signature) }
@@ -199,7 +199,7 @@ impl fmt::Debug for Unverified<'_> {
     }
 }
 
-/// Whether `token` is three non-empty parts of base64url's letters (RFC 7515, section 7.1).
+/// Whether `token` is three non-empty parts in the alphabet of base64url (RFC 7515, section 7.1).
 fn has_form(token: &str) -> bool {
     let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     let mut parts = token.split('.');
@@ -207,7 +207,7 @@ fn has_form(token: &str) -> bool {
     parts.by_ref().take(3).filter(|part| well_formed(part)).count() == 3 && parts.next().is_none()
 }
 
-/// Refuses every header but those that ask for HS256 and for nothing that we would have to understand
+/// Refuses every header that does not ask for HS256, or that has critical parameters
 /// ([RFC 7515, section 4.1.11](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11)).
 fn check_header(header: &[u8]) -> Result<(), Error> {
     serde_json::from_slice::<Unambiguous>(header).or(Err(Error::Header))?;
@@ -218,38 +218,29 @@ fn check_header(header: &[u8]) -> Result<(), Error> {
     if header.text("alg").as_deref() == Some("HS256") { Ok(()) } else { Err(Error::Algorithm) }
 }
 
-/// Why a token is no JWS that its key made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a token is not a JWS that its key made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// It is not three non-empty parts of base64url, joined by dots.
+    #[error("not three non-empty parts of base64url")]
     Malformed,
-    /// A part is not base64url as it would be written: its length or its last bits are off, or the signature is not one of 32 bytes.
+    /// A part is not base64url as it would be written: its length or its last bits are wrong, or the signature is not 32 bytes long.
+    #[error("a part is not canonical base64url")]
     Encoding,
-    /// The header is no JSON object, or names a parameter twice.
+    /// The header is not a JSON object, or names a parameter twice.
+    #[error("the header is not a JSON object with unique names")]
     Header,
     /// The header's `alg` is not exactly `HS256`.
+    #[error("the algorithm is not HS256")]
     Algorithm,
-    /// The header has `crit`, and with it demands that no reader here meets.
+    /// The header has `crit`, which demands extensions that this reader does not have.
+    #[error("the header has critical parameters")]
     Critical,
     /// Another secret made the signature, or the token was changed.
+    #[error("the signature was made with another secret or the token was changed")]
     Signature,
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => "not three non-empty parts of base64url",
-            Self::Encoding => "a part is not canonical base64url",
-            Self::Header => "the header is not a JSON object with unique names",
-            Self::Algorithm => "the algorithm is not HS256",
-            Self::Critical => "the header has critical parameters",
-            Self::Signature => "the signature was made with another secret or the token was changed",
-        })
-    }
-}
-
-impl std::error::Error for Error {}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]

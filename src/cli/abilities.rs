@@ -1,80 +1,93 @@
 //! Owns what a token allows in plain sentences, as LiveKit reads its grants.
+//!
+//! Every claim and grant is named in a pattern without `..`, so that the compiler refuses a new one until it has its sentence.
 
 use crate::livekit::claims::Claims;
-use crate::livekit::grants::VideoGrants;
+use crate::livekit::grants::{
+    AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, SIPGrants, TrackSource,
+    VideoGrants,
+};
 
-/// What the bearer of `claims` may do, each a phrase after "may". Text out of the token is quoted and escaped.
+/// What the bearer of `claims` may do, each a phrase after "may". Text from the token is quoted and escaped.
+#[rustfmt::skip]
 pub(super) fn of(claims: &Claims) -> Vec<String> {
-    let mut abilities = claims.video.as_ref().map(of_video).unwrap_or_default();
+    let Claims {
+        video, sip, agent, inference, observability, agent_endpoint, agent_thread, sha256,
+        // These allow nothing.
+        iss: _, sub: _, jti: _, exp: _, nbf: _, iat: _, name: _, metadata: _, attributes: _, kind: _, kind_details: _,
+        room_config: _, room_preset: _,
+    } = claims.clone();
+    let mut abilities = video.map(of_video).unwrap_or_default();
     let mut may = |is_granted: bool, what: &str| abilities.extend(is_granted.then(|| what.to_owned()));
 
-    let sip = claims.sip.clone().unwrap_or_default();
-    may(sip.admin, "manage SIP trunks and dispatch rules");
-    may(sip.call, "call out over SIP");
-    let agent = claims.agent.clone().unwrap_or_default();
-    may(agent.admin, "manage agents");
-    may(agent.simulation_admin, "manage agents' simulations");
-    may(agent.database_admin, "manage agents' databases");
-    may(agent.dispatch_admin, "manage agents' dispatches");
-    may(claims.inference.as_ref().is_some_and(|inference| inference.perform), "use LiveKit's inference");
-    may(claims.observability.as_ref().is_some_and(|observability| observability.write), "report observations");
+    let SIPGrants { admin, call } = sip.unwrap_or_default();
+    may(admin, "manage SIP trunks and dispatch rules");
+    may(call, "call out over SIP");
+    let AgentGrants { admin, simulation_admin, database_admin, dispatch_admin } = agent.unwrap_or_default();
+    may(admin, "manage agents");
+    may(simulation_admin, "manage agents' simulations");
+    may(database_admin, "manage agents' databases");
+    may(dispatch_admin, "manage agents' dispatches");
+    let InferenceGrants { perform } = inference.unwrap_or_default();
+    may(perform, "use LiveKit's inference");
+    let ObservabilityGrants { write } = observability.unwrap_or_default();
+    may(write, "report observations");
 
-    let endpoint = claims.agent_endpoint.clone().unwrap_or_default();
-    may(endpoint.call, &format!("call the endpoint of the agent {:?}", endpoint.agent_name));
-    let thread = claims.agent_thread.clone().unwrap_or_default();
+    let AgentEndpointGrants { call, agent_name, deployment: _ } = agent_endpoint.unwrap_or_default();
+    may(call, &format!("call the endpoint of the agent {agent_name:?}"));
+    let AgentThreadGrants { all, list, create, write, read, delete, scope: _, thread_ids: _ } = agent_thread.unwrap_or_default();
     let verbs = [
-        (thread.all, "do everything with"),
-        (thread.list, "list"),
-        (thread.create, "create"),
-        (thread.write, "write to"),
-        (thread.read, "read"),
-        (thread.delete, "delete"),
+        (all, "do everything with"),
+        (list, "list"),
+        (create, "create"),
+        (write, "write to"),
+        (read, "read"),
+        (delete, "delete"),
     ];
     let verbs: Vec<_> = verbs.into_iter().filter(|(is_granted, _)| *is_granted).map(|(_, verb)| verb).collect();
     may(!verbs.is_empty(), &format!("{} agents' threads", verbs.join(", ")));
-    may(!claims.sha256.is_empty(), "vouch for one body, as a webhook's token");
+    may(!sha256.is_empty(), "vouch for one body, as a webhook's token");
     abilities
 }
 
-fn of_video(video: &VideoGrants) -> Vec<String> {
-    let room = if video.room.is_empty() { "no room".to_owned() } else { format!("the room {:?}", video.room) };
+#[rustfmt::skip]
+fn of_video(video: VideoGrants) -> Vec<String> {
+    let VideoGrants {
+        room_join, room, can_publish, can_publish_sources, can_publish_data, can_subscribe, can_update_own_metadata,
+        can_subscribe_metrics, can_manage_agent_session, hidden, recorder, agent, room_admin, room_create, room_list,
+        room_record, ingress_admin, destination_room,
+    } = video;
+    let its_room = if room.is_empty() { "no room".to_owned() } else { format!("the room {room:?}") };
     let mut abilities = Vec::new();
-    let mut may = |is_granted: bool, what: String| abilities.extend(is_granted.then_some(what));
+    let mut may = |is_granted: bool, what: &str| abilities.extend(is_granted.then(|| what.to_owned()));
 
-    if video.room_join {
-        may(true, if video.room.is_empty() { "join any room".to_owned() } else { format!("join {room}") });
-        may(true, publishing(video));
-        may(
-            true,
-            if video.can_subscribe.unwrap_or(true) {
-                "subscribe to others".to_owned()
-            } else {
-                "not subscribe to others".to_owned()
-            },
-        );
-        let data = video.can_publish_data.or(video.can_publish).unwrap_or(true);
-        may(true, if data { "publish data".to_owned() } else { "not publish data".to_owned() });
+    if room_join {
+        may(true, &if room.is_empty() { "join any room".to_owned() } else { format!("join {its_room}") });
+        may(true, &publishing(can_publish, &can_publish_sources));
+        may(true, if can_subscribe.unwrap_or(true) { "subscribe to others" } else { "not subscribe to others" });
+        let data = can_publish_data.or(can_publish).unwrap_or(true);
+        may(true, if data { "publish data" } else { "not publish data" });
     }
-    may(video.can_update_own_metadata == Some(true), "change its own name, metadata and attributes".to_owned());
-    may(video.can_subscribe_metrics == Some(true), "subscribe to metrics".to_owned());
-    may(video.can_manage_agent_session == Some(true), "manage agent sessions".to_owned());
-    may(video.hidden, "be invisible to the others".to_owned());
-    may(video.recorder, "record, and be told apart by that".to_owned());
-    may(video.agent, "register as an agent".to_owned());
-    may(video.room_admin, format!("moderate {room}"));
-    may(video.room_create, "create and delete rooms".to_owned());
-    may(video.room_list, "list all rooms".to_owned());
-    may(video.room_record, "start and stop recordings and streams".to_owned());
-    may(video.ingress_admin, "manage ingresses".to_owned());
-    may(!video.destination_room.is_empty(), format!("forward participants to the room {:?}", video.destination_room));
+    may(can_update_own_metadata == Some(true), "change its own name, metadata and attributes");
+    may(can_subscribe_metrics == Some(true), "subscribe to metrics");
+    may(can_manage_agent_session == Some(true), "manage agent sessions");
+    may(hidden, "be invisible to the others");
+    may(recorder, "record, and be told apart by that");
+    may(agent, "register as an agent");
+    may(room_admin, &format!("moderate {its_room}"));
+    may(room_create, "create and delete rooms");
+    may(room_list, "list all rooms");
+    may(room_record, "start and stop recordings and streams");
+    may(ingress_admin, "manage ingresses");
+    may(!destination_room.is_empty(), &format!("forward participants to the room {destination_room:?}"));
     abilities
 }
 
 /// LiveKit asks `canPublish` first, and then the sources, of which none means all.
-fn publishing(video: &VideoGrants) -> String {
-    let sources = video.can_publish_sources.iter().filter_map(|source| serde_json::to_value(source).ok());
+fn publishing(can_publish: Option<bool>, sources: &[TrackSource]) -> String {
+    let sources = sources.iter().filter_map(|source| serde_json::to_value(source).ok());
     let sources: Vec<_> = sources.filter_map(|source| source.as_str().map(str::to_owned)).collect();
-    if video.can_publish == Some(false) {
+    if can_publish == Some(false) {
         "not publish tracks".to_owned()
     } else if sources.is_empty() {
         "publish tracks of every source".to_owned()

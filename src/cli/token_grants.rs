@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::cli::{Failure, input};
+use crate::json::Written;
 use crate::livekit::access_token::AccessToken;
 use crate::livekit::claims::Claims;
 use crate::livekit::grants::{InferenceGrants, SIPGrants, TrackSource, VideoGrants};
@@ -64,7 +65,7 @@ pub(super) struct GrantFlags {
 }
 
 /// The claims that flags of their own set.
-const CLAIMS_WITH_FLAGS: [(&str, &str); 12] = [
+const CLAIMS_WITH_FLAGS: [(&str, &str); 13] = [
     ("iss", "it is the API key's name"),
     ("sub", "use --identity"),
     ("exp", "use --valid-for"),
@@ -77,6 +78,7 @@ const CLAIMS_WITH_FLAGS: [(&str, &str); 12] = [
     ("video", "use --grant"),
     ("sip", "use --sip-admin and --sip-call"),
     ("inference", "use --inference"),
+    ("roomConfig", "use --room-configuration"),
 ];
 
 impl GrantFlags {
@@ -104,7 +106,14 @@ impl GrantFlags {
             can_update_own_metadata: self.allow_update_metadata.then_some(true),
             can_publish_sources: self.allow_source.iter().map(source).collect(),
             room: room.unwrap_or_default(),
-            ..VideoGrants::default()
+            // These have no flag, but --grant sets them. All fields are named, so that a new grant needs a decision here.
+            destination_room: String::new(),
+            can_publish: None,
+            can_subscribe: None,
+            can_publish_data: None,
+            agent: false,
+            can_subscribe_metrics: None,
+            can_manage_agent_session: None,
         };
         match &self.grant {
             Some(json) => overlaid(&grants, json),
@@ -142,7 +151,7 @@ fn overlaid(grants: &VideoGrants, json: &str) -> Result<VideoGrants, Failure> {
         return Err(Failure::wrong(format_args!("--grant: {name} has another type than LiveKit reads")));
     }
     let mut base = Vec::new();
-    grants.write(&mut base);
+    Written::write(grants, &mut base);
     let mut all = input::object("--grant", &base)?;
     all.extend(given);
     read(all).or(Err(Failure::wrong("--grant does not fit")))
@@ -150,8 +159,7 @@ fn overlaid(grants: &VideoGrants, json: &str) -> Result<VideoGrants, Failure> {
 
 fn with_claims(token: AccessToken, json: &str) -> Result<AccessToken, Failure> {
     let claims = input::object("--claims", json.as_bytes())?;
-    let with_flag = CLAIMS_WITH_FLAGS.iter().chain(&[("roomConfig", "use --room-configuration")]);
-    if let Some((name, instead)) = with_flag.into_iter().find(|(name, _)| claims.contains_key(*name)) {
+    if let Some((name, instead)) = CLAIMS_WITH_FLAGS.iter().find(|(name, _)| claims.contains_key(*name)) {
         return Err(Failure::wrong(format_args!("--claims cannot set {name}: {instead}")));
     }
     if let Some(name) = of_wrong_type(&claims).first() {
@@ -160,26 +168,9 @@ fn with_claims(token: AccessToken, json: &str) -> Result<AccessToken, Failure> {
     if let Some(danger) = unknown_grants(&claims).first() {
         return Err(Failure::wrong(format_args!("--claims: {danger}")));
     }
-    let (known, further): (Map<_, _>, Map<_, _>) =
-        claims.into_iter().partition(|(name, _)| Claims::names().contains(&name.as_str()));
+    let (known, further): (Map<_, _>, Map<_, _>) = claims.into_iter().partition(|(name, _)| Claims::is_known(name));
     let known = Claims::deserialize(Value::Object(known)).or(Err(Failure::wrong("--claims does not fit")))?;
-    let mut token = token
-        .with_id(known.jti)
-        .with_kind_details(known.kind_details)
-        .with_room_preset(known.room_preset)
-        .with_sha256(known.sha256);
-    if let Some(agent) = known.agent {
-        token = token.with_agent_grants(agent);
-    }
-    if let Some(observability) = known.observability {
-        token = token.with_observability_grants(observability);
-    }
-    if let Some(agent_endpoint) = known.agent_endpoint {
-        token = token.with_agent_endpoint_grants(agent_endpoint);
-    }
-    if let Some(agent_thread) = known.agent_thread {
-        token = token.with_agent_thread_grants(agent_thread);
-    }
+    let token = token.with_claims(known);
     token.with_further_claims(further).map_err(|error| Failure::wrong(format_args!("--claims: {error}")))
 }
 
@@ -230,11 +221,15 @@ impl RoomFlags {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
+#[allow(clippy::panic, clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
     use clap::{Args, Command};
+    use serde_json::json;
 
     use super::*;
+    use crate::clock::UnixTime;
+    use crate::livekit::inspection::Inspection;
+    use crate::livekit::key::ApiKey;
 
     #[test]
     fn every_source_of_the_flag_is_one() {
@@ -247,9 +242,20 @@ mod tests {
     }
 
     #[test]
-    fn the_claims_with_flags_are_claims() {
-        for (name, _) in CLAIMS_WITH_FLAGS {
-            assert!(Claims::names().contains(&name), "{name}");
+    fn every_claim_is_set_by_its_flag_or_by_claims() {
+        let key = ApiKey::new("APIkey", &"x".repeat(32)).unwrap();
+        for (name, grants) in Claims::KNOWN {
+            let objects = grants.iter().map(|grant| json!({*grant: true}));
+            let samples = objects.chain([json!("x"), json!(["x"])]).map(|value| Map::from_iter([((*name).to_owned(), value)]));
+            let sample = samples.into_iter().find(|claims| of_wrong_type(claims).is_empty()).unwrap_or_default();
+            let token = with_claims(AccessToken::new(), &Value::Object(sample.clone()).to_string());
+            if !CLAIMS_WITH_FLAGS.iter().any(|(with_flag, _)| with_flag == name) {
+                let jwt = token.unwrap_or_else(|_| panic!("{name} is refused")).to_jwt(&key, UnixTime::from_secs(0)).unwrap();
+                let inspection = Inspection::of(&jwt, UnixTime::from_secs(0)).unwrap();
+                let minted: Map<String, Value> = serde_json::from_slice(inspection.payload()).unwrap();
+                assert!(minted.contains_key(*name) && minted.get(*name) == sample.get(*name), "{name}");
+            }
         }
+        assert!(CLAIMS_WITH_FLAGS.iter().all(|(name, _)| Claims::is_known(name)));
     }
 }

@@ -1,5 +1,4 @@
-//! Owns the minting of access tokens: what a token may say, within LiveKit's limits, and its default lifetime. Who may have
-//! which token is not decided here.
+//! Mints access tokens within LiveKit's limits. Does not decide who gets which token.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,111 +7,23 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
-use crate::livekit::claims::Claims;
+use crate::livekit::claims::{Claims, claims};
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
     VideoGrants,
 };
 use crate::livekit::key::ApiKey;
+pub use crate::livekit::names::{Identity, MAX_NAME_BYTES, NameError, ParticipantName, RoomName};
 use crate::livekit::room_config::RoomConfiguration;
 
-/// How long a token holds where nothing else is said, as in LiveKit's SDKs.
+/// The default lifetime of a token, as in LiveKit's SDKs.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(6 * 60 * 60);
-/// Bytes of a room's name, an identity and a participant's name (livekit `pkg/config/config.go`).
-pub const MAX_NAME_BYTES: usize = 256;
-/// Bytes of a participant's metadata (likewise).
+/// The most bytes of a participant's metadata (livekit `pkg/config/config.go`).
 pub const MAX_METADATA_BYTES: usize = 512 * 1024;
-/// Bytes of all keys and values of a participant's attributes (likewise).
+/// The most bytes of all keys and values of a participant's attributes (likewise).
 pub const MAX_ATTRIBUTES_BYTES: usize = 64 * 1024;
 
-/// Declares a name that is neither empty nor over [`MAX_NAME_BYTES`] long, and is kept to the byte. Errors call it `$what`.
-macro_rules! name {
-    ($(#[$about:meta])* $name:ident: $what:literal) => {
-        $(#[$about])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
-
-        impl $name {
-            /// Takes `name` as it is.
-            ///
-            /// # Errors
-            /// Where it is empty, or over 256 bytes long.
-            pub fn new(name: impl Into<String>) -> Result<Self, NameError> {
-                let name = name.into();
-                match name.len() {
-                    0 => Err(NameError::Empty { what: $what }),
-                    1..=MAX_NAME_BYTES => Ok(Self(name)),
-                    _ => Err(NameError::TooLong { what: $what }),
-                }
-            }
-
-            /// The name.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-    };
-}
-
-name! {
-    /// A room's name.
-    RoomName: "room name"
-}
-
-name! {
-    /// Who a participant is, unique in a room.
-    Identity: "identity"
-}
-
-name! {
-    /// How a participant is shown.
-    ParticipantName: "participant name"
-}
-
-/// Where no other name is given, a participant is shown by its identity.
-impl From<Identity> for ParticipantName {
-    fn from(identity: Identity) -> Self {
-        Self(identity.0)
-    }
-}
-
-/// Why a name cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NameError {
-    /// It is empty.
-    Empty {
-        /// Which name: `room name`, `identity` or `participant name`.
-        what: &'static str,
-    },
-    /// It is over [`MAX_NAME_BYTES`] long.
-    TooLong {
-        /// Which name.
-        what: &'static str,
-    },
-}
-
-impl NameError {
-    /// What is wrong, without saying which name it is: its user may know it as a field or a flag.
-    pub(crate) fn reason(self) -> String {
-        match self {
-            Self::Empty { .. } => "must not be empty".to_owned(),
-            Self::TooLong { .. } => format!("must be at most {MAX_NAME_BYTES} bytes"),
-        }
-    }
-}
-
-impl fmt::Display for NameError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Empty { what } | Self::TooLong { what }) = self;
-        write!(f, "the {what} {}", self.reason())
-    }
-}
-
-impl std::error::Error for NameError {}
-
-/// A token that lets one participant join one room. It cannot lack either, so that minting it cannot fail.
+/// A token that lets one participant join one room. It always has both, so minting it cannot fail.
 ///
 /// ```
 /// use roomkey::{ApiKey, Identity, ParticipantName, ParticipantToken, RoomName, UnixTime, VideoGrants};
@@ -132,17 +43,17 @@ impl ParticipantToken {
     /// A token for `identity` to join `room`.
     #[must_use]
     pub fn new(room: RoomName, identity: Identity) -> Self {
-        let grants = VideoGrants { room_join: true, room: room.0, ..VideoGrants::default() };
-        Self(AccessToken::new().with_identity(identity.0).with_grants(grants))
+        let grants = VideoGrants { room_join: true, room: room.into(), ..VideoGrants::default() };
+        Self(AccessToken::new().with_identity(identity).with_grants(grants))
     }
 
     /// The name that the others see.
     #[must_use]
     pub fn with_name(self, name: ParticipantName) -> Self {
-        Self(self.0.with_name(name.0))
+        Self(self.0.with_name(name))
     }
 
-    /// What the participant may do beside joining. The room, and the right to join it, stay as they are.
+    /// What the participant may do besides joining. The room and the right to join it do not change.
     #[must_use]
     pub fn with_grants(mut self, grants: VideoGrants) -> Self {
         let room = self.0.claims.video.take().map(|video| video.room).unwrap_or_default();
@@ -152,7 +63,7 @@ impl ParticipantToken {
     /// The participant's metadata.
     ///
     /// # Errors
-    /// Where it is over [`MAX_METADATA_BYTES`] long.
+    /// If it is longer than [`MAX_METADATA_BYTES`].
     pub fn with_metadata(self, metadata: impl Into<String>) -> Result<Self, AccessTokenError> {
         self.0.with_metadata(metadata).within_limits().map(Self)
     }
@@ -160,7 +71,7 @@ impl ParticipantToken {
     /// The participant's attributes.
     ///
     /// # Errors
-    /// Where they are over [`MAX_ATTRIBUTES_BYTES`] long.
+    /// If they are longer than [`MAX_ATTRIBUTES_BYTES`].
     pub fn with_attributes<K: Into<String>, V: Into<String>>(
         self,
         attributes: impl IntoIterator<Item = (K, V)>,
@@ -168,37 +79,37 @@ impl ParticipantToken {
         self.0.with_attributes(attributes).within_limits().map(Self)
     }
 
-    /// How the room is set up where this participant's joining creates it.
+    /// How LiveKit sets up the room if this participant creates it by joining.
     #[must_use]
     pub fn with_room_config(self, room_config: RoomConfiguration) -> Self {
         Self(self.0.with_room_config(room_config))
     }
 
-    /// How long the token holds; [`DEFAULT_TTL`] where this is not said. Counts in whole seconds.
+    /// How long the token is valid, in whole seconds. The default is [`DEFAULT_TTL`].
     #[must_use]
     pub fn with_ttl(self, ttl: Duration) -> Self {
         Self(self.0.with_ttl(ttl))
     }
 
-    /// The token, signed with `key`, holding from `now`.
+    /// The token, signed with `key` and valid from `now`.
     #[must_use]
     pub fn to_jwt(&self, key: &ApiKey, now: UnixTime) -> String {
         self.0.sign(key, now)
     }
 
-    /// The room that it lets its bearer join.
+    /// The room that the bearer may join.
     #[cfg(feature = "server")]
     pub(crate) fn room(&self) -> &str {
         self.0.claims.video.as_ref().map_or("", |video| &video.room)
     }
 
-    /// Who its bearer is.
+    /// The bearer's identity.
     #[cfg(feature = "server")]
     pub(crate) fn identity(&self) -> &str {
         &self.0.claims.sub
     }
 
-    /// Appends the same token to `json`, as a string: it needs no escapes.
+    /// Appends the token to `json` as a string. It needs no escapes.
     #[cfg(feature = "server")]
     pub(crate) fn write_json(&self, json: &mut Vec<u8>, key: &ApiKey, now: UnixTime) {
         json.push(b'"');
@@ -207,8 +118,7 @@ impl ParticipantToken {
     }
 }
 
-/// An access token with any claims and grants: for services, agents and tools. For a participant, [`ParticipantToken`] is
-/// safer.
+/// An access token with any claims and grants, for services, agents and tools. For participants, [`ParticipantToken`] is safer.
 ///
 /// ```
 /// use roomkey::{AccessToken, ApiKey, SIPGrants, UnixTime, VideoGrants};
@@ -224,12 +134,12 @@ impl ParticipantToken {
 #[derive(Clone, PartialEq)]
 pub struct AccessToken {
     claims: Claims,
-    /// Of names that no claim of `claims` has.
+    /// None of them has the name of one in `claims`.
     further: Map<String, Value>,
     ttl: Duration,
 }
 
-/// Leaves out further claims, which may hold anything.
+/// Leaves out further claims, because they may hold anything.
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessToken").field("claims", &self.claims).field("ttl", &self.ttl).finish_non_exhaustive()
@@ -242,35 +152,36 @@ impl Default for AccessToken {
     }
 }
 
-/// Declares setters, each of one claim.
+/// Declares the setters of the claims that have one in the list.
 macro_rules! setters {
-    ($($(#[$about:meta])* $setter:ident($claim:ident: $type:ty) $value:expr;)*) => {
-        $($(#[$about])* #[must_use] pub fn $setter(mut self, $claim: $type) -> Self {
-            self.claims.$claim = $value;
-            self
-        })*
+    ($(
+        $(#[doc = $about:expr])* $(#[serde($($serde:tt)*)])?
+        $claim:ident = $name:literal: $type:ty $(, $setter:ident($given:ty))?;
+    )*) => {
+        impl AccessToken {
+            $(setter! { $(#[doc = $about])* $claim $(, $setter($given))? })*
+        }
     };
 }
+
+macro_rules! setter {
+    ($(#[$about:meta])* $claim:ident) => {};
+    ($(#[$about:meta])* $claim:ident, $setter:ident($given:ty)) => {
+        $(#[$about])*
+        #[must_use]
+        pub fn $setter(mut self, $claim: $given) -> Self {
+            self.claims.$claim = $claim.into();
+            self
+        }
+    };
+}
+claims!(setters);
 
 impl AccessToken {
     /// A token that grants nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Who the bearer is.
-    #[must_use]
-    pub fn with_identity(mut self, identity: impl Into<String>) -> Self {
-        self.claims.sub = identity.into();
-        self
-    }
-
-    /// What the bearer may do with rooms.
-    #[must_use]
-    pub fn with_grants(mut self, grants: VideoGrants) -> Self {
-        self.claims.video = Some(grants);
-        self
     }
 
     /// The bearer's attributes.
@@ -281,19 +192,26 @@ impl AccessToken {
         self
     }
 
-    /// How long the token holds; [`DEFAULT_TTL`] where this is not said. Counts in whole seconds.
+    /// How long the token is valid, in whole seconds. The default is [`DEFAULT_TTL`].
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
     }
 
-    /// Claims that LiveKit does not know, for others who read the token. They are written as they are.
+    /// Every claim that `claims` has. The key's name and the times are the token's own.
+    #[cfg(feature = "server")]
+    pub(crate) fn with_claims(mut self, claims: Claims) -> Self {
+        self.claims.extend(Claims { iss: String::new(), exp: None, nbf: None, iat: None, ..claims });
+        self
+    }
+
+    /// Claims that LiveKit does not know, for other readers of the token. They are written unchanged.
     ///
     /// # Errors
-    /// Where one has the name of a claim that LiveKit knows: those have setters.
+    /// If one has the name of a claim that LiveKit knows: those have setters.
     pub fn with_further_claims(mut self, claims: Map<String, Value>) -> Result<Self, AccessTokenError> {
-        match claims.keys().find(|name| Claims::names().contains(&name.as_str())) {
+        match claims.keys().find(|name| Claims::is_known(name)) {
             Some(name) => Err(AccessTokenError::KnownClaim { name: name.clone() }),
             None => {
                 self.further = claims;
@@ -302,42 +220,11 @@ impl AccessToken {
         }
     }
 
-    setters! {
-        /// The name that others see.
-        with_name(name: impl Into<String>) name.into();
-        /// The bearer's metadata.
-        with_metadata(metadata: impl Into<String>) metadata.into();
-        /// What the bearer is.
-        with_kind(kind: ParticipantKind) Some(kind);
-        /// More about the kind, in lower case.
-        with_kind_details(kind_details: Vec<String>) kind_details;
-        /// What the bearer may do over SIP.
-        with_sip_grants(sip: SIPGrants) Some(sip);
-        /// What the bearer may do with agents.
-        with_agent_grants(agent: AgentGrants) Some(agent);
-        /// Whether the bearer may use inference.
-        with_inference_grants(inference: InferenceGrants) Some(inference);
-        /// Whether the bearer may report observations.
-        with_observability_grants(observability: ObservabilityGrants) Some(observability);
-        /// Which agent endpoint the bearer may call.
-        with_agent_endpoint_grants(agent_endpoint: AgentEndpointGrants) Some(agent_endpoint);
-        /// What the bearer may do with agents' threads.
-        with_agent_thread_grants(agent_thread: AgentThreadGrants) Some(agent_thread);
-        /// How the room is set up where the bearer's joining creates it.
-        with_room_config(room_config: RoomConfiguration) Some(room_config);
-        /// The token's own id. LiveKit takes it for the identity where there is none.
-        with_id(jti: impl Into<String>) jti.into();
-        /// The name of such a set-up.
-        with_room_preset(room_preset: impl Into<String>) room_preset.into();
-        /// The standard base64 of a body's SHA-256: makes this the token of a webhook.
-        with_sha256(sha256: impl Into<String>) sha256.into();
-    }
-
-    /// The token, signed with `key`, holding from `now`.
+    /// The token, signed with `key` and valid from `now`.
     ///
     /// # Errors
-    /// Where it lets someone join but lacks the room or the identity, or vouches for a body too, or where something is over
-    /// LiveKit's limits.
+    /// If it lets its bearer join but lacks the room or the identity, or has a `sha256` too, or if something exceeds LiveKit's
+    /// limits.
     pub fn to_jwt(&self, key: &ApiKey, now: UnixTime) -> Result<String, AccessTokenError> {
         let claims = &self.claims;
         if let Some(VideoGrants { room_join: true, room, .. }) = &claims.video {
@@ -351,10 +238,15 @@ impl AccessToken {
                 return Err(AccessTokenError::DigestForParticipant);
             }
         }
-        Ok(self.clone().within_limits()?.sign(key, now))
+        self.check_limits()?;
+        Ok(self.sign(key, now))
     }
 
     fn within_limits(self) -> Result<Self, AccessTokenError> {
+        self.check_limits().map(|()| self)
+    }
+
+    fn check_limits(&self) -> Result<(), AccessTokenError> {
         let claims = &self.claims;
         let room = claims.video.as_ref().map_or(0, |video| video.room.len());
         let attributes = claims.attributes.iter().map(|(key, value)| key.len().saturating_add(value.len())).sum();
@@ -369,13 +261,13 @@ impl AccessToken {
                 return Err(AccessTokenError::TooLong { what, limit });
             }
         }
-        Ok(self)
+        Ok(())
     }
 
     fn sign(&self, key: &ApiKey, now: UnixTime) -> String {
         let mut token = Vec::new();
         self.sign_into(&mut token, key, now);
-        String::from_utf8(token).unwrap_or_default() // nothing but ASCII is in it
+        String::from_utf8(token).unwrap_or_default() // it is all ASCII
     }
 
     fn sign_into(&self, out: &mut Vec<u8>, key: &ApiKey, now: UnixTime) {
@@ -385,39 +277,30 @@ impl AccessToken {
 }
 
 /// Why an access token cannot be minted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccessTokenError {
-    /// It lets its bearer join, but names no room: it would open all of them.
+    /// It lets its bearer join, but names no room, so it would be valid for all of them.
+    #[error("a token to join needs a room")]
     NoRoom,
-    /// It lets its bearer join, but does not say who that is.
+    /// It lets its bearer join, but has no identity.
+    #[error("a token to join needs an identity")]
     NoIdentity,
-    /// It lets its bearer join and vouches for a webhook's body too.
+    /// It lets its bearer join, and has the digest of a webhook's body too.
+    #[error("a token to join must not have the sha256 of a webhook")]
     DigestForParticipant,
     /// A further claim has the name of one that LiveKit knows.
+    #[error("LiveKit defines the claim {name}: it cannot be a further claim")]
     KnownClaim {
-        /// That name.
+        /// Its name.
         name: String,
     },
     /// Something is longer than LiveKit takes.
+    #[error("{what} must be at most {limit} bytes")]
     TooLong {
-        /// What.
+        /// What is too long.
         what: &'static str,
         /// The limit, in bytes.
         limit: usize,
     },
 }
-
-impl fmt::Display for AccessTokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoRoom => f.write_str("a token to join needs a room"),
-            Self::NoIdentity => f.write_str("a token to join needs an identity"),
-            Self::DigestForParticipant => f.write_str("a token to join cannot bear a webhook's sha256"),
-            Self::KnownClaim { name } => write!(f, "the claim {name} is LiveKit's, and so not a further one"),
-            Self::TooLong { what, limit } => write!(f, "{what} must be at most {limit} bytes"),
-        }
-    }
-}
-
-impl std::error::Error for AccessTokenError {}

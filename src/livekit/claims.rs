@@ -1,5 +1,5 @@
-//! Owns the claims of an access token as LiveKit reads them (livekit/protocol `auth/grants.go`), and the registered ones
-//! that every token is judged by. Does not judge them.
+//! The claims of an access token as LiveKit reads them (livekit/protocol `auth/grants.go`), and the few that decide whether a
+//! token is valid. Does not decide that.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,71 +10,104 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
-use crate::json::{Named, Names, ObjectWriter, Text, Unambiguous, name, only_object};
-use crate::livekit::field_names::field_names;
+use crate::json::{self, Named, Names, ObjectWriter, Text, Unambiguous, Written, name, only_object};
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
     VideoGrants,
 };
 use crate::livekit::room_config::RoomConfiguration;
 
-/// What a token says. A claim that it lacks has its type's default; unknown claims are left out.
-#[derive(Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Claims {
-    /// The API key that signed.
-    pub iss: String,
-    /// The participant's identity. Older tokens bear it in `jti`: see [`identity`](Self::identity).
-    pub sub: String,
-    /// The token's own id.
-    pub jti: String,
-    /// When it ends.
-    pub exp: Option<UnixTime>,
-    /// When it begins.
-    pub nbf: Option<UnixTime>,
-    /// When it was minted.
-    pub iat: Option<UnixTime>,
-    /// The participant's display name.
-    pub name: String,
-    /// The participant's metadata.
-    pub metadata: String,
-    /// The participant's attributes.
-    pub attributes: BTreeMap<String, String>,
-    /// What the participant is; absent means a person.
-    #[serde(deserialize_with = "kind")]
-    pub kind: Option<ParticipantKind>,
-    /// More about the kind, in lower case.
-    pub kind_details: Vec<String>,
-    /// What the bearer may do with rooms.
-    #[serde(deserialize_with = "only_object")]
-    pub video: Option<VideoGrants>,
-    /// What the bearer may do over SIP.
-    #[serde(deserialize_with = "only_object")]
-    pub sip: Option<SIPGrants>,
-    /// What the bearer may do with agents.
-    #[serde(deserialize_with = "only_object")]
-    pub agent: Option<AgentGrants>,
-    /// Whether the bearer may use inference.
-    #[serde(deserialize_with = "only_object")]
-    pub inference: Option<InferenceGrants>,
-    /// Whether the bearer may report observations.
-    #[serde(deserialize_with = "only_object")]
-    pub observability: Option<ObservabilityGrants>,
-    /// Which agent endpoint the bearer may call.
-    #[serde(deserialize_with = "only_object")]
-    pub agent_endpoint: Option<AgentEndpointGrants>,
-    /// What the bearer may do with agents' threads.
-    #[serde(deserialize_with = "only_object")]
-    pub agent_thread: Option<AgentThreadGrants>,
-    /// How the room is set up where the bearer's joining creates it.
-    pub room_config: Option<RoomConfiguration>,
-    /// The name of such a set-up.
-    pub room_preset: String,
-    /// The standard base64 of a body's SHA-256; only in a webhook's token.
-    pub sha256: String,
+/// The one list of claims: gives its rows to the macro `$declare`. A row is a field, its name in JSON, its type, and the setter in
+/// `AccessToken`, unless that is written by hand or the token sets the claim itself.
+macro_rules! claims {
+    ($declare:ident) => {
+        $declare! {
+            /// The API key that signed.
+            iss = "iss": String;
+            /// The participant's identity. Older tokens have it in `jti`: see [`Claims::identity`](crate::Claims::identity).
+            sub = "sub": String, with_identity(impl Into<String>);
+            /// The token's own id. LiveKit reads it as the identity if there is no other.
+            jti = "jti": String, with_id(impl Into<String>);
+            /// When the token expires.
+            exp = "exp": Option<UnixTime>;
+            /// The time before which the token is not valid.
+            nbf = "nbf": Option<UnixTime>;
+            /// When the token was minted.
+            iat = "iat": Option<UnixTime>;
+            /// The participant's display name.
+            name = "name": String, with_name(impl Into<String>);
+            /// What the bearer may do with rooms.
+            #[serde(deserialize_with = "only_object")]
+            video = "video": Option<VideoGrants>, with_grants(VideoGrants);
+            /// The participant's metadata.
+            metadata = "metadata": String, with_metadata(impl Into<String>);
+            /// The participant's attributes.
+            attributes = "attributes": BTreeMap<String, String>;
+            /// What the participant is; absent means a person.
+            #[serde(deserialize_with = "kind")]
+            kind = "kind": Option<ParticipantKind>, with_kind(ParticipantKind);
+            /// More about the kind, in lower case.
+            kind_details = "kindDetails": Vec<String>, with_kind_details(Vec<String>);
+            /// What the bearer may do over SIP.
+            #[serde(deserialize_with = "only_object")]
+            sip = "sip": Option<SIPGrants>, with_sip_grants(SIPGrants);
+            /// What the bearer may do with agents.
+            #[serde(deserialize_with = "only_object")]
+            agent = "agent": Option<AgentGrants>, with_agent_grants(AgentGrants);
+            /// Whether the bearer may use inference.
+            #[serde(deserialize_with = "only_object")]
+            inference = "inference": Option<InferenceGrants>, with_inference_grants(InferenceGrants);
+            /// Whether the bearer may report observations.
+            #[serde(deserialize_with = "only_object")]
+            observability = "observability": Option<ObservabilityGrants>, with_observability_grants(ObservabilityGrants);
+            /// Which agent endpoint the bearer may call.
+            #[serde(deserialize_with = "only_object")]
+            agent_endpoint = "agentEndpoint": Option<AgentEndpointGrants>, with_agent_endpoint_grants(AgentEndpointGrants);
+            /// What the bearer may do with agents' threads.
+            #[serde(deserialize_with = "only_object")]
+            agent_thread = "agentThread": Option<AgentThreadGrants>, with_agent_thread_grants(AgentThreadGrants);
+            /// How LiveKit sets up the room if the bearer creates it by joining.
+            room_config = "roomConfig": Option<RoomConfiguration>, with_room_config(RoomConfiguration);
+            /// The name of a room configuration that LiveKit Server has.
+            room_preset = "roomPreset": String, with_room_preset(impl Into<String>);
+            /// The standard base64 of a body's SHA-256. Only a webhook's token has it.
+            sha256 = "sha256": String, with_sha256(impl Into<String>);
+        }
+    };
 }
+pub(super) use claims;
 
-/// Leaves out metadata, attributes and the room's configuration, which hold what the application pleases.
+macro_rules! declare {
+    ($($(#[$meta:meta])* $field:ident = $name:literal: $type:ty $(, $setter:ident($given:ty))?;)*) => {
+        /// What a token says. A claim that it lacks has its type's default; unknown claims are left out.
+        #[derive(Clone, Default, PartialEq, Deserialize)]
+        #[serde(default)]
+        pub struct Claims {
+            $($(#[$meta])* #[serde(rename = $name)] pub $field: $type,)*
+        }
+
+        impl Claims {
+            /// The name of each claim, and the names of the grants in it.
+            pub(crate) const KNOWN: &'static [(&'static str, &'static [&'static str])] =
+                &[$(($name, <$type as Written>::MEMBERS)),*];
+
+            fn write(&self, object: &mut ObjectWriter<'_>) {
+                $(object.non_zero(name!($name), &self.$field);)*
+            }
+
+            /// Takes over every claim that `others` has.
+            #[cfg(feature = "server")]
+            pub(crate) fn extend(&mut self, others: Self) {
+                $(if !others.$field.is_zero() {
+                    self.$field = others.$field;
+                })*
+            }
+        }
+    };
+}
+claims!(declare);
+
+/// Leaves out metadata, attributes and the room configuration, because the application may put anything there.
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims")
@@ -88,47 +121,25 @@ impl fmt::Debug for Claims {
 }
 
 impl Claims {
-    /// The names of all claims, as the derived reader takes them.
-    pub(crate) fn names() -> &'static [&'static str] {
-        field_names::<Self>()
+    /// Whether LiveKit knows a claim of this name.
+    pub(crate) fn is_known(name: &str) -> bool {
+        Self::KNOWN.iter().any(|(known, _)| *known == name)
     }
 
-    /// The participant's identity: `sub`, or where that is empty `jti`, as LiveKit reads it.
+    /// The participant's identity: `sub`, or `jti` if that is empty, as LiveKit reads it.
     #[must_use]
     pub fn identity(&self) -> &str {
         if self.sub.is_empty() { &self.jti } else { &self.sub }
     }
 
-    /// Appends every claim but `iss`, with `nbf`, `iat` and `exp` as given, and the `further` ones. Zero values are left out. By hand, for this is the
-    /// minting of a token; the names are those that the derived reader takes.
+    /// Appends the times, these claims and the `further` ones to an object that begins with `iss`. These claims have neither
+    /// `iss` nor times.
     pub(crate) fn write_after_iss(&self, out: &mut Vec<u8>, now: UnixTime, expiry: UnixTime, further: &Map<String, Value>) {
         let mut object = ObjectWriter::resume(out);
-        object.text(name!("sub"), &self.sub);
-        object.text(name!("jti"), &self.jti);
-        object.text(name!("name"), &self.name);
-        object.value(name!("nbf"), &now.as_secs());
-        object.value(name!("iat"), &now.as_secs());
-        object.value(name!("exp"), &expiry.as_secs());
-        if let Some(video) = &self.video {
-            object.member(name!("video"), |out| video.write(out));
-        }
-        object.text(name!("metadata"), &self.metadata);
-        if !self.attributes.is_empty() {
-            object.value(name!("attributes"), &self.attributes);
-        }
-        object.optional(name!("kind"), self.kind.as_ref());
-        if !self.kind_details.is_empty() {
-            object.value(name!("kindDetails"), &self.kind_details);
-        }
-        object.optional(name!("sip"), self.sip.as_ref());
-        object.optional(name!("agent"), self.agent.as_ref());
-        object.optional(name!("inference"), self.inference.as_ref());
-        object.optional(name!("observability"), self.observability.as_ref());
-        object.optional(name!("agentEndpoint"), self.agent_endpoint.as_ref());
-        object.optional(name!("agentThread"), self.agent_thread.as_ref());
-        object.optional(name!("roomConfig"), self.room_config.as_ref());
-        object.text(name!("roomPreset"), &self.room_preset);
-        object.text(name!("sha256"), &self.sha256);
+        object.non_zero(name!("nbf"), &now);
+        object.non_zero(name!("iat"), &now);
+        object.non_zero(name!("exp"), &expiry);
+        self.write(&mut object);
         for (name, value) in further {
             object.further(name, value);
         }
@@ -136,12 +147,24 @@ impl Claims {
     }
 }
 
+impl Written for ParticipantKind {
+    fn write(&self, out: &mut Vec<u8>) {
+        json::write(out, self);
+    }
+}
+
+impl Written for RoomConfiguration {
+    fn write(&self, out: &mut Vec<u8>) {
+        json::write(out, self);
+    }
+}
+
 fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ParticipantKind>, D::Error> {
     Ok(Option::<Named<_>>::deserialize(deserializer)?.map(|kind| kind.0))
 }
 
-/// The claims that decide whether a token holds (RFC 7519, section 4.1), and a webhook's digest. Reading them refuses an
-/// object in which any name stands twice, at any depth.
+/// The claims that decide whether a token is valid (RFC 7519, section 4.1), and a webhook's digest. Reading them refuses duplicate
+/// names, at any depth.
 #[derive(Debug, Default)]
 pub(crate) struct Registered<'a> {
     pub(crate) iss: Option<Cow<'a, str>>,
@@ -195,7 +218,7 @@ impl<'de> Deserialize<'de> for Registered<'de> {
                         }
                     };
                     if std::mem::replace(seen, true) {
-                        return Err(A::Error::custom("a claim stands twice"));
+                        return Err(A::Error::custom("a claim is given twice"));
                     }
                 }
                 unknown.check()?;
@@ -207,7 +230,7 @@ impl<'de> Deserialize<'de> for Registered<'de> {
     }
 }
 
-/// A member's value as a string; `null` is as if the member were absent.
+/// A member's value as a string; `null` counts as absent.
 fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
     Ok(map.next_value::<Option<Text<'de>>>()?.map(|text| text.0))
 }

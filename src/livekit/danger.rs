@@ -1,5 +1,6 @@
-//! Owns the dangers that an inspection of a token can find, and their words. Does not look for them.
+//! The dangers that an inspection of a token can find, and their messages. Does not look for them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::livekit::room_config::RoomConfigurationError;
@@ -8,17 +9,17 @@ use crate::livekit::room_config::RoomConfigurationError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Danger {
-    /// It is signed with LiveKit's [`DEVELOPMENT_PAIR`](crate::livekit::key::DEVELOPMENT_PAIR), so that everyone can make its like.
+    /// It is signed with LiveKit's [`DEVELOPMENT_PAIR`](crate::livekit::key::DEVELOPMENT_PAIR), so anyone can make another.
     DevelopmentKey,
-    /// It lets its bearer join, but names no room: LiveKit lets it into all.
+    /// It lets its bearer join, but names no room: LiveKit lets it into all of them.
     NoRoom,
-    /// It lets its bearer join, but does not say who that is: LiveKit refuses it.
+    /// It lets its bearer join, but has no identity: LiveKit refuses it.
     NoIdentity,
-    /// It has no `exp`: LiveKit refuses it, others may let it hold for ever.
+    /// It has no `exp`: LiveKit refuses it, others may accept it for ever.
     NoExpiry,
-    /// It holds longer than [`LONG_LIFE`](crate::livekit::inspection::LONG_LIFE).
+    /// It is valid for longer than [`LONG_LIFE`](crate::livekit::inspection::LONG_LIFE).
     LongLived {
-        /// For so many seconds.
+        /// How many seconds it is valid.
         seconds: u64,
     },
     /// It gives a participant a power that a server should keep.
@@ -33,22 +34,22 @@ pub enum Danger {
     },
     /// A grant that LiveKit does not know, and ignores.
     UnknownGrant {
-        /// Where it stands, such as `video.canFly`.
+        /// Its path, such as `video.canFly`.
         path: String,
     },
-    /// A name among the sources that is none: it matches no track.
+    /// An unknown name among the sources: it matches no track.
     UnknownSource {
-        /// That name.
+        /// The name.
         name: String,
     },
-    /// A claim of another type than LiveKit reads, which refuses the whole token for it.
+    /// A claim of another type than LiveKit reads: LiveKit refuses the whole token.
     WrongType {
         /// Its name.
         name: String,
     },
-    /// A name stands twice in one object: readers may differ in which one counts.
+    /// An object has two members of one name: readers may differ in which one counts.
     Ambiguous,
-    /// `roomConfig` bears a credential, or cannot be read by LiveKit.
+    /// `roomConfig` has a credential, or LiveKit cannot read it.
     RoomConfig(RoomConfigurationError),
     /// It is longer than [`MAX_URL_BYTES`](crate::livekit::inspection::MAX_URL_BYTES).
     TooLong {
@@ -58,54 +59,36 @@ pub enum Danger {
 }
 
 impl Danger {
-    /// A short name of its kind, for programs.
+    /// A short name of the kind of danger, for programs.
     #[must_use]
     pub fn kind(&self) -> &'static str {
+        self.kind_and_message().0
+    }
+
+    #[rustfmt::skip]
+    fn kind_and_message(&self) -> (&'static str, Cow<'static, str>) {
         match self {
-            Self::DevelopmentKey => "development_key",
-            Self::NoRoom => "no_room",
-            Self::NoIdentity => "no_identity",
-            Self::NoExpiry => "no_expiry",
-            Self::LongLived { .. } => "long_lived",
-            Self::Power { .. } => "power",
-            Self::UnknownClaim { .. } => "unknown_claim",
-            Self::UnknownGrant { .. } => "unknown_grant",
-            Self::UnknownSource { .. } => "unknown_source",
-            Self::WrongType { .. } => "wrong_type",
-            Self::Ambiguous => "ambiguous",
-            Self::RoomConfig(RoomConfigurationError::Credentials { .. }) => "credentials",
-            Self::RoomConfig(_) => "room_config",
-            Self::TooLong { .. } => "too_long",
+            Self::DevelopmentKey => ("development_key", "it is signed with LiveKit's development key \"devkey\", whose secret everyone knows: use a key of your own in production".into()),
+            Self::NoRoom => ("no_room", "it names no room, so its bearer can join any".into()),
+            Self::NoIdentity => ("no_identity", "it lets its bearer join but has no identity: LiveKit refuses it".into()),
+            Self::NoExpiry => ("no_expiry", "it has no exp, so it never expires: LiveKit refuses it, others may not".into()),
+            Self::LongLived { seconds } => ("long_lived", format!("it is valid for {} hours, and cannot be revoked: make it 24 at most", seconds / 3600).into()),
+            Self::Power { grant: "roomCreate" } => ("power", "roomCreate lets a participant create rooms, and delete them: keep it on servers".into()),
+            Self::Power { grant } => ("power", format!("{grant} lets a participant moderate the room: mute, move and remove others").into()),
+            Self::UnknownClaim { name } => ("unknown_claim", format!("LiveKit does not know the claim {name:?} and ignores it").into()),
+            Self::UnknownGrant { path } => ("unknown_grant", format!("LiveKit does not know the grant {path:?} and ignores it").into()),
+            Self::UnknownSource { name } => ("unknown_source", format!("there is no source {name:?}, so no track matches it").into()),
+            Self::WrongType { name } => ("wrong_type", format!("the claim {name} has a wrong type: LiveKit refuses the whole token").into()),
+            Self::Ambiguous => ("ambiguous", "an object has two members of one name: readers may differ in which one counts".into()),
+            Self::RoomConfig(error @ RoomConfigurationError::Credentials { .. }) => ("credentials", format!("roomConfig: {error}").into()),
+            Self::RoomConfig(error) => ("room_config", format!("roomConfig: {error}: LiveKit refuses the whole token").into()),
+            Self::TooLong { bytes } => ("too_long", format!("it is {bytes} bytes long, but clients send it in a URL, and servers and proxies take URLs of at most 8 KiB").into()),
         }
     }
 }
 
 impl fmt::Display for Danger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DevelopmentKey => f.write_str(
-                "it is signed with LiveKit's development key \"devkey\", whose secret everyone knows: use a key of your own in production",
-            ),
-            Self::NoRoom => f.write_str("it names no room, so that its bearer can join any"),
-            Self::NoIdentity => f.write_str("it lets its bearer join but does not say who that is: LiveKit refuses it"),
-            Self::NoExpiry => f.write_str("it has no exp and so no end: LiveKit refuses it, others may not"),
-            Self::LongLived { seconds } => {
-                write!(f, "it holds for {} hours, and cannot be called back: make it 24 at most", seconds / 3600)
-            }
-            Self::Power { grant: "roomCreate" } => {
-                f.write_str("roomCreate lets a participant create rooms, and delete them: keep it on servers")
-            }
-            Self::Power { grant } => write!(f, "{grant} lets a participant moderate the room: mute, move and remove others"),
-            Self::UnknownClaim { name } => write!(f, "LiveKit does not know the claim {name:?} and ignores it"),
-            Self::UnknownGrant { path } => write!(f, "LiveKit does not know the grant {path:?} and ignores it"),
-            Self::UnknownSource { name } => write!(f, "there is no source {name:?}, so that no track matches it"),
-            Self::WrongType { name } => write!(f, "the claim {name} has a wrong type: LiveKit refuses the whole token"),
-            Self::Ambiguous => f.write_str("a name stands twice in one object: readers may differ in which one counts"),
-            Self::RoomConfig(error @ RoomConfigurationError::Credentials { .. }) => write!(f, "roomConfig: {error}"),
-            Self::RoomConfig(error) => write!(f, "roomConfig: {error}: LiveKit refuses the whole token"),
-            Self::TooLong { bytes } => {
-                write!(f, "it is {bytes} bytes long, and clients send it in a URL, of which servers and proxies take 8 KiB")
-            }
-        }
+        f.write_str(&self.kind_and_message().1)
     }
 }

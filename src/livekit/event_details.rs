@@ -1,5 +1,5 @@
-//! Owns what a webhook's payload tells beside what [`WebhookEvent`](crate::WebhookEvent) reads of it: metadata, states, times and
-//! results. Reading it costs about as much again, so only programs that ask for it pay. Each field is declared once, in the table below.
+//! Reads what a webhook's payload says beyond [`WebhookEvent`](crate::WebhookEvent): metadata, states, times and results. It is
+//! separate because it takes about as long again, so only programs that ask for it pay for it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,84 +7,50 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use crate::json::{self, Members};
+use crate::json;
 use crate::livekit::event::{BOUNDS, NotAnEvent};
-use crate::livekit::protobuf_json::{flag, integer, list, member, text, texts, word, words};
-
-/// An object of the payload.
-trait Part<'a>: Sized {
-    /// Reads the members that have the right type.
-    fn of(object: &Members<'a>) -> Self;
-
-    /// Reads `value`, where it is an object.
-    fn read(value: &'a RawValue) -> Option<Self> {
-        serde_json::from_str(value.get()).ok().map(|object| Self::of(&object))
-    }
-}
-
-fn part<'a, T: Part<'a>>(value: &'a RawValue) -> Option<Option<T>> {
-    T::read(value).map(Some)
-}
-
-fn parts<'a, T: Part<'a>>(value: &'a RawValue) -> Option<Vec<T>> {
-    list(value, T::read)
-}
+use crate::livekit::protobuf_json::{Part, flag, integer, part, part_list, parts, text, texts, word, words};
 
 fn pixels(value: &RawValue) -> Option<u32> {
     integer(value)?.try_into().ok()
 }
 
-/// Milliseconds or nanoseconds since 1970. Zero means that it has not happened, as if it were absent.
+/// Milliseconds or nanoseconds since 1970. Zero means that it has not happened.
 fn time(value: &RawValue) -> Option<Option<u64>> {
     integer(value).map(|time| Some(time).filter(|&time| time > 0))
 }
 
-/// Declares parts of the payload. A row is a field, how it is read, its type, and its name in JSON.
+/// Declares parts that `Debug` does not show, because metadata, URLs and the texts of errors may hold secrets.
 macro_rules! details {
-    ($($(#[$about:meta])* $part:ident {
-        $($(#[$field_about:meta])* $field:ident: $read:ident -> $type:ty = $name:literal,)*
-    })*) => {$(
-        $(#[$about])*
-        #[derive(Clone, Default, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub struct $part<'a> {
-            $($(#[$field_about])* pub $field: $type,)*
-        }
-
-        impl<'a> Part<'a> for $part<'a> {
-            fn of(object: &Members<'a>) -> Self {
-                Self { $($field: member(object, $name, $read),)* }
-            }
-        }
-
-        /// Shows no field, because metadata, URLs and the texts of errors may hold secrets.
-        impl fmt::Debug for $part<'_> {
+    ($($(#[$about:meta])* $part:ident { $($rows:tt)* })*) => {
+        parts! { $($(#[$about])* $part { $($rows)* })* }
+        $(impl fmt::Debug for $part<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($part)).finish_non_exhaustive()
             }
-        }
-    )*};
+        })*
+    };
 }
 
 details! {
-    /// What a webhook's payload tells beside [`WebhookEvent`](crate::WebhookEvent). What the payload lacks is empty, zero, false or `None`.
-    /// A value of an enum that the sender had no name for is its number, as text.
+    /// What a webhook's payload says beyond [`WebhookEvent`](crate::WebhookEvent). Whatever the payload lacks is empty, zero, false or
+    /// `None`. A value of an enum that the sender had no name for is its number, as text.
     EventDetails {
-        /// Of the room.
+        /// The room.
         room: part -> Option<RoomDetails<'a>> = "room",
-        /// Of the participant.
+        /// The participant.
         participant: part -> Option<ParticipantDetails<'a>> = "participant",
-        /// Of the track.
+        /// The track.
         track: part -> Option<TrackDetails<'a>> = "track",
-        /// Of the egress.
+        /// The egress.
         egress_info: part -> Option<EgressDetails<'a>> = "egressInfo",
-        /// Of the ingress.
+        /// The ingress.
         ingress_info: part -> Option<IngressDetails<'a>> = "ingressInfo",
-        /// Of the job.
+        /// The job.
         job: part -> Option<JobDetails<'a>> = "job",
     }
 
-    /// Of a room.
+    /// A room.
     RoomDetails {
         /// Its metadata.
         metadata: text -> Cow<'a, str> = "metadata",
@@ -94,7 +60,7 @@ details! {
         active_recording: flag -> bool = "activeRecording",
     }
 
-    /// Of a participant.
+    /// A participant.
     ParticipantDetails {
         /// Its metadata.
         metadata: text -> Cow<'a, str> = "metadata",
@@ -132,7 +98,7 @@ details! {
         hidden: flag -> bool = "hidden",
     }
 
-    /// Of a track.
+    /// A track.
     TrackDetails {
         /// Whether it is muted.
         muted: flag -> bool = "muted",
@@ -144,7 +110,7 @@ details! {
         height: pixels -> u32 = "height",
     }
 
-    /// Of an egress.
+    /// An egress.
     EgressDetails {
         /// Why it failed.
         error: text -> Cow<'a, str> = "error",
@@ -155,18 +121,18 @@ details! {
         /// When it ended, in nanoseconds since 1970.
         ended_at: time -> Option<u64> = "endedAt",
         /// The files that it wrote.
-        file_results: parts -> Vec<FileInfo<'a>> = "fileResults",
+        file_results: part_list -> Vec<FileInfo<'a>> = "fileResults",
         /// The streams that it sent.
-        stream_results: parts -> Vec<StreamInfo<'a>> = "streamResults",
+        stream_results: part_list -> Vec<StreamInfo<'a>> = "streamResults",
         /// The playlists of segments that it wrote.
-        segment_results: parts -> Vec<SegmentsInfo<'a>> = "segmentResults",
+        segment_results: part_list -> Vec<SegmentsInfo<'a>> = "segmentResults",
     }
 
     /// A file that an egress wrote.
     FileInfo {
         /// Its name.
         filename: text -> Cow<'a, str> = "filename",
-        /// When it was begun, in nanoseconds since 1970.
+        /// When it was started, in nanoseconds since 1970.
         started_at: time -> Option<u64> = "startedAt",
         /// When it was complete, in nanoseconds since 1970.
         ended_at: time -> Option<u64> = "endedAt",
@@ -210,13 +176,13 @@ details! {
         live_playlist_location: text -> Cow<'a, str> = "livePlaylistLocation",
         /// How many segments there are.
         segment_count: integer -> u64 = "segmentCount",
-        /// When the first segment was begun, in nanoseconds since 1970.
+        /// When the first segment was started, in nanoseconds since 1970.
         started_at: time -> Option<u64> = "startedAt",
         /// When the last segment was complete, in nanoseconds since 1970.
         ended_at: time -> Option<u64> = "endedAt",
     }
 
-    /// Of an ingress.
+    /// An ingress.
     IngressDetails {
         /// Its type, such as `WHIP_INPUT`; empty for `RTMP_INPUT`.
         input_type: word -> Cow<'a, str> = "inputType",
@@ -240,7 +206,7 @@ details! {
         ended_at: time -> Option<u64> = "endedAt",
     }
 
-    /// Of a job.
+    /// A job.
     JobDetails {
         /// Of the room it is in.
         room: part -> Option<RoomDetails<'a>> = "room",
@@ -266,7 +232,7 @@ details! {
 }
 
 impl<'a> EventDetails<'a> {
-    /// Reads `body`. Of a member that is there twice, the last one counts.
+    /// Reads `body`. If a member occurs twice, the last one counts.
     ///
     /// # Errors
     /// As [`WebhookEvent::parse`](crate::WebhookEvent::parse).

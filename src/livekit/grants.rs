@@ -1,83 +1,139 @@
-//! Owns the grants: what the bearer of an access token may do (livekit/protocol `auth/grants.go`). Zero values are left
-//! out when written, as Go does, and a three-valued grant keeps its `false`.
+//! Grants: what the bearer of an access token may do (livekit/protocol `auth/grants.go`). Does not know who gets which.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::json::{Named, ObjectWriter, name};
+use crate::json::{Named, ObjectWriter, Written, name};
 
-/// What the bearer may do with rooms: the claim `video`.
-///
-/// A three-valued grant is `None` where the token says nothing; LiveKit then takes `can_publish` and `can_subscribe` as
-/// granted, `can_publish_data` as `can_publish`, and the others as refused.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct VideoGrants {
-    /// Create rooms, and delete them.
-    pub room_create: bool,
-    /// List all rooms.
-    pub room_list: bool,
-    /// Start recordings.
-    pub room_record: bool,
-    /// Moderate [`room`](Self::room).
-    pub room_admin: bool,
-    /// Join [`room`](Self::room). With an empty room LiveKit lets the bearer join any; no token here is minted so.
-    pub room_join: bool,
-    /// The room that `room_join` and `room_admin` are for.
-    pub room: String,
-    /// The room that participants may be forwarded to.
-    pub destination_room: String,
-    /// Publish tracks.
-    pub can_publish: Option<bool>,
-    /// Subscribe to others' tracks.
-    pub can_subscribe: Option<bool>,
-    /// Publish data.
-    pub can_publish_data: Option<bool>,
-    /// The only sources that may be published; empty means all of them.
-    #[serde(deserialize_with = "sources")]
-    pub can_publish_sources: Vec<TrackSource>,
-    /// Change the bearer's own name, metadata and attributes.
-    pub can_update_own_metadata: Option<bool>,
-    /// Manage ingresses.
-    pub ingress_admin: bool,
-    /// Be invisible to the other participants.
-    pub hidden: bool,
-    /// Record the room, and be told apart by that.
-    pub recorder: bool,
-    /// Register as an agent.
-    pub agent: bool,
-    /// Subscribe to metrics.
-    pub can_subscribe_metrics: Option<bool>,
-    /// Manage agent sessions.
-    pub can_manage_agent_session: Option<bool>,
+/// Declares grants. A row is a field, its name in JSON and its type. Everything that reads, writes or checks grants follows from it.
+macro_rules! grants {
+    ($($(#[$about:meta])* $grants:ident { $($(#[$meta:meta])* $field:ident = $name:literal: $type:ty,)* })*) => {$(
+        $(#[$about])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+        #[serde(default)]
+        pub struct $grants {
+            $($(#[$meta])* #[serde(rename = $name)] pub $field: $type,)*
+        }
+
+        impl Written for $grants {
+            const MEMBERS: &'static [&'static str] = &[$($name),*];
+
+            #[inline]
+            fn write(&self, out: &mut Vec<u8>) {
+                let mut object = ObjectWriter::begin(out);
+                $(object.non_zero(name!($name), &self.$field);)*
+                object.end();
+            }
+        }
+    )*};
 }
 
-impl VideoGrants {
-    /// Appends the grant as JSON. By hand, for it is half of every token; the names are those that the derived reader takes.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let mut object = ObjectWriter::begin(out);
-        object.flag(name!("roomCreate"), self.room_create);
-        object.flag(name!("roomList"), self.room_list);
-        object.flag(name!("roomRecord"), self.room_record);
-        object.flag(name!("roomAdmin"), self.room_admin);
-        object.flag(name!("roomJoin"), self.room_join);
-        object.text(name!("room"), &self.room);
-        object.text(name!("destinationRoom"), &self.destination_room);
-        object.three_valued(name!("canPublish"), self.can_publish);
-        object.three_valued(name!("canSubscribe"), self.can_subscribe);
-        object.three_valued(name!("canPublishData"), self.can_publish_data);
-        if !self.can_publish_sources.is_empty() {
-            object.value(name!("canPublishSources"), &self.can_publish_sources);
-        }
-        object.three_valued(name!("canUpdateOwnMetadata"), self.can_update_own_metadata);
-        object.flag(name!("ingressAdmin"), self.ingress_admin);
-        object.flag(name!("hidden"), self.hidden);
-        object.flag(name!("recorder"), self.recorder);
-        object.flag(name!("agent"), self.agent);
-        object.three_valued(name!("canSubscribeMetrics"), self.can_subscribe_metrics);
-        object.three_valued(name!("canManageAgentSession"), self.can_manage_agent_session);
-        object.end();
+grants! {
+    /// What the bearer may do with rooms: the claim `video`.
+    ///
+    /// A grant of three values is `None` if the token does not mention it. LiveKit then grants `can_publish` and `can_subscribe`,
+    /// treats `can_publish_data` like `can_publish`, and refuses the others.
+    VideoGrants {
+        /// Create and delete rooms.
+        room_create = "roomCreate": bool,
+        /// List all rooms.
+        room_list = "roomList": bool,
+        /// Start recordings.
+        room_record = "roomRecord": bool,
+        /// Moderate [`room`](Self::room).
+        room_admin = "roomAdmin": bool,
+        /// Join [`room`](Self::room). If that is empty, LiveKit lets the bearer join any room; roomkey never mints such a token.
+        room_join = "roomJoin": bool,
+        /// The room that `room_join` and `room_admin` apply to.
+        room = "room": String,
+        /// The room that participants may be forwarded to.
+        destination_room = "destinationRoom": String,
+        /// Publish tracks.
+        can_publish = "canPublish": Option<bool>,
+        /// Subscribe to the tracks of others.
+        can_subscribe = "canSubscribe": Option<bool>,
+        /// Publish data.
+        can_publish_data = "canPublishData": Option<bool>,
+        /// The only sources that may be published; empty means all of them.
+        #[serde(deserialize_with = "sources")]
+        can_publish_sources = "canPublishSources": Vec<TrackSource>,
+        /// Change the bearer's own name, metadata and attributes.
+        can_update_own_metadata = "canUpdateOwnMetadata": Option<bool>,
+        /// Manage ingresses.
+        ingress_admin = "ingressAdmin": bool,
+        /// Be invisible to the other participants.
+        hidden = "hidden": bool,
+        /// Record the room, and be marked as a recorder.
+        recorder = "recorder": bool,
+        /// Register as an agent.
+        agent = "agent": bool,
+        /// Subscribe to metrics.
+        can_subscribe_metrics = "canSubscribeMetrics": Option<bool>,
+        /// Manage agent sessions.
+        can_manage_agent_session = "canManageAgentSession": Option<bool>,
+    }
+
+    /// What the bearer may do over SIP: the claim `sip`.
+    SIPGrants {
+        /// Manage trunks and dispatch rules.
+        admin = "admin": bool,
+        /// Call out.
+        call = "call": bool,
+    }
+
+    /// What the bearer may do with agents: the claim `agent`.
+    AgentGrants {
+        /// Manage agents.
+        admin = "admin": bool,
+        /// Manage simulations.
+        simulation_admin = "simulationAdmin": bool,
+        /// Manage databases.
+        database_admin = "databaseAdmin": bool,
+        /// Manage dispatches.
+        dispatch_admin = "dispatchAdmin": bool,
+    }
+
+    /// Whether the bearer may use LiveKit's inference: the claim `inference`.
+    InferenceGrants {
+        /// Run inference.
+        perform = "perform": bool,
+    }
+
+    /// Whether the bearer may report observations: the claim `observability`.
+    ObservabilityGrants {
+        /// Write observations.
+        write = "write": bool,
+    }
+
+    /// Which agent endpoint the bearer may call: the claim `agentEndpoint`.
+    AgentEndpointGrants {
+        /// Call it.
+        call = "call": bool,
+        /// The agent.
+        agent_name = "agentName": String,
+        /// Its deployment.
+        deployment = "deployment": String,
+    }
+
+    /// What the bearer may do with agents' threads: the claim `agentThread`.
+    AgentThreadGrants {
+        /// Everything.
+        all = "all": bool,
+        /// The scope of the grant.
+        scope = "scope": String,
+        /// The threads that the grant applies to.
+        thread_ids = "threadIds": Vec<String>,
+        /// List threads.
+        list = "list": bool,
+        /// Create threads.
+        create = "create": bool,
+        /// Write to threads.
+        write = "write": bool,
+        /// Read threads.
+        read = "read": bool,
+        /// Delete threads.
+        delete = "delete": bool,
     }
 }
 
@@ -98,7 +154,7 @@ pub enum TrackSource {
     ScreenShare,
     /// The sound of a shared screen.
     ScreenShareAudio,
-    /// Any other name in a token that was read: it matches no track, so that it never widens a grant.
+    /// Any other name in a token. It matches no track, so it never widens a grant.
     #[serde(other)]
     Unknown,
 }
@@ -119,7 +175,7 @@ pub enum ParticipantKind {
     Connector,
     /// A bridge.
     Bridge,
-    /// A person; and what LiveKit makes of any kind that it does not know.
+    /// A person. LiveKit also reads any unknown kind as this one.
     #[default]
     #[serde(other)]
     Standard,
@@ -128,95 +184,5 @@ pub enum ParticipantKind {
 impl fmt::Display for ParticipantKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
-    }
-}
-
-fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-/// Declares a grant whose fields are left out while they are zero.
-macro_rules! grants {
-    ($(#[$about:meta])* $name:ident { $($(#[$field_about:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$about])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(rename_all = "camelCase", default)]
-        pub struct $name {
-            $($(#[$field_about])* #[serde(skip_serializing_if = "is_zero")] pub $field: $type,)*
-        }
-    };
-}
-
-grants! {
-    /// What the bearer may do over SIP: the claim `sip`.
-    SIPGrants {
-        /// Manage trunks and dispatch rules.
-        admin: bool,
-        /// Call out.
-        call: bool,
-    }
-}
-
-grants! {
-    /// What the bearer may do with agents: the claim `agent`.
-    AgentGrants {
-        /// Manage agents.
-        admin: bool,
-        /// Manage simulations.
-        simulation_admin: bool,
-        /// Manage databases.
-        database_admin: bool,
-        /// Manage dispatches.
-        dispatch_admin: bool,
-    }
-}
-
-grants! {
-    /// Whether the bearer may use LiveKit's inference: the claim `inference`.
-    InferenceGrants {
-        /// Run inference.
-        perform: bool,
-    }
-}
-
-grants! {
-    /// Whether the bearer may report observations: the claim `observability`.
-    ObservabilityGrants {
-        /// Write observations.
-        write: bool,
-    }
-}
-
-grants! {
-    /// Which agent endpoint the bearer may call: the claim `agentEndpoint`.
-    AgentEndpointGrants {
-        /// Call it.
-        call: bool,
-        /// The agent.
-        agent_name: String,
-        /// Its deployment.
-        deployment: String,
-    }
-}
-
-grants! {
-    /// What the bearer may do with agents' threads: the claim `agentThread`.
-    AgentThreadGrants {
-        /// Everything.
-        all: bool,
-        /// The scope that the grant is for.
-        scope: String,
-        /// The threads that the grant is for.
-        thread_ids: Vec<String>,
-        /// List threads.
-        list: bool,
-        /// Create threads.
-        create: bool,
-        /// Write to threads.
-        write: bool,
-        /// Read threads.
-        read: bool,
-        /// Delete threads.
-        delete: bool,
     }
 }

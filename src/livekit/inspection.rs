@@ -1,5 +1,4 @@
-//! Owns the inspection of a token without a key: what it says, and which of that is dangerous or in vain. Does not judge
-//! whether it holds.
+//! Inspects a token without a key: what it says, and what of that is dangerous or has no effect. Does not check whether it is valid.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,24 +11,20 @@ use crate::json::Unambiguous;
 use crate::jws;
 use crate::livekit::claims::Claims;
 use crate::livekit::danger::Danger;
-use crate::livekit::field_names::field_names;
-use crate::livekit::grants::{
-    AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, SIPGrants, TrackSource,
-    VideoGrants,
-};
+use crate::livekit::grants::TrackSource;
 use crate::livekit::key::{ApiKey, DEVELOPMENT_PAIR};
 use crate::livekit::room_config::{RoomConfiguration, RoomConfigurationError, credentials_in};
 use crate::livekit::token_verifier::TokenError;
 
-/// How long a token should hold at most: it cannot be called back.
+/// How long a token should be valid at most, because it cannot be revoked.
 pub const LONG_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Bytes of a URL that servers and proxies take for certain; a client's token travels in one (nginx's
-/// `large_client_header_buffers` are 8 KiB).
+/// The longest URL that all servers and proxies take; a client sends its token in one (nginx's `large_client_header_buffers` are
+/// 8 KiB).
 pub const MAX_URL_BYTES: usize = 8 * 1024;
-/// Claims that LiveKit lets pass and does not read as grants: Go's SDK repeats the identity, and `aud` is RFC 7519's.
+/// Claims that LiveKit accepts and ignores: Go's SDK repeats the identity, and `aud` is from RFC 7519.
 const HARMLESS: [&str; 2] = ["identity", "aud"];
 
-/// What a token says, whoever signed it.
+/// What a token says. Its signature is not checked.
 ///
 /// ```
 /// use roomkey::{ApiKey, Danger, Identity, Inspection, ParticipantToken, RoomName, UnixTime, VideoGrants};
@@ -50,7 +45,7 @@ pub struct Inspection {
     dangers: Vec<Danger>,
 }
 
-/// Leaves out the payload, because metadata is in it.
+/// Leaves out the payload, because it holds metadata.
 impl fmt::Debug for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inspection").field("claims", &self.claims).field("dangers", &self.dangers).finish_non_exhaustive()
@@ -58,10 +53,10 @@ impl fmt::Debug for Inspection {
 }
 
 impl Inspection {
-    /// Reads `token`, a bare compact JWS. The time is asked for where a token does not say since when it holds.
+    /// Reads `token`, a bare compact JWS. `now` counts as its beginning if it does not have one.
     ///
     /// # Errors
-    /// Where it is no HS256 JWS, or its payload no JSON object.
+    /// If it is not an HS256 JWS, or its payload is not a JSON object.
     pub fn of(token: &str, now: UnixTime) -> Result<Self, TokenError> {
         let jws = jws::Unverified::parse(token)?;
         let members: Map<String, Value> = serde_json::from_slice(jws.payload()).or(Err(TokenError::Claims))?;
@@ -81,7 +76,7 @@ impl Inspection {
             let error = error.filter(|error| !matches!(error, RoomConfigurationError::Credentials { .. }));
             dangers.extend(credentials.chain(error).map(Danger::RoomConfig));
         }
-        let is_unknown = |name: &&String| !Claims::names().contains(&name.as_str()) && !HARMLESS.contains(&name.as_str());
+        let is_unknown = |name: &&String| !Claims::is_known(name) && !HARMLESS.contains(&name.as_str());
         dangers.extend(members.keys().filter(is_unknown).map(|name| Danger::UnknownClaim { name: name.clone() }));
         dangers.extend(unknown_grants(&members));
         if token.len() > MAX_URL_BYTES {
@@ -90,32 +85,32 @@ impl Inspection {
         Ok(Self { payload: jws.payload().to_vec(), claims, dangers })
     }
 
-    /// What it says. A claim of a wrong type is left out.
+    /// The claims. One of a wrong type is left out.
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.claims
     }
 
-    /// The payload, a JSON object, as it stands in the token.
+    /// The payload, a JSON object, unchanged.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// What about it is dangerous, or not what it seems.
+    /// What is dangerous about it, or not what it seems.
     #[must_use]
     pub fn dangers(&self) -> &[Danger] {
         &self.dangers
     }
 }
 
-/// Whether `jws` is signed with the pair that everyone knows, and says so.
+/// Whether `jws` names the development key and is signed with it.
 fn is_of_development(jws: &jws::Unverified<'_>, claims: &Claims) -> bool {
     let (name, secret) = DEVELOPMENT_PAIR;
     claims.iss == name && ApiKey::new(name, secret).is_ok_and(|key| jws.verify(key.key()).is_ok())
 }
 
-/// The names of those `claims` that have another type than LiveKit reads.
+/// The names of the `claims` that have another type than LiveKit reads.
 pub(crate) fn of_wrong_type(claims: &Map<String, Value>) -> Vec<String> {
     let is_wrong = |name: &str, value: &Value| {
         let alone = Map::from_iter([(name.to_owned(), value.clone())]);
@@ -126,26 +121,17 @@ pub(crate) fn of_wrong_type(claims: &Map<String, Value>) -> Vec<String> {
 
 /// The grants and sources in `claims` that LiveKit does not know.
 pub(crate) fn unknown_grants(claims: &Map<String, Value>) -> Vec<Danger> {
-    let known: [(&str, &[&str]); 7] = [
-        ("video", field_names::<VideoGrants>()),
-        ("sip", field_names::<SIPGrants>()),
-        ("agent", field_names::<AgentGrants>()),
-        ("inference", field_names::<InferenceGrants>()),
-        ("observability", field_names::<ObservabilityGrants>()),
-        ("agentEndpoint", field_names::<AgentEndpointGrants>()),
-        ("agentThread", field_names::<AgentThreadGrants>()),
-    ];
     let mut unknown = Vec::new();
-    for (claim, names) in known {
-        let grants = claims.get(claim).and_then(Value::as_object);
-        let strange = grants.into_iter().flat_map(Map::keys).filter(|name| !names.contains(&name.as_str()));
-        unknown.extend(strange.map(|name| Danger::UnknownGrant { path: format!("{claim}.{name}") }));
+    for (claim, known) in Claims::KNOWN.iter().filter(|(_, known)| !known.is_empty()) {
+        let grants = claims.get(*claim).and_then(Value::as_object);
+        let others = grants.into_iter().flat_map(Map::keys).filter(|name| !known.contains(&name.as_str()));
+        unknown.extend(others.map(|name| Danger::UnknownGrant { path: format!("{claim}.{name}") }));
     }
     unknown.extend(unknown_sources(claims).map(|name| Danger::UnknownSource { name: name.to_owned() }));
     unknown
 }
 
-/// The names among the sources of `claims` that are none.
+/// The unknown names among the sources of `claims`.
 fn unknown_sources(claims: &Map<String, Value>) -> impl Iterator<Item = &str> {
     let sources = claims.get("video").and_then(|video| video.get("canPublishSources")).and_then(Value::as_array);
     let names = sources.into_iter().flatten().filter_map(Value::as_str);

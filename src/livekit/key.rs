@@ -1,5 +1,5 @@
-//! Owns API keys: a name that stands in tokens and a secret that signs them, and the set of them that a program trusts.
-//! Does not know where keys come from.
+//! API keys: a name that is in tokens and a secret that signs them, and the set of keys that a program trusts. Does not know where
+//! keys come from.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::json;
 use crate::jws;
 
-/// Bytes that a secret has at least, outside development. LiveKit Server calls shorter ones unsafe
+/// The least bytes of a secret, outside development. LiveKit Server calls shorter ones unsafe
 /// (livekit `pkg/config/config.go`), as does RFC 7518, section 3.2.
 pub const MIN_SECRET_BYTES: usize = 32;
 /// The pair that `livekit-server --dev` trusts.
@@ -26,8 +26,8 @@ impl ApiKey {
     /// The key `name` with `secret`.
     ///
     /// # Errors
-    /// Where the name is empty, or the secret is under [`MIN_SECRET_BYTES`] long. LiveKit's [`DEVELOPMENT_PAIR`] alone
-    /// is taken as it is.
+    /// If the name is empty, or the secret is shorter than [`MIN_SECRET_BYTES`]. LiveKit's [`DEVELOPMENT_PAIR`] is the only
+    /// exception.
     pub fn new(name: &str, secret: &str) -> Result<Self, KeyError> {
         if name.is_empty() {
             return Err(KeyError::EmptyName);
@@ -63,7 +63,7 @@ impl ApiKey {
         &self.key
     }
 
-    /// Appends to `out` the token of the claims that `write` appends after `iss`, each with a comma in front.
+    /// Appends to `out` a token whose claims are `iss` and those that `write` appends, each after a comma.
     pub(crate) fn sign_claims(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         self.signer.sign_into(out, write);
     }
@@ -84,7 +84,7 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// The keys that a program trusts, never none: the first one mints, all verify.
+/// The keys that a program trusts, at least one. The first one mints, all verify.
 #[derive(Clone, Debug)]
 pub struct ApiKeys(Vec<ApiKey>);
 
@@ -95,10 +95,10 @@ impl ApiKeys {
         Self(vec![key])
     }
 
-    /// `first`, which mints, and `others`, which verify beside it.
+    /// `first`, which mints, and `others`, which only verify.
     ///
     /// # Errors
-    /// Where two keys of one name have different secrets. A key that is there twice is kept once.
+    /// If two keys of one name have different secrets. A key that is given twice is kept once.
     pub fn new(first: ApiKey, others: impl IntoIterator<Item = ApiKey>) -> Result<Self, KeyError> {
         let mut keys = Self::single(first);
         for key in others {
@@ -111,10 +111,10 @@ impl ApiKeys {
         Ok(keys)
     }
 
-    /// The same keys, of which the one of this name mints.
+    /// The same keys, but the one called `name` mints.
     ///
     /// # Errors
-    /// Where none has it.
+    /// If there is none.
     pub fn minting_with(mut self, name: &str) -> Result<Self, KeyError> {
         let place = self.0.iter().position(|key| key.name() == name);
         let key = self.0.remove(place.ok_or_else(|| KeyError::Unknown { name: name.to_owned() })?);
@@ -125,11 +125,11 @@ impl ApiKeys {
     /// The key that mints.
     #[must_use]
     pub fn minting(&self) -> &ApiKey {
-        #[expect(clippy::indexing_slicing, reason = "both constructors put a first key in, and nothing takes it out")]
+        #[expect(clippy::indexing_slicing, reason = "both constructors put in a first key, and no method removes it")]
         &self.0[0]
     }
 
-    /// The key of this name.
+    /// The key called `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&ApiKey> {
         self.0.iter().find(|key| key.name() == name)
@@ -141,7 +141,7 @@ impl ApiKeys {
         self.find(DEVELOPMENT_PAIR.0).is_some_and(ApiKey::is_development)
     }
 
-    /// The names of all, that of the minting one first.
+    /// The names of all keys. The one that mints comes first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(ApiKey::name)
     }
@@ -153,35 +153,26 @@ impl From<ApiKey> for ApiKeys {
     }
 }
 
-/// Why a key, or a set of keys, cannot be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a key, or a set of keys, is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
     /// The name is empty.
+    #[error("the API key is empty")]
     EmptyName,
-    /// The secret is under [`MIN_SECRET_BYTES`] long.
+    /// The secret is shorter than [`MIN_SECRET_BYTES`].
+    #[error("the API secret is shorter than {MIN_SECRET_BYTES} bytes")]
     ShortSecret,
     /// Two keys have the same name and different secrets.
+    #[error("the API key {name:?} is given twice, with different secrets")]
     Contradiction {
-        /// That name.
+        /// The name.
         name: String,
     },
     /// No key has the name.
+    #[error("there is no API key {name:?}")]
     Unknown {
-        /// That name.
+        /// The name.
         name: String,
     },
 }
-
-impl fmt::Display for KeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EmptyName => f.write_str("the API key is empty"),
-            Self::ShortSecret => write!(f, "the API secret is shorter than {MIN_SECRET_BYTES} bytes"),
-            Self::Contradiction { name } => write!(f, "the API key {name:?} stands there with two different secrets"),
-            Self::Unknown { name } => write!(f, "there is no API key {name:?}"),
-        }
-    }
-}
-
-impl std::error::Error for KeyError {}

@@ -1,5 +1,5 @@
-//! Owns what LiveKit means by keys, claims, grants, access tokens and webhooks. Knows nothing of HTTP, storage or
-//! configuration, takes the time as an argument, and does no I/O.
+//! LiveKit's keys, claims, grants, access tokens and webhooks. Does not know HTTP, storage or configuration, takes the time as an
+//! argument, and does no I/O.
 
 pub mod access_token;
 pub mod claims;
@@ -10,6 +10,7 @@ mod field_names;
 pub mod grants;
 pub mod inspection;
 pub mod key;
+pub mod names;
 mod protobuf_json;
 #[cfg(feature = "server")]
 pub(crate) mod redaction;

@@ -1,5 +1,5 @@
-//! Reads the members of an object as protobuf's JSON writes them: integers of 64 bits as strings, enums as names. A value of
-//! another type is as if it were absent. Does not know what the members mean.
+//! Reads objects in protobuf's JSON: integers of 64 bits are strings, enums are names. A value of another type is treated as
+//! absent. Does not know what the members mean.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,22 +8,59 @@ use serde_json::value::RawValue;
 
 use crate::json::{Members, Text};
 
-/// What `read` makes of the member `name`: the type's default where there is none, or one of another type.
-pub(super) fn member<'a, T: Default>(object: &Members<'a>, name: &str, read: impl FnOnce(&'a RawValue) -> Option<T>) -> T {
-    object.value(name).and_then(read).unwrap_or_default()
+/// An object with known members.
+pub(super) trait Part<'a>: Sized {
+    /// Reads the members that have the right type.
+    fn of(object: &Members<'a>) -> Self;
+
+    /// Reads `value` if it is an object.
+    fn read(value: &'a RawValue) -> Option<Self> {
+        serde_json::from_str(value.get()).ok().map(|object| Self::of(&object))
+    }
 }
 
-/// A string, borrowed where it has no escapes.
+/// Declares [`Part`]s. A row is a field, the function that reads it, its type, and its name in JSON.
+macro_rules! parts {
+    ($($(#[$about:meta])* $part:ident {
+        $($(#[$meta:meta])* $field:ident: $read:ident -> $type:ty = $name:literal,)*
+    })*) => {$(
+        $(#[$about])*
+        #[derive(Clone, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct $part<'a> {
+            $($(#[$meta])* pub $field: $type,)*
+        }
+
+        impl<'a> $crate::livekit::protobuf_json::Part<'a> for $part<'a> {
+            fn of(object: &$crate::json::Members<'a>) -> Self {
+                Self { $($field: object.value($name).and_then($read).unwrap_or_default(),)* }
+            }
+        }
+    )*};
+}
+pub(super) use parts;
+
+pub(super) fn part<'a, T: Part<'a>>(value: &'a RawValue) -> Option<Option<T>> {
+    T::read(value).map(Some)
+}
+
+/// A list of objects. An item of another type is left out.
+pub(super) fn part_list<'a, T: Part<'a>>(value: &'a RawValue) -> Option<Vec<T>> {
+    list(value, T::read)
+}
+
+/// A string, borrowed unless it has escapes.
 pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text<'_>>(value.get()).ok().map(|text| text.0)
 }
 
-/// The name of an enum's value. A value that the sender has no name for is a number, which is kept as text.
+/// The name of an enum's value. If the sender has no name for the value, it is a number, which is kept as text.
 pub(super) fn word(value: &RawValue) -> Option<Cow<'_, str>> {
     let number = || serde_json::from_str::<i32>(value.get()).is_ok().then_some(Cow::Borrowed(value.get()));
     text(value).or_else(number)
 }
 
+/// A list of names. An item of another type is left out.
 pub(super) fn words(value: &RawValue) -> Option<Vec<Cow<'_, str>>> {
     list(value, word)
 }
@@ -37,14 +74,13 @@ pub(super) fn integer(value: &RawValue) -> Option<u64> {
     text(value).map_or_else(|| serde_json::from_str(value.get()).ok(), |digits| digits.parse().ok())
 }
 
-/// A map of strings. A member whose value is no string is left out.
+/// A map of strings. A member whose value is not a string is left out.
 pub(super) fn texts(value: &RawValue) -> Option<BTreeMap<Cow<'_, str>, Cow<'_, str>>> {
     let members: BTreeMap<Text<'_>, &RawValue> = serde_json::from_str(value.get()).ok()?;
     Some(members.into_iter().filter_map(|(name, value)| Some((name.0, text(value)?))).collect())
 }
 
-/// A list of what `read` reads. An item of another type is left out.
-pub(super) fn list<'a, T>(value: &'a RawValue, read: impl FnMut(&'a RawValue) -> Option<T>) -> Option<Vec<T>> {
+fn list<'a, T>(value: &'a RawValue, read: impl FnMut(&'a RawValue) -> Option<T>) -> Option<Vec<T>> {
     let items: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
     Some(items.into_iter().filter_map(read).collect())
 }

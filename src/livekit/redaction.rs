@@ -1,5 +1,5 @@
-//! Owns the replacement of what is secret in a webhook's payload, for those who may see the rest. Works on bytes, so that the rest
-//! stays as it came. Does not know which members hold a secret, nor what in a URL is one.
+//! Redacts the secrets in a webhook's payload, for readers that may see the rest. Works on bytes, so that the rest is unchanged. Does
+//! not know which members hold a secret, nor which part of a URL is one.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,12 +7,12 @@ use std::ops::Range;
 use crate::livekit::secrets::{PROXY, is_applications, is_error, is_secret, is_url};
 use crate::livekit::url_secrets;
 
-/// What stands in a secret's place, without the quotes that a whole value needs.
+/// What replaces a secret, without the quotes that a whole value needs.
 const REDACTED: &[u8] = b"[redacted]";
 
-/// `json` with everything secret in it replaced, at any depth: whole values, and parts of URLs.
+/// `json` with every secret replaced, at any depth: whole values, and parts of URLs.
 pub(crate) fn redact(json: &[u8]) -> Cow<'_, [u8]> {
-    let mut copy = Copy { json, made: None, copied: 0 };
+    let mut copy = RedactedCopy { json, made: None, copied: 0 };
     let mut outer: Vec<Place> = Vec::new();
     let mut here = Place::default();
     let mut at = 0;
@@ -23,7 +23,7 @@ pub(crate) fn redact(json: &[u8]) -> Cow<'_, [u8]> {
             Some(b'}' | b']') => here = outer.pop().unwrap_or_default(),
             _ => {
                 at = end_of_string(json, found);
-                // A string before a colon is a member's name, and no other is.
+                // A string is a member's name if and only if a colon follows.
                 let colon = skip_white_space(json, at);
                 if json.get(colon) != Some(&b':') {
                     let end = if json.get(..at).is_some_and(|read| read.ends_with(b"\"")) { at.saturating_sub(1) } else { at };
@@ -46,14 +46,14 @@ pub(crate) fn redact(json: &[u8]) -> Cow<'_, [u8]> {
     copy.finish()
 }
 
-/// What is known of a value from the names around it.
+/// What the names around a value say about it.
 #[derive(Clone, Copy, Default)]
 struct Place {
     strings: Strings,
     in_proxy: bool,
 }
 
-/// What the strings of a member can contain, those of a list too.
+/// What a string in a member, or in a list in it, can contain.
 #[derive(Clone, Copy, Default)]
 enum Strings {
     #[default]
@@ -75,15 +75,15 @@ impl Strings {
     }
 }
 
-/// The payload up to some place, which is written anew only if something in it is replaced.
-struct Copy<'a> {
+/// A copy of the payload, made only if something is replaced.
+struct RedactedCopy<'a> {
     json: &'a [u8],
     made: Option<Vec<u8>>,
-    /// Up to here `made` is complete.
+    /// `made` is complete up to here.
     copied: usize,
 }
 
-impl<'a> Copy<'a> {
+impl<'a> RedactedCopy<'a> {
     fn replace(&mut self, span: Range<usize>, replacement: &[u8]) {
         let made = self.made.get_or_insert_with(|| Vec::with_capacity(self.json.len()));
         made.extend_from_slice(self.json.get(self.copied..span.start).unwrap_or_default());
@@ -100,9 +100,9 @@ impl<'a> Copy<'a> {
             Strings::Url => url_secrets::in_url,
             Strings::Text => url_secrets::in_text,
         };
-        let text: Vec<u8> = letters(written).map(|(letter, _)| letter).collect();
-        let mut letters = letters(written).map(|(_, length)| length);
-        let mut skip = |count| letters.by_ref().take(count).fold(0, usize::saturating_add);
+        let text: Vec<u8> = unescaped(written).map(|(byte, _)| byte).collect();
+        let mut lengths = unescaped(written).map(|(_, length)| length);
+        let mut skip = |count| lengths.by_ref().take(count).fold(0, usize::saturating_add);
         let (mut index, mut at) = (0, span.start);
         for secret in secrets_of(&text) {
             let start = at.saturating_add(skip(secret.start.saturating_sub(index)));
@@ -123,7 +123,7 @@ impl<'a> Copy<'a> {
     }
 }
 
-/// A member's name without its quotes. Escapes count as what they stand for.
+/// A member's name without its quotes and escapes.
 fn name(quoted: &[u8]) -> Cow<'_, str> {
     let plain = quoted.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(quoted);
     if plain.contains(&b'\\') {
@@ -133,18 +133,17 @@ fn name(quoted: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// The bytes of a string whose JSON is `written`, each with the number of bytes that it is written with. An escape counts as the one
-/// byte that it stands for, or as any byte beyond ASCII.
-fn letters(written: &[u8]) -> impl Iterator<Item = (u8, usize)> {
-    const BEYOND: u8 = 0xff;
+/// The bytes of a string that is `written` in JSON, each with the length of its written form. An escape yields the byte that it stands
+/// for, or 0xff if that is not ASCII.
+fn unescaped(written: &[u8]) -> impl Iterator<Item = (u8, usize)> {
     let mut rest = written;
     std::iter::from_fn(move || {
-        let (letter, length) = match rest {
+        let (byte, length) = match rest {
             [] => return None,
             [b'\\', b'u', hex @ ..] => {
                 let digits = hex.get(..4).and_then(|digits| str::from_utf8(digits).ok());
                 let code = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
-                (code.and_then(|code| u8::try_from(code).ok()).filter(u8::is_ascii).unwrap_or(BEYOND), 6)
+                (code.and_then(|code| u8::try_from(code).ok()).filter(u8::is_ascii).unwrap_or(0xff), 6)
             }
             [b'\\', escaped, ..] => match escaped {
                 b'b' => (0x08, 2),
@@ -154,11 +153,11 @@ fn letters(written: &[u8]) -> impl Iterator<Item = (u8, usize)> {
                 b't' => (b'\t', 2),
                 itself => (*itself, 2),
             },
-            [letter, ..] => (*letter, 1),
+            [byte, ..] => (*byte, 1),
         };
         let length = length.min(rest.len());
         rest = rest.get(length..).unwrap_or_default();
-        Some((letter, length))
+        Some((byte, length))
     })
 }
 
@@ -172,7 +171,7 @@ fn skip_white_space(json: &[u8], from: usize) -> usize {
     find(json, from, |byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).unwrap_or(json.len())
 }
 
-/// Behind the string whose opening quote is at `quote`.
+/// The place after the string whose opening quote is at `quote`.
 fn end_of_string(json: &[u8], quote: usize) -> usize {
     let mut at = quote.saturating_add(1);
     while let Some(found) = find(json, at, |byte| matches!(byte, b'"' | b'\\')) {
@@ -185,7 +184,7 @@ fn end_of_string(json: &[u8], quote: usize) -> usize {
     json.len()
 }
 
-/// Behind the value that begins at `from`. What nests is counted and not descended into, so that no depth is too deep.
+/// The place after the value that begins at `from`. Brackets are counted instead of recursing, so no depth is too deep.
 fn end_of_value(json: &[u8], from: usize) -> usize {
     let (mut at, mut depth) = (from, 0_usize);
     while let Some(byte) = json.get(at) {
@@ -214,7 +213,7 @@ fn end_of_value(json: &[u8], from: usize) -> usize {
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test that breaks says so by panicking")]
 mod tests {
-    use super::{letters, redact};
+    use super::{redact, unescaped};
 
     fn redacted(json: &str) -> String {
         String::from_utf8_lossy(&redact(json.as_bytes())).into_owned()
@@ -443,7 +442,7 @@ mod tests {
     #[test]
     fn a_letter_is_what_its_escape_stands_for() {
         let written = r#"a\/\"\\\n\u0040\u00e9\ud83d\u002x\u"#;
-        let read: Vec<_> = letters(written.as_bytes()).collect();
+        let read: Vec<_> = unescaped(written.as_bytes()).collect();
         let lengths = read.iter().map(|(_, length)| length).sum::<usize>();
         let letters: Vec<_> = read.into_iter().map(|(letter, _)| letter).collect();
         assert_eq!((letters.as_slice(), lengths), (&b"a/\"\\\n@\xff\xff\xff\xff"[..], written.len()));

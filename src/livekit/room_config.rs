@@ -1,7 +1,7 @@
-//! Owns `roomConfig`: how LiveKit sets up a room that a token's bearer creates by joining (livekit/protocol
-//! `protobufs/livekit_room.proto`, in protobuf's JSON). A wrong type is refused, because LiveKit would refuse the whole token;
-//! credentials are refused, because the bearer can read them. Unknown fields are kept unless a client sent them. Does not know
-//! which field has which type, nor which one holds a credential.
+//! Checks `roomConfig`: how LiveKit sets up a room that a token's bearer creates by joining (livekit/protocol
+//! `protobufs/livekit_room.proto`, in protobuf's JSON). A wrong type is refused, because LiveKit would refuse the whole token.
+//! Credentials are refused, because the bearer can read them. Unknown fields are kept unless a client sent them. Does not know which
+//! field has which type, nor which one holds a credential.
 
 use std::fmt;
 
@@ -28,31 +28,31 @@ use crate::livekit::secrets;
 #[serde(transparent)]
 pub struct RoomConfiguration(Box<RawValue>);
 
-/// Leaves out the fields, because metadata is among them.
+/// Leaves out the fields, because metadata is one of them.
 impl fmt::Debug for RoomConfiguration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RoomConfiguration").finish_non_exhaustive()
     }
 }
 
-/// More than any room needs, and little enough to be read within milliseconds.
+/// More than any room needs, and few enough to be read within milliseconds.
 const BOUNDS: Bounds = Bounds { values: 10_000, depth: 32, steps: usize::MAX };
 
 impl RoomConfiguration {
-    /// Reads `json`, in either casing of protobuf's JSON. A field of `null` is as one that is absent. What is kept stays as it
-    /// is written there, so that no number changes.
+    /// Reads `json`, in either casing of protobuf's JSON. A `null` counts as absent. Values are kept as they are written, so that no
+    /// number changes.
     ///
     /// # Errors
-    /// Where it is no object, holds too much, a field has a wrong type or is there twice, or `egress` bears credentials or stream
-    /// outputs.
+    /// If it is not an object or holds too much, if a field has a wrong type or is given twice, or if `egress` has credentials or
+    /// stream outputs.
     pub fn from_json(json: &[u8]) -> Result<Self, RoomConfigurationError> {
         Self::read(json, Unknown::Kept)
     }
 
-    /// Reads `json` that a client sent: unknown fields are left out, at every depth.
+    /// Reads `json` that a client sent. Unknown fields are left out, at every depth.
     ///
     /// # Errors
-    /// As [`from_json`](Self::from_json), and where it has `webhooks`: the client could have the room's events sent to itself.
+    /// As [`from_json`](Self::from_json), and if it has `webhooks`: the client could have the room's events sent to itself.
     pub fn from_client_json(json: &[u8]) -> Result<Self, RoomConfigurationError> {
         Self::read(json, Unknown::LeftOut)
     }
@@ -74,35 +74,35 @@ impl RoomConfiguration {
         json::from_utf8::<&RawValue>(&checked).map(|checked| Self(checked.to_owned())).map_err(|_| wrong())
     }
 
-    /// As [`from_json`](Self::from_json), from JSON that was read before.
+    /// Like [`from_json`](Self::from_json), from parsed JSON.
     ///
     /// # Errors
-    /// Likewise.
+    /// As there.
     pub fn new(fields: Map<String, Value>) -> Result<Self, RoomConfigurationError> {
         Self::from_json(Value::Object(fields).to_string().as_bytes())
     }
 
-    /// Whether it says nothing.
+    /// Whether it has no fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         is_empty_object(&self.0)
     }
 
-    /// Whether it starts recordings, at the deployer's cost.
+    /// Whether it starts recordings, which the deployer pays for.
     #[must_use]
     pub fn has_egress(&self) -> bool {
         let fields = Members::parse(self.0.get().as_bytes());
         fields.is_ok_and(|fields| fields.value("egress").is_some_and(|egress| !is_empty_object(egress)))
     }
 
-    /// It as JSON.
+    /// The configuration as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         self.0.get().to_owned()
     }
 }
 
-/// An error for each credential and each output to streams in `egress`.
+/// An error for each credential and each stream output in `egress`.
 pub(crate) fn credentials_in(egress: &Value) -> impl Iterator<Item = RoomConfigurationError> {
     secrets::paths_in(egress, "egress").into_iter().map(|path| RoomConfigurationError::Credentials { path })
 }
@@ -112,7 +112,7 @@ fn is_empty_object(value: &RawValue) -> bool {
     !value.get().contains('"')
 }
 
-/// The order of the members does not matter, nor how they are written.
+/// Neither the order of the members nor their spelling in JSON matters.
 impl PartialEq for RoomConfiguration {
     fn eq(&self, other: &Self) -> bool {
         let read = |config: &Self| serde_json::from_str::<Value>(config.0.get()).ok();
@@ -120,7 +120,7 @@ impl PartialEq for RoomConfiguration {
     }
 }
 
-/// From a token that another program minted: any object is taken as it is.
+/// For tokens that another program minted: any object is kept unchanged.
 impl<'de> Deserialize<'de> for RoomConfiguration {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Box::<RawValue>::deserialize(deserializer)?;
@@ -128,40 +128,47 @@ impl<'de> Deserialize<'de> for RoomConfiguration {
     }
 }
 
-/// Why a room configuration cannot be. Names the field, never its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a room configuration is refused. Names the field, never its value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RoomConfigurationError {
-    /// A field is of another type than LiveKit reads.
+    /// A field has another type than LiveKit reads.
+    #[error("{path}{}must be {expected}", if path.is_empty() { "" } else { " " })]
     WrongType {
-        /// The field, such as `agents.0.metadata`; empty for the whole.
+        /// The field, such as `agents.0.metadata`; empty for the whole object.
         path: String,
         /// What it should be.
         expected: &'static str,
     },
-    /// A field stands there in both casings.
+    /// A field is given in both casings.
+    #[error("{path} is given in both casings")]
     BothCasings {
         /// The field, in lowerCamelCase.
         path: String,
     },
-    /// A credential, or a stream's output.
+    /// A credential, or an output that streams.
+    #[error("{path} must not be in a token, because its bearer can read it")]
     Credentials {
         /// The field.
         path: String,
     },
-    /// A client says where events are sent.
+    /// A client chooses where the events are sent.
+    #[error("{path} is not allowed, because a client could have the room's events sent to itself")]
     Webhooks {
         /// The field.
         path: String,
     },
-    /// An object, at any depth, names a member twice, or a number is beyond all that can be read.
+    /// An object, at any depth, has two members of one name, or a number is too large to read.
+    #[error("must not have two members of one name in an object, nor a number beyond 1e308")]
     Twice,
     /// It holds more values than any room needs.
+    #[error("must hold at most {limit} values")]
     TooManyValues {
         /// How many it may hold.
         limit: usize,
     },
     /// It nests deeper than any room needs.
+    #[error("must not nest deeper than {limit} levels")]
     TooDeep {
         /// How deep it may nest.
         limit: usize,
@@ -169,7 +176,7 @@ pub enum RoomConfigurationError {
 }
 
 impl RoomConfigurationError {
-    /// The field, such as `agents.0.metadata`; empty for the whole.
+    /// The field, such as `agents.0.metadata`; empty for the whole object.
     #[must_use]
     pub fn path(&self) -> &str {
         match self {
@@ -180,7 +187,7 @@ impl RoomConfigurationError {
         }
     }
 
-    /// The same error of what stands in the field `name`.
+    /// The same error, in the field `name` of an outer object.
     pub(crate) fn under(mut self, name: &str) -> Self {
         if let Self::WrongType { path, .. } | Self::BothCasings { path } | Self::Webhooks { path } = &mut self {
             *path = if path.is_empty() { name.to_owned() } else { format!("{name}.{path}") };
@@ -188,22 +195,3 @@ impl RoomConfigurationError {
         self
     }
 }
-
-impl fmt::Display for RoomConfigurationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::WrongType { path, expected } if path.is_empty() => write!(f, "must be {expected}"),
-            Self::WrongType { path, expected } => write!(f, "{path} must be {expected}"),
-            Self::BothCasings { path } => write!(f, "{path} stands there in both casings"),
-            Self::Credentials { path } => write!(f, "{path} must not stand in a token, which its bearer can read"),
-            Self::Webhooks { path } => {
-                write!(f, "{path} is not allowed, because a client could have the room's events sent to itself")
-            }
-            Self::Twice => f.write_str("must not name a member twice in one object, nor hold a number beyond 1e308"),
-            Self::TooManyValues { limit } => write!(f, "must hold at most {limit} values"),
-            Self::TooDeep { limit } => write!(f, "must not nest deeper than {limit} levels"),
-        }
-    }
-}
-
-impl std::error::Error for RoomConfigurationError {}

@@ -1,6 +1,6 @@
-//! Owns the fields of `roomConfig` and of all that it holds (livekit/protocol `livekit_room.proto`, `livekit_agent_dispatch.proto`,
-//! `livekit_egress.proto`), their types in protobuf's JSON, and the copy in which each has one name. Does not know which of them a
-//! client may set, but for those that it could do harm with.
+//! The fields of `roomConfig` at every depth (livekit/protocol `livekit_room.proto`, `livekit_agent_dispatch.proto`,
+//! `livekit_egress.proto`) and their types in protobuf's JSON. Copies an object so that each field has its name in lowerCamelCase. Of
+//! what a client may set it knows only that `webhooks` is not allowed.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -9,7 +9,7 @@ use crate::json::{Members, ObjectWriter};
 use crate::livekit::field_names::is_field;
 use crate::livekit::room_config::RoomConfigurationError;
 
-/// What happens to fields that are unknown here.
+/// What happens to unknown fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unknown {
     /// They are kept, because LiveKit may know them.
@@ -25,7 +25,7 @@ pub(crate) enum Type {
     Flag,
     /// `uint32`: a number, or the same as a string.
     Unsigned,
-    /// `int32`, likewise.
+    /// `int32`: likewise.
     Signed,
     /// `double`: a number, or the same as a string.
     Number,
@@ -43,123 +43,96 @@ pub(crate) enum Type {
 /// A field's name in lowerCamelCase, and its type.
 type Field = (&'static str, Type);
 
-/// The whole.
-pub(crate) const ROOM_CONFIGURATION: Type = Type::Object(&[
-    ("name", Type::Text),
-    ("emptyTimeout", Type::Unsigned),
-    ("departureTimeout", Type::Unsigned),
-    ("maxParticipants", Type::Unsigned),
-    ("metadata", Type::Text),
-    ("egress", ROOM_EGRESS),
-    ("minPlayoutDelay", Type::Unsigned),
-    ("maxPlayoutDelay", Type::Unsigned),
-    ("syncStreams", Type::Flag),
-    ("agents", Type::List(&ROOM_AGENT_DISPATCH)),
-    ("tags", Type::TextMap),
-]);
+/// Lists fields. A row is a type and the names of the fields that have it.
+macro_rules! fields {
+    ($($($name:ident)+: $type:expr;)*) => { &[$($((stringify!($name), $type)),+),*] };
+}
 
-const ROOM_AGENT_DISPATCH: Type = Type::Object(&[
-    ("agentName", Type::Text),
-    ("metadata", Type::Text),
-    ("restartPolicy", Type::Enumeration),
-    ("deployment", Type::Text),
-    ("attributes", Type::TextMap),
-    ("threadId", Type::Text),
-]);
+/// The whole object.
+pub(crate) const ROOM_CONFIGURATION: Type = Type::Object(fields! {
+    name metadata: Type::Text;
+    emptyTimeout departureTimeout maxParticipants minPlayoutDelay maxPlayoutDelay: Type::Unsigned;
+    syncStreams: Type::Flag;
+    tags: Type::TextMap;
+    egress: ROOM_EGRESS;
+    agents: Type::List(&ROOM_AGENT_DISPATCH);
+});
 
-const ROOM_EGRESS: Type =
-    Type::Object(&[("room", ROOM_COMPOSITE_EGRESS), ("participant", AUTO_PARTICIPANT_EGRESS), ("tracks", AUTO_TRACK_EGRESS)]);
+const ROOM_AGENT_DISPATCH: Type = Type::Object(fields! {
+    agentName metadata deployment threadId: Type::Text;
+    restartPolicy: Type::Enumeration;
+    attributes: Type::TextMap;
+});
 
-/// Without its outputs to streams, which no token may hold.
-const ROOM_COMPOSITE_EGRESS: Type = Type::Object(&[
-    ("roomName", Type::Text),
-    ("layout", Type::Text),
-    ("audioOnly", Type::Flag),
-    ("audioMixing", Type::Enumeration),
-    ("videoOnly", Type::Flag),
-    ("customBaseUrl", Type::Text),
-    ("file", ENCODED_FILE_OUTPUT),
-    ("segments", SEGMENTED_FILE_OUTPUT),
-    ("preset", Type::Enumeration),
-    ("advanced", ENCODING_OPTIONS),
-    ("fileOutputs", Type::List(&ENCODED_FILE_OUTPUT)),
-    ("segmentOutputs", Type::List(&SEGMENTED_FILE_OUTPUT)),
-    ("imageOutputs", Type::List(&IMAGE_OUTPUT)),
-]);
+const ROOM_EGRESS: Type = Type::Object(fields! {
+    room: ROOM_COMPOSITE_EGRESS;
+    participant: AUTO_PARTICIPANT_EGRESS;
+    tracks: AUTO_TRACK_EGRESS;
+});
 
-const AUTO_PARTICIPANT_EGRESS: Type = Type::Object(&[
-    ("preset", Type::Enumeration),
-    ("advanced", ENCODING_OPTIONS),
-    ("fileOutputs", Type::List(&ENCODED_FILE_OUTPUT)),
-    ("segmentOutputs", Type::List(&SEGMENTED_FILE_OUTPUT)),
-]);
+/// Without its stream outputs, which no token may have.
+const ROOM_COMPOSITE_EGRESS: Type = Type::Object(fields! {
+    roomName layout customBaseUrl: Type::Text;
+    audioOnly videoOnly: Type::Flag;
+    audioMixing preset: Type::Enumeration;
+    advanced: ENCODING_OPTIONS;
+    file: ENCODED_FILE_OUTPUT;
+    segments: SEGMENTED_FILE_OUTPUT;
+    fileOutputs: Type::List(&ENCODED_FILE_OUTPUT);
+    segmentOutputs: Type::List(&SEGMENTED_FILE_OUTPUT);
+    imageOutputs: Type::List(&IMAGE_OUTPUT);
+});
 
-const AUTO_TRACK_EGRESS: Type = Type::Output(&[("filepath", Type::Text), ("disableManifest", Type::Flag)]);
+const AUTO_PARTICIPANT_EGRESS: Type = Type::Object(fields! {
+    preset: Type::Enumeration;
+    advanced: ENCODING_OPTIONS;
+    fileOutputs: Type::List(&ENCODED_FILE_OUTPUT);
+    segmentOutputs: Type::List(&SEGMENTED_FILE_OUTPUT);
+});
 
-const ENCODED_FILE_OUTPUT: Type =
-    Type::Output(&[("fileType", Type::Enumeration), ("filepath", Type::Text), ("disableManifest", Type::Flag)]);
+const AUTO_TRACK_EGRESS: Type = Type::Output(fields! { filepath: Type::Text; disableManifest: Type::Flag; });
 
-const SEGMENTED_FILE_OUTPUT: Type = Type::Output(&[
-    ("protocol", Type::Enumeration),
-    ("filenamePrefix", Type::Text),
-    ("playlistName", Type::Text),
-    ("livePlaylistName", Type::Text),
-    ("segmentDuration", Type::Unsigned),
-    ("filenameSuffix", Type::Enumeration),
-    ("disableManifest", Type::Flag),
-]);
+const ENCODED_FILE_OUTPUT: Type = Type::Output(fields! {
+    filepath: Type::Text;
+    fileType: Type::Enumeration;
+    disableManifest: Type::Flag;
+});
 
-const IMAGE_OUTPUT: Type = Type::Output(&[
-    ("captureInterval", Type::Unsigned),
-    ("width", Type::Signed),
-    ("height", Type::Signed),
-    ("filenamePrefix", Type::Text),
-    ("filenameSuffix", Type::Enumeration),
-    ("imageCodec", Type::Enumeration),
-    ("disableManifest", Type::Flag),
-]);
+const SEGMENTED_FILE_OUTPUT: Type = Type::Output(fields! {
+    filenamePrefix playlistName livePlaylistName: Type::Text;
+    protocol filenameSuffix: Type::Enumeration;
+    segmentDuration: Type::Unsigned;
+    disableManifest: Type::Flag;
+});
 
-const ENCODING_OPTIONS: Type = Type::Object(&[
-    ("width", Type::Signed),
-    ("height", Type::Signed),
-    ("depth", Type::Signed),
-    ("framerate", Type::Signed),
-    ("audioCodec", Type::Enumeration),
-    ("audioBitrate", Type::Signed),
-    ("audioFrequency", Type::Signed),
-    ("audioQuality", Type::Signed),
-    ("videoCodec", Type::Enumeration),
-    ("videoBitrate", Type::Signed),
-    ("videoQuality", Type::Signed),
-    ("keyFrameInterval", Type::Number),
-]);
+const IMAGE_OUTPUT: Type = Type::Output(fields! {
+    filenamePrefix: Type::Text;
+    captureInterval: Type::Unsigned;
+    width height: Type::Signed;
+    filenameSuffix imageCodec: Type::Enumeration;
+    disableManifest: Type::Flag;
+});
 
-/// Where the files of an [`Output`](Type::Output) go, without the fields that hold credentials, which no token may.
-const STORES: &[Field] = &[
-    (
-        "s3",
-        Type::Object(&[
-            ("accessKey", Type::Text),
-            ("assumeRoleArn", Type::Text),
-            ("region", Type::Text),
-            ("endpoint", Type::Text),
-            ("bucket", Type::Text),
-            ("forcePathStyle", Type::Flag),
-            ("metadata", Type::TextMap),
-            ("tagging", Type::Text),
-            ("contentDisposition", Type::Text),
-            ("proxy", PROXY),
-        ]),
-    ),
-    ("gcp", Type::Object(&[("bucket", Type::Text), ("proxy", PROXY)])),
-    ("azure", Type::Object(&[("accountName", Type::Text), ("containerName", Type::Text)])),
-    (
-        "aliOSS",
-        Type::Object(&[("accessKey", Type::Text), ("region", Type::Text), ("endpoint", Type::Text), ("bucket", Type::Text)]),
-    ),
-];
+const ENCODING_OPTIONS: Type = Type::Object(fields! {
+    width height depth framerate audioBitrate audioFrequency audioQuality videoBitrate videoQuality: Type::Signed;
+    audioCodec videoCodec: Type::Enumeration;
+    keyFrameInterval: Type::Number;
+});
 
-const PROXY: Type = Type::Object(&[("url", Type::Text), ("username", Type::Text)]);
+/// Where the files of an [`Output`](Type::Output) go, without the credentials, which no token may have.
+const STORES: &[Field] = fields! {
+    s3: Type::Object(fields! {
+        accessKey assumeRoleArn region endpoint bucket tagging contentDisposition: Type::Text;
+        forcePathStyle: Type::Flag;
+        metadata: Type::TextMap;
+        proxy: PROXY;
+    });
+    gcp: Type::Object(fields! { bucket: Type::Text; proxy: PROXY; });
+    azure: Type::Object(fields! { accountName containerName: Type::Text; });
+    aliOSS: Type::Object(fields! { accessKey region endpoint bucket: Type::Text; });
+};
+
+const PROXY: Type = Type::Object(fields! { url username: Type::Text; });
 
 impl Type {
     fn name(self) -> &'static str {
@@ -180,7 +153,7 @@ impl Type {
         RoomConfigurationError::WrongType { path: String::new(), expected: self.name() }
     }
 
-    /// Appends `value`, which must be of this type, to `out`: as it is, except that known fields get their names in lowerCamelCase.
+    /// Appends `value`, which must have this type, to `out`. Known fields get their names in lowerCamelCase, the rest is unchanged.
     pub(crate) fn copy(self, value: &RawValue, unknown: Unknown, out: &mut Vec<u8>) -> Result<(), RoomConfigurationError> {
         let is_text = |value: &RawValue| value.get().starts_with('"');
         let is_number = |is_right: fn(f64) -> bool| match serde_json::from_str(value.get()) {
@@ -220,7 +193,7 @@ fn is_int32(number: f64) -> bool {
     is_whole(number, i32::MIN.into(), i32::MAX.into())
 }
 
-/// Appends the object of `fields`, the `known` ones of which are checked and named in lowerCamelCase.
+/// Appends an object with these `fields`. The `known` ones are checked, and named in lowerCamelCase.
 fn copy_fields(
     fields: Members<'_>,
     known: &[&[Field]],

@@ -1,6 +1,5 @@
-//! Owns the judgement of a token: whether one of our keys signed it, and whether it holds now. Does not judge what it grants.
+//! Verifies tokens: whether one of our keys signed it, and whether it is valid now. Does not check what it grants.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
@@ -9,7 +8,7 @@ use crate::jws;
 use crate::livekit::claims::{Claims, Registered};
 use crate::livekit::key::{ApiKey, ApiKeys, KeyError};
 
-/// How far clocks may differ, both ways (livekit/protocol `auth/verifier.go` takes go-jose's default leeway).
+/// How far clocks may differ, in both directions (livekit/protocol `auth/verifier.go` takes go-jose's default leeway).
 pub const LEEWAY: Duration = Duration::from_secs(60);
 
 /// Verifies access tokens against a set of keys.
@@ -46,16 +45,16 @@ impl TokenVerifier {
         Ok(Self::new(ApiKey::new(api_key, api_secret)?))
     }
 
-    /// The claims of `token`, a bare compact JWS that holds at `now`.
+    /// The claims of `token`, a bare compact JWS that is valid at `now`.
     ///
     /// # Errors
-    /// Where it is no HS256 JWS of one of the keys, does not hold at `now` with a [`LEEWAY`] of 60 s both ways, has no `exp`,
-    /// names a member twice, or has a claim of a type that LiveKit does not take.
+    /// If it is not an HS256 JWS of one of the keys, is not valid at `now` with a [`LEEWAY`] of 60 s, has no `exp`, has two members
+    /// of one name, or a claim of a type that LiveKit does not take.
     pub fn verify(&self, token: &str, now: UnixTime) -> Result<Claims, TokenError> {
         self.authenticate(token, now, |_, payload, _| json::from_utf8(payload).or(Err(TokenError::Claims)))?
     }
 
-    /// Judges `token`, and gives the key, the payload and the claims it was judged by to `then`.
+    /// Verifies `token`, and calls `then` with the key, the payload and the registered claims.
     pub(crate) fn authenticate<T>(
         &self,
         token: &str,
@@ -72,7 +71,7 @@ impl TokenVerifier {
     }
 }
 
-/// The name of the key that `token` says it was signed with. Unverified: anyone can write it, and it is for the log alone.
+/// The name of the key that `token` claims to be signed with. It is unverified, so use it only in the log.
 #[cfg(feature = "server")]
 pub(crate) fn claimed_key(token: &str) -> Option<String> {
     let token = jws::Unverified::parse(token).ok()?;
@@ -92,57 +91,35 @@ fn check_times(claims: &Registered<'_>, now: UnixTime) -> Result<(), TokenError>
     }
 }
 
-/// Why a token does not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a token is not valid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// It is no HS256 JWS, or its signature is not that of the key it names.
-    Jws(jws::Error),
-    /// Its payload is not a JSON object of unique names, or a claim has a type that it cannot have.
+    /// It is not an HS256 JWS, or its signature was not made with the key that it names.
+    #[error("{0}")]
+    Jws(#[from] jws::Error),
+    /// Its payload is not a JSON object with unique names, or a claim has a wrong type.
+    #[error("the claims are not a JSON object with unique names and the right types")]
     Claims,
     /// Its `iss` is none of the keys.
+    #[error("the API key {name:?} is not known here")]
     UnknownKey {
-        /// The `iss`; empty where there is none.
+        /// The `iss`; empty if there is none.
         name: String,
     },
     /// It has no `exp`.
+    #[error("the token has no expiry")]
     NoExpiry,
-    /// It has ended.
+    /// It has expired.
+    #[error("the token expired at {}", since.as_secs())]
     Expired {
         /// Its `exp`.
         since: UnixTime,
     },
-    /// It has not begun.
+    /// It is not valid yet.
+    #[error("the token is not valid before {}", until.as_secs())]
     NotYetValid {
         /// Its `nbf` or `iat`, whichever is later.
         until: UnixTime,
     },
-}
-
-impl From<jws::Error> for TokenError {
-    fn from(error: jws::Error) -> Self {
-        Self::Jws(error)
-    }
-}
-
-impl fmt::Display for TokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Jws(error) => error.fmt(f),
-            Self::Claims => f.write_str("the claims are not a JSON object with unique names and the right types"),
-            Self::UnknownKey { name } => write!(f, "the API key {name:?} is not known here"),
-            Self::NoExpiry => f.write_str("the token has no expiry"),
-            Self::Expired { since } => write!(f, "the token expired at {}", since.as_secs()),
-            Self::NotYetValid { until } => write!(f, "the token is not valid before {}", until.as_secs()),
-        }
-    }
-}
-
-impl std::error::Error for TokenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Jws(error) => Some(error),
-            _ => None,
-        }
-    }
 }

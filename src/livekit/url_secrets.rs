@@ -1,6 +1,6 @@
-//! Owns what is secret in a URL: the userinfo, everything after `?` or `#`, and a stream's key, which is the last segment of its path.
-//! Reads what programs write and people type, not only what RFC 3986 allows; where it cannot tell what a part is, that part counts
-//! as secret. Does not know JSON.
+//! Finds what is secret in a URL: the userinfo, everything after `?` or `#`, and a stream key, which is the last segment of the path.
+//! Reads what programs write and people type, not only what RFC 3986 allows. A part that could be a secret counts as one. Does not
+//! know JSON.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ pub(crate) fn in_url(url: &[u8]) -> Vec<Span> {
     let mut spans = Vec::new();
     let trimmed = url.get(..end).unwrap_or_default();
     if trimmed.iter().skip(start).any(u8::is_ascii_control) {
-        // Programs differ in what they make of it.
+        // Programs differ in how they read it.
         push(&mut spans, start..end);
     } else {
         collect(trimmed, start, &mut spans);
@@ -22,7 +22,7 @@ pub(crate) fn in_url(url: &[u8]) -> Vec<Span> {
     spans
 }
 
-/// Whether `url` bears a credential. A query may be one, but mostly is not.
+/// Whether `url` has a credential. A query does not count, because it rarely is one.
 pub(crate) fn bears_credentials(url: &[u8]) -> bool {
     let follows = |span: &Span| span.start.checked_sub(1).and_then(|before| url.get(before));
     in_url(url).iter().any(|span| !matches!(follows(span), Some(b'?' | b'#')))
@@ -34,7 +34,7 @@ pub(crate) fn in_text(text: &[u8]) -> Vec<Span> {
     in_urls(text, |_| true)
 }
 
-/// The secret parts of the streams' URLs in `text`, in order. Such a URL is a secret wherever it stands.
+/// The secret parts of the stream URLs in `text`, in order. They are redacted in every string.
 #[cfg(feature = "server")]
 pub(crate) fn in_streams(text: &[u8]) -> Vec<Span> {
     in_urls(text, |scheme| is_stream(scheme) || is_shorthand(scheme))
@@ -61,7 +61,7 @@ fn in_urls(text: &[u8], is_wanted: fn(&[u8]) -> bool) -> Vec<Span> {
     spans
 }
 
-/// Where the URL ends that was quoted with `quote`: it may hold white space, and quotes after a backslash.
+/// The end of a URL in quotes. It may hold white space, and quotes after a backslash.
 #[cfg(feature = "server")]
 fn end_of_quoted(text: &[u8], from: usize, quote: u8) -> usize {
     let mut at = from;
@@ -71,7 +71,7 @@ fn end_of_quoted(text: &[u8], from: usize, quote: u8) -> usize {
     at.min(text.len())
 }
 
-/// Where the URL ends that stands in `text` without quotes. Punctuation after it does not count, nor a bracket that it did not open.
+/// The end of a URL without quotes. Punctuation after it does not belong to it, nor does a bracket that it did not open.
 #[cfg(feature = "server")]
 fn end_of_word(text: &[u8], from: usize) -> usize {
     let end = find(text, from, |byte| byte <= b' ' || matches!(byte, b'"' | b'<' | b'>' | b'`'));
@@ -92,13 +92,13 @@ fn collect(text: &[u8], start: usize, spans: &mut Vec<Span>) {
     let rest = text.get(path..).unwrap_or_default();
     let userinfo = last_at(text, authority, path);
     let host = text.get(userinfo.map_or(authority, |at| at.saturating_add(1))..path).unwrap_or_default();
-    // A name or a password may hold a slash or a question mark that nobody escaped: then what looks like a port is none.
+    // If a name or a password holds an unescaped slash or question mark, then what looks like a port is not a number.
     let is_doubtful = !has_sound_port(host) && rest.contains(&b'@');
     if is_doubtful || is_shorthand(scheme) {
         return push(spans, authority..text.len());
     }
     let key = if is_stream(scheme) { last_segment(text, path, tail) } else { tail..tail };
-    // A URL can stand in the path of another.
+    // The path of a URL may contain another URL.
     let (mut from, mut until) = (authority, path);
     loop {
         push(spans, from..last_at(text, from, until).unwrap_or(from));
@@ -111,8 +111,8 @@ fn collect(text: &[u8], start: usize, spans: &mut Vec<Span>) {
     push(spans, tail.saturating_add(1)..text.len());
 }
 
-/// The scheme of the URL at `start`, and where its authority begins. Any number of slashes may stand between them; without a scheme
-/// one slash begins a path.
+/// The scheme of the URL at `start`, and the start of its authority. Any number of slashes may be between them. Without a scheme, a
+/// single slash begins a path.
 fn split_scheme(text: &[u8], start: usize) -> (&[u8], usize) {
     let colon = find(text, start, |byte| !byte.is_ascii_alphanumeric() && !b"+-.".contains(&byte));
     let scheme = text.get(start..colon).unwrap_or_default();
@@ -125,17 +125,17 @@ fn split_scheme(text: &[u8], start: usize) -> (&[u8], usize) {
     (&[], if authority.saturating_sub(start) == 1 { start } else { authority })
 }
 
-/// Whether `scheme` is one of those that bear a stream's key in their path: `rtmp` and its variants, and `srt`.
+/// Whether URLs with this `scheme` have a stream key in their path: `rtmp` and its variants, and `srt`.
 fn is_stream(scheme: &[u8]) -> bool {
     scheme.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"rtmp")) || scheme.eq_ignore_ascii_case(b"srt")
 }
 
-/// Whether `scheme` is one of those in which LiveKit's egress takes the host for a stream's key.
+/// Whether LiveKit's egress reads the host of URLs with this `scheme` as a stream key.
 fn is_shorthand(scheme: &[u8]) -> bool {
     ["mux", "twitch"].iter().any(|each| scheme.eq_ignore_ascii_case(each.as_bytes()))
 }
 
-/// Whether what follows the colon of `host` is a port, if there is one.
+/// Whether `host` has no port, or one that is a number.
 fn has_sound_port(host: &[u8]) -> bool {
     let name = if host.starts_with(b"[") { find(host, 0, |byte| byte == b']').saturating_add(1) } else { 0 };
     let colon = find(host, name, |byte| byte == b':');
@@ -151,7 +151,7 @@ fn last_segment(text: &[u8], path: usize, tail: usize) -> Span {
     path.saturating_add(start)..path.saturating_add(end)
 }
 
-/// The next colon from `from` on before two slashes or more, and where these end.
+/// The next colon from `from` on that two or more slashes follow, and the end of these.
 fn find_authority(text: &[u8], from: usize) -> Option<(usize, usize)> {
     let begins = |three: &[u8]| matches!(three, [b':', one, two] if is_slash(*one) && is_slash(*two));
     let colon = from.saturating_add(text.get(from..)?.windows(3).position(begins)?);
@@ -163,12 +163,12 @@ fn last_at(text: &[u8], from: usize, until: usize) -> Option<usize> {
     Some(from.saturating_add(at))
 }
 
-/// Browsers take a backslash for a slash.
+/// Browsers read a backslash as a slash.
 fn is_slash(byte: u8) -> bool {
     matches!(byte, b'/' | b'\\')
 }
 
-/// The first place from `from` on whose byte `is_wanted`, or the end.
+/// The first place from `from` on whose byte `is_wanted`, or the end of `text`.
 fn find(text: &[u8], from: usize, is_wanted: impl Fn(u8) -> bool) -> usize {
     let found = text.get(from..).unwrap_or_default().iter().position(|byte| is_wanted(*byte));
     found.map_or(text.len(), |found| from.saturating_add(found))

@@ -1,5 +1,5 @@
-//! Owns the verification of a webhook (livekit/protocol `webhook/verifier.go`): first the token, then the body. What comes
-//! out is a [`Delivery`], which nothing else can make. Does not know how either came here.
+//! Verifies webhooks (livekit/protocol `webhook/verifier.go`): first the token, then the body. The result is a [`Delivery`], which
+//! nothing else can make. Does not know how either arrived.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::livekit::token_verifier::{TokenError, TokenVerifier};
 /// Characters of a SHA-256 in standard base64.
 const DIGEST_CHARS: usize = 44;
 
-/// Receives LiveKit's webhooks: verifies the token in `Authorization` and the body that it vouches for.
+/// Receives LiveKit's webhooks: verifies the token in `Authorization`, and that the body is the one it was signed for.
 ///
 /// ```
 /// # use roomkey::{ApiKey, TokenVerifier, UnixTime, WebhookReceiver};
@@ -46,7 +46,7 @@ impl WebhookReceiver {
         Self { verifier }
     }
 
-    /// The delivery of `body`, where `authorization` vouches for it at `now`.
+    /// The delivery of `body`, if `authorization` is valid for it at `now`.
     ///
     /// # Errors
     /// As [`authenticate`](Self::authenticate) and [`Authenticated::accept`].
@@ -54,11 +54,11 @@ impl WebhookReceiver {
         self.authenticate(authorization, now)?.accept(body)
     }
 
-    /// Judges the value of `Authorization`, before anything of the body is read. It is a bare token, as LiveKit sends it, or one
-    /// after `Bearer `, as some proxies write it.
+    /// Verifies the value of `Authorization`, before any of the body is read. It is a bare token, as LiveKit sends it, or one after
+    /// `Bearer `, as some proxies write it.
     ///
     /// # Errors
-    /// Where the token does not hold at `now`, or vouches for no body.
+    /// If the token is not valid at `now`, or has no digest of a body.
     pub fn authenticate(&self, authorization: &str, now: UnixTime) -> Result<Authenticated, WebhookError> {
         self.verifier.authenticate(strip_bearer(authorization), now, |key, _, claims| {
             let digest = claims.sha256.ok_or(WebhookError::NoDigest)?;
@@ -78,7 +78,7 @@ pub(crate) fn strip_bearer(authorization: &str) -> &str {
     }
 }
 
-/// A sender that has proven its key, and the one body that it may deliver.
+/// A sender with a valid token, and the digest of the only body that it may deliver.
 #[derive(Debug)]
 pub struct Authenticated {
     key: Arc<str>,
@@ -86,10 +86,10 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    /// The delivery, where `body` is the one that the token vouches for.
+    /// The delivery, if the token was signed for `body`.
     ///
     /// # Errors
-    /// [`WebhookError::Digest`] where it is another one. The body is dropped then.
+    /// [`WebhookError::Digest`] if it was signed for another one. Then the body is dropped.
     pub fn accept<B: AsRef<[u8]>>(self, body: B) -> Result<Delivery<B>, WebhookError> {
         match self.digest_of(body.as_ref()) {
             Some(digest) => Ok(Delivery { body, digest, key: self.key }),
@@ -97,13 +97,13 @@ impl Authenticated {
         }
     }
 
-    /// Whether `body` is the one that the token vouches for; for one who looks for it, while [`accept`](Self::accept) takes it.
+    /// Whether the token was signed for `body`. Unlike [`accept`](Self::accept), this can be called again.
     #[must_use]
     pub fn vouches_for(&self, body: &[u8]) -> bool {
         self.digest_of(body).is_some()
     }
 
-    /// The SHA-256 of `body`, where it is the one that the token vouches for.
+    /// The SHA-256 of `body`, if the token was signed for it.
     fn digest_of(&self, body: &[u8]) -> Option<[u8; 32]> {
         let digest: [u8; 32] = Sha256::digest(body).into();
         let mut encoded = [0; DIGEST_CHARS];
@@ -112,7 +112,7 @@ impl Authenticated {
     }
 }
 
-/// One verified POST of LiveKit: a body to the byte, and the key that signed for it. Only [`Authenticated::accept`] makes one.
+/// A verified POST from LiveKit: the body, byte for byte, and the key that signed it. Only [`Authenticated::accept`] makes one.
 #[derive(Clone)]
 pub struct Delivery<B> {
     body: B,
@@ -121,7 +121,7 @@ pub struct Delivery<B> {
 }
 
 impl<B: AsRef<[u8]>> Delivery<B> {
-    /// The body, as it came. It may hold secrets (`room.turnPassword`, `ingressInfo.streamKey`): log parts of it, never all.
+    /// The body, unchanged. It may hold secrets (`room.turnPassword`, `ingressInfo.streamKey`), so never log all of it.
     pub fn body(&self) -> &[u8] {
         self.body.as_ref()
     }
@@ -142,15 +142,15 @@ impl<B: AsRef<[u8]>> Delivery<B> {
         (self.body, self.key, self.digest)
     }
 
-    /// The body as an event. [`details`](Self::details) tells more of it.
+    /// The body as an event. [`details`](Self::details) has the rest.
     ///
     /// # Errors
-    /// Where the body is no JSON object. It is authentic nevertheless.
+    /// If the body is not a JSON object. It is authentic nevertheless.
     pub fn event(&self) -> Result<WebhookEvent<'_>, NotAnEvent> {
         WebhookEvent::parse(self.body())
     }
 
-    /// What the body tells beside [`event`](Self::event): metadata, attributes, states, times, the results of an egress.
+    /// What the body says beyond [`event`](Self::event): metadata, attributes, states, times, the results of an egress.
     ///
     /// # Errors
     /// As [`event`](Self::event).
@@ -166,46 +166,24 @@ impl<B: AsRef<[u8]>> fmt::Debug for Delivery<B> {
 }
 
 /// Why a webhook is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebhookError {
-    /// The token does not hold.
-    Token(TokenError),
-    /// The token holds, but vouches for no body: it has no `sha256`. It is no webhook's.
+    /// The token is not valid.
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    /// The token is valid, but has no `sha256`, so it is not the token of a webhook.
+    #[error("the token has no sha256, so it is not the token of a webhook")]
     NoDigest,
-    /// The token vouches for another body.
+    /// The token was signed for another body.
+    #[error("the body is not the one that the token was signed for")]
     Digest,
 }
 
 impl WebhookError {
-    /// Whether what came was not even in the form of a token.
+    /// Whether the header did not even have the form of a token.
     #[must_use]
     pub fn is_malformed(&self) -> bool {
         matches!(self, Self::Token(TokenError::Jws(jws::Error::Malformed)))
-    }
-}
-
-impl From<TokenError> for WebhookError {
-    fn from(error: TokenError) -> Self {
-        Self::Token(error)
-    }
-}
-
-impl fmt::Display for WebhookError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Token(error) => error.fmt(f),
-            Self::NoDigest => f.write_str("the token has no sha256 and so is no webhook's"),
-            Self::Digest => f.write_str("the body is not the one that the token was signed for"),
-        }
-    }
-}
-
-impl std::error::Error for WebhookError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Token(error) => Some(error),
-            _ => None,
-        }
     }
 }

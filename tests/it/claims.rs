@@ -1,5 +1,5 @@
-//! Owns what the claims of a token must be for it to hold: its times, its names, its types. The tokens are forged with the
-//! right key, so that each is refused for the one thing that its row names.
+//! Tests which claims make a token valid: its times, its names, its types. The tokens are forged with the right key, so that each is
+//! refused only because of what its row names.
 
 use roomkey::{Claims, ParticipantKind, TokenError, TrackSource, UnixTime};
 
@@ -58,7 +58,7 @@ fn a_token_holds_to_the_second_60_s_beyond_its_times() {
 }
 
 #[test]
-fn a_refusal_names_the_time_that_it_is_for() {
+fn a_refusal_names_the_time_that_caused_it() {
     let refusal = |members: &str| verify_times(members, NOW).unwrap_err();
     assert_eq!(refusal(r#""exp":7"#), TokenError::Expired { since: UnixTime::from_secs(7) });
     let (later, latest) = (NOW + 100, NOW + 200);
@@ -68,7 +68,7 @@ fn a_refusal_names_the_time_that_it_is_for() {
     }
 }
 
-/// Values that no time can have, whichever claim has them.
+/// Values that are not a time in any claim.
 const NO_TIMES: [&str; 9] = [r#""1795317315""#, r#""""#, r#""now""#, "true", "false", "[]", "[1795317315]", "{}", "1e400"];
 
 #[test]
@@ -123,7 +123,7 @@ fn a_beginning_may_be_any_number_and_nothing_else() {
 }
 
 #[test]
-fn no_moment_is_too_early_or_too_late_to_judge() {
+fn no_time_is_too_early_or_too_late_to_judge() {
     for (members, at, expected) in [
         (r#""exp":0"#, 0, Holds),
         (r#""exp":0"#, 60, Holds),
@@ -138,7 +138,7 @@ fn no_moment_is_too_early_or_too_late_to_judge() {
 }
 
 #[test]
-fn a_name_that_stands_twice_is_refused_at_any_depth() {
+fn a_duplicate_name_is_refused_at_any_depth() {
     for members in [
         r#""sub":"a","sub":"b""#,
         r#""sub":"a","sub":"a""#,
@@ -244,8 +244,8 @@ fn a_payload_that_is_no_object_is_refused() {
         objects.as_bytes(),
     ];
     for payload in rows {
-        let judged = verifier().verify(&forge(HEADER, payload), now()).map(drop);
-        assert_eq!(judged, Err(TokenError::Claims), "{:.80}", String::from_utf8_lossy(payload));
+        let verified = verifier().verify(&forge(HEADER, payload), now()).map(drop);
+        assert_eq!(verified, Err(TokenError::Claims), "{:.80}", String::from_utf8_lossy(payload));
     }
     for nested in [objects, lists] {
         assert_eq!(verify(&format!(r#""unknown":{nested}"#)).map(drop), Err(TokenError::Claims));

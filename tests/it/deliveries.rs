@@ -1,4 +1,4 @@
-//! Owns the recorded deliveries as webhooks: at their own time they hold, and with anything else about them changed they do not.
+//! Tests the recorded deliveries as webhooks: they are valid at their own time, and not after any change.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::fixtures::{EGRESS_KEY, Recorded, SERVER_KEY, api_key, receiver, recorded};
 
-/// Hands `delivery` to a receiver of all keys, `seconds` after 1970.
+/// Gives `delivery` to a receiver that trusts all keys, at `seconds` after 1970.
 fn receive(delivery: &Recorded, seconds: u64) -> Result<(), WebhookError> {
     receiver().receive(&delivery.authorization, &delivery.body, UnixTime::from_secs(seconds)).map(drop)
 }
@@ -56,7 +56,7 @@ fn every_delivery_holds_from_60_s_before_its_time_to_60_s_after_its_end() {
 }
 
 #[test]
-fn a_token_vouches_for_its_own_body_alone() {
+fn a_token_is_valid_only_for_its_own_body() {
     let (recorded, receiver) = (recorded(), receiver());
     for each in &recorded {
         let at = UnixTime::from_secs(each.at);
@@ -96,14 +96,14 @@ fn a_flipped_bit_in_a_body_is_refused() {
     }
 }
 
-/// What `is_malformed` promises, in the words of its definition.
+/// The definition of `is_malformed`.
 fn has_three_parts(token: &str) -> bool {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let parts: Vec<&str> = token.split('.').collect();
     parts.len() == 3 && parts.iter().all(|part| !part.is_empty() && part.chars().all(|letter| ALPHABET.contains(letter)))
 }
 
-/// Refuses `authorization`, which is no token of ours any more, and says rightly whether it still looks like one.
+/// Asserts that `authorization`, which was changed, is refused, and that the error says whether it still has the form of a token.
 fn assert_refused(receiver: &WebhookReceiver, authorization: &str, at: u64) {
     let error = receiver.authenticate(authorization, UnixTime::from_secs(at)).map(drop).expect_err(authorization);
     assert_eq!(error.is_malformed(), !has_three_parts(authorization), "{authorization}: {error}");

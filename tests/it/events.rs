@@ -1,4 +1,4 @@
-//! Owns the reading of events: the recorded ones as they are, and bodies that are authentic and strange.
+//! Tests the reading of events: the recorded ones, and unusual bodies that are authentic.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ fn parse(body: &str) -> Result<WebhookEvent<'_>, NotAnEvent> {
     WebhookEvent::parse(body.as_bytes())
 }
 
-/// The strings `names` of the object `part` of `json`; empty where one is not there, as protobuf has it.
+/// The strings `names` of the object `part` of `json`. One that is absent is empty, as in protobuf.
 fn texts<'a, const N: usize>(json: &'a Map<String, Value>, part: &str, names: [&str; N]) -> Option<[&'a str; N]> {
     let part = json.get(part)?;
     Some(names.map(|name| part.get(name).map_or("", |value| value.as_str().unwrap())))
@@ -59,7 +59,7 @@ fn events_are_read_alike_in_one_pass_and_member_by_member() {
 }
 
 #[test]
-fn a_job_tells_its_room() {
+fn the_room_of_a_job_is_read() {
     let event = parse(
         r#"{"event":"agent_job_started","job":{"id":"AJ_1","agentName":"helper","room":{"sid":"RM_1","name":"r"},"type":"JT_ROOM"}}"#,
     )
@@ -82,7 +82,7 @@ fn unknown_events_and_fields_fail_nothing() {
 }
 
 #[test]
-fn a_member_of_a_wrong_type_is_as_if_it_were_not_there() {
+fn a_member_of_a_wrong_type_counts_as_absent() {
     let nothing = parse("{}").unwrap();
     for wrong in ["null", "true", "-1.5", "1e999", r#""\ud800""#, r#"[{"name":"r"}]"#] {
         let members = [
@@ -127,7 +127,7 @@ fn integers_are_read_as_strings_and_as_numbers() {
 }
 
 #[test]
-fn of_a_member_that_is_there_twice_the_last_counts() {
+fn the_last_of_duplicate_members_counts() {
     let event =
         parse(r#"{"event":"a","room":{"name":"x","name":"y"},"event":"b","room":{"sid":"RM_1"},"\u0065vent":"c"}"#).unwrap();
     assert_eq!(event.event, "c");
@@ -143,7 +143,7 @@ fn strings_are_borrowed_unless_they_have_escapes() {
 }
 
 #[test]
-fn a_room_without_a_name_tells_none() {
+fn a_room_without_a_name_has_none() {
     assert_eq!(parse("{}").unwrap().room_name(), None);
     assert_eq!(parse(r#"{"room":{"sid":"RM_1"},"job":{}}"#).unwrap().room_name(), None);
     let egress = parse(r#"{"room":{"name":""},"egressInfo":{"roomName":"r"}}"#).unwrap();

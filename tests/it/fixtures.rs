@@ -1,5 +1,5 @@
-//! Owns what the tests share: the recorded deliveries and tokens, keys and receivers that trust them, and a signer that is
-//! not the crate's, so that it can sign anything. Knows nothing of what is expected.
+//! What the tests share: recorded deliveries and tokens, keys and receivers that trust them, and a signer of its own that can sign
+//! anything. Does not know what the tests expect.
 
 use std::fmt::Write;
 use std::fs;
@@ -18,7 +18,7 @@ pub(crate) const EGRESS_KEY: (&str, &str) = ("APIegressFixture", "another-fixtur
 pub(crate) const NEWER_KEY: (&str, &str) = ("APIfixture1311", "fixtureSecret-for-tests-only-1311-0123456789");
 pub(crate) const RECORDED_KEYS: [(&str, &str); 3] = [SERVER_KEY, EGRESS_KEY, NEWER_KEY];
 
-/// A moment for whatever has none of its own: when the recording began.
+/// The time for tests without a time of their own: when the recording began.
 pub(crate) const NOW: u64 = 1_795_317_315;
 pub(crate) const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
@@ -72,7 +72,7 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    /// The event that the file's name tells.
+    /// The event in the file's name.
     pub(crate) fn event(&self) -> &str {
         self.name.split_once('-').unwrap().1
     }
@@ -170,13 +170,13 @@ pub(crate) fn forge(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> Stri
     sign(&format!("{}.{}", base64url(header), base64url(payload)), SERVER_KEY.1)
 }
 
-/// A token that holds at [`NOW`], whose payload has these `members` too: a list of JSON members, or nothing.
+/// A token that is valid at [`NOW`] and whose payload has these `members` too: a list of JSON members, or nothing.
 pub(crate) fn forge_with(members: &str) -> String {
     let comma = if members.is_empty() { "" } else { "," };
     forge(HEADER, format!(r#"{{"iss":"{}","exp":{NOW}{comma}{members}}}"#, SERVER_KEY.0))
 }
 
-/// What a webhook's token says of `body`.
+/// The digest of `body` in a webhook's token.
 pub(crate) fn digest(body: impl AsRef<[u8]>) -> String {
     STANDARD.encode(Sha256::digest(body))
 }
@@ -189,12 +189,12 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// `depth` objects in each other, each the member `x` of the one around it.
+/// `depth` nested objects, each the member `x` of the one around it.
 pub(crate) fn nested_objects(depth: usize) -> String {
     format!("{}0{}", r#"{"x":"#.repeat(depth), "}".repeat(depth))
 }
 
-/// `depth` lists in each other.
+/// `depth` nested lists.
 pub(crate) fn nested_lists(depth: usize) -> String {
     format!("{}{}", "[".repeat(depth), "]".repeat(depth))
 }

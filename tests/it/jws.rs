@@ -1,5 +1,5 @@
-//! Owns what a JWS may look like: form, encoding, header, signature. Each token here is signed right, so that what is wrong
-//! with it is the one thing that its row names.
+//! Tests the form, encoding, header and signature of a JWS. Each token here has a right signature, so that the only thing wrong with
+//! it is what its row names.
 
 use roomkey::jws::{Error, Key, Signer, Unverified};
 
@@ -169,7 +169,7 @@ fn another_secret_is_refused() {
     }
 }
 
-/// A token each of whose three parts has bits in its last letter that no byte takes, and its parts.
+/// A token whose three parts each have unused bits in the last character, and the parts.
 fn token_with_trailing_bits() -> (String, [String; 3]) {
     let token = forge(r#"{"alg":"HS256" }"#, "1234567");
     let parts: Vec<String> = token.split('.').map(str::to_owned).collect();
@@ -178,7 +178,7 @@ fn token_with_trailing_bits() -> (String, [String; 3]) {
     (token, parts.try_into().unwrap())
 }
 
-/// The token of these parts. The signature is made anew, unless `index` says that it is the part that was changed.
+/// The token of these parts. It is signed again, unless the changed part, at `index`, is the signature.
 fn rejoin(parts: &[String; 3], index: usize) -> String {
     let input = format!("{}.{}", parts[0], parts[1]);
     if index == 2 { format!("{input}.{}", parts[2]) } else { sign(&input, SECRET) }

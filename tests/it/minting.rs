@@ -1,4 +1,4 @@
-//! Owns the minting of tokens: what exactly they say, and what they refuse to.
+//! Tests the minting of tokens: what exactly they say, and what is refused.
 
 use std::time::Duration;
 
@@ -171,7 +171,7 @@ fn names_are_kept_to_the_byte() {
 }
 
 #[test]
-fn no_control_character_stands_raw_in_a_payload() {
+fn no_control_character_is_raw_in_a_payload() {
     for control in '\0'..' ' {
         let name = format!("a{control}b");
         let token = mint_for_participant(&participant().with_name(ParticipantName::new(&name).unwrap()));
@@ -257,7 +257,7 @@ fn attributes_are_at_most_64_kib_keys_and_values_together() {
 }
 
 #[test]
-fn a_lifetime_is_6_h_unless_it_is_said() {
+fn a_lifetime_is_6_h_by_default() {
     let ends = |ttl: Option<Duration>, now: UnixTime| {
         let token = ttl.map_or_else(participant, |ttl| participant().with_ttl(ttl));
         let payload = payload(&token.to_jwt(&api_key(SERVER_KEY), now));
@@ -328,7 +328,7 @@ fn a_room_configuration_is_minted_as_it_was_checked() {
 }
 
 #[test]
-fn further_claims_are_written_as_they_are_and_are_none_of_livekits() {
+fn further_claims_are_written_unchanged_and_cannot_be_livekits() {
     let further = json!({"tenant": {"id": 7}, "\"": null, "identity": "a"});
     let token = AccessToken::new().with_identity("svc").with_further_claims(further.as_object().unwrap().clone()).unwrap();
     let claims = mint(&token).unwrap();

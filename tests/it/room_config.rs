@@ -1,5 +1,5 @@
-//! Owns room configurations: what LiveKit would read is taken in either casing, what it would choke on is refused by its
-//! path, and so is whatever the bearer of a token must not see.
+//! Tests room configurations: what LiveKit would read is accepted in either casing. What it would refuse, and what the bearer of a
+//! token must not see, is refused with its path.
 
 use roomkey::{RoomConfiguration, RoomConfigurationError};
 use serde_json::{Value, json};
@@ -131,7 +131,7 @@ fn numbers_are_taken_as_protobuf_writes_them() {
 }
 
 #[test]
-fn null_is_as_absent() {
+fn null_counts_as_absent() {
     let nothing = both_casings().0.as_object().unwrap().keys().map(|name| (name.clone(), Value::Null)).collect();
     assert_eq!(read(&Value::Object(nothing)), Ok(json!({})));
     assert_eq!(read(&json!({"unknown": null, "name": "n"})), Ok(json!({"name": "n"})));
@@ -140,7 +140,7 @@ fn null_is_as_absent() {
 }
 
 #[test]
-fn what_is_unknown_is_kept() {
+fn unknown_fields_are_kept() {
     let json = json!({
         "newField": {"deep": [1, 2.5, null, {"x_y": "z"}]}, "new_field": "other", "secret": "not an output's",
         "agents": [{"newField": [true]}],
@@ -237,7 +237,7 @@ fn of_a_client_only_the_known_fields_are_kept_at_every_depth() {
 }
 
 #[test]
-fn a_client_does_not_say_where_events_go() {
+fn a_client_cannot_choose_where_events_go() {
     let webhook = json!([{"url": "https://example.com", "signingKey": "devkey"}]);
     for (path, pointer) in [
         ("webhooks", ""),
@@ -347,7 +347,7 @@ fn a_refusal_names_the_field_and_not_its_value() {
     let json = json!({"egress": {"tracks": {"s3": {"secret": "hunter2"}}}});
     let error = read(&json).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"));
-    assert_eq!(error.to_string(), "egress.tracks.s3.secret must not stand in a token, which its bearer can read");
+    assert_eq!(error.to_string(), "egress.tracks.s3.secret must not be in a token, because its bearer can read it");
     assert_eq!(read(&json!([])).unwrap_err().to_string(), "must be an object");
     assert_eq!(read(&json!({"name": 1})).unwrap_err().to_string(), "name must be a string");
 }

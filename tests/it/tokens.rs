@@ -1,5 +1,5 @@
-//! Owns the tokens that LiveKit's own libraries minted: all of them verify, say what their payloads say, and come out the
-//! same when their claims are minted here.
+//! Tests the tokens that LiveKit's own libraries minted: all of them verify, read as their payloads say, and are minted the same here
+//! from their claims.
 
 use roomkey::{
     AccessToken, AgentEndpointGrants, AgentGrants, AgentThreadGrants, ApiKey, Claims, InferenceGrants, ObservabilityGrants,
@@ -41,7 +41,7 @@ fn flag(value: &Value) -> bool {
     value.as_bool().unwrap()
 }
 
-/// Reads an object member by member, so that one that nobody expects fails the test.
+/// Reads an object member by member, so that an unexpected member fails the test.
 macro_rules! read {
     ($value:expr => $type:ident { $($name:literal: $field:ident = $read:expr,)* }) => {{
         let mut read = $type::default();
@@ -55,7 +55,7 @@ macro_rules! read {
     }};
 }
 
-/// The claims that `payload` tells, read without the crate's own reader.
+/// The claims in `payload`, read without the crate's own reader.
 fn claims(payload: &Value) -> Claims {
     let seconds = |value: &Value| Some(UnixTime::from_secs(value.as_u64().unwrap()));
     read!(payload => Claims {

@@ -1,5 +1,5 @@
-//! Owns what a webhook's token must say, and the ways in which it can say something else. The tokens are forged with the
-//! right key, so that each is refused for the one thing that its row names.
+//! Tests what a webhook's token must say, and ways in which it can be wrong. The tokens are forged with the right key, so that each is
+//! refused only because of what its row names.
 
 use roomkey::{Delivery, TokenError, UnixTime, WebhookError};
 
@@ -15,7 +15,7 @@ fn receive(authorization: &str) -> Result<Delivery<&str>, WebhookError> {
 }
 
 #[test]
-fn a_token_that_vouches_for_no_body_is_refused() {
+fn a_token_without_a_digest_is_refused() {
     for members in ["", r#""sha256":null"#, r#""video":{"roomJoin":true,"room":"r"},"sub":"alice""#, r#""SHA256":"x""#] {
         assert_eq!(receive(&forge_with(members)).unwrap_err(), WebhookError::NoDigest, "{members}");
     }
@@ -84,7 +84,7 @@ fn a_digest_that_is_no_string_is_refused() {
 }
 
 #[test]
-fn a_claim_that_stands_twice_is_refused_though_the_signature_is_right() {
+fn a_duplicate_claim_is_refused_though_the_signature_is_right() {
     let right = digest(BODY);
     assert_eq!(receive(&forge_with(&format!(r#""sha256":"{right}""#))).map(drop), Ok(()));
     for members in [
@@ -123,7 +123,7 @@ fn a_webhook_without_an_end_is_refused() {
 }
 
 #[test]
-fn a_bearer_in_any_case_may_stand_in_front() {
+fn a_bearer_in_any_case_may_come_first() {
     let token = forge_with(&format!(r#""sha256":"{}""#, digest(BODY)));
     for before in ["", "Bearer ", "bearer ", "BEARER ", "bEaReR ", "Bearer   "] {
         assert_eq!(receive(&format!("{before}{token}")).map(drop), Ok(()), "{before:?}");
@@ -165,7 +165,7 @@ fn only_what_is_not_in_the_form_of_a_token_is_malformed() {
 }
 
 #[test]
-fn a_body_of_any_kind_of_bytes_is_handed_back_as_it_came() {
+fn a_body_of_any_bytes_is_returned_unchanged() {
     let token = |body: &[u8]| forge_with(&format!(r#""sha256":"{}""#, digest(body)));
     let bodies: [&[u8]; 5] = [b"", b"\xff\xfe\x00", b"null", b" {\r\n} \t", b"\xef\xbb\xbf{}"];
     for body in bodies {
@@ -176,7 +176,7 @@ fn a_body_of_any_kind_of_bytes_is_handed_back_as_it_came() {
 }
 
 #[test]
-fn a_sender_is_judged_before_there_is_a_body() {
+fn a_sender_is_verified_before_there_is_a_body() {
     let authenticate = |token: &str| receiver().authenticate(token, now());
     assert_eq!(authenticate(&forge_with("")).map(drop), Err(WebhookError::NoDigest));
     let sender = || authenticate(&forge_with(&format!(r#""sha256":"{}""#, digest(BODY)))).unwrap();

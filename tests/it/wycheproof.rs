@@ -1,4 +1,4 @@
-//! Owns the vectors of Project Wycheproof for HS256, against `roomkey::jws`.
+//! Runs Project Wycheproof's vectors for HS256 against `roomkey::jws`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -42,7 +42,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn every_vector_is_judged_right() {
+fn every_vector_gets_the_right_verdict() {
     let cases = cases();
     assert_eq!(cases.len(), 40, "a vector got lost");
     for Case { id, name, key, jws, upstream } in cases {
@@ -60,7 +60,7 @@ fn every_vector_is_judged_right() {
 }
 
 #[test]
-fn a_correction_is_of_a_verdict_that_upstream_still_has_wrong() {
+fn every_correction_is_still_needed() {
     let cases = cases();
     let find = |id: u64| cases.iter().find(|case| case.id == id).unwrap();
     for (id, valid, reason) in CORRECTED {

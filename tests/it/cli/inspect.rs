@@ -183,7 +183,7 @@ fn each_credential_is_named() {
         "room.stream_outputs",
         "tracks.gcp.proxy.password",
     ] {
-        assert_says(&told, &[&format!("roomConfig: egress.{path} must not stand in a token")]);
+        assert_says(&told, &[&format!("roomConfig: egress.{path} must not be in a token")]);
     }
 }
 

@@ -54,7 +54,7 @@ fn a_wrong_type_is_named_to_its_depth() {
         (json!({"agents": [{}, {"agent_name": 1}]}), "agents.1.agentName must be a string"),
         (json!({"tags": {"k": 1}}), "tags must be an object of strings"),
         (json!({"egress": true}), "egress must be an object"),
-        (json!({"agents": [{"agentName": "a", "agent_name": "b"}]}), "agents.0.agentName stands there in both casings"),
+        (json!({"agents": [{"agentName": "a", "agent_name": "b"}]}), "agents.0.agentName is given in both casings"),
     ] {
         for name in ["room_config", "roomConfig"] {
             let answer = server.post(STANDARD, json!({name: config}).to_string());
@@ -102,7 +102,7 @@ fn credentials_and_stream_outputs_are_refused_in_any_case_and_told_to_nobody() {
             ("egress.….secret", json!({"hunter2 \n hunter2": {"secret": "hunter2"}})),
         ] {
             let answer = server.post(STANDARD, json!({"room_config": {"egress": egress}}).to_string());
-            answer.assert_twofold(400, &format!("room_config.{path} must not stand in a token, which its bearer can read"));
+            answer.assert_twofold(400, &format!("room_config.{path} must not be in a token, because its bearer can read it"));
         }
         let log = server.stop().join("\n");
         assert!(log.contains("refused") && !log.contains("hunter2"), "{log}");
@@ -136,7 +136,7 @@ fn more_than_any_room_needs_is_refused_by_its_bound() {
     for (config, message) in [
         (many.as_str(), "must hold at most 10000 values"),
         (&deep, "must not nest deeper than 32 levels"),
-        (r#"{"name":"a","name":"b"}"#, "must not name a member twice in one object, nor hold a number beyond 1e308"),
+        (r#"{"name":"a","name":"b"}"#, "must not have two members of one name in an object, nor a number beyond 1e308"),
     ] {
         for name in ["room_config", "roomConfig"] {
             server.post(STANDARD, format!(r#"{{"{name}":{config}}}"#)).assert_twofold(400, &format!("{name} {message}"));

@@ -1,0 +1,190 @@
+//! Writes JSON objects. Does not know what the members mean.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::clock::UnixTime;
+
+/// Appends `text` as a JSON string.
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        write(out, text);
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    }
+}
+
+/// Appends `value` as JSON. Only for types whose serialization cannot fail: strings, numbers, and structs and maps of them.
+pub(crate) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok(), "only infallible types are written");
+}
+
+/// A member's name with its quotes and colon, to be written at once. The name must not need escapes.
+macro_rules! name {
+    ($name:literal) => {
+        concat!("\"", $name, "\":")
+    };
+}
+pub(crate) use name;
+
+/// Writes an object straight into a buffer. Names come from [`name!`].
+#[derive(Debug)]
+pub(crate) struct ObjectWriter<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> ObjectWriter<'a> {
+    /// Starts an object.
+    pub(crate) fn begin(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out }
+    }
+
+    /// Continues an object that has members.
+    pub(crate) fn resume(out: &'a mut Vec<u8>) -> Self {
+        out.push(b',');
+        Self { out }
+    }
+
+    /// Closes the object. The brace replaces the comma after its last member.
+    pub(crate) fn end(self) {
+        match self.out.last_mut() {
+            Some(comma @ b',') => *comma = b'}',
+            _ => self.out.push(b'}'),
+        }
+    }
+
+    /// The member `name`, whose value `write` appends.
+    #[inline]
+    pub(crate) fn member(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
+        self.out.extend_from_slice(name.as_bytes());
+        write(self.out);
+        self.out.push(b',');
+    }
+
+    /// The member `name`, unless its value is zero.
+    #[inline]
+    pub(crate) fn non_zero<T: Written>(&mut self, name: &'static str, value: &T) {
+        if !value.is_zero() {
+            self.member(name, |out| value.write(out));
+        }
+    }
+
+    /// The member `name`, unless `value` is empty.
+    #[cfg(feature = "server")]
+    #[inline]
+    pub(crate) fn text(&mut self, name: &'static str, value: &str) {
+        if !value.is_empty() {
+            self.member(name, |out| write_text(out, value));
+        }
+    }
+
+    /// The member `name`.
+    #[cfg(feature = "server")]
+    #[inline]
+    pub(crate) fn value<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
+        self.member(name, |out| write(out, value));
+    }
+
+    /// A member of any name.
+    pub(crate) fn further<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        self.any(name, |out| write(out, value));
+    }
+
+    /// A member of any name, whose value `write` appends.
+    pub(crate) fn any<T>(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        write_text(self.out, name);
+        self.out.push(b':');
+        let written = write(self.out);
+        self.out.push(b',');
+        written
+    }
+}
+
+/// A value that is written unless it is zero, as `omitempty` does in Go.
+pub(crate) trait Written {
+    /// The names of the members, if the value is an object with fixed ones.
+    const MEMBERS: &'static [&'static str] = &[];
+
+    /// Whether the value is left out.
+    #[inline]
+    fn is_zero(&self) -> bool {
+        false
+    }
+
+    /// Appends the value as JSON.
+    fn write(&self, out: &mut Vec<u8>);
+}
+
+impl Written for bool {
+    #[inline]
+    fn is_zero(&self) -> bool {
+        !self
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if *self { b"true" } else { b"false" });
+    }
+}
+
+impl Written for String {
+    #[inline]
+    fn is_zero(&self) -> bool {
+        self.is_empty()
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        write_text(out, self);
+    }
+}
+
+impl Written for UnixTime {
+    fn write(&self, out: &mut Vec<u8>) {
+        write(out, &self.as_secs());
+    }
+}
+
+/// Only `None` is zero: an option keeps a `false`.
+impl<T: Written> Written for Option<T> {
+    const MEMBERS: &'static [&'static str] = T::MEMBERS;
+
+    #[inline]
+    fn is_zero(&self) -> bool {
+        self.is_none()
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        if let Some(value) = self {
+            value.write(out);
+        }
+    }
+}
+
+impl<T: Serialize> Written for Vec<T> {
+    #[inline]
+    fn is_zero(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        write(out, self);
+    }
+}
+
+impl Written for BTreeMap<String, String> {
+    #[inline]
+    fn is_zero(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        write(out, self);
+    }
+}
