@@ -1,12 +1,12 @@
-//! Owns what a token allows in plain sentences, as LiveKit reads its grants.
+//! What a token allows, in plain phrases, as LiveKit reads its grants. Does not check whether the token is valid.
 
 use crate::livekit::claims::Claims;
 use crate::livekit::grants::VideoGrants;
 
-/// What the bearer of `claims` may do, each a phrase after "may". Text out of the token is quoted and escaped.
+/// What the bearer of `claims` may do, as phrases that follow "may". Text from the token is quoted and escaped.
 pub(super) fn of(claims: &Claims) -> Vec<String> {
-    let mut abilities = claims.video.as_ref().map(of_video).unwrap_or_default();
-    let mut may = |is_granted: bool, what: &str| abilities.extend(is_granted.then(|| what.to_owned()));
+    let mut permissions = claims.video.as_ref().map(of_video).unwrap_or_default();
+    let mut may = |is_granted: bool, what: &str| permissions.extend(is_granted.then(|| what.to_owned()));
 
     let sip = claims.sip.clone().unwrap_or_default();
     may(sip.admin, "manage SIP trunks and dispatch rules");
@@ -33,13 +33,13 @@ pub(super) fn of(claims: &Claims) -> Vec<String> {
     let verbs: Vec<_> = verbs.into_iter().filter(|(is_granted, _)| *is_granted).map(|(_, verb)| verb).collect();
     may(!verbs.is_empty(), &format!("{} agents' threads", verbs.join(", ")));
     may(!claims.sha256.is_empty(), "vouch for one body, as a webhook's token");
-    abilities
+    permissions
 }
 
 fn of_video(video: &VideoGrants) -> Vec<String> {
     let room = if video.room.is_empty() { "no room".to_owned() } else { format!("the room {:?}", video.room) };
-    let mut abilities = Vec::new();
-    let mut may = |is_granted: bool, what: String| abilities.extend(is_granted.then_some(what));
+    let mut permissions = Vec::new();
+    let mut may = |is_granted: bool, what: String| permissions.extend(is_granted.then_some(what));
 
     if video.room_join {
         may(true, if video.room.is_empty() { "join any room".to_owned() } else { format!("join {room}") });
@@ -67,10 +67,10 @@ fn of_video(video: &VideoGrants) -> Vec<String> {
     may(video.room_record, "start and stop recordings and streams".to_owned());
     may(video.ingress_admin, "manage ingresses".to_owned());
     may(!video.destination_room.is_empty(), format!("forward participants to the room {:?}", video.destination_room));
-    abilities
+    permissions
 }
 
-/// LiveKit asks `canPublish` first, and then the sources, of which none means all.
+/// LiveKit checks `canPublish` first, and then the sources; an empty list means all of them.
 fn publishing(video: &VideoGrants) -> String {
     let sources = video.can_publish_sources.iter().filter_map(|source| serde_json::to_value(source).ok());
     let sources: Vec<_> = sources.filter_map(|source| source.as_str().map(str::to_owned)).collect();
