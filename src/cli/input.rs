@@ -11,7 +11,6 @@ use crate::livekit::webhook::strip_bearer;
 /// The most bytes that are read of any input. Tokens and webhooks are far smaller.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Reads all of the file `path`.
 pub(super) fn read(path: &str) -> Result<Vec<u8>, Failure> {
     let (name, source) = match path {
         "-" => ("stdin", Ok(Box::new(io::stdin()) as Box<dyn Read>)),

@@ -1,7 +1,6 @@
 //! Writes JSON again with other white space and other escapes, but the same members and numbers, as programs do that read and write
 //! it. Does not check whether the text is JSON.
 
-/// Where the white space is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spacing {
     /// None: `{"a":1,"b":[]}`.
@@ -64,7 +63,6 @@ fn break_line(out: &mut String, spacing: Spacing, depth: usize) {
     }
 }
 
-/// The length of the string at the start of `text`.
 fn end_of_string(text: &str) -> usize {
     let mut is_escaped = false;
     for (at, character) in text.char_indices().skip(1) {

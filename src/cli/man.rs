@@ -5,7 +5,6 @@ use clap_mangen::Man;
 
 use crate::cli::{self, Failure, Outcome, print};
 
-/// The program that a page describes.
 const SOURCE: &str = concat!("roomkey ", env!("CARGO_PKG_VERSION"));
 
 #[derive(Debug, clap::Args)]

@@ -118,12 +118,10 @@ impl Command {
     }
 }
 
-/// Shows help or the version, in colour on a terminal.
 fn show(help: &clap::Error) -> Outcome {
     if io::stdout().is_terminal() { output::ended(help.print()) } else { output::write(&help.render().to_string()) }
 }
 
-/// How a command ends.
 type Outcome = Result<(), Failure>;
 
 /// The end of a command that did not succeed.
@@ -135,7 +133,6 @@ struct Failure {
 }
 
 impl Failure {
-    /// The answer is no.
     fn refused(reason: impl fmt::Display) -> Self {
         Self { status: 1, reason: Some(reason.to_string()) }
     }

@@ -18,7 +18,6 @@ pub(super) fn print_json(json: impl fmt::Display) -> Outcome {
     write(&escapes::visible_json(&format!("{json}\n")))
 }
 
-/// Writes `text` unchanged.
 pub(super) fn write(text: &str) -> Outcome {
     ended(stdout().and_then(|mut stdout| stdout.write_all(text.as_bytes())))
 }

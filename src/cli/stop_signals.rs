@@ -4,7 +4,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Failure;
 
-/// SIGTERM and SIGINT.
 #[derive(Debug)]
 pub(super) struct StopSignals {
     terminate: Signal,

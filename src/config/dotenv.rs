@@ -13,7 +13,6 @@ use crate::config::key_file::read_all;
 /// The name of the file, also in errors.
 const FILE: &str = ".env";
 
-/// The assignments in a file `.env`, in their order.
 #[derive(Default)]
 pub(super) struct Dotenv(Vec<Assignment>);
 
@@ -82,7 +81,6 @@ impl Dotenv {
         }
     }
 
-    /// The names of all variables in it.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|assignment| assignment.name.as_str())
     }

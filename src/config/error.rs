@@ -28,7 +28,7 @@ pub(crate) enum ConfigError {
     Key { setting: &'static str, line: Option<usize>, source: KeyError },
     #[error("{setting}, line {line}: write it as `key: secret`, and put a key or secret with special characters in quotes")]
     NotAPair { setting: &'static str, line: usize },
-    #[error("{setting}{} is not UTF-8: write it as UTF-8 text", in_line(*line))]
+    #[error("{setting}{} is not UTF-8: write it as {}", in_line(*line), if line.is_some() { "`key: secret` in UTF-8" } else { "UTF-8 text" })]
     NotUtf8 { setting: &'static str, line: Option<usize> },
     #[error(
         ".env, line {line}: write it as {setting}=value in UTF-8, with the value in single quotes if it has blanks or special characters"

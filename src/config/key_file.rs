@@ -13,7 +13,6 @@ use crate::config::setting::pasted;
 use crate::config::{ConfigError, key_list};
 use crate::livekit::key::{ApiKey, ApiKeys};
 
-/// The most bytes that are read of a file.
 const MAX_BYTES: u64 = 1 << 20;
 /// The permissions of other users to read and to write (chmod(1)).
 const OF_OTHERS: u32 = 0o006;
@@ -27,13 +26,14 @@ pub(crate) struct KeyFile {
     signing_key: Option<String>,
 }
 
-/// What the file contains.
 #[derive(Clone, Debug)]
 pub(super) enum Holds {
-    /// All keys.
     Keys,
     /// The secret of the key `name`; `others` come from other settings.
-    Secret { name: String, others: Vec<ApiKey> },
+    Secret {
+        name: String,
+        others: Vec<ApiKey>,
+    },
 }
 
 /// The content of a file of keys. Wiped when dropped; `Debug` does not show it.
@@ -79,7 +79,6 @@ impl KeyFile {
         combine(setting, keys, self.signing_key.as_deref())
     }
 
-    /// Whether it can be read again.
     pub(crate) fn can_change(&self) -> bool {
         !is_inherited(&self.path)
     }
@@ -103,7 +102,6 @@ fn is_inherited(path: &Path) -> bool {
     path.starts_with("/dev/fd") || path == Path::new("/dev/stdin")
 }
 
-/// Reads all of `file`, which may contain secrets.
 pub(super) fn read_all(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
     let capacity = file.metadata()?.len().min(MAX_BYTES).try_into().unwrap_or(0);
     let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));

@@ -23,7 +23,6 @@ pub(crate) struct KeyFlags {
     signing_key: Option<String>,
 }
 
-/// The keys, and the file that they come from, if there is one.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     pub(crate) api_keys: ApiKeys,
@@ -81,7 +80,6 @@ impl Keys {
     }
 }
 
-/// Refuses any of `others` if `one` is set.
 fn exclude(one: &Setting, others: &[&Setting]) -> Result<(), ConfigError> {
     match others.iter().find(|other| other.value.is_some()) {
         Some(other) if one.value.is_some() => Err(ConfigError::Both { settings: (other.name, one.name) }),

@@ -23,7 +23,6 @@ pub(super) struct Setting {
     default: &'static str,
 }
 
-/// A field that clap fills.
 pub(super) trait Flag {
     fn values(self) -> Vec<String>;
 }
@@ -79,7 +78,6 @@ impl Setting {
         self.value.as_deref().map(|value| pasted(value).to_owned())
     }
 
-    /// Its value, or its default.
     pub(super) fn text_or_default(&self) -> &str {
         self.value.as_deref().map_or(self.default, String::as_str)
     }
@@ -90,7 +88,6 @@ impl Setting {
         parse(text).ok_or_else(|| self.invalid(text, expected))
     }
 
-    /// What its value means, if it has one.
     pub(super) fn optional<T>(
         self,
         expected: &'static str,

@@ -1,5 +1,5 @@
 //! The table of the server's settings. Each row is the flag, the variable, the default, the help and the parser of one setting.
-//! The keys have settings of their own in `keys`. Does not know how a value is found or parsed.
+//! The settings of the keys are in `keys`. Does not know how a value is found or parsed.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,19 +11,18 @@ use crate::config::setting::Setting;
 use crate::config::{ConfigError, InboxPlace, KeyFlags, Keys, LogFormat, Variables, values};
 use crate::http::{Bind, Cors};
 
-/// The port that the server listens on by default.
 pub(crate) const DEFAULT_PORT: &str = "6080";
-/// Where clients find LiveKit Server by default.
 pub(crate) const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
 
-/// Declares [`Flags`] and [`Config`] with one field for each row:
+/// Declares [`Flags`] and [`Config`] with one field for each row. A row is:
 ///
 /// ```text
-/// field: flag type => type (flag's attributes) [variable or example in the help, default or what happens without it] help, parser
+/// name: type of the flag => type of the value, (attributes of the flag) [variable and its format for the help, default]
+///     help, parser
 /// ```
 macro_rules! settings {
     ($($name:ident: $flag:ty => $type:ty, ($($attribute:ident = $setting:expr),*) [$variable:literal $($usage:literal)?, $default:expr] $help:literal, $parse:expr;)*) => {
-        /// The settings that have a flag, each with the name of its variable, without `ROOMKEY_` or `LIVEKIT_` in some cases.
+        /// The flags. Each has the name of its variable in lower case, without `ROOMKEY_`.
         #[derive(Clone, Default, clap::Args)]
         pub(crate) struct Flags {
             $(#[arg(long, $($attribute = $setting,)* help = format!("{} [default: {}] [env: {}]", $help, $default, concat!($variable $(, $usage)?)))]
@@ -32,7 +31,6 @@ macro_rules! settings {
             keys: KeyFlags,
         }
 
-        /// All settings, read and checked.
         #[derive(Clone, Debug)]
         pub(crate) struct Config {
             pub(crate) keys: Keys,

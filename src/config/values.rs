@@ -10,26 +10,20 @@ use crate::config::setting::Setting;
 use crate::http::{Cors, parse_url};
 use crate::inbox::RedisUrl;
 
-/// The most connections at once that can be set.
 pub(crate) const MAX_CONNECTIONS: usize = 100_000;
 
-/// Where webhooks are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum InboxPlace {
     /// Nowhere: they are verified and logged.
     None,
-    /// In this SQLite file.
     Sqlite(PathBuf),
     /// In this Redis, which other roomkeys may share.
     Redis(RedisUrl),
 }
 
-/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// For people.
     Text,
-    /// One JSON object per line.
     Json,
 }
 

@@ -11,7 +11,6 @@ use zeroize::Zeroizing;
 use crate::config::ConfigError;
 use crate::config::dotenv::Dotenv;
 
-/// The start of the names of roomkey's own variables.
 const PREFIX: &str = "ROOMKEY_";
 /// Variables that Kubernetes sets in containers beside a service called roomkey begin with these.
 const KUBERNETES_PREFIXES: [&str; 2] = ["ROOMKEY_SERVICE_", "ROOMKEY_PORT"];

@@ -88,7 +88,6 @@ impl Target {
         Ok(self)
     }
 
-    /// Its path and query.
     pub(super) fn path(&self) -> &str {
         self.uri.path_and_query().map_or("/", |path| path.as_str())
     }
@@ -103,7 +102,6 @@ impl Target {
             .header(AUTHORIZATION, authorization)
     }
 
-    /// Opens a connection.
     pub(super) async fn connect(&self) -> Result<ClientConnection, ExchangeError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(ExchangeError::Connect)?;
         let Some(config) = &self.tls else { return ClientConnection::begin(stream).await };
@@ -174,7 +172,6 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 pub(super) enum ExchangeError {
     #[error("no connection: {0}")]
     Connect(#[source] io::Error),
-    /// A connection without an HTTP answer.
     #[error("no answer: {0}")]
     Exchange(#[source] hyper::Error),
     #[error("the request cannot be written: {0}")]

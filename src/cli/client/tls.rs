@@ -14,7 +14,6 @@ use tokio_rustls::client::TlsStream;
 
 use crate::cli::{Failure, input};
 
-/// The flag of the commands that use TLS.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct TlsFlags {
     /// A PEM file with the certificates of the authorities to trust over https [default: those of the system, or in SSL_CERT_FILE]
@@ -23,7 +22,6 @@ pub(in crate::cli) struct TlsFlags {
 }
 
 impl TlsFlags {
-    /// The configuration that trusts the authorities in the file, if the flag is given.
     pub(super) fn config(&self) -> Result<Option<Arc<ClientConfig>>, Failure> {
         let Some(path) = &self.ca_file else { return Ok(None) };
         let wrong = |reason: &str| Failure::wrong(format_args!("--ca-file: {path} {reason}"));

@@ -7,7 +7,6 @@ use crate::cli::escapes;
 use crate::json::Members;
 use crate::livekit::event::WebhookEvent;
 
-/// The format of a line.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum LineFormat {
     /// For people: when the event arrived, what it is, and its cursor.

@@ -22,7 +22,6 @@ use crate::livekit::key::ApiKey;
 
 /// How long the server waits for an event: its maximum.
 pub(super) const WAIT: Duration = Duration::from_secs(30);
-/// The time limit for a whole page.
 const PAGE_PATIENCE: Duration = Duration::from_secs(300);
 /// How long a token is valid, which is for one page.
 const TOKEN_TTL: Duration = Duration::from_secs(60);
@@ -36,18 +35,14 @@ const MAX_PAGE_BYTES: usize = 64 * 1024 * 1024;
 pub(super) struct PageReader {
     target: Target,
     key: ApiKey,
-    /// The selection of events, as a query.
     filter: String,
     start: Start,
-    /// How many events are requested.
     limit: usize,
     /// Events after this cursor arrived after the reading began, by the server's clock.
     begin: Option<Cursor>,
-    /// The connection to the server, unless it ended.
     connection: Option<ClientConnection>,
 }
 
-/// Where the next page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
     /// Before the oldest event.
@@ -81,7 +76,6 @@ impl PageReader {
         &self.key
     }
 
-    /// Signs with another key from now on.
     pub(super) fn set_key(&mut self, key: ApiKey) {
         self.key = key;
     }
@@ -197,13 +191,11 @@ pub(super) enum PageError {
     /// Something else in a 200, such as a proxy's page.
     #[error("the answer is not a page of events: another server may be there")]
     NotAPage,
-    /// One event is longer than a page can be.
     #[error("an event has more than {MAX_PAGE_BYTES} bytes")]
     TooLong,
 }
 
 impl PageError {
-    /// Whether another try may succeed.
     pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Token(_) | Self::TooLong => false,
@@ -223,7 +215,6 @@ impl PageError {
     }
 }
 
-/// The error message in the body of an answer, if there is one.
 fn explanation(body: &Bytes) -> String {
     let message = Members::parse(body).ok().and_then(|object| object.text("errorMessage"));
     message.map(|message| format!(": {}", message.escape_debug())).unwrap_or_default()

@@ -21,15 +21,12 @@ const END_BYTES: usize = 24;
 const MIN_FIELD_BYTES: usize = 64;
 /// The end of a value that was too long.
 const CUT: char = '…';
-/// Longer than most lines.
 const USUAL_BYTES: usize = 256;
 
-/// A log line to which fields are added.
 #[derive(Debug)]
 pub(super) struct Line {
     text: String,
     format: LogFormat,
-    /// Whether a field was left out.
     is_short: bool,
 }
 
@@ -56,7 +53,6 @@ impl Line {
         self.text
     }
 
-    /// Adds a number or a boolean.
     pub(super) fn plain(&mut self, name: &str, value: impl fmt::Display) {
         self.field(name, None, |out| write!(out, "{value}"));
     }
@@ -115,7 +111,6 @@ impl Visit for Line {
     }
 }
 
-/// A line with a message for people.
 pub(super) fn message(words: impl fmt::Display) -> String {
     let mut text = "roomkey: ".to_owned();
     let end = MAX_LINE_BYTES.saturating_sub(END_BYTES);

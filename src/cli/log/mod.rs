@@ -43,7 +43,6 @@ pub(super) fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// Starts the log of the server.
 pub(super) fn open(level: Level, format: LogFormat) {
     let format = *FORMAT.get_or_init(|| format);
     let _ = set_global_default(Log { level, format }); // fails only if it is set already
@@ -54,7 +53,6 @@ pub(super) fn close() {
     QUEUE.flush(CLOSE_PATIENCE);
 }
 
-/// Writes a message for people.
 pub(super) fn tell(message: impl fmt::Display) {
     QUEUE.push(&line::message(message));
     QUEUE.flush(TELL_PATIENCE);
@@ -65,7 +63,6 @@ pub(super) fn lines_dropped() -> u64 {
     QUEUE.dropped()
 }
 
-/// The line that reports `count` missing lines.
 fn lost_lines(count: u64) -> String {
     const WHY: &str = "log lines were lost, because there were too many or they could not be written";
     let Some(format) = FORMAT.get() else { return line::message(format_args!("{count} {WHY}")) };

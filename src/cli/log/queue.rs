@@ -17,10 +17,8 @@ const KEPT_BYTES: usize = 64 * 1024;
 const MAX_WRITE_BYTES: usize = super::line::MAX_LINE_BYTES;
 /// The time between two batches, so that many lines need few writes. The first line after a while is written at once.
 const PAUSE: Duration = Duration::from_millis(10);
-/// The time between two tries to report lost lines.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Lines that wait to be written.
 #[derive(Debug)]
 pub(super) struct LineQueue {
     state: Mutex<QueueState>,
@@ -78,7 +76,6 @@ impl LineQueue {
         }
     }
 
-    /// How many lines were dropped in total.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }
@@ -181,10 +178,8 @@ impl<W: Write> LineWriter<W> {
     }
 }
 
-/// The destination of the lines.
 struct Sink<W> {
     sink: W,
-    /// Whether the last write was complete.
     works: bool,
     /// Whether the last line was written only in part.
     is_torn: bool,

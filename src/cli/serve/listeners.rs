@@ -22,7 +22,6 @@ pub(super) fn server(config: &Config) -> Result<TcpListener, String> {
     }
 }
 
-/// The socket for metrics, if they are served.
 pub(super) fn metrics(config: &Config) -> Result<Option<TcpListener>, String> {
     let Some(address) = config.metrics_bind else { return Ok(None) };
     http::listen(address).map(Some).map_err(|error| format!("METRICS_BIND: cannot listen on {address}: {error}"))

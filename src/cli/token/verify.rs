@@ -37,7 +37,6 @@ pub(super) fn run(arguments: VerifyToken) -> Outcome {
     print_json(with_spacing(&claims, spacing, str::to_owned))
 }
 
-/// When a token with these `claims` begins to be valid.
 pub(super) fn begin(claims: &Claims) -> Option<UnixTime> {
     [claims.nbf, claims.iat].into_iter().flatten().max()
 }

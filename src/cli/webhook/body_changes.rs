@@ -12,7 +12,6 @@ const MAX_UNPACKED: u64 = 4 * 1024 * 1024;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 const INDENTS: [Spacing; 4] = [Spacing::Pretty("  "), Spacing::Pretty("    "), Spacing::Pretty("\t"), Spacing::Pretty(" ")];
 
-/// One way in which a body is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyChange {
     Compressed,

@@ -21,7 +21,6 @@ const INGRESS: &str = r#""ingressInfo":{"ingressId":"IN_?","name":"camera","stre
 const JOB: &str = r#""job":{"id":"$JOB","dispatchId":"AD_?","room":{"sid":"RM_?","name":$ROOM},"agentName":"helper","state":{$STATE"updatedAt":"$NOW000000000"$WORKER}}"#;
 const JOB_WORKER: &str = r#","participantIdentity":"agent-$JOB","workerId":"AW_?""#;
 
-/// What a payload is about.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scene<'a> {
     pub(super) event: &'a str,
@@ -30,7 +29,6 @@ pub(super) struct Scene<'a> {
     pub(super) now: UnixTime,
 }
 
-/// A payload and its id.
 #[derive(Debug)]
 pub(super) struct Sample {
     pub(super) id: String,
@@ -38,7 +36,6 @@ pub(super) struct Sample {
 }
 
 impl Scene<'_> {
-    /// Makes a payload with new ids.
     pub(super) fn sample(&self) -> Result<Sample, Failure> {
         let (id, event, now) = (random_name("EV_", ID_LETTERS)?, self.event, self.now.as_secs());
         let members =
@@ -80,14 +77,12 @@ fn template(event: &str) -> String {
     }
 }
 
-/// `template` with random letters for each `?`.
 fn with_ids(template: &str) -> Result<String, getrandom::Error> {
     let mut parts = template.split('?');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.try_fold(first, |text, part| Ok(random_name(&text, ID_LETTERS)? + part))
 }
 
-/// `text` as a JSON string.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -119,7 +119,6 @@ impl SignedDelivery {
         Ok(Self { event, id, authorization, body: body.into() })
     }
 
-    /// Makes one try, on a new connection.
     async fn post(&self, target: &Target) -> Result<Answer, ExchangeError> {
         let begin = Instant::now();
         let exchange = async {
@@ -133,7 +132,6 @@ impl SignedDelivery {
     }
 }
 
-/// The answer to a try.
 struct Answer {
     status: StatusCode,
     /// From connecting to the head of the answer.
@@ -142,7 +140,6 @@ struct Answer {
     body: Bytes,
 }
 
-/// How a delivery ended.
 struct DeliveryResult {
     tries: usize,
     answer: Result<Answer, ExchangeError>,

@@ -30,10 +30,8 @@ pub(in crate::cli) struct VerifyWebhook {
     flags: VerifyFlags,
 }
 
-/// Why a delivery is not valid.
 struct Invalid {
     reason: String,
-    /// What helps, if that is known.
     advice: Option<String>,
 }
 
@@ -106,7 +104,6 @@ fn authorization(head: Option<&str>, given: Option<String>) -> Result<String, In
     }
 }
 
-/// The values of the header `name`.
 fn fields<'a>(head: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let fields = head.lines().filter_map(|line| line.split_once(':'));
     fields.filter(move |(each, _)| each.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
