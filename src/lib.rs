@@ -45,7 +45,7 @@ pub mod livekit;
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
-pub mod config;
+mod config;
 #[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "server")]

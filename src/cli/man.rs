@@ -1,23 +1,22 @@
-//! Owns `roomkey man`: the man page of the program or of one of its commands, made from the flags themselves.
+//! `roomkey man`: the man page of the program or of one of its commands, generated from the declared flags.
 
 use clap::CommandFactory;
 use clap_mangen::Man;
 
 use crate::cli::{self, Failure, Outcome, print};
 
-/// What a page is of.
 const SOURCE: &str = concat!("roomkey ", env!("CARGO_PKG_VERSION"));
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   roomkey man | man -l -
   roomkey man token create > roomkey-token-create.1")]
-pub(super) struct Arguments {
+pub(super) struct PrintMan {
     /// The words of a command, such as token create
     command: Vec<String>,
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: PrintMan) -> Outcome {
     let mut program = cli::Arguments::command();
     program.build();
     let mut command = &program;

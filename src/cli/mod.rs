@@ -1,37 +1,23 @@
-//! Owns the command line: its commands, and what a program's end says: exit status 0 for done, 1 where the answer is no, 2 for
-//! wrong use, input that cannot be read or output that cannot be written. Results go to stdout, everything else to stderr. What a command does is its own
-//! file's.
+//! The command line: its commands and their exit status, which is 0 for done, 1 if the answer is no, and 2 for wrong use or for input
+//! or output that fails. Results go to stdout, everything else to stderr. Does not know what a command does.
 
-mod abilities;
 mod client;
 mod completions;
-mod damage;
-mod diagnosis;
-mod duration;
-mod event_lines;
-mod event_pages;
+mod escapes;
 mod events;
 mod input;
-mod judging;
-mod key_watch;
-mod letters;
+mod json_spacing;
+mod key_settings;
 mod log;
 mod man;
-mod moment;
-mod opening;
 mod output;
-mod respacing;
-mod sample_events;
 mod serve;
-mod settings;
-mod tls;
-mod token_create;
-mod token_grants;
-mod token_inspect;
-mod token_verify;
-mod usage;
-mod webhook_send;
-mod webhook_verify;
+mod stop_signals;
+mod time_words;
+mod token;
+mod usage_errors;
+mod verify_flags;
+mod webhook;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -61,87 +47,70 @@ Examples:
   roomkey
       Serve on port 6080 with LiveKit's development key
   roomkey token create --join --room daily --identity alice
-      A token for alice, for 5 minutes
+      A token for alice, valid for 5 minutes
   roomkey token inspect eyJhbGciOi...
       What a token allows, and what is dangerous about it
   roomkey webhook send --url http://localhost:6080/webhook --event room_started
       Deliver a webhook as LiveKit does
   roomkey events --follow
-      What the inbox of the roomkey on port 6080 holds, and what comes
+      The events in the inbox of the roomkey on port 6080, and new ones
 
 Exit status: 0 done, 1 the answer is no, 2 wrong use, or input or output that fails";
 
-/// The status of a Rust program that panicked.
+/// The exit status of a Rust program that panicked.
 const PANICKED: u8 = 101;
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve tokens and take webhooks, as without a command
+    /// Serve tokens and receive webhooks; the same as no command
     #[command(after_help = config::HELP_ON_SECRETS)]
     Serve(Flags),
     /// Create, inspect and verify access tokens
     #[command(subcommand)]
-    Token(TokenCommand),
+    Token(token::TokenCommand),
     /// Verify webhooks, and send them as LiveKit does
     #[command(subcommand)]
-    Webhook(WebhookCommand),
+    Webhook(webhook::WebhookCommand),
     /// Read the inbox of a running roomkey
-    Events(events::Arguments),
-    /// Print the completions of a shell
-    Completions(completions::Arguments),
+    Events(events::ReadEvents),
+    /// Print the completions for a shell
+    Completions(completions::PrintCompletions),
     /// Print a man page, of the program or of one of its commands
-    Man(man::Arguments),
+    Man(man::PrintMan),
 }
 
-#[derive(Debug, Subcommand)]
-enum TokenCommand {
-    /// Mint an access token, with the flags of `lk token create`
-    Create(Box<token_create::Arguments>),
-    /// Tell in words what a token allows, and what is dangerous about it; needs no key
-    Inspect(token_inspect::Arguments),
-    /// Verify a token and print its claims
-    Verify(token_verify::Arguments),
-}
-
-#[derive(Debug, Subcommand)]
-enum WebhookCommand {
-    /// Verify a delivery; where its body was changed on the way, find out how
-    Verify(webhook_verify::Arguments),
-    /// Deliver a webhook as LiveKit does
-    Send(webhook_send::Arguments),
-}
-
-/// Runs the program with the arguments and the environment that it was started with.
+/// Runs the program with the arguments and the environment of the process.
 #[must_use]
 pub fn run() -> ExitCode {
-    if let Err(error) = log::begin() {
-        let _ = writeln!(io::stderr(), "roomkey: cannot start the log: {error}"); // there is no other way to tell
+    if let Err(error) = log::start() {
+        let _ = writeln!(io::stderr(), "roomkey: cannot start the log: {error}"); // there is no other way to report it
         return ExitCode::from(2);
     }
-    // What a panic says has to be written, too.
+    // The log must also write what a panic reports.
     let status = catch_unwind(run_command).unwrap_or(ExitCode::from(PANICKED));
     log::close();
     status
 }
 
 fn run_command() -> ExitCode {
-    match Arguments::try_parse() {
-        Ok(Arguments { command: None, flags } | Arguments { command: Some(Command::Serve(flags)), .. }) => serve::run(flags),
-        Ok(Arguments { command: Some(command), .. }) => ended(command.run()),
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => ended(show(&error)),
-        Err(error) => fail(usage::sentence(&error)),
+    let outcome = match Arguments::try_parse() {
+        Ok(Arguments { command, flags }) => command.unwrap_or(Command::Serve(flags)).run(),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => show(&error),
+        Err(error) => Err(Failure::wrong(usage_errors::sentence(&error))),
+    };
+    let Err(Failure { status, reason }) = outcome else { return ExitCode::SUCCESS };
+    if let Some(reason) = reason {
+        tell(reason);
     }
+    ExitCode::from(status)
 }
 
 impl Command {
     fn run(self) -> Outcome {
         match self {
-            Self::Serve(_) => Ok(()), // it has an end of its own
-            Self::Token(TokenCommand::Create(arguments)) => token_create::run(*arguments),
-            Self::Token(TokenCommand::Inspect(arguments)) => token_inspect::run(arguments),
-            Self::Token(TokenCommand::Verify(arguments)) => token_verify::run(arguments),
-            Self::Webhook(WebhookCommand::Verify(arguments)) => webhook_verify::run(arguments),
-            Self::Webhook(WebhookCommand::Send(arguments)) => webhook_send::run(arguments),
+            Self::Serve(flags) => serve::run(flags),
+            Self::Token(command) => command.run(),
+            Self::Webhook(command) => command.run(),
             Self::Events(arguments) => events::run(arguments),
             Self::Completions(arguments) => completions::run(arguments),
             Self::Man(arguments) => man::run(arguments),
@@ -149,49 +118,38 @@ impl Command {
     }
 }
 
-/// Shows help or the version, in colour on a terminal.
 fn show(help: &clap::Error) -> Outcome {
     if io::stdout().is_terminal() { output::ended(help.print()) } else { output::write(&help.render().to_string()) }
 }
 
-fn ended(outcome: Outcome) -> ExitCode {
-    let Err(Failure { status, why }) = outcome else { return ExitCode::SUCCESS };
-    if let Some(why) = why {
-        tell(why);
-    }
-    ExitCode::from(status)
-}
-
-/// How a command ends.
 type Outcome = Result<(), Failure>;
 
-/// A command's end that is no success.
+/// The end of a command that did not succeed.
 #[derive(Debug)]
 struct Failure {
     status: u8,
-    /// In one sentence; `None` where the result says it.
-    why: Option<String>,
+    /// One sentence; `None` if the result already contains the reason.
+    reason: Option<String>,
 }
 
 impl Failure {
-    /// The answer is no.
-    fn refused(why: impl fmt::Display) -> Self {
-        Self { status: 1, why: Some(why.to_string()) }
+    fn refused(reason: impl fmt::Display) -> Self {
+        Self { status: 1, reason: Some(reason.to_string()) }
     }
 
     /// The answer is no, and the result says why.
     fn answered() -> Self {
-        Self { status: 1, why: None }
+        Self { status: 1, reason: None }
     }
 
-    /// Nobody reads the result any more, which ends a command early and is no mistake.
+    /// The reader of the result is gone, which ends a command early and is not an error.
     fn unread() -> Self {
-        Self { status: 0, why: None }
+        Self { status: 0, reason: None }
     }
 
-    /// Wrong use, input that cannot be read or output that cannot be written.
-    fn wrong(why: impl fmt::Display) -> Self {
-        Self { status: 2, why: Some(why.to_string()) }
+    /// Wrong use, or input or output that fails.
+    fn wrong(reason: impl fmt::Display) -> Self {
+        Self { status: 2, reason: Some(reason.to_string()) }
     }
 }
 
@@ -205,10 +163,4 @@ impl From<getrandom::Error> for Failure {
     fn from(error: getrandom::Error) -> Self {
         Self::wrong(format_args!("no random bytes: {error}"))
     }
-}
-
-/// Says in one sentence why there is nothing to be done.
-fn fail(why: impl fmt::Display) -> ExitCode {
-    tell(why);
-    ExitCode::from(2)
 }

@@ -1,30 +1,28 @@
-//! Owns stdout, where a command's result goes. A reader that went away ends the command quietly, as it ends other Unix programs;
-//! output that cannot be written is a failure. Does not know what is printed.
+//! Writes a command's result to stdout. If the reader is gone, the command ends quietly, like other Unix programs; any other failed
+//! write is an error. Does not know what is printed.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
-use crate::cli::letters;
-use crate::cli::{Failure, Outcome};
+use crate::cli::{Failure, Outcome, escapes};
 
-/// Prints `lines` for people, which end without a line end.
+/// Prints `lines` for people, and adds a line end.
 pub(super) fn print(lines: impl fmt::Display) -> Outcome {
-    write(&letters::visible(&format!("{lines}\n")))
+    write(&escapes::visible(&format!("{lines}\n")))
 }
 
-/// Prints a JSON text.
+/// Prints a JSON text, and adds a line end.
 pub(super) fn print_json(json: impl fmt::Display) -> Outcome {
-    write(&letters::visible_json(&format!("{json}\n")))
+    write(&escapes::visible_json(&format!("{json}\n")))
 }
 
-/// Writes `text` as it is.
 pub(super) fn write(text: &str) -> Outcome {
     ended(stdout().and_then(|mut stdout| stdout.write_all(text.as_bytes())))
 }
 
-/// What `written` means for the command.
+/// What the result of a write means for the command.
 pub(super) fn ended(written: io::Result<()>) -> Outcome {
     written.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::unread(),
@@ -32,8 +30,7 @@ pub(super) fn ended(written: io::Result<()>) -> Outcome {
     })
 }
 
-/// A handle of its own: that of the standard library keeps what it could not write, and takes a descriptor that cannot be
-/// written to for one that can.
+/// A handle of its own, because that of the standard library buffers what it could not write, and ignores a closed descriptor.
 fn stdout() -> io::Result<File> {
     io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }

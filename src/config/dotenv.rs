@@ -1,5 +1,5 @@
-//! Owns the file `.env`. Other programs keep settings there too, in forms of their own: a line counts only once a setting of
-//! ours is looked for in it. Does not know which those are.
+//! The file `.env`. Other programs keep settings there too, in formats of their own, so a line that cannot be read is an error only
+//! if it sets a variable that roomkey looks for. Does not know which variables those are.
 
 use std::fs::File;
 use std::io;
@@ -8,33 +8,32 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::config::ConfigError;
-use crate::config::key_file::whole;
+use crate::config::key_file::read_all;
 
-/// The name of the file, and of the setting in errors.
+/// The name of the file, also in errors.
 const FILE: &str = ".env";
 
-/// What a file `.env` assigns, in its order.
 #[derive(Default)]
 pub(super) struct Dotenv(Vec<Assignment>);
 
 struct Assignment {
     name: String,
     line: usize,
-    /// `None` where it cannot be understood.
+    /// `None` if it cannot be read.
     value: Option<Zeroizing<String>>,
 }
 
 impl Dotenv {
-    /// The file in `directory`, which need not be there.
+    /// Reads the file in `directory`, if it exists.
     pub(super) fn read(directory: &Path) -> Result<Self, ConfigError> {
         let path = directory.join(FILE);
         let unreadable = |source| ConfigError::Unreadable { setting: FILE, path: path.clone(), source };
-        let bytes = match File::open(&path).and_then(whole) {
+        let bytes = match File::open(&path).and_then(read_all) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(unreadable(error)),
         };
-        // UTF-16, as Windows' shell writes it, would look like a file without any setting of ours.
+        // UTF-16, as Windows shells write it, would look like a file without any of roomkey's settings.
         if bytes.contains(&0) {
             return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text: save it as UTF-8")));
         }
@@ -44,25 +43,25 @@ impl Dotenv {
 
     fn parse(text: &str) -> Self {
         let mut assignments = Vec::new();
-        let mut sound = Zeroizing::new(String::with_capacity(text.len().saturating_add(1)));
+        let mut readable = Zeroizing::new(String::with_capacity(text.len().saturating_add(1)));
         let (mut rest, mut line) = (text, 1_usize);
         while !rest.is_empty() {
             let (statement, next) = split_statement(rest);
             let name = name(statement);
-            let is_sound = understood(statement).is_some_and(|read| matches!(&read[..], [(each, _)] if each == name))
+            let is_readable = read_statements(statement).is_some_and(|read| matches!(&read[..], [(each, _)] if each == name))
                 && !statement.contains(char::REPLACEMENT_CHARACTER);
-            if is_sound {
-                sound.push_str(statement);
+            if is_readable {
+                readable.push_str(statement);
             }
             if !name.is_empty() {
-                // Until its value is known, an empty one.
-                assignments.push(Assignment { name: name.to_owned(), line, value: is_sound.then(Zeroizing::default) });
+                // The value is empty until it is known below.
+                assignments.push(Assignment { name: name.to_owned(), line, value: is_readable.then(Zeroizing::default) });
             }
             line = line.saturating_add(statement.matches('\n').count());
             rest = next;
         }
-        // All at once, because a value may refer to those above it.
-        let mut values = understood(&sound).into_iter().flatten().map(|(_, value)| value);
+        // All statements at once, because a value may refer to variables above it.
+        let mut values = read_statements(&readable).into_iter().flatten().map(|(_, value)| value);
         for assignment in assignments.iter_mut().filter(|assignment| assignment.value.is_some()) {
             assignment.value = values.next();
         }
@@ -72,31 +71,30 @@ impl Dotenv {
     /// The first value of the variable `name`, if there is one.
     ///
     /// # Errors
-    /// Where a line that sets it cannot be understood. The error tells its number and not what is in it.
+    /// If a line that sets it cannot be read. The error contains the line number, and not the line.
     pub(super) fn find(&self, name: &'static str) -> Result<Option<Zeroizing<String>>, ConfigError> {
-        let mut ours = self.0.iter().filter(|assignment| assignment.name == name).peekable();
-        let first = ours.peek().and_then(|first| first.value.clone());
-        match ours.find(|assignment| assignment.value.is_none()) {
+        let mut matching = self.0.iter().filter(|assignment| assignment.name == name).peekable();
+        let first = matching.peek().and_then(|first| first.value.clone());
+        match matching.find(|assignment| assignment.value.is_none()) {
             Some(Assignment { line, .. }) => Err(ConfigError::DotenvLine { setting: name, line: *line }),
             None => Ok(first),
         }
     }
 
-    /// The names of all variables that are set there.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|assignment| assignment.name.as_str())
     }
 }
 
-/// The assignments in `text`, where all of it can be understood.
-fn understood(text: &str) -> Option<Vec<(String, Zeroizing<String>)>> {
+/// The assignments in `text`, or `None` if any of it cannot be read.
+fn read_statements(text: &str) -> Option<Vec<(String, Zeroizing<String>)>> {
     // Without a line end, a blank at the end would be an error.
     let lines = io::Read::chain(text.as_bytes(), &b"\n"[..]);
     dotenvy::from_read_iter(lines).map(|read| read.map(|(name, value)| (name, Zeroizing::new(value))).ok()).collect()
 }
 
-/// The first line of `text`, with the lines after it that a value in quotes goes over, and the rest. A quote that is closed in
-/// the middle of a line is none that goes over lines, such as an apostrophe.
+/// Splits `text` after its first statement: one line, or all lines of a quoted value. A quote that closes in the middle of a line,
+/// such as an apostrophe, does not make a value of several lines.
 fn split_statement(text: &str) -> (&str, &str) {
     let (line, after_line) = text.split_at(text.find('\n').map_or(text.len(), |end| end.saturating_add(1)));
     let after_quotes = || {
@@ -112,27 +110,28 @@ fn split_statement(text: &str) -> (&str, &str) {
     (text.strip_suffix(next).unwrap_or(text), next)
 }
 
-/// What follows the `quote` that closes what `text` begins with.
+/// What follows the `quote` that closes the value at the start of `text`.
 fn after_quote(text: &str, quote: char) -> Option<&str> {
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        if letter == quote {
-            return Some(letters.as_str());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character == quote {
+            return Some(characters.as_str());
         }
-        if letter == '\\' && quote == '"' {
-            letters.next();
+        if character == '\\' && quote == '"' {
+            characters.next();
         }
     }
     None
 }
 
-/// The name that `statement` begins with, after `export` too; empty where there is none.
+/// The name at the start of `statement`, possibly after `export`; empty if there is none.
 fn name(statement: &str) -> &str {
-    let word = |text: &'_ str| text.find(|each: char| !(each.is_alphanumeric() || "_.-".contains(each))).unwrap_or(text.len());
+    let word_end =
+        |text: &'_ str| text.find(|each: char| !(each.is_alphanumeric() || "_.-".contains(each))).unwrap_or(text.len());
     let statement = statement.trim();
-    let (first, rest) = statement.split_at(word(statement));
+    let (first, rest) = statement.split_at(word_end(statement));
     match rest.trim_start() {
-        exported if first == "export" && !exported.starts_with('=') => exported.split_at(word(exported)).0,
+        exported if first == "export" && !exported.starts_with('=') => exported.split_at(word_end(exported)).0,
         _ => first,
     }
 }

@@ -1,4 +1,4 @@
-//! Owns the files that keys come from: reading one, whole and bounded, and what its content means. Does not know when to read.
+//! Files of keys: reads one whole and bounded, and knows what its content means. Does not know when to read it again.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -9,36 +9,36 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::config::values::pasted;
+use crate::config::setting::pasted;
 use crate::config::{ConfigError, key_list};
 use crate::livekit::key::{ApiKey, ApiKeys};
 
-/// Bytes that a file has at most.
 const MAX_BYTES: u64 = 1 << 20;
-/// The permissions of others to read and to write (chmod(1)).
+/// The permissions of other users to read and to write (chmod(1)).
 const OF_OTHERS: u32 = 0o006;
 
-/// A file that keys come from, and may be read from again.
+/// A file of keys, which may be read again.
 #[derive(Clone, Debug)]
-pub struct KeyFile {
+pub(crate) struct KeyFile {
     setting: &'static str,
     path: PathBuf,
     holds: Holds,
     signing_key: Option<String>,
 }
 
-/// What a file holds.
 #[derive(Clone, Debug)]
 pub(super) enum Holds {
-    /// All keys.
     Keys,
-    /// The secret of the key `name`, beside which there are `others`.
-    Secret { name: String, others: Vec<ApiKey> },
+    /// The secret of the key `name`; `others` come from other settings.
+    Secret {
+        name: String,
+        others: Vec<ApiKey>,
+    },
 }
 
-/// What stands in a file of keys. Wiped when dropped; `Debug` shows none of it.
+/// The content of a file of keys. Wiped when dropped; `Debug` does not show it.
 #[derive(Clone)]
-pub struct KeyFileContent {
+pub(crate) struct KeyFileContent {
     bytes: Zeroizing<Vec<u8>>,
     is_open: bool,
 }
@@ -48,66 +48,61 @@ impl KeyFile {
         Self { setting, path: path.into(), holds, signing_key }
     }
 
-    /// The file, or a link to it.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    /// The path of the file, or of a link to it.
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What stands there now.
+    /// Reads the file.
     ///
     /// # Errors
-    /// Where that cannot be read, is no regular file, or is over 1 MiB.
-    pub fn read(&self) -> Result<KeyFileContent, ConfigError> {
-        KeyFileContent::read(&self.path).map_err(|source| self.unreadable(source))
+    /// If it cannot be read, is not a regular file, or is larger than 1 MiB.
+    pub(crate) fn read(&self) -> Result<KeyFileContent, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { setting: self.setting, path: self.path.clone(), source };
+        KeyFileContent::read(&self.path).map_err(unreadable)
     }
 
-    /// The keys of `content`.
+    /// The keys in `content`.
     ///
     /// # Errors
-    /// Where it holds none, or one that cannot be. The error names the line, where there are lines, and never a secret.
-    pub fn keys(&self, content: &KeyFileContent) -> Result<ApiKeys, ConfigError> {
+    /// If there is no key, or an invalid one. The error names the line of a list, and never contains a secret.
+    pub(crate) fn keys(&self, content: &KeyFileContent) -> Result<ApiKeys, ConfigError> {
         let setting = self.setting;
         let keys = match &self.holds {
             Holds::Keys => key_list::parse(setting, &content.bytes)?,
             Holds::Secret { name, others } => {
                 let secret = str::from_utf8(&content.bytes).or(Err(ConfigError::NotUtf8 { setting, line: None }))?;
-                let key = ApiKey::new(name, pasted(secret)).map_err(|source| ConfigError::Key { setting, source })?;
+                let key = ApiKey::new(name, pasted(secret)).map_err(|source| ConfigError::Key { setting, line: None, source })?;
                 [&[key][..], others].concat()
             }
         };
-        together(setting, keys, self.signing_key.as_deref())
+        combine(setting, keys, self.signing_key.as_deref())
     }
 
-    /// Whether there is something to read again.
-    #[must_use]
-    pub fn can_change(&self) -> bool {
+    pub(crate) fn can_change(&self) -> bool {
         !is_inherited(&self.path)
     }
-
-    fn unreadable(&self, source: io::Error) -> ConfigError {
-        ConfigError::Unreadable { setting: self.setting, path: self.path.clone(), source }
-    }
 }
 
-/// All of `keys`, of which the first mints, or the one that is named.
-pub(super) fn together(setting: &'static str, keys: Vec<ApiKey>, signing_key: Option<&str>) -> Result<ApiKeys, ConfigError> {
+/// All of `keys`. The one that is named mints, or else the first.
+pub(super) fn combine(setting: &'static str, keys: Vec<ApiKey>, signing_key: Option<&str>) -> Result<ApiKeys, ConfigError> {
     let mut keys = keys.into_iter();
     let first = keys.next().ok_or(ConfigError::NoKey { setting })?;
-    let keys = ApiKeys::new(first, keys).map_err(|source| ConfigError::Key { setting, source })?;
+    let keys = ApiKeys::new(first, keys).map_err(|source| ConfigError::Key { setting, line: None, source })?;
     match signing_key {
         None => Ok(keys),
-        Some(name) => keys.minting_with(name).map_err(|source| ConfigError::Key { setting: "LIVEKIT_SIGNING_KEY", source }),
+        Some(name) => {
+            keys.minting_with(name).map_err(|source| ConfigError::Key { setting: "LIVEKIT_SIGNING_KEY", line: None, source })
+        }
     }
 }
 
-/// Whether `path` is a descriptor that the program was started with, such as a shell's `<(…)`: it can be read once.
+/// Whether `path` is a descriptor that the program was started with, such as a shell's `<(…)`, which can be read only once.
 fn is_inherited(path: &Path) -> bool {
     path.starts_with("/dev/fd") || path == Path::new("/dev/stdin")
 }
 
-/// All of `file`, which may hold secrets.
-pub(super) fn whole(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(super) fn read_all(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
     let capacity = file.metadata()?.len().min(MAX_BYTES).try_into().unwrap_or(0);
     let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
     file.take(MAX_BYTES.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -119,24 +114,22 @@ pub(super) fn whole(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
 
 impl KeyFileContent {
     fn read(path: &Path) -> io::Result<Self> {
-        // Before it is opened, for opening a FIFO would wait.
+        // Before the file is opened, because opening a FIFO would wait.
         if !is_inherited(path) && !fs::metadata(path)?.is_file() {
-            return Err(io::Error::other("it is no regular file"));
+            return Err(io::Error::other("it is not a regular file"));
         }
         let file = File::open(path)?;
         let is_open = file.metadata()?.permissions().mode() & OF_OTHERS != 0;
-        Ok(Self { bytes: whole(file)?, is_open })
+        Ok(Self { bytes: read_all(file)?, is_open })
     }
 
-    /// Tells it from any other, without holding its secrets.
-    #[must_use]
-    pub fn fingerprint(&self) -> [u8; 32] {
+    /// Identifies the content without revealing its secrets.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
         Sha256::new_with_prefix([u8::from(self.is_open)]).chain_update(&self.bytes).finalize().into()
     }
 
-    /// Whether others than the file's owner and group may read or write it.
-    #[must_use]
-    pub fn is_open_to_others(&self) -> bool {
+    /// Whether users other than the file's owner and group may read or write it.
+    pub(crate) fn is_open_to_others(&self) -> bool {
         self.is_open
     }
 }

@@ -1,35 +1,35 @@
-//! Owns lists of keys, `key: secret` one a line, as LiveKit Server takes them: a mapping in YAML, of plain scalars and such in
-//! quotes (<https://yaml.org/spec/1.2.2/#73-flow-scalar-styles>). What else YAML has is refused with its line.
+//! Lists of keys, one `key: secret` per line, as LiveKit Server takes them: a YAML mapping of plain or quoted scalars
+//! (<https://yaml.org/spec/1.2.2/#73-flow-scalar-styles>). Anything else that YAML allows is refused with its line number. Does not
+//! know where a list comes from.
 
 use zeroize::Zeroizing;
 
 use crate::config::ConfigError;
-use crate::config::values::pasted;
+use crate::config::setting::pasted;
 use crate::livekit::key::{ApiKey, KeyError};
 
-/// What begins something else than a plain scalar.
+/// Characters that a plain scalar cannot begin with.
 const INDICATORS: &str = "[]{},&*!|>@`\"'%";
 
-/// The keys of `list`, in their order. Empty lines and comments count as nothing.
+/// The keys in `list`, in their order. Empty lines and comments are ignored.
 pub(super) fn parse(setting: &'static str, list: &[u8]) -> Result<Vec<ApiKey>, ConfigError> {
     let text = str::from_utf8(list).map_err(|error| {
-        let sound = list.get(..error.valid_up_to()).unwrap_or_default();
-        ConfigError::NotUtf8 { setting, line: Some(sound.split(|byte| *byte == b'\n').count()) }
+        let valid = list.get(..error.valid_up_to()).unwrap_or_default();
+        ConfigError::NotUtf8 { setting, line: Some(valid.split(|byte| *byte == b'\n').count()) }
     })?;
     let list = pasted(text);
     let first = text.split_once(list).map_or(1, |(before, _)| before.split('\n').count());
     let mut keys: Vec<ApiKey> = Vec::new();
     for (line, text) in (first..).zip(list.split('\n').map(str::trim)) {
-        let not_a_pair = ConfigError::NotAPair { setting, line };
-        let is_begin = text == "---" && keys.is_empty();
-        if text.is_empty() || text.starts_with('#') || is_begin {
+        let is_document_start = text == "---" && keys.is_empty();
+        if text.is_empty() || text.starts_with('#') || is_document_start {
             continue;
         }
-        let (name, secret) = pair(text).ok_or(not_a_pair)?;
-        let cannot_be = |source| ConfigError::KeyAtLine { setting, line, source };
-        let key = ApiKey::new(&name, &secret).map_err(cannot_be)?;
+        let (name, secret) = pair(text).ok_or(ConfigError::NotAPair { setting, line })?;
+        let invalid = |source| ConfigError::Key { setting, line: Some(line), source };
+        let key = ApiKey::new(&name, &secret).map_err(invalid)?;
         if keys.iter().any(|other| other.name() == key.name() && *other != key) {
-            return Err(cannot_be(KeyError::Contradiction { name: key.name().to_owned() }));
+            return Err(invalid(KeyError::Contradiction { name: key.name().to_owned() }));
         }
         keys.push(key);
     }
@@ -38,7 +38,7 @@ pub(super) fn parse(setting: &'static str, list: &[u8]) -> Result<Vec<ApiKey>, C
 
 type Scalar = Zeroizing<String>;
 
-/// The two scalars of a line that is neither empty nor a comment.
+/// The two scalars in a line that is neither empty nor a comment.
 fn pair(line: &str) -> Option<(Scalar, Scalar)> {
     let (name, value) = match quoted(line) {
         Some((name, rest)) => (name, rest.trim_start().strip_prefix(':')?),
@@ -54,38 +54,37 @@ fn pair(line: &str) -> Option<(Scalar, Scalar)> {
     }
 }
 
-/// `text` up to a comment, which begins it or follows a blank.
+/// `text` without its comment, which is at the start or after a blank.
 fn without_comment(text: &str) -> &str {
-    let begins_one =
+    let begins_comment =
         |at: &usize| text.get(..*at).is_some_and(|before| before.is_empty() || before.ends_with(char::is_whitespace));
-    let end = text.match_indices('#').map(|(at, _)| at).find(begins_one);
+    let end = text.match_indices('#').map(|(at, _)| at).find(begins_comment);
     end.and_then(|end| text.get(..end)).unwrap_or(text).trim()
 }
 
 fn plain(text: &str) -> Option<Scalar> {
     let text = text.trim();
-    let begins_otherwise =
-        text.starts_with(|first| INDICATORS.contains(first)) || text.starts_with("- ") || text.starts_with("? ");
-    // Two lines that were written into one look like this.
-    let holds_more = [": ", " #"].iter().any(|mark| text.contains(mark)) || text.ends_with(':');
-    let is_plain = !begins_otherwise && !holds_more && !text.contains(char::is_control);
+    let is_other_yaml = text.starts_with(|first| INDICATORS.contains(first)) || text.starts_with("- ") || text.starts_with("? ");
+    // Two lines that were joined look like this.
+    let is_joined = [": ", " #"].iter().any(|mark| text.contains(mark)) || text.ends_with(':');
+    let is_plain = !is_other_yaml && !is_joined && !text.contains(char::is_control);
     is_plain.then(|| Scalar::new(text.to_owned()))
 }
 
-/// The scalar in quotes that `text` begins with, and what follows it.
+/// The quoted scalar at the start of `text`, and the rest.
 fn quoted(text: &str) -> Option<(Scalar, &str)> {
     let quote = text.chars().next().filter(|first| matches!(first, '"' | '\''))?;
     let mut scalar = Scalar::new(String::with_capacity(text.len()));
-    let mut letters = text.chars();
-    letters.next();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' if quote == '"' => scalar.push(letters.next().filter(|escaped| matches!(escaped, '"' | '\\' | '/'))?),
-            _ if letter.is_control() => return None,
-            _ if letter != quote => scalar.push(letter),
+    let mut characters = text.chars();
+    characters.next();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' if quote == '"' => scalar.push(characters.next().filter(|escaped| matches!(escaped, '"' | '\\' | '/'))?),
+            _ if character.is_control() => return None,
+            _ if character != quote => scalar.push(character),
             // In single quotes, two of them are one.
-            '\'' if letters.as_str().starts_with('\'') => scalar.extend(letters.next()),
-            _ => return Some((scalar, letters.as_str())),
+            '\'' if characters.as_str().starts_with('\'') => scalar.extend(characters.next()),
+            _ => return Some((scalar, characters.as_str())),
         }
     }
     None

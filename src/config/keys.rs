@@ -1,45 +1,43 @@
-//! Owns the settings of the keys, which the server and every command that signs or verifies share.
+//! The settings of the keys, which the server shares with every command that signs or verifies. Does not know when a file of keys
+//! is read again.
 
-use crate::config::key_file::{Holds, KeyFile, KeyFileContent, together};
-use crate::config::values::{Setting, pasted};
+use crate::config::key_file::{Holds, KeyFile, KeyFileContent, combine};
+use crate::config::setting::{Setting, pasted};
 use crate::config::{ConfigError, Variables, key_list};
 use crate::livekit::key::{ApiKey, ApiKeys, DEVELOPMENT_PAIR};
 
-/// The settings of the keys that have a flag.
+/// The settings of the keys that have a flag; secrets have none.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct KeyFlags {
+pub(crate) struct KeyFlags {
     /// The API key that mints; its secret is the variable LIVEKIT_API_SECRET [default: devkey, LiveKit's for development] [env: LIVEKIT_API_KEY]
     #[arg(long, value_name = "KEY")]
     livekit_api_key: Option<String>,
-    /// A file that holds the secret, instead of LIVEKIT_API_SECRET; white space and quotes around it are dropped, and the server takes changes in [env: LIVEKIT_API_SECRET_FILE]
+    /// A file with the secret, instead of LIVEKIT_API_SECRET; white space and quotes around it are ignored, and the server picks up changes [env: LIVEKIT_API_SECRET_FILE]
     #[arg(long, value_name = "FILE")]
     livekit_api_secret_file: Option<String>,
-    /// A file of keys, `key: secret` one a line, as LiveKit Server takes them: all verify, the first mints, and the server takes changes in [env: LIVEKIT_KEYS_FILE]
+    /// A file of keys, one `key: secret` per line, as LiveKit Server takes them: all verify, the first mints, and the server picks up changes [env: LIVEKIT_KEYS_FILE]
     #[arg(long, value_name = "FILE")]
     keys_file: Option<String>,
-    /// The API key that mints, of several [default: the first] [env: LIVEKIT_SIGNING_KEY]
+    /// Which of several API keys mints [default: the first] [env: LIVEKIT_SIGNING_KEY]
     #[arg(long, value_name = "KEY")]
     signing_key: Option<String>,
 }
 
-/// The keys, and where they come from, if that is a file.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Keys {
-    /// The keys.
-    pub api_keys: ApiKeys,
-    /// The file, and what stood there; `None` also where it can be read but once.
-    pub file: Option<(KeyFile, KeyFileContent)>,
-    /// Whether none was set, so that they are LiveKit's development pair.
-    pub is_fallback: bool,
+pub(crate) struct Keys {
+    pub(crate) api_keys: ApiKeys,
+    /// The file and its content. `None` also if the file can be read only once.
+    pub(crate) file: Option<(KeyFile, KeyFileContent)>,
+    /// Whether no key was set, so that this is LiveKit's development key.
+    pub(crate) is_fallback: bool,
 }
 
 impl KeyFlags {
-    /// The keys, of all that may name them. Without any, LiveKit's development pair.
+    /// Reads the keys; if none is set, LiveKit's development key.
     ///
     /// # Errors
-    /// At the first setting that cannot be used. The error names it, and never a secret.
-    pub fn read(self, variables: &Variables) -> Result<Keys, ConfigError> {
+    /// At the first setting that cannot be used. The error names it, and never contains a secret.
+    pub(crate) fn read(self, variables: &Variables) -> Result<Keys, ConfigError> {
         let name = Setting::filled("LIVEKIT_API_KEY", self.livekit_api_key, variables)?;
         let secret_file = Setting::of("LIVEKIT_API_SECRET_FILE", self.livekit_api_secret_file, variables)?;
         let keys_file = Setting::filled("LIVEKIT_KEYS_FILE", self.keys_file, variables)?;
@@ -70,7 +68,7 @@ impl KeyFlags {
             (None, None, None) if is_fallback => keys.push(key(name.name, DEVELOPMENT_PAIR.0, DEVELOPMENT_PAIR.1)?),
             (None, None, None) => {}
         }
-        Ok(Keys { api_keys: together(listed.name, keys, signing_key.as_deref())?, file: None, is_fallback })
+        Ok(Keys { api_keys: combine(listed.name, keys, signing_key.as_deref())?, file: None, is_fallback })
     }
 }
 
@@ -82,7 +80,6 @@ impl Keys {
     }
 }
 
-/// Where `one` is set, none of `others` may be.
 fn exclude(one: &Setting, others: &[&Setting]) -> Result<(), ConfigError> {
     match others.iter().find(|other| other.value.is_some()) {
         Some(other) if one.value.is_some() => Err(ConfigError::Both { settings: (other.name, one.name) }),
@@ -91,5 +88,5 @@ fn exclude(one: &Setting, others: &[&Setting]) -> Result<(), ConfigError> {
 }
 
 fn key(setting: &'static str, name: &str, secret: &str) -> Result<ApiKey, ConfigError> {
-    ApiKey::new(name, secret).map_err(|source| ConfigError::Key { setting, source })
+    ApiKey::new(name, secret).map_err(|source| ConfigError::Key { setting, line: None, source })
 }

@@ -1,5 +1,5 @@
-//! Owns where settings come from beside flags: the variables of the environment, which win, and those of the file `.env`. Does
-//! not know what any of them means.
+//! The variables of the environment and of the file `.env`; the environment wins. Warns about variables that look like misspelt
+//! settings. Does not know what any variable means.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,33 +11,32 @@ use zeroize::Zeroizing;
 use crate::config::ConfigError;
 use crate::config::dotenv::Dotenv;
 
-/// What the names of our own variables begin with, where they are not LiveKit's or everyone's.
 const PREFIX: &str = "ROOMKEY_";
-/// What Kubernetes sets in every container beside a service that is called roomkey.
-const OF_KUBERNETES: [&str; 2] = ["ROOMKEY_SERVICE_", "ROOMKEY_PORT"];
-/// Letters of a name that are compared; ours are all shorter.
-const COMPARED: usize = 64;
+/// Variables that Kubernetes sets in containers beside a service called roomkey begin with these.
+const KUBERNETES_PREFIXES: [&str; 2] = ["ROOMKEY_SERVICE_", "ROOMKEY_PORT"];
+/// How many characters of a name are compared. All names of settings are shorter.
+const MAX_COMPARED: usize = 64;
 
-/// The variables that settings are read from. `Debug` shows none of their values.
-pub struct Variables {
+/// The variables that settings are read from. `Debug` does not show their values.
+pub(crate) struct Variables {
     dotenv: Dotenv,
-    /// The names that were asked for, which are those of our settings.
+    /// The names that were asked for, which are the names of all settings.
     known: RefCell<BTreeSet<&'static str>>,
 }
 
 impl Variables {
-    /// Those of the process, and of the file `.env` in `directory`, if it is there.
+    /// The variables of the process, and of the file `.env` in `directory`, if it exists.
     ///
     /// # Errors
-    /// Where that file cannot be read.
-    pub fn read(directory: &Path) -> Result<Self, ConfigError> {
+    /// If that file cannot be read.
+    pub(crate) fn read(directory: &Path) -> Result<Self, ConfigError> {
         Ok(Self { dotenv: Dotenv::read(directory)?, known: RefCell::default() })
     }
 
-    /// What the variable `name` is set to, the better source first.
+    /// The values of the variable `name`, that of the environment first.
     ///
     /// # Errors
-    /// Where it is not UTF-8, or the line of `.env` that sets it cannot be understood.
+    /// If it is not UTF-8, or the line of `.env` that sets it cannot be read.
     pub(super) fn find(&self, name: &'static str) -> Result<impl Iterator<Item = Zeroizing<String>>, ConfigError> {
         self.known.borrow_mut().insert(name);
         let of_environment = env::var_os(name).map(|value| {
@@ -48,25 +47,24 @@ impl Variables {
         Ok(of_environment.transpose()?.into_iter().chain(self.dotenv.find(name)?))
     }
 
-    /// The variables that are none of ours but have our prefix, each with the nearest of those that settings were looked for in.
-    #[must_use]
-    pub fn unknown(&self) -> BTreeMap<String, &'static str> {
+    /// The variables with roomkey's prefix that are no setting, each with the setting whose name is the most similar.
+    pub(crate) fn unknown(&self) -> BTreeMap<String, &'static str> {
         let of_environment = env::vars_os().filter_map(|(name, value)| {
             drop(Zeroizing::new(value.into_encoded_bytes()));
             name.into_string().ok()
         });
         let known = self.known.borrow();
-        let is_strange = |name: &String| {
-            let is_foreign = OF_KUBERNETES.iter().any(|theirs| name.starts_with(theirs))
+        let is_unknown = |name: &String| {
+            let is_expected = KUBERNETES_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
                 || cfg!(debug_assertions) && name == "ROOMKEY_TEST_PANICS";
-            name.starts_with(PREFIX) && !is_foreign && !known.contains(name.as_str())
+            name.starts_with(PREFIX) && !is_expected && !known.contains(name.as_str())
         };
-        let names = of_environment.chain(self.dotenv.names().map(str::to_owned)).filter(is_strange);
+        let names = of_environment.chain(self.dotenv.names().map(str::to_owned)).filter(is_unknown);
         names.filter_map(|name| nearest(&name, &known).map(|near| (name, near))).collect()
     }
 }
 
-/// Which of `known` is the most like `name`, with our prefix or without it.
+/// The name in `known` that is the most similar to `name`, with or without its prefix.
 fn nearest(name: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
     let bare = name.strip_prefix(PREFIX).unwrap_or_default();
     [name, bare]
@@ -76,9 +74,9 @@ fn nearest(name: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
         .map(|(_, near)| near)
 }
 
-/// Which of `known` is the most like `name`, and how many letters are wrong.
+/// The name in `known` that is the most similar to `name`, and how many edits are between them.
 pub(crate) fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<(usize, &'a str)> {
-    let name: String = name.chars().take(COMPARED).collect();
+    let name: String = name.chars().take(MAX_COMPARED).collect();
     known.into_iter().map(|each| (strsim::damerau_levenshtein(&name, each), each)).min_by_key(|(distance, _)| *distance)
 }
 

@@ -176,7 +176,7 @@ fn the_file_of_keys_is_watched_again_after_the_watcher_panicked() {
     program.trip("key-watcher");
     program.assert_comes_back("key-watcher");
     fs::write(program.0.directory().join("keys.yaml"), keys("APInew")).unwrap();
-    assert!(program.0.wait_for("keys taken in").contains("APInew"));
+    assert!(program.0.wait_for("keys reloaded").contains("APInew"));
 }
 
 #[test]

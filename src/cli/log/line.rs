@@ -1,5 +1,4 @@
-//! Owns how a log line looks: its length, its fields, and what stands in place of characters that mislead. Does not know where it
-//! goes.
+//! How a log line looks: its length, its fields, and how misleading characters are escaped. Does not know where it goes.
 
 use std::fmt::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
@@ -7,48 +6,45 @@ use std::time::{Duration, UNIX_EPOCH};
 use tracing::Level;
 use tracing::field::{Field, Visit};
 
-use crate::cli::letters;
-use crate::cli::moment::END_OF_CALENDAR;
+use crate::cli::escapes;
+use crate::cli::time_words::END_OF_CALENDAR;
 use crate::clock::UnixTime;
 use crate::config::LogFormat;
 
-/// Of a line with its end: what a pipe takes in one piece (`PIPE_BUF`, pipe(7)).
+/// The longest line, with its end: what a pipe writes without mixing it with others (`PIPE_BUF`, pipe(7)).
 pub(super) const MAX_LINE_BYTES: usize = 4096;
-/// Of a field's value, so that a line has room for the five texts of a delivery, which others chose.
+/// The longest value of a field. A line has room for the five texts of a delivery, which others choose.
 const MAX_VALUE_BYTES: usize = 700;
-/// Kept free for the marks and quotes that end a line.
-const TAIL_BYTES: usize = 24;
-/// A field is left out where there is less room than this beside its name. A number always fits.
+/// Reserved for the quotes and marks at the end of a line.
+const END_BYTES: usize = 24;
+/// A field is left out if there is less room than this in addition to its name. A number always fits.
 const MIN_FIELD_BYTES: usize = 64;
-/// Ends a value that is longer.
+/// The end of a value that was too long.
 const CUT: char = '…';
-/// Most lines are shorter.
 const USUAL_BYTES: usize = 256;
 
-/// A log line, as fields are added to it.
 #[derive(Debug)]
 pub(super) struct Line {
     text: String,
-    form: LogFormat,
-    /// Whether a field was left out.
+    format: LogFormat,
     is_short: bool,
 }
 
 impl Line {
-    pub(super) fn new(form: LogFormat, level: Level, now: UnixTime) -> Self {
+    pub(super) fn new(format: LogFormat, level: Level, now: UnixTime) -> Self {
         let mut text = String::with_capacity(USUAL_BYTES);
         let since = Duration::new(now.as_secs().min(END_OF_CALENDAR), now.subsec_nanos());
         let time = humantime::format_rfc3339_micros(UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH));
-        let _ = match form {
+        let _ = match format {
             LogFormat::Text => write!(text, "{time} {level:>5}"),
             LogFormat::Json => write!(text, r#"{{"timestamp":"{time}","level":"{level}""#),
-        }; // a string takes everything
-        Self { text, form, is_short: false }
+        }; // writing to a string cannot fail
+        Self { text, format, is_short: false }
     }
 
-    /// The line, with its end.
+    /// The line, with its line end.
     pub(super) fn finish(mut self) -> String {
-        self.text.push_str(match (self.form, self.is_short) {
+        self.text.push_str(match (self.format, self.is_short) {
             (LogFormat::Text, false) => "\n",
             (LogFormat::Text, true) => " …\n",
             (LogFormat::Json, false) => "}\n",
@@ -57,28 +53,27 @@ impl Line {
         self.text
     }
 
-    /// Adds a number or a truth.
     pub(super) fn plain(&mut self, name: &str, value: impl fmt::Display) {
         self.field(name, None, |out| write!(out, "{value}"));
     }
 
-    /// Adds a text; in quotes, where `is_quoted` or JSON asks for them.
+    /// Adds a text, in quotes if `is_quoted` or in JSON.
     pub(super) fn text(&mut self, name: &str, is_quoted: bool, value: impl fmt::Display) {
-        let escape = match self.form {
+        let escape = match self.format {
             LogFormat::Json => Some(Escape::Json),
             LogFormat::Text => is_quoted.then_some(Escape::Quoted),
         };
         self.field(name, escape, |out| write!(out, "{value}"));
     }
 
-    /// The message has no name in a text.
-    fn field(&mut self, name: &str, quotes: Option<Escape>, write: impl FnOnce(&mut Value<'_>) -> fmt::Result) {
-        let end = MAX_LINE_BYTES.saturating_sub(TAIL_BYTES);
+    /// Text lines do not show the name of the message.
+    fn field(&mut self, name: &str, quotes: Option<Escape>, write: impl FnOnce(&mut FieldValue<'_>) -> fmt::Result) {
+        let end = MAX_LINE_BYTES.saturating_sub(END_BYTES);
         if self.text.len().saturating_add(name.len()).saturating_add(MIN_FIELD_BYTES) > end {
             self.is_short = true;
             return;
         }
-        let (before, after) = match self.form {
+        let (before, after) = match self.format {
             LogFormat::Text if name == "message" => (" ", ["", ""]),
             LogFormat::Text => (" ", [name, "="]),
             LogFormat::Json => (",\"", [name, "\":"]),
@@ -87,7 +82,7 @@ impl Line {
         self.text.extend(after);
         self.text.push_str(if quotes.is_some() { "\"" } else { "" });
         let end = self.text.len().saturating_add(MAX_VALUE_BYTES).min(end);
-        if write(&mut Value { text: &mut self.text, end, escape: quotes.unwrap_or(Escape::Bare) }).is_err() {
+        if write(&mut FieldValue { text: &mut self.text, end, escape: quotes.unwrap_or(Escape::Bare) }).is_err() {
             self.text.push(CUT);
         }
         self.text.push_str(if quotes.is_some() { "\"" } else { "" });
@@ -116,18 +111,17 @@ impl Visit for Line {
     }
 }
 
-/// A line that a command tells.
-pub(super) fn told(words: impl fmt::Display) -> String {
+pub(super) fn message(words: impl fmt::Display) -> String {
     let mut text = "roomkey: ".to_owned();
-    let end = MAX_LINE_BYTES.saturating_sub(TAIL_BYTES);
-    if write!(Value { text: &mut text, end, escape: Escape::Bare }, "{words}").is_err() {
+    let end = MAX_LINE_BYTES.saturating_sub(END_BYTES);
+    if write!(FieldValue { text: &mut text, end, escape: Escape::Bare }, "{words}").is_err() {
         text.push(CUT);
     }
     text.push('\n');
     text
 }
 
-/// What is escaped beside what is hidden, and how.
+/// What is escaped in addition to hidden characters, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Escape {
     /// Nothing.
@@ -138,21 +132,21 @@ enum Escape {
     Json,
 }
 
-/// The value that `text` ends with. It fails once it is too long, so that nothing longer is made.
-struct Value<'a> {
+/// The value at the end of `text`. Writing fails once it is too long, so that no longer text is made.
+struct FieldValue<'a> {
     text: &'a mut String,
     end: usize,
     escape: Escape,
 }
 
-impl Value<'_> {
-    fn push(&mut self, letter: char) -> fmt::Result {
+impl FieldValue<'_> {
+    fn push(&mut self, character: char) -> fmt::Result {
         let before = self.text.len();
-        match (letter, self.escape) {
-            ('"' | '\\', Escape::Quoted | Escape::Json) => self.text.extend(['\\', letter]),
-            (letter, Escape::Json) if letters::is_hidden(letter) => letters::push_json_escaped(self.text, letter),
-            (letter, _) if letters::is_hidden(letter) => letters::push_escaped(self.text, letter),
-            (letter, _) => self.text.push(letter),
+        match (character, self.escape) {
+            ('"' | '\\', Escape::Quoted | Escape::Json) => self.text.extend(['\\', character]),
+            (character, Escape::Json) if escapes::is_hidden(character) => escapes::push_json_escaped(self.text, character),
+            (character, _) if escapes::is_hidden(character) => escapes::push_escaped(self.text, character),
+            (character, _) => self.text.push(character),
         }
         if self.text.len() <= self.end {
             return Ok(());
@@ -162,10 +156,10 @@ impl Value<'_> {
     }
 }
 
-impl Write for Value<'_> {
+impl Write for FieldValue<'_> {
     fn write_str(&mut self, mut rest: &str) -> fmt::Result {
         loop {
-            // Most values are plain throughout, and copied in one step.
+            // Most values are entirely plain and copied in one step.
             let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
             let (plain, after) = rest.split_at(rest.bytes().position(|byte| !is_plain(byte)).unwrap_or(rest.len()));
             let room = self.end.saturating_sub(self.text.len());
@@ -173,10 +167,10 @@ impl Write for Value<'_> {
             if plain.len() > room {
                 return Err(fmt::Error);
             }
-            let mut letters = after.chars();
-            let Some(letter) = letters.next() else { return Ok(()) };
-            self.push(letter)?;
-            rest = letters.as_str();
+            let mut characters = after.chars();
+            let Some(character) = characters.next() else { return Ok(()) };
+            self.push(character)?;
+            rest = characters.as_str();
         }
     }
 }
@@ -189,8 +183,8 @@ mod tests {
     const NOW: UnixTime = UnixTime::from_millis(1_795_317_315_042);
     const TEXT: &str = "a\"\\\r\n\u{1b}\u{85}\u{9b}\u{61c}\u{200f}\u{2028}\u{202e}\u{2069}ü";
 
-    fn line(form: LogFormat, fields: impl FnOnce(&mut Line)) -> String {
-        let mut line = Line::new(form, Level::INFO, NOW);
+    fn line(format: LogFormat, fields: impl FnOnce(&mut Line)) -> String {
+        let mut line = Line::new(format, Level::INFO, NOW);
         fields(&mut line);
         line.finish()
     }
@@ -212,16 +206,16 @@ mod tests {
         });
         assert_eq!(json, expected);
         let bare = line(LogFormat::Text, |line| line.text("message", false, TEXT));
-        assert_eq!(bare.matches(letters::is_hidden).collect::<Vec<_>>(), ["\n"], "{bare:?}");
+        assert_eq!(bare.matches(escapes::is_hidden).collect::<Vec<_>>(), ["\n"], "{bare:?}");
     }
 
     #[test]
     fn no_line_is_too_long_and_each_stays_what_it_is() {
         for letter in ["x", "ü", "\u{202e}", "\\", "\"", "\n", "\u{e0041}", "😀"] {
-            for (form, count) in
-                [LogFormat::Text, LogFormat::Json].into_iter().flat_map(|form| [(form, 1), (form, 5), (form, 12)])
+            for (format, count) in
+                [LogFormat::Text, LogFormat::Json].into_iter().flat_map(|format| [(format, 1), (format, 5), (format, 12)])
             {
-                let line = line(form, |line| {
+                let line = line(format, |line| {
                     line.text("message", false, letter.repeat(3));
                     for field in 0..count {
                         line.text(&format!("field{field}"), true, letter.repeat(100_000));
@@ -229,15 +223,15 @@ mod tests {
                     line.plain("last", u64::MAX);
                 });
                 assert!(line.len() <= MAX_LINE_BYTES && line.ends_with('\n'), "{} bytes", line.len());
-                assert_eq!(line.matches(letters::is_hidden).count(), 1, "{line:?}");
+                assert_eq!(line.matches(escapes::is_hidden).count(), 1, "{line:?}");
                 assert!(line.matches(CUT).count() >= count.min(5), "{line}");
                 assert!(line.contains("last") || count > 5, "{line}");
-                if form == LogFormat::Json {
+                if format == LogFormat::Json {
                     let json: serde_json::Value = serde_json::from_str(&line).unwrap();
                     assert_eq!(json["cut"], if count > 5 { true.into() } else { serde_json::Value::Null });
                 }
             }
         }
-        assert_eq!(told("x".repeat(10_000)).len(), MAX_LINE_BYTES - TAIL_BYTES + CUT.len_utf8() + 1);
+        assert_eq!(message("x".repeat(10_000)).len(), MAX_LINE_BYTES - END_BYTES + CUT.len_utf8() + 1);
     }
 }

@@ -1,5 +1,5 @@
-//! Owns the log and everything else that goes to stderr: nothing that is told blocks, fails or ends anything else. Lines go
-//! through a queue to a thread that writes them. Does not know what is told.
+//! The log, and everything else that goes to stderr. Logging never blocks, fails or ends anything else: lines go through a queue to
+//! a thread that writes them. Does not know what is logged.
 
 mod line;
 mod queue;
@@ -21,74 +21,71 @@ use tracing::{Event, Level, Metadata, Subscriber, dispatcher, error};
 use crate::clock::UnixTime;
 use crate::config::LogFormat;
 use line::Line;
-use queue::{Queue, Writer};
+use queue::{LineQueue, LineWriter};
 
-/// For the last lines, when the process ends.
-const LAST_LINES: Duration = Duration::from_secs(1);
-/// For what a command tells, so that on a terminal it stands before the result that comes next.
-const ORDER: Duration = Duration::from_millis(100);
+/// How long the end of the process waits for the last lines.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a message of a command is waited for, so that on a terminal it comes before the result.
+const TELL_PATIENCE: Duration = Duration::from_millis(100);
 
-/// Stderr is the process's, and so is its queue.
-static QUEUE: Queue = Queue::new();
-/// How log lines look, once that is known.
-static FORM: OnceLock<LogFormat> = OnceLock::new();
+/// There is one stderr in a process, and so there is one queue.
+static QUEUE: LineQueue = LineQueue::new();
+/// The format of log lines, once it is known.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
-/// Starts the thread that writes, and has panics told as all else is.
-pub(super) fn begin() -> io::Result<()> {
-    // The standard library's handle drops in silence what its descriptor does not take.
+/// Starts the thread that writes, and logs panics from now on.
+pub(super) fn start() -> io::Result<()> {
+    // The standard library's handle silently drops what cannot be written.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    let writer = Writer::new(stderr, loss);
+    let writer = LineWriter::new(stderr, lost_lines);
     thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&QUEUE))?;
-    std::panic::set_hook(Box::new(tell_panic));
+    std::panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
-/// Lets the server log from now on.
-pub(super) fn open(level: Level, form: LogFormat) {
-    let form = *FORM.get_or_init(|| form);
-    let _ = set_global_default(Log { level, form }); // it is there already
+pub(super) fn open(level: Level, format: LogFormat) {
+    let format = *FORMAT.get_or_init(|| format);
+    let _ = set_global_default(Log { level, format }); // fails only if it is set already
 }
 
-/// Writes what is left, at the end of the process.
+/// Writes the remaining lines at the end of the process.
 pub(super) fn close() {
-    QUEUE.flush(LAST_LINES);
+    QUEUE.flush(CLOSE_PATIENCE);
 }
 
-/// Tells people a line.
-pub(super) fn tell(words: impl fmt::Display) {
-    QUEUE.push(&line::told(words));
-    QUEUE.flush(ORDER);
+pub(super) fn tell(message: impl fmt::Display) {
+    QUEUE.push(&line::message(message));
+    QUEUE.flush(TELL_PATIENCE);
 }
 
-/// Lines that nobody can read, because they came too fast or could not be written.
+/// How many lines were lost, because there were too many or they could not be written.
 pub(super) fn lines_dropped() -> u64 {
     QUEUE.dropped()
 }
 
-/// The line that tells of `count` lines that are missing before it.
-fn loss(count: u64) -> String {
-    const WHY: &str = "log lines were lost, because they came too fast or could not be written";
-    let Some(form) = FORM.get() else { return line::told(format_args!("{count} {WHY}")) };
-    let mut line = Line::new(*form, Level::WARN, UnixTime::now());
+fn lost_lines(count: u64) -> String {
+    const WHY: &str = "log lines were lost, because there were too many or they could not be written";
+    let Some(format) = FORMAT.get() else { return line::message(format_args!("{count} {WHY}")) };
+    let mut line = Line::new(*format, Level::WARN, UnixTime::now());
     line.text("message", false, WHY);
     line.plain("lines", count);
     line.finish()
 }
 
-fn tell_panic(panic: &PanicHookInfo<'_>) {
+fn log_panic(panic: &PanicHookInfo<'_>) {
     let thread = thread::current();
     let (name, what) = (thread.name().unwrap_or_default(), panic.to_string().replace(":\n", ": "));
     if dispatcher::has_been_set() {
         error!(thread = name, "{what}");
     } else {
-        QUEUE.push(&line::told(what));
+        QUEUE.push(&line::message(what));
     }
 }
 
-/// What makes lines of events. It knows no spans, because there are none.
+/// Turns events into lines. There are no spans in this program.
 struct Log {
     level: Level,
-    form: LogFormat,
+    format: LogFormat,
 }
 
 impl Subscriber for Log {
@@ -101,7 +98,7 @@ impl Subscriber for Log {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line::new(self.form, *event.metadata().level(), UnixTime::now());
+        let mut line = Line::new(self.format, *event.metadata().level(), UnixTime::now());
         event.record(&mut line);
         QUEUE.push(&line.finish());
     }

@@ -1,5 +1,5 @@
-//! Owns the way of lines to stderr: a bounded queue, which takes a line or drops it but never waits, and the thread that writes
-//! them in batches. What cannot be written is counted and told once writing works again. Does not know how a line looks.
+//! Brings lines to stderr: a bounded queue, which takes or drops a line but never waits, and the thread that writes the lines in
+//! batches. Lines that cannot be written are counted and reported once writing works again. Does not know how a line looks.
 
 use std::io::{ErrorKind, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,61 +8,59 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Of the queue; a line that finds either used up is dropped.
+/// The bounds of the queue. A line that exceeds one of them is dropped.
 const MAX_LINES: usize = 8192;
 const MAX_BYTES: usize = 1024 * 1024;
-/// Bytes that are kept for the next lines.
+/// How much memory is kept for the next lines.
 const KEPT_BYTES: usize = 64 * 1024;
-/// Written at once, in whole lines: a pipe takes that much in one piece, between those of others (`PIPE_BUF`, pipe(7)).
-const PIECE_BYTES: usize = super::line::MAX_LINE_BYTES;
-/// Between two batches, so that many lines cost few writes. The first line after a while is written at once.
+/// The most bytes in one write, in whole lines: a pipe does not mix these with the lines of others (`PIPE_BUF`, pipe(7)).
+const MAX_WRITE_BYTES: usize = super::line::MAX_LINE_BYTES;
+/// The time between two batches, so that many lines need few writes. The first line after a while is written at once.
 const PAUSE: Duration = Duration::from_millis(10);
-/// After which it is tried again to tell how many lines were lost.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Lines on their way.
 #[derive(Debug)]
-pub(super) struct Queue {
-    state: Mutex<State>,
-    /// For the writer: there are lines, or somebody waits for them to be written.
+pub(super) struct LineQueue {
+    state: Mutex<QueueState>,
+    /// Wakes the writer: there are lines, or a flush.
     wake: Condvar,
-    /// For those who wait: the writer has nothing left to do.
-    rest: Condvar,
+    /// Wakes flushes: the writer has nothing left to do.
+    idle: Condvar,
     dropped: AtomicU64,
 }
 
 #[derive(Debug)]
-struct State {
+struct QueueState {
     lines: Vec<u8>,
     count: usize,
-    /// Lines dropped since the writer last took some.
+    /// Lines dropped since the writer last took lines.
     dropped: u64,
     /// Whether the writer waits for lines.
     is_waiting: bool,
-    /// Whether it has nothing left to do, or cannot do it.
-    is_at_rest: bool,
-    /// Whether somebody waits for all to be written.
-    is_hurried: bool,
+    /// Whether the writer has nothing left to do, or cannot do it.
+    is_idle: bool,
+    /// Whether a flush waits for the writer.
+    is_flushing: bool,
 }
 
-impl Queue {
+impl LineQueue {
     pub(super) const fn new() -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(QueueState {
                 lines: Vec::new(),
                 count: 0,
                 dropped: 0,
                 is_waiting: false,
-                is_at_rest: false,
-                is_hurried: false,
+                is_idle: false,
+                is_flushing: false,
             }),
             wake: Condvar::new(),
-            rest: Condvar::new(),
+            idle: Condvar::new(),
             dropped: AtomicU64::new(0),
         }
     }
 
-    /// Adds `line`, which has its end, or drops it where there is no room.
+    /// Adds `line`, which includes its line end, or drops it if there is no room.
     pub(super) fn push(&self, line: &str) {
         let mut state = self.state();
         if state.count >= MAX_LINES || state.lines.len().saturating_add(line.len()) > MAX_BYTES {
@@ -78,125 +76,122 @@ impl Queue {
         }
     }
 
-    /// Lines that were dropped, in all.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }
 
-    /// Waits until every line is written, or cannot be, for at most `patience`.
+    /// Waits up to `patience` until every line is written, or cannot be written.
     pub(super) fn flush(&self, patience: Duration) {
         let mut state = self.state();
-        state.is_hurried = true;
+        state.is_flushing = true;
         self.wake.notify_one();
-        let is_at_work = |state: &mut State| !state.is_at_rest || !state.lines.is_empty();
-        let waited = self.rest.wait_timeout_while(state, patience, is_at_work);
-        waited.unwrap_or_else(PoisonError::into_inner).0.is_hurried = false;
+        let is_busy = |state: &mut QueueState| !state.is_idle || !state.lines.is_empty();
+        let waited = self.idle.wait_timeout_while(state, patience, is_busy);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_flushing = false;
     }
 
-    /// Moves the lines to `batch`, which is empty, once there are some or `patience` is over; how many were dropped after them.
+    /// Moves the lines to `batch`, which is empty, once there are some or `patience` is over. Returns how many were dropped after them.
     fn take(&self, batch: &mut Vec<u8>, patience: Duration) -> u64 {
         let mut state = self.state();
-        state.is_at_rest = state.lines.is_empty() && !patience.is_zero();
-        if state.is_at_rest {
-            self.rest.notify_all();
+        state.is_idle = state.lines.is_empty() && !patience.is_zero();
+        if state.is_idle {
+            self.idle.notify_all();
         }
-        let is_early = |state: &mut State| {
+        let is_empty = |state: &mut QueueState| {
             state.is_waiting = state.lines.is_empty();
             state.is_waiting
         };
-        let mut state = self.wake.wait_timeout_while(state, patience, is_early).unwrap_or_else(PoisonError::into_inner).0;
+        let mut state = self.wake.wait_timeout_while(state, patience, is_empty).unwrap_or_else(PoisonError::into_inner).0;
         state.is_waiting = false;
-        state.is_at_rest = false;
+        state.is_idle = false;
         state.count = 0;
         std::mem::swap(&mut state.lines, batch);
         std::mem::take(&mut state.dropped)
     }
 
-    /// Lets lines come together, unless somebody waits for them.
+    /// Lets lines gather, unless there is a flush.
     fn pause(&self) {
-        drop(self.wake.wait_timeout_while(self.state(), PAUSE, |state| !state.is_hurried));
+        drop(self.wake.wait_timeout_while(self.state(), PAUSE, |state| !state.is_flushing));
     }
 
-    /// A panic leaves nothing half done here.
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// A panic leaves no inconsistent state here.
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The other end of a queue: it writes the lines and keeps account of those that are lost.
-pub(super) struct Writer<W> {
+/// Writes the lines of a queue, and counts those that are lost.
+pub(super) struct LineWriter<W> {
     sink: Sink<W>,
-    /// Makes the line that tells how many lines were lost.
-    loss: fn(u64) -> String,
+    /// Makes the line that reports lost lines.
+    report: fn(u64) -> String,
     batch: Vec<u8>,
-    /// Lines that were lost and not told of.
-    untold: u64,
+    /// Lost lines that were not reported yet.
+    unreported: u64,
 }
 
-impl<W: Write> Writer<W> {
-    pub(super) fn new(sink: W, loss: fn(u64) -> String) -> Self {
-        Self { sink: Sink { sink, works: true, is_torn: false }, loss, batch: Vec::new(), untold: 0 }
+impl<W: Write> LineWriter<W> {
+    pub(super) fn new(sink: W, report: fn(u64) -> String) -> Self {
+        Self { sink: Sink { sink, works: true, is_torn: false }, report, batch: Vec::new(), unreported: 0 }
     }
 
-    /// Writes the lines of `queue` for ever, also after a panic, which its hook has told of.
-    pub(super) fn run(mut self, queue: &Queue) {
+    /// Writes the lines of `queue` forever, also after a panic, which the panic hook logs.
+    pub(super) fn run(mut self, queue: &LineQueue) {
         loop {
-            let turns = AssertUnwindSafe(|| {
+            let batches = AssertUnwindSafe(|| {
                 loop {
-                    self.turn(queue);
+                    self.write_batch(queue);
                     queue.pause();
                 }
             });
-            let _ = catch_unwind(turns);
-            self.lose(queue, 0);
+            let _ = catch_unwind(batches);
+            self.count_lost(queue, 0);
             thread::sleep(PAUSE);
         }
     }
 
-    /// Takes lines and writes them, after it has told of those that were lost before.
-    fn turn(&mut self, queue: &Queue) {
-        let patience = match (self.untold, self.sink.works) {
+    /// Takes lines and writes them, after reporting earlier losses.
+    fn write_batch(&mut self, queue: &LineQueue) {
+        let patience = match (self.unreported, self.sink.works) {
             (0, _) => Duration::MAX,
             (_, true) => Duration::ZERO,
             (_, false) => RETRY,
         };
         let dropped = queue.take(&mut self.batch, patience);
-        if self.untold > 0 {
-            self.sink.write((self.loss)(self.untold).as_bytes());
-            self.untold = if self.sink.works { 0 } else { self.untold };
+        if self.unreported > 0 {
+            self.sink.write((self.report)(self.unreported).as_bytes());
+            self.unreported = if self.sink.works { 0 } else { self.unreported };
         }
-        let written = if self.untold == 0 { self.sink.write(&self.batch) } else { 0 };
-        self.lose(queue, written);
-        self.untold = self.untold.saturating_add(dropped);
+        let written = if self.unreported == 0 { self.sink.write(&self.batch) } else { 0 };
+        self.count_lost(queue, written);
+        self.unreported = self.unreported.saturating_add(dropped);
     }
 
-    /// Counts the lines of the batch that do not end within its first `written` bytes as lost, and empties it.
-    fn lose(&mut self, queue: &Queue, written: usize) {
+    /// Counts the lines of the batch that end after its first `written` bytes as lost, and empties the batch.
+    fn count_lost(&mut self, queue: &LineQueue, written: usize) {
         let lost = self.batch.iter().skip(written).filter(|byte| **byte == b'\n').count();
         let lost = u64::try_from(lost).unwrap_or(u64::MAX);
         queue.dropped.fetch_add(lost, Relaxed);
-        self.untold = self.untold.saturating_add(lost);
+        self.unreported = self.unreported.saturating_add(lost);
         self.batch.clear();
         self.batch.shrink_to(KEPT_BYTES);
     }
 }
 
-/// What lines are written to.
 struct Sink<W> {
     sink: W,
-    /// Whether the last write did all that it should.
     works: bool,
-    /// Whether only a part of the last line was written.
+    /// Whether the last line was written only in part.
     is_torn: bool,
 }
 
 impl<W: Write> Sink<W> {
-    /// Writes `lines`; how many bytes of them. A torn line is ended first.
+    /// Writes `lines`, and returns how many bytes were written. Ends a torn line first.
     fn write(&mut self, lines: &[u8]) -> usize {
         let mut written: usize = 0;
         self.works = true;
         while let Some(rest) = lines.get(written..).filter(|rest| !rest.is_empty() && self.works) {
-            match self.sink.write(if self.is_torn { b"\n" } else { piece(rest) }) {
+            match self.sink.write(if self.is_torn { b"\n" } else { one_write(rest) }) {
                 Ok(0) => self.works = false,
                 Ok(_) if self.is_torn => self.is_torn = false,
                 Ok(count) => written = written.saturating_add(count),
@@ -210,9 +205,9 @@ impl<W: Write> Sink<W> {
     }
 }
 
-/// As many whole lines of `lines` as may be written at once, or what is left of one.
-fn piece(lines: &[u8]) -> &[u8] {
-    let most = lines.get(..PIECE_BYTES).unwrap_or(lines);
+/// The whole lines at the start of `lines` that one write may take, or a part of a line that is too long.
+fn one_write(lines: &[u8]) -> &[u8] {
+    let most = lines.get(..MAX_WRITE_BYTES).unwrap_or(lines);
     let end = most.iter().rposition(|byte| *byte == b'\n').map_or(most.len(), |at| at.saturating_add(1));
     most.get(..end).unwrap_or(most)
 }
@@ -261,9 +256,9 @@ mod tests {
     }
 
     /// A queue, whose thread lives as long as the process, with what its sink is told and tells.
-    fn start() -> (Arc<Queue>, Sender<Step>, Receiver<String>) {
-        let (queue, (script, steps), (sender, written)) = (Arc::new(Queue::new()), channel(), channel());
-        let writer = Writer::new(Scripted { steps, written: sender }, |count| format!("{count} lost\n"));
+    fn start() -> (Arc<LineQueue>, Sender<Step>, Receiver<String>) {
+        let (queue, (script, steps), (sender, written)) = (Arc::new(LineQueue::new()), channel(), channel());
+        let writer = LineWriter::new(Scripted { steps, written: sender }, |count| format!("{count} lost\n"));
         let of_thread = Arc::clone(&queue);
         thread::spawn(move || writer.run(&of_thread));
         (queue, script, written)
@@ -343,9 +338,9 @@ mod tests {
     #[test]
     fn a_piece_is_whole_lines() {
         let lines = "x".repeat(99) + "\n";
-        assert_eq!(piece(lines.repeat(100).as_bytes()).len(), 4000);
-        assert_eq!(piece(lines.as_bytes()).len(), 100);
-        assert_eq!(piece(b"no end"), b"no end");
-        assert_eq!(piece(&[b'x'; 5000]).len(), PIECE_BYTES);
+        assert_eq!(one_write(lines.repeat(100).as_bytes()).len(), 4000);
+        assert_eq!(one_write(lines.as_bytes()).len(), 100);
+        assert_eq!(one_write(b"no end"), b"no end");
+        assert_eq!(one_write(&[b'x'; 5000]).len(), MAX_WRITE_BYTES);
     }
 }

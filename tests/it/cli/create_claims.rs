@@ -77,12 +77,12 @@ fn grants_as_json_that_livekit_would_ignore_or_refuse() {
     for (grant, part) in [
         (r#"{"canFly": true}"#, "video.canFly"),
         (r#"{"can_publish": false}"#, "video.can_publish"),
-        (r#"{"canPublish": "false"}"#, "canPublish has another type"),
-        (r#"{"room": 1}"#, "room has another type"),
+        (r#"{"canPublish": "false"}"#, "canPublish does not have the type"),
+        (r#"{"room": 1}"#, "room does not have the type"),
         (r#"{"canPublishSources": ["webcam"]}"#, "webcam"),
-        ("[]", "no JSON object"),
-        ("", "no JSON object"),
-        ("{", "no JSON object"),
+        ("[]", "not a JSON object"),
+        ("", "not a JSON object"),
+        ("{", "not a JSON object"),
     ] {
         assert_says(&wrong(&["--join", "--grant", grant]), &["--grant", part]);
     }
@@ -117,9 +117,9 @@ fn claims_that_cannot_be_further_ones() {
         (r#"{"sip": {"admin": true}}"#, "--sip-admin"),
         (r#"{"inference": {"perform": true}}"#, "--inference"),
         (r#"{"roomConfig": {}}"#, "--room-configuration"),
-        (r#"{"agent": true}"#, "agent has another type"),
+        (r#"{"agent": true}"#, "agent does not have the type"),
         (r#"{"agent": {"flies": true}}"#, "agent.flies"),
-        (r#"{"kindDetails": "x"}"#, "kindDetails has another type"),
+        (r#"{"kindDetails": "x"}"#, "kindDetails does not have the type"),
         (r#"{"sha256": "x"}"#, "sha256"),
     ] {
         assert_says(&wrong(&["--join", "-r", "r", "-i", "i", "--claims", claims]), &[part]);
@@ -168,8 +168,8 @@ fn a_room_configuration_comes_from_a_file_and_is_checked() {
         (r#"{"egress": {"tracks": {"s3": {"proxy": {"url": "http://u:hushhush@p"}}}}}"#, "egress.tracks.s3.proxy.url"),
         (r#"{"egress": {"room": {"stream": {"urls": ["rtmp://hushhush"]}}}}"#, "egress.room.stream"),
         (r#"{"egress": {"room": {"streamOutputs": [{"urls": ["rtmp://hushhush"]}]}}}"#, "egress.room.streamOutputs"),
-        ("[]", "no JSON object"),
-        ("", "no JSON object"),
+        ("[]", "not a JSON object"),
+        ("", "not a JSON object"),
     ] {
         let sentence = with_file(config, &[]).wrong();
         assert_says(&sentence, &["--room-configuration", part]);

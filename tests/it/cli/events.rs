@@ -212,9 +212,9 @@ fn page(json: &str) -> String {
 fn an_answer_that_is_no_page_is_status_1() {
     let said = "{\"errorMessage\":\"a\\u001b[2J\\nb\"}";
     for (answer, parts) in [
-        (page("<html>"), &["no page of events"][..]),
-        (page(r#"{"events":[],"next":"42"}"#), &["no page of events"]),
-        (page(r#"{"events":[{}],"next":7}"#), &["no page of events"]),
+        (page("<html>"), &["not a page of events"][..]),
+        (page(r#"{"events":[],"next":"42"}"#), &["not a page of events"]),
+        (page(r#"{"events":[{}],"next":7}"#), &["not a page of events"]),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{\"events".to_owned(), &["no answer"]),
         ("no HTTP".to_owned(), &["no answer"]),
         ("HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n".to_owned(), &["302 Found"]),
@@ -273,5 +273,5 @@ fn a_page_that_would_be_given_again_and_again_is_none() {
     let same = page(r#"{"events":[{"cursor":"0000000000000001"}],"next":"0000000000000001"}"#);
     let server = Scripted::answering(&[&same]);
     let ended = events(&server.url(), &["--after", "0000000000000001"]).run();
-    assert_says(&ended.refused(), &["no page of events"]);
+    assert_says(&ended.refused(), &["not a page of events"]);
 }

@@ -78,7 +78,7 @@ fn each_event_once_and_in_order_over_restarts() {
             drop(server); // killed, perhaps in the middle of a page
         }
         if round == 0 {
-            following.wait_for("trying on");
+            following.wait_for("trying again");
         }
         server = place.serve();
         deliver_some(&server);
@@ -119,7 +119,7 @@ fn a_tail_begins_now_and_misses_nothing_over_restarts() {
         assert_eq!(next_id(&mut following), id.to_string());
     }
     server.stop();
-    following.wait_for("trying on");
+    following.wait_for("trying again");
     let server = place.serve();
     for id in ["after", "last"] {
         deliver(&mut server.connect(), event(id, "x", "daily"));
@@ -224,7 +224,7 @@ fn what_passes_is_waited_for_and_a_no_ends_it() {
     }
     let ended = following.ended();
     assert_eq!((ended.status, &*ended.stdout), (1, ""));
-    assert_says(&ended.stderr, &["503 Service Unavailable", "no page of events", "begins after 0000000000000005"]);
+    assert_says(&ended.stderr, &["503 Service Unavailable", "not a page of events", "begins after 0000000000000005"]);
     assert_eq!(ended.stderr.matches("is back").count(), 2, "one line an outage: {}", ended.stderr);
     let requests = server.requests();
     let afters: Vec<_> = requests.iter().map(|each| each.head.split(' ').nth(1).unwrap().split("after=").nth(1)).collect();
@@ -244,12 +244,12 @@ fn keys_that_were_changed_meanwhile_are_read_again() {
     let mut following = Roomkey::new(arguments).start();
     std::fs::write(&path, keys.concat()).unwrap();
     server.signal(Signal::HUP);
-    server.wait_for("keys taken in");
+    server.wait_for("keys reloaded");
     deliver(&mut server.connect(), event("1", "x", "daily"));
     assert_eq!(next_id(&mut following), "1");
     std::fs::write(&path, &keys[1]).unwrap();
     server.signal(Signal::HUP);
-    server.wait_for("keys taken in");
+    server.wait_for("keys reloaded");
     for id in ["2", "3"] {
         deliver(&mut server.connect(), event(id, "x", "daily"));
         assert_eq!(next_id(&mut following), id);

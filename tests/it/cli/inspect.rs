@@ -32,7 +32,7 @@ fn every_token_of_the_libraries_is_told() {
         let claims = payload(&each.token);
         let nbf = claims["nbf"].as_u64().unwrap();
         let told = Roomkey::with_keys(["token", "inspect", &each.token, "--at", &nbf.to_string()]).run().done();
-        assert_says(&told, &["the token holds", "2026-11-22"]);
+        assert_says(&told, &["the token is valid", "2026-11-22"]);
         if let Some(identity) = claims.get("sub").and_then(Value::as_str).filter(|identity| !identity.is_empty()) {
             assert_says(&told, &[&format!("identity   {identity:?}")]);
         }
@@ -211,8 +211,8 @@ fn the_leeway_is_told_where_it_lets_a_token_hold() {
             None => assert!(!verdict.contains("leeway") && verify.stderr.is_empty(), "{verdict}, {}", verify.stderr),
             Some(leeway) => {
                 let sentence = format!("only because of the leeway of 60 s for clocks that differ: {leeway}");
-                assert_says(verdict, &["the token holds, by the key", &sentence]);
-                assert_says(&verify.stderr, &["the token holds", &sentence]);
+                assert_says(verdict, &["the token is valid, signed with the key", &sentence]);
+                assert_says(&verify.stderr, &["the token is valid", &sentence]);
             }
         }
     }
@@ -233,7 +233,7 @@ fn json_has_all_of_it() {
         findings(&token),
         json!({
             "identity": "alice", "name": "Alice", "room": "daily", "key": SERVER_KEY.0, "begins": NOW, "ends": NOW, "holds": true,
-            "verdict": format!("the token holds, by the key {:?}", SERVER_KEY.0),
+            "verdict": format!("the token is valid, signed with the key {:?}", SERVER_KEY.0),
             "may": ["join the room \"daily\"", "publish tracks of every source", "subscribe to others", "publish data"],
             "dangers": [], "claims": payload(&token),
         })
@@ -250,7 +250,10 @@ fn a_webhooks_token_is_told_and_a_token_comes_on_stdin_too() {
 #[test]
 fn the_development_key_is_known_without_settings() {
     let token = Roomkey::new(["token", "create", "--join", "-r", "daily", "-i", "alice", "--token-only"]).run().done();
-    assert_says(&Roomkey::new(["token", "inspect", token.trim_end()]).run().done(), &["the token holds, by the key \"devkey\""]);
+    assert_says(
+        &Roomkey::new(["token", "inspect", token.trim_end()]).run().done(),
+        &["the token is valid, signed with the key \"devkey\""],
+    );
     let dangers = |token: &str| {
         let told = Roomkey::new(["token", "inspect", token, "--json"]).run().stdout;
         let findings: Value = serde_json::from_str(&told).unwrap();

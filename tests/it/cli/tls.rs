@@ -90,7 +90,7 @@ fn a_file_of_authorities_is_trusted() {
         assert_says(&run(bundle.as_bytes()).done(), &[part]);
         let ended = run(pem("expired.pem").as_bytes());
         assert_eq!(ended.status, 1);
-        assert_says(&(ended.stdout + &ended.stderr), &["no authority trusted here", "--ca-file", "UnknownIssuer"]);
+        assert_says(&(ended.stdout + &ended.stderr), &["no authority that is trusted here", "--ca-file", "UnknownIssuer"]);
         for content in
             [&b""[..], b"-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n", pem("localhost.key").as_bytes()]
         {

@@ -60,8 +60,8 @@ fn each_reason_is_one_sentence() {
     assert_says(&verify(&forge_with(&format!(r#""nbf":{}"#, now + 61)), now).run().refused(), &["not valid yet", "in 1 minute"]);
     assert_says(&verify(&changed, now).run().refused(), &["the token was changed"]);
     assert_says(&verify(&token[..token.len() - 1], now).run().refused(), &["base64url"]);
-    assert_says(&verify("hello", now).run().refused(), &["no token", "three"]);
-    assert_says(&verify("", now).run().refused(), &["no token"]);
+    assert_says(&verify("hello", now).run().refused(), &["does not accept", "three"]);
+    assert_says(&verify("", now).run().refused(), &["does not accept"]);
     assert_says(&verify(&forge(HEADER, r#"{"exp":1}"#), now).run().refused(), &["names no API key"]);
     assert_says(&verify(&forge(HEADER, r#"{"iss":"APInobody","exp":1}"#), now).run().refused(), &["\"APInobody\"", SERVER_KEY.0]);
     assert_says(&verify(&forge(HEADER, format!(r#"{{"iss":"{}"}}"#, SERVER_KEY.0)), now).run().refused(), &["no expiry"]);

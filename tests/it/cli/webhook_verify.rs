@@ -31,7 +31,7 @@ fn every_recorded_delivery_holds() {
         let arguments = ["webhook", "verify", "--body", &file("body"), "--head", &file("head"), "--at", &at];
         let event = each.json();
         let told = Roomkey::with_keys(arguments).run().done();
-        assert_says(&told, &["the delivery holds", each.event(), event["id"].as_str().unwrap(), &each.key]);
+        assert_says(&told, &["the delivery is valid", each.event(), event["id"].as_str().unwrap(), &each.key]);
 
         let verdict = Roomkey::with_keys([&arguments[..], &["--json"]].concat()).run().json();
         let told: Vec<_> = ["holds", "key", "event", "id"].map(|name| &verdict[name]).into();
@@ -129,7 +129,7 @@ fn each_change_to_a_recorded_body_is_found() {
             ([b"\xef\xbb\xbf", &body[..], b"\n"].concat(), "byte order mark", "echo"),
             (gzip(&[&body[..], b"\n"].concat()), "gzip", "echo"),
             (as_latin1(&[&body[..], b"\n"].concat()).into_bytes(), "read as Latin-1", "echo"),
-            (body[..body.len() - 1].to_vec(), "no whole JSON", "cut"),
+            (body[..body.len() - 1].to_vec(), "not complete JSON", "cut"),
             (Vec::new(), "the body is empty", "read it before"),
             (text.replace("ö", "\u{fffd}").into_bytes(), "U+FFFD", "lost"),
             (serde_json::to_vec(&serde_json::from_str::<Value>(text).unwrap()).unwrap(), "alphabetical order", "raw body"),

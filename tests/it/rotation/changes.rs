@@ -75,7 +75,7 @@ fn a_link_above_it_that_is_swapped() {
 fn a_signal_has_it_read_at_once() {
     let mut rotating = Rotating::with(&[OLD]);
     // Nothing but the signal has a file read that did not change.
-    let line = rotating.ask_for("taken in");
+    let line = rotating.ask_for("keys reloaded");
     assert!(line.contains("INFO") && line.contains(OLD.0), "{line}");
     for key in [NEW, OLD, NEW, OLD, NEW] {
         rotating.replace(list(&[key]));
@@ -97,11 +97,11 @@ fn a_signal_without_a_file_ends_nothing() {
 fn what_is_told_of_a_change() {
     let mut rotating = Rotating::with(&[OLD]);
     rotating.replace(list(&[NEW, OLD]));
-    let line = rotating.program.wait_for("taken in");
+    let line = rotating.program.wait_for("keys reloaded");
     assert!(line.contains("INFO") && line.contains(&format!("keys=\"{} {}\"", NEW.0, OLD.0)), "{line}");
     wait_for_looks();
     let log = rotating.program.stop();
-    assert_eq!(log.iter().filter(|line| line.contains("taken in")).count(), 1, "{log:#?}");
+    assert_eq!(log.iter().filter(|line| line.contains("keys reloaded")).count(), 1, "{log:#?}");
     assert!(!log.iter().any(|line| line.contains("WARN") || [OLD, NEW].iter().any(|key| line.contains(key.1))), "{log:#?}");
 }
 
@@ -139,7 +139,7 @@ fn a_file_of_one_secret_is_read_again() {
     assert!(warning.contains("LIVEKIT_API_SECRET_FILE") && warning.contains("32 bytes"), "{warning}");
     assert_eq!([SERVER_KEY, other, OLD].map(|key| rotating.delivered(key)), [200, 401, 200]);
     rotating.replace(format!("{}\n", other.1));
-    rotating.program.wait_for("taken in");
+    rotating.program.wait_for("keys reloaded");
     assert_eq!([SERVER_KEY, other, OLD].map(|key| rotating.delivered(key)), [401, 200, 200]);
     assert_eq!(rotating.minting(), name);
 }
@@ -151,7 +151,7 @@ fn a_file_that_others_may_read() {
     let warning = rotating.program.wait_for("others may read");
     assert!(warning.contains("WARN") && warning.contains(FILE), "{warning}");
     set_mode(&rotating.path(FILE), 0o640); // as Kubernetes' `fsGroup` has it
-    rotating.program.wait_for("taken in");
+    rotating.program.wait_for("keys reloaded");
     set_mode(&rotating.path(FILE), 0o604);
     rotating.program.wait_for("others may read");
     wait_for_looks();

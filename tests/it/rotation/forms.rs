@@ -24,7 +24,7 @@ fn comments_quotes_line_ends_and_marks() {
         format!("{plain}{plain}"),
     ] {
         rotating.replace(&content);
-        rotating.ask_for("taken in");
+        rotating.ask_for("keys reloaded");
         assert_eq!([OLD, NEW].map(|key| rotating.delivered(key)), [200, 200], "{content:?}");
         assert_eq!(rotating.minting(), old, "{content:?}");
     }
@@ -44,7 +44,7 @@ fn names_and_secrets_of_special_characters() {
         ("APIh: -0123456789abcdef-0123456789abcdef-", ("APIh", "-0123456789abcdef-0123456789abcdef-")),
     ];
     rotating.replace(keys.map(|(line, _)| line).join("\n"));
-    rotating.ask_for("taken in");
+    rotating.ask_for("keys reloaded");
     for (line, key) in keys {
         assert_eq!(rotating.delivered(key), 200, "{line}");
     }
@@ -83,6 +83,6 @@ fn a_file_of_keys_that_no_variable_can_hold() {
     assert!(Command::new("true").env("LIVEKIT_KEYS", &many).status().is_err());
     let mut rotating = Rotating::with(&[OLD]);
     rotating.replace(many + &list(&[NEW]));
-    rotating.ask_for("taken in");
+    rotating.ask_for("keys reloaded");
     assert_eq!(rotating.delivered(NEW), 200);
 }

@@ -42,7 +42,7 @@ fn a_file_that_is_of_no_use() {
         assert_told(&rotating.ask_for("stay as they were"), &["line 1", "key: secret"]);
     }
     rotating.replace(list(&[NEW]));
-    rotating.ask_for("taken in");
+    rotating.ask_for("keys reloaded");
     assert_eq!([OLD, NEW].map(|key| rotating.delivered(key)), [401, 200]);
     let log = rotating.program.stop();
     assert!(!log.iter().any(|line| line.contains(HUSH)), "{log:#?}");
@@ -62,11 +62,11 @@ fn what_is_no_file() {
     fs::remove_file(rotating.path(FILE)).unwrap();
     assert_told(&rotating.ask_for("stay as they were"), &["cannot read"]);
     fs::create_dir(rotating.path(FILE)).unwrap();
-    assert_told(&rotating.ask_for("stay as they were"), &["no regular file"]);
+    assert_told(&rotating.ask_for("stay as they were"), &["not a regular file"]);
     fs::remove_dir(rotating.path(FILE)).unwrap();
     // One that nobody writes to.
     assert!(Command::new("mkfifo").arg(rotating.path(FILE)).status().unwrap().success());
-    assert_told(&rotating.ask_for("stay as they were"), &["no regular file"]);
+    assert_told(&rotating.ask_for("stay as they were"), &["not a regular file"]);
     assert_eq!((rotating.delivered(OLD), rotating.minting().as_str()), (200, OLD.0));
     fs::remove_file(rotating.path(FILE)).unwrap();
     rotating.replace(list(&[NEW]));

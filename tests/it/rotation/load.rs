@@ -42,7 +42,7 @@ fn no_request_fails_while_keys_rotate() {
         let minted = scope.spawn(mint);
         thread::sleep(Duration::from_millis(300));
         rotating.replace(list(&[OLD, NEW]));
-        rotating.program.wait_for("taken in");
+        rotating.program.wait_for("keys reloaded");
         let new = scope.spawn(|| deliver(NEW));
         for turn in 0..60 {
             let keys = if turn % 2 == 0 { [NEW, OLD] } else { [OLD, NEW] };
@@ -84,7 +84,7 @@ fn a_request_ends_with_the_keys_it_began_with() {
     let tokens = ["/token", "/connection-details"].map(|path| (path, begun(path, &[("Content-Type", "application/json")])));
 
     rotating.replace(list(&[NEW]));
-    rotating.ask_for("taken in");
+    rotating.ask_for("keys reloaded");
     assert_eq!([OLD, NEW].map(|key| rotating.delivered(key)), [401, 200]);
     assert_eq!(delivery.ask(end).status, 200);
     for (path, mut client) in tokens {

@@ -24,7 +24,7 @@ fn a_file_that_cannot_be_used() {
     assert_mistake(start(), &["LIVEKIT_KEYS_FILE", FILE]);
     assert_mistake(Start::new().flags(&["--keys-file", "nowhere/keys"]), &["LIVEKIT_KEYS_FILE", "nowhere/keys"]);
     assert_mistake(Start::new().flags(&["--keys-file", ""]), &["LIVEKIT_KEYS_FILE", "empty"]);
-    assert_mistake(start().directory(FILE), &["LIVEKIT_KEYS_FILE", FILE, "no regular file"]);
+    assert_mistake(start().directory(FILE), &["LIVEKIT_KEYS_FILE", FILE, "not a regular file"]);
     for empty in ["", "\n\n", "# a comment\n", "---\n"] {
         assert_mistake(start().file(FILE, empty), &["LIVEKIT_KEYS_FILE", "no key"]);
     }
@@ -47,7 +47,7 @@ fn a_file_that_cannot_be_used() {
 fn a_pipe_that_nobody_writes_to() {
     let start = start();
     assert!(Command::new("mkfifo").arg(start.path(FILE)).status().unwrap().success());
-    assert_mistake(start, &["LIVEKIT_KEYS_FILE", "no regular file"]);
+    assert_mistake(start, &["LIVEKIT_KEYS_FILE", "not a regular file"]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn three_steps_lose_no_webhook() {
         let directory = rotating.program.directory();
         let status = Command::new("sh").args(["-ec", step]).env_clear().env("PATH", path).current_dir(directory).status();
         assert!(status.unwrap().success(), "{step}");
-        rotating.program.wait_for("taken in");
+        rotating.program.wait_for("keys reloaded");
         let content = std::fs::read_to_string(rotating.path(FILE)).unwrap();
         content.lines().filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect::<String>()
     };

@@ -1,35 +1,35 @@
-//! Owns which characters are never printed as they are, because a terminal obeys them or because they change how the text around
-//! them reads, and how they are written instead. Does not know where a text goes.
+//! Which characters are never printed as they are, because a terminal obeys them or because they change how the text around them
+//! reads, and how they are escaped. Does not know where a text goes.
 
 use std::fmt::Write;
 
-/// Whether `letter` is a control, format or bidirectional character, or another one that cannot be seen by itself.
-pub(super) fn is_hidden(letter: char) -> bool {
-    match letter {
+/// Whether `character` is a control, format or bidirectional character, or another one that is invisible on its own.
+pub(super) fn is_hidden(character: char) -> bool {
+    match character {
         ' '..='~' => false,
         '\0'..='\u{7f}' => true,
-        letter => letter.escape_debug().len() > 1,
+        character => character.escape_debug().len() > 1,
     }
 }
 
-/// Appends `letter`, which is hidden, as Rust escapes it: `\n` or `\u{202e}`.
-pub(super) fn push_escaped(text: &mut String, letter: char) {
-    text.extend(letter.escape_debug());
+/// Appends a hidden `character` as Rust escapes it: `\n` or `\u{202e}`.
+pub(super) fn push_escaped(text: &mut String, character: char) {
+    text.extend(character.escape_debug());
 }
 
-/// Appends `letter` as JSON escapes it: `\u202e`.
-pub(super) fn push_json_escaped(text: &mut String, letter: char) {
-    for unit in letter.encode_utf16(&mut [0; 2]) {
-        let _ = write!(text, "\\u{unit:04x}"); // a string takes everything
+/// Appends `character` as JSON escapes it: `\u202e`.
+pub(super) fn push_json_escaped(text: &mut String, character: char) {
+    for unit in character.encode_utf16(&mut [0; 2]) {
+        let _ = write!(text, "\\u{unit:04x}"); // writing to a string cannot fail
     }
 }
 
-/// Lines for people, with everything hidden escaped but line ends and tabs.
+/// Lines for people, with all hidden characters escaped except line ends and tabs.
 pub(super) fn visible(lines: &str) -> String {
     escaped(lines, push_escaped)
 }
 
-/// A JSON text of the same value, with everything hidden escaped. Line ends and tabs stay, because they stand between its
+/// A JSON text with the same value, with all hidden characters escaped. Line ends and tabs stay, because they are between its
 /// strings.
 pub(super) fn visible_json(json: &str) -> String {
     escaped(json, push_json_escaped)
@@ -37,11 +37,10 @@ pub(super) fn visible_json(json: &str) -> String {
 
 fn escaped(text: &str, escape: fn(&mut String, char)) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '\n' | '\t' => escaped.push(letter),
-            letter if is_hidden(letter) => escape(&mut escaped, letter),
-            letter => escaped.push(letter),
+    for character in text.chars() {
+        match character {
+            character if is_hidden(character) && !matches!(character, '\n' | '\t') => escape(&mut escaped, character),
+            character => escaped.push(character),
         }
     }
     escaped

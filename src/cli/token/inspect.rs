@@ -1,9 +1,10 @@
-//! Owns `roomkey token inspect`: a token told to people, without needing its key.
+//! `roomkey token inspect`: explains a token to people, without needing its key. Does not know which grants are dangerous.
 
 use serde_json::json;
 
-use crate::cli::judging::JudgingFlags;
-use crate::cli::{Failure, Outcome, abilities, input, moment, print, print_json, token_verify};
+use crate::cli::token::{permissions, verify};
+use crate::cli::verify_flags::VerifyFlags;
+use crate::cli::{Failure, Outcome, input, print, print_json, time_words};
 use crate::clock::UnixTime;
 use crate::livekit::inspection::Inspection;
 use crate::livekit::token_verifier::{TokenError, TokenVerifier};
@@ -13,30 +14,30 @@ use crate::livekit::token_verifier::{TokenError, TokenVerifier};
   roomkey token inspect eyJhbGciOi...
   roomkey token create --join --token-only | roomkey token inspect -
 
-Status 1 where it is no token, or where a key that is here refuses it. The signature is checked only where the key is here.")]
-pub(super) struct Arguments {
+Status 1 if it is not a token, or not a valid one of a known key. The signature is checked only if the key is known.")]
+pub(in crate::cli) struct InspectToken {
     /// The token, bare or after `Bearer `; - is stdin
     token: String,
     #[command(flatten)]
-    judging: JudgingFlags,
+    flags: VerifyFlags,
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: InspectToken) -> Outcome {
     let token = input::token(&arguments.token)?;
-    let now = arguments.judging.now();
-    let inspection = Inspection::of(&token, now).map_err(|error| Failure::refused(token_verify::reason(&error, "", now)))?;
-    let (holds, verdict) = match arguments.judging.keys() {
+    let now = arguments.flags.now();
+    let inspection = Inspection::of(&token, now).map_err(|error| Failure::refused(verify::reason(&error, "", now)))?;
+    let (holds, verdict) = match arguments.flags.keys() {
         Err(error) => (None, format!("not checked: {error}")),
         Ok(keys) => match TokenVerifier::new(keys.clone()).verify(&token, now) {
             Ok(claims) => {
-                let leeway = token_verify::leeway(&claims, now).map(|leeway| format!(", but {leeway}")).unwrap_or_default();
-                (Some(true), format!("the token holds, by the key {:?}{leeway}", claims.iss))
+                let leeway = verify::leeway(&claims, now).map(|leeway| format!(", but {leeway}")).unwrap_or_default();
+                (Some(true), format!("the token is valid, signed with the key {:?}{leeway}", claims.iss))
             }
-            Err(TokenError::UnknownKey { name }) => (None, format!("not checked: the key {name:?} is not here")),
-            Err(error) => (Some(false), token_verify::reason(&error, keys.minting().name(), now)),
+            Err(TokenError::UnknownKey { name }) => (None, format!("not checked: the key {name:?} is not known here")),
+            Err(error) => (Some(false), verify::reason(&error, keys.minting().name(), now)),
         },
     };
-    if arguments.judging.json {
+    if arguments.flags.json {
         print_json(as_json(&inspection, holds, &verdict)?)?;
     } else {
         print(in_words(&inspection, &verdict, now))?;
@@ -46,7 +47,6 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 
 fn as_json(inspection: &Inspection, holds: Option<bool>, verdict: &str) -> Result<String, Failure> {
     let claims = inspection.claims();
-    let seconds = |moment: Option<UnixTime>| moment.map(UnixTime::as_secs);
     let dangers: Vec<_> =
         inspection.dangers().iter().map(|danger| json!({"danger": danger.kind(), "message": danger.to_string()})).collect();
     let findings = json!({
@@ -54,58 +54,58 @@ fn as_json(inspection: &Inspection, holds: Option<bool>, verdict: &str) -> Resul
         "name": claims.name,
         "room": claims.video.as_ref().map_or("", |video| &video.room),
         "key": claims.iss,
-        "begins": seconds([claims.nbf, claims.iat].into_iter().flatten().max()),
-        "ends": seconds(claims.exp),
+        "begins": verify::begin(claims).map(UnixTime::as_secs),
+        "ends": claims.exp.map(UnixTime::as_secs),
         "holds": holds,
         "verdict": verdict,
-        "may": abilities::of(claims),
+        "may": permissions::of(claims),
         "dangers": dangers,
         "claims": input::object("the token", inspection.payload())?,
     });
     Ok(format!("{findings:#}"))
 }
 
-/// Everything that comes out of the token is quoted and escaped: a terminal obeys what it is sent.
+/// Everything from the token is quoted and escaped, because a terminal obeys what it is sent.
 fn in_words(inspection: &Inspection, verdict: &str, now: UnixTime) -> String {
     let claims = inspection.claims();
     let mut lines = Vec::new();
-    let mut tell = |what: &str, text: String| lines.push(format!("{what:<10} {text}"));
+    let mut line = |what: &str, text: String| lines.push(format!("{what:<10} {text}"));
     let quoted = |text: &str| if text.is_empty() { "-".to_owned() } else { format!("{text:?}") };
 
-    tell("identity", quoted(claims.identity()));
+    line("identity", quoted(claims.identity()));
     if !claims.name.is_empty() {
-        tell("name", quoted(&claims.name));
+        line("name", quoted(&claims.name));
     }
     if let Some(kind) = claims.kind {
-        tell("kind", kind.to_string());
+        line("kind", kind.to_string());
     }
-    tell("room", quoted(claims.video.as_ref().map_or("", |video| &video.room)));
-    tell("key", quoted(&claims.iss));
-    let begin = [claims.nbf, claims.iat].into_iter().flatten().max();
+    line("room", quoted(claims.video.as_ref().map_or("", |video| &video.room)));
+    line("key", quoted(&claims.iss));
+    let begin = verify::begin(claims);
     if let Some(begin) = begin {
-        tell("from", format!("{} ({})", moment::utc(begin), moment::relative(begin, now)));
+        line("from", format!("{} ({})", time_words::utc(begin), time_words::relative(begin, now)));
     }
     if let Some(end) = claims.exp {
-        let length = begin.map(|begin| moment::span(end.as_secs().saturating_sub(begin.as_secs())));
+        let length = begin.map(|begin| time_words::span(end.as_secs().saturating_sub(begin.as_secs())));
         let length = length.map(|length| format!(", {length} in all")).unwrap_or_default();
-        tell("until", format!("{} ({}{length})", moment::utc(end), moment::relative(end, now)));
+        line("until", format!("{} ({}{length})", time_words::utc(end), time_words::relative(end, now)));
     } else {
-        tell("until", "for ever, by what it says".to_owned());
+        line("until", "no end".to_owned());
     }
     if !claims.metadata.is_empty() {
-        tell("metadata", quoted(&claims.metadata));
+        line("metadata", quoted(&claims.metadata));
     }
     for (key, value) in &claims.attributes {
-        tell("attribute", format!("{key:?} is {value:?}"));
+        line("attribute", format!("{key:?} is {value:?}"));
     }
     if let Some(config) = &claims.room_config {
-        tell("roomConfig", config.to_json().replace(['\r', '\n'], " "));
+        line("roomConfig", config.to_json().replace(['\r', '\n'], " "));
     }
-    tell("verdict", verdict.to_owned());
+    line("verdict", verdict.to_owned());
 
-    let may = abilities::of(claims);
+    let may = permissions::of(claims);
     lines.push(if may.is_empty() { "\nIt allows nothing.".to_owned() } else { "\nIts bearer may".to_owned() });
-    lines.extend(may.into_iter().map(|ability| format!("  - {ability}")));
+    lines.extend(may.into_iter().map(|permission| format!("  - {permission}")));
     let dangers = inspection.dangers();
     lines.push(if dangers.is_empty() { "\nNo danger was found.".to_owned() } else { "\nDangers".to_owned() });
     lines.extend(dangers.iter().map(|danger| format!("  - {danger}")));

@@ -1,5 +1,5 @@
-//! Owns `roomkey token create`: who a token is for and how long it holds, and how it is told. What it allows is another file's.
-//! The flags are those of LiveKit's `lk token create`; the README tells where they differ.
+//! `roomkey token create`: who a token is for, how long it is valid, and how it is printed. The flags are those of LiveKit's
+//! `lk token create`; the README lists the differences. Does not know what a token allows; that is `grant_flags`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::cli::token_grants::{GrantFlags, RoomFlags};
-use crate::cli::{Failure, Outcome, duration, input, moment, print, print_json, settings, tell};
+use crate::cli::token::duration;
+use crate::cli::token::grant_flags::{GrantFlags, RoomFlags};
+use crate::cli::{Failure, Outcome, input, key_settings, print, print_json, tell, time_words};
 use crate::clock::UnixTime;
 use crate::config::KeyFlags;
 use crate::livekit::access_token::{AccessToken, Identity, NameError, ParticipantName, RoomName};
@@ -17,7 +18,7 @@ use crate::livekit::grants::{ParticipantKind, VideoGrants};
 use crate::livekit::inspection::Inspection;
 use crate::policy::random_name;
 
-/// Of a name that is made up: 70 bits.
+/// The length of the random part of a generated name: 80 bits.
 const GENERATED_LETTERS: usize = 16;
 
 #[derive(Debug, clap::Args)]
@@ -28,7 +29,7 @@ const GENERATED_LETTERS: usize = 16;
   roomkey token create --list --create -i backend --token-only
 
 The key is LIVEKIT_API_KEY with LIVEKIT_API_SECRET, as for the server.")]
-pub(super) struct Arguments {
+pub(in crate::cli) struct CreateToken {
     #[command(flatten)]
     bearer: BearerFlags,
     #[command(flatten)]
@@ -48,16 +49,16 @@ struct BearerFlags {
     /// Who the bearer is [default: a random one with --join]
     #[arg(short, long, value_name = "ID")]
     identity: Option<String>,
-    /// How the others see the bearer [default: the identity]
+    /// The display name of the bearer [default: the identity]
     #[arg(short, long, value_name = "NAME")]
     name: Option<String>,
     /// The bearer's metadata, often JSON
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     metadata: Option<String>,
-    /// An attribute of the bearer's; repeat it for more
+    /// An attribute of the bearer; repeat it for more
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = attribute)]
     attribute: Vec<(String, String)>,
-    /// A file with more attributes, a JSON object of strings; they beat those of --attribute
+    /// A file with more attributes, a JSON object of strings, which override --attribute
     #[arg(long, value_name = "FILE")]
     attribute_file: Option<String>,
     /// What the bearer is: standard, ingress, egress, sip, agent, connector or bridge
@@ -66,7 +67,7 @@ struct BearerFlags {
         value_parser = ["standard", "ingress", "egress", "sip", "agent", "connector", "bridge"]
     )]
     kind: Option<String>,
-    /// How long the token holds, such as 90s, 5m, 1h10m or 1.5h
+    /// How long the token is valid, such as 90s, 5m, 1h10m or 1.5h
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse, allow_hyphen_values = true)]
     valid_for: Duration,
 }
@@ -74,7 +75,7 @@ struct BearerFlags {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Key and output")]
 struct OutputFlags {
-    /// Print the token alone
+    /// Print only the token
     #[arg(long, conflicts_with = "json")]
     token_only: bool,
     /// Print access_token, identity, name, room and grants as JSON
@@ -89,8 +90,8 @@ fn attribute(text: &str) -> Result<(String, String), &'static str> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
-    let Arguments { bearer, grants, room, output } = arguments;
+pub(super) fn run(arguments: CreateToken) -> Outcome {
+    let CreateToken { bearer, grants, room, output } = arguments;
     if !grants.allow_something() {
         return Err(Failure::wrong(
             "the token would allow nothing: add --join, --list, --admin or another of `roomkey token create --help`",
@@ -101,34 +102,25 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         return Err(Failure::wrong(format_args!("{flag} is for the room that joining creates: add --join")));
     }
     let (video, identity, notices) =
-        named(video, checked("--identity", bearer.identity.clone(), |name| Identity::new(name).map(drop))?)?;
+        with_generated_names(video, checked("--identity", bearer.identity.clone(), |name| Identity::new(name).map(drop))?)?;
     let name = checked("--name", bearer.name.clone(), |name| ParticipantName::new(name).map(drop))?;
     let name = name.unwrap_or_else(|| identity.clone());
 
-    let mut token = AccessToken::new()
-        .with_identity(&*identity)
-        .with_name(&*name)
-        .with_metadata(bearer.metadata.clone().unwrap_or_default())
-        .with_attributes(bearer.attributes()?)
-        .with_ttl(Duration::from_secs(bearer.valid_for.as_secs())); // a token counts in whole ones
+    let mut token = bearer.token(&identity, &name)?;
     if video != VideoGrants::default() {
         token = token.with_grants(video.clone());
-    }
-    if let Some(kind) = bearer.kind {
-        let kind = ParticipantKind::deserialize(Value::from(kind)).or(Err(Failure::wrong("--kind is none")))?;
-        token = token.with_kind(kind);
     }
     if let Some(config) = room.room_config()? {
         token = token.with_room_config(config);
     }
     let token = grants.with_service_grants(token)?;
-    let keys = settings::keys(output.keys)?;
+    let keys = key_settings::keys(output.keys)?;
     let now = UnixTime::now();
     let jwt = token.to_jwt(keys.minting(), now).map_err(Failure::wrong)?;
 
     let inspection = Inspection::of(&jwt, now).map_err(Failure::wrong)?;
     notices.into_iter().for_each(tell);
-    // That of the development key was told, or it was chosen.
+    // The user was told about the development key, or chose it.
     for danger in inspection.dangers().iter().filter(|danger| **danger != Danger::DevelopmentKey) {
         tell(format_args!("warning: {danger}"));
     }
@@ -136,16 +128,16 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if output.token_only {
         print(jwt)
     } else if output.json {
-        let told = json!({"access_token": jwt, "identity": identity, "name": name, "room": video.room, "grants": grants});
-        print_json(format_args!("{told:#}"))
+        let result = json!({"access_token": jwt, "identity": identity, "name": name, "room": video.room, "grants": grants});
+        print_json(format_args!("{result:#}"))
     } else {
         let until = now.saturating_add(bearer.valid_for);
-        tell(format_args!("valid for {}, until {}", moment::span(bearer.valid_for.as_secs()), moment::utc(until)));
+        tell(format_args!("valid for {}, until {}", time_words::span(bearer.valid_for.as_secs()), time_words::utc(until)));
         print_json(format_args!("Token grants:\n{:#}\n\nAccess token: {jwt}", Value::Object(grants)))
     }
 }
 
-/// The value of `flag`, where it is a name that can be.
+/// The value of `flag`, if it is a valid name.
 fn checked(
     flag: &str,
     value: Option<String>,
@@ -157,9 +149,8 @@ fn checked(
     Ok(value)
 }
 
-/// The room in `video` and the identity, which one who joins is given where they were not said, and what there is to tell of
-/// that.
-fn named(mut video: VideoGrants, identity: Option<String>) -> Result<(VideoGrants, String, Vec<String>), Failure> {
+/// Generates the room and the identity of a token for joining if they are not given, and returns what to tell the user.
+fn with_generated_names(mut video: VideoGrants, identity: Option<String>) -> Result<(VideoGrants, String, Vec<String>), Failure> {
     let mut notices = Vec::new();
     let mut identity = identity.unwrap_or_default();
     if video.room_join && video.room.is_empty() {
@@ -171,24 +162,37 @@ fn named(mut video: VideoGrants, identity: Option<String>) -> Result<(VideoGrant
         notices.push(format!("no --identity was given: the identity is {identity}"));
     }
     if video.room_admin && video.room.is_empty() {
-        notices.push("warning: --admin moderates the room of --room, and none is given".to_owned());
+        notices.push("warning: --admin moderates the room of --room, and --room is not given".to_owned());
     }
     Ok((video, identity, notices))
 }
 
 impl BearerFlags {
+    /// A token that allows nothing yet.
+    fn token(&self, identity: &str, name: &str) -> Result<AccessToken, Failure> {
+        let token = AccessToken::new()
+            .with_identity(identity)
+            .with_name(name)
+            .with_metadata(self.metadata.clone().unwrap_or_default())
+            .with_attributes(self.attributes()?)
+            .with_ttl(Duration::from_secs(self.valid_for.as_secs())); // a token counts whole seconds
+        let Some(kind) = &self.kind else { return Ok(token) };
+        let kind = ParticipantKind::deserialize(Value::from(kind.as_str()));
+        Ok(token.with_kind(kind.or(Err(Failure::wrong("--kind is not a kind that LiveKit knows")))?))
+    }
+
     fn attributes(&self) -> Result<BTreeMap<String, String>, Failure> {
         let mut attributes = BTreeMap::from_iter(self.attribute.iter().cloned());
         if let Some(path) = &self.attribute_file {
             let file: BTreeMap<String, String> = serde_json::from_slice(&input::read(path)?)
-                .or(Err(Failure::wrong(format_args!("--attribute-file: {path} is no JSON object of strings"))))?;
+                .or(Err(Failure::wrong(format_args!("--attribute-file: {path} is not a JSON object of strings"))))?;
             attributes.extend(file);
         }
         Ok(attributes)
     }
 }
 
-/// The token's claims as `lk` tells them: the identity by that name, and the registered ones left out.
+/// The token's claims as `lk` prints them: with the identity, and without the registered claims.
 fn grants_of(inspection: &Inspection, identity: &str) -> Result<Map<String, Value>, Failure> {
     let mut claims = input::object("the token", inspection.payload())?;
     claims.retain(|name, _| !["iss", "sub", "nbf", "iat", "exp"].contains(&name.as_str()));

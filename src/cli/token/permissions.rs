@@ -1,4 +1,4 @@
-//! Owns what a token allows in plain sentences, as LiveKit reads its grants.
+//! What a token allows, in plain phrases, as LiveKit reads its grants. Does not check whether the token is valid.
 //!
 //! Every claim and grant is named in a pattern without `..`, so that the compiler refuses a new one until it has its sentence.
 
@@ -17,8 +17,8 @@ pub(super) fn of(claims: &Claims) -> Vec<String> {
         iss: _, sub: _, jti: _, exp: _, nbf: _, iat: _, name: _, metadata: _, attributes: _, kind: _, kind_details: _,
         room_config: _, room_preset: _,
     } = claims.clone();
-    let mut abilities = video.map(of_video).unwrap_or_default();
-    let mut may = |is_granted: bool, what: &str| abilities.extend(is_granted.then(|| what.to_owned()));
+    let mut permissions = video.map(of_video).unwrap_or_default();
+    let mut may = |is_granted: bool, what: &str| permissions.extend(is_granted.then(|| what.to_owned()));
 
     let SIPGrants { admin, call } = sip.unwrap_or_default();
     may(admin, "manage SIP trunks and dispatch rules");
@@ -47,7 +47,7 @@ pub(super) fn of(claims: &Claims) -> Vec<String> {
     let verbs: Vec<_> = verbs.into_iter().filter(|(is_granted, _)| *is_granted).map(|(_, verb)| verb).collect();
     may(!verbs.is_empty(), &format!("{} agents' threads", verbs.join(", ")));
     may(!sha256.is_empty(), "vouch for one body, as a webhook's token");
-    abilities
+    permissions
 }
 
 #[rustfmt::skip]
@@ -58,8 +58,8 @@ fn of_video(video: VideoGrants) -> Vec<String> {
         room_record, ingress_admin, destination_room,
     } = video;
     let its_room = if room.is_empty() { "no room".to_owned() } else { format!("the room {room:?}") };
-    let mut abilities = Vec::new();
-    let mut may = |is_granted: bool, what: &str| abilities.extend(is_granted.then(|| what.to_owned()));
+    let mut permissions = Vec::new();
+    let mut may = |is_granted: bool, what: &str| permissions.extend(is_granted.then(|| what.to_owned()));
 
     if room_join {
         may(true, &if room.is_empty() { "join any room".to_owned() } else { format!("join {its_room}") });
@@ -80,7 +80,7 @@ fn of_video(video: VideoGrants) -> Vec<String> {
     may(room_record, "start and stop recordings and streams");
     may(ingress_admin, "manage ingresses");
     may(!destination_room.is_empty(), &format!("forward participants to the room {destination_room:?}"));
-    abilities
+    permissions
 }
 
 /// LiveKit asks `canPublish` first, and then the sources, of which none means all.

@@ -1,4 +1,5 @@
-//! Owns where settings come from: the environment of the process, and the file `.env` in its working directory.
+//! Reads the variables from the environment and from the file `.env` in the working directory, and the keys for the commands that
+//! need them. Does not know what the keys are for.
 
 use std::path::Path;
 
@@ -10,9 +11,9 @@ pub(super) fn variables() -> Result<Variables, ConfigError> {
     Variables::read(Path::new("."))
 }
 
-/// The keys, of the same settings as the server's. Says so where none is set.
+/// The keys, from the same settings as the server's. Tells the user if none is set.
 pub(super) fn keys(flags: KeyFlags) -> Result<ApiKeys, ConfigError> {
-    let keys = keys_in_silence(flags)?;
+    let keys = keys_again(flags)?;
     if keys.is_fallback {
         tell(
             "no key is set, so this uses LiveKit's development key \"devkey\", whose secret everyone knows: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET",
@@ -21,7 +22,7 @@ pub(super) fn keys(flags: KeyFlags) -> Result<ApiKeys, ConfigError> {
     Ok(keys.api_keys)
 }
 
-/// [`keys`], for a command that has said so already.
-pub(super) fn keys_in_silence(flags: KeyFlags) -> Result<Keys, ConfigError> {
+/// As [`keys`], for a command that has called it before.
+pub(super) fn keys_again(flags: KeyFlags) -> Result<Keys, ConfigError> {
     flags.read(&variables()?)
 }

@@ -1,27 +1,27 @@
-//! Owns how an event of the inbox is shown on one line: in words, or as JSON. Whoever wrote it, it does nothing to a terminal.
+//! Shows an event of the inbox on one line, in words or as JSON, with everything escaped that a terminal would obey. Does not know
+//! where events come from.
 
 use std::borrow::Cow;
 
-use crate::cli::letters;
+use crate::cli::escapes;
 use crate::json::Members;
 use crate::livekit::event::WebhookEvent;
 
-/// For whom a line is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Form {
-    /// For people: when it came, what it is, and its cursor.
+pub(super) enum LineFormat {
+    /// For people: when the event arrived, what it is, and its cursor.
     Words,
-    /// For programs: all of it, as it came.
+    /// For programs: the whole event, as it arrived.
     Json,
 }
 
-impl Form {
-    /// The line, without its end, of an `entry` of a page, which is valid JSON.
+impl LineFormat {
+    /// The line for an `entry` of a page, which is valid JSON, without a line end.
     pub(super) fn line(self, entry: &str) -> String {
         match self {
             Self::Words => in_words(entry),
-            // Within strings there are no line ends, and elsewhere one blank is as good as another.
-            Self::Json => letters::visible_json(&entry.replace(['\r', '\n'], " ")),
+            // There are no line ends within strings, and elsewhere they can be blanks.
+            Self::Json => escapes::visible_json(&entry.replace(['\r', '\n'], " ")),
         }
     }
 }
@@ -35,11 +35,11 @@ fn in_words(entry: &str) -> String {
     let room = event.as_ref().and_then(|event| event.room_name());
     let participant = event.as_ref().and_then(|event| event.participant.as_ref());
     let room = room.map(|room| format!(" room={room:?}")).unwrap_or_default();
-    let participant = participant.map(|who| format!(" participant={:?}", who.identity)).unwrap_or_default();
+    let participant = participant.map(|participant| format!(" participant={:?}", participant.identity)).unwrap_or_default();
     format!("{} {}{room}{participant} cursor={}", plain(&text("receivedAt")), plain(name), plain(&text("cursor")))
 }
 
-/// `text` as it is, where that is one word; else in quotes, and what could be anything but a letter escaped.
+/// `text` unchanged if it is one word, else quoted and escaped.
 fn plain(text: &str) -> Cow<'_, str> {
     let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     if is_word { text.into() } else { format!("{text:?}").into() }
@@ -53,7 +53,7 @@ mod tests {
     fn a_line_is_one_line_and_its_values_are_kept() {
         let entry = "{\"cursor\":\"1\",\r\n\"event\":{\"n\": 1.50E+3 ,\n\"s\":\"\u{9b}31m\u{7f}\\n\u{fc}\"}}";
         let line = "{\"cursor\":\"1\",  \"event\":{\"n\": 1.50E+3 , \"s\":\"\\u009b31m\\u007f\\n\u{fc}\"}}";
-        assert_eq!(Form::Json.line(entry), line);
+        assert_eq!(LineFormat::Json.line(entry), line);
     }
 
     #[test]
@@ -63,7 +63,7 @@ mod tests {
             r#""participant":{"identity":"al\rice\u009b"}}}"#
         );
         let line = r#"2026 "a b\u{1b}[31m" room="\u{1b}]0;x\u{7} \u{202e}" participant="al\rice\u{9b}" cursor=0001"#;
-        assert_eq!(Form::Words.line(entry), line);
-        assert_eq!(Form::Words.line(r#"{"cursor":"\n","event":"no JSON"}"#), r#""" "" cursor="\n""#);
+        assert_eq!(LineFormat::Words.line(entry), line);
+        assert_eq!(LineFormat::Words.line(r#"{"cursor":"\n","event":"no JSON"}"#), r#""" "" cursor="\n""#);
     }
 }

@@ -1,17 +1,17 @@
-//! Owns the sentence that answers wrong use. It names flags and never repeats a value, which could be a secret in a wrong place.
+//! The sentence that answers wrong use. It names flags and never repeats a value, which could be a secret in the wrong place.
 
 use std::error::Error as _;
 
 use clap::error::{ContextKind, Error, ErrorKind};
 
-/// What is wrong, and where to read on.
+/// What is wrong, and where to find help.
 pub(super) fn sentence(error: &Error) -> String {
     let context = |kind| error.get(kind).map(ToString::to_string).filter(|text| !text.is_empty());
     let flag = context(ContextKind::InvalidArg).map_or_else(|| "an argument".to_owned(), |flag| name(&flag));
     let what = match error.kind() {
         ErrorKind::UnknownArgument => return unknown_argument(context(ContextKind::InvalidArg).as_deref().unwrap_or_default()),
         ErrorKind::InvalidSubcommand => match context(ContextKind::SuggestedSubcommand) {
-            Some(suggestion) => format!("there is no such command: is {suggestion} meant?"),
+            Some(suggestion) => format!("there is no such command: did you mean {suggestion}?"),
             None => "there is no such command".to_owned(),
         },
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -23,12 +23,12 @@ pub(super) fn sentence(error: &Error) -> String {
         },
         ErrorKind::ArgumentConflict => match error.get(ContextKind::PriorArg) {
             Some(prior) if error.get(ContextKind::InvalidArg).is_none() => {
-                format!("{} stands before a command: write it after it", name(&prior.to_string()))
+                format!("{} must come after the command", name(&prior.to_string()))
             }
-            Some(clap::error::ContextValue::Strings(prior)) => format!("{flag} cannot stand beside {}", prior.join(" and ")),
-            Some(prior) if name(&prior.to_string()) != flag => format!("{flag} cannot stand beside {}", name(&prior.to_string())),
-            Some(_) => format!("{flag} stands there twice"),
-            None => format!("{flag} does not fit the others"),
+            Some(clap::error::ContextValue::Strings(prior)) => format!("{flag} cannot be used with {}", prior.join(" and ")),
+            Some(prior) if name(&prior.to_string()) != flag => format!("{flag} cannot be used with {}", name(&prior.to_string())),
+            Some(_) => format!("{flag} must appear only once"),
+            None => format!("{flag} cannot be used with the other arguments"),
         },
         ErrorKind::InvalidValue | ErrorKind::WrongNumberOfValues | ErrorKind::TooFewValues => {
             match (context(ContextKind::InvalidValue), context(ContextKind::ValidValue)) {
@@ -40,27 +40,27 @@ pub(super) fn sentence(error: &Error) -> String {
         ErrorKind::TooManyValues => format!("{flag} takes no value"),
         ErrorKind::ValueValidation => match error.source() {
             Some(reason) => format!("{flag} {reason}"),
-            None => format!("{flag} has a value that it cannot have"),
+            None => format!("{flag} has an invalid value"),
         },
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
-        _ => "these arguments do not fit".to_owned(),
+        _ => "these arguments cannot be used".to_owned(),
     };
     format!("{what}: see `roomkey --help`")
 }
 
-/// A flag's name alone, such as `--kind` for `--kind <KIND>`.
+/// Only a flag's name, such as `--kind` for `--kind <KIND>`.
 fn name(flag: &str) -> String {
     flag.split([' ', '=']).next().unwrap_or_default().to_owned()
 }
 
 fn unknown_argument(argument: &str) -> String {
     if !argument.starts_with('-') {
-        return "an argument is one too many: see `roomkey --help`".to_owned();
+        return "there is one argument too many: see `roomkey --help`".to_owned();
     }
     let flag = name(argument);
     if flag.contains("secret") || flag.contains("key") {
         return format!(
-            "there is no flag {flag}, for flags are visible to other users: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or see \
+            "there is no flag {flag}, because flags are visible to other users: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or see \
              `roomkey --help`"
         );
     }

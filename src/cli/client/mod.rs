@@ -1,7 +1,8 @@
-//! Owns the exchange of a request and its answer over HTTP/1.1, as a client: bounded in time, and not following redirects. Does
-//! not know what they carry.
+//! The HTTP/1.1 client of the commands: sends a request and waits for the answer, without following redirects. Does not know what
+//! they contain.
 
-use std::error::Error;
+mod tls;
+
 use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -22,37 +23,37 @@ use tokio::runtime::{self, Runtime};
 use tokio::task::JoinHandle;
 
 use crate::cli::Failure;
-use crate::cli::tls::{self, TlsFlags};
 use crate::clock::UnixTime;
+pub(super) use tls::TlsFlags;
 
-/// For one try, from connecting to the answer's head (livekit/protocol `webhook/resource_url_notifier.go`).
+/// The time limit for one try, from connecting to the head of the answer (livekit/protocol `webhook/resource_url_notifier.go`).
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of an answer's body that are read for people to see.
+/// The longest body of an answer that is shown to people.
 const MAX_TEXT_BYTES: usize = 4096;
 
-/// What runs the exchanges of a command.
+/// The runtime for a command that uses the network.
 pub(super) fn runtime() -> Result<Runtime, Failure> {
     let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build();
     runtime.map_err(|error| Failure::wrong(format_args!("cannot open sockets: {error}")))
 }
 
-/// An address of HTTP, in TLS or not.
+/// The URL of a server, http or https.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     uri: Uri,
     host: String,
     port: u16,
-    /// In TLS, and how, once that was read.
+    /// Set for https. The configuration is read when it is first needed.
     tls: Option<OnceLock<Arc<ClientConfig>>>,
 }
 
 impl Target {
-    /// The target that `url` is; for a flag's value, so that the error continues a sentence that begins with its name.
+    /// Parses the value of a flag. The error continues a sentence that begins with the flag's name.
     pub(super) fn parse(url: &str) -> Result<Self, &'static str> {
         Self::read(url, "must be an address such as http://localhost:6080/webhook")
     }
 
-    /// As [`parse`](Self::parse), where paths are to be put behind it.
+    /// As [`parse`](Self::parse), for a URL to which paths are added.
     pub(super) fn parse_base(url: &str) -> Result<Self, &'static str> {
         let target = Self::read(url, "must be an address such as http://localhost:6080")?;
         if target.uri.query().is_none() { Ok(target) } else { Err("must not have a query in it") }
@@ -79,7 +80,7 @@ impl Target {
         if host.is_empty() { Err(expected) } else { Ok(Self { host, port, tls, uri }) }
     }
 
-    /// The same, where `flags` say whom to trust in TLS.
+    /// The same target, with the authorities that `flags` trust.
     pub(super) fn trusting(mut self, flags: &TlsFlags) -> Result<Self, Failure> {
         if let (Some(config), Some(tls)) = (flags.config()?, &mut self.tls) {
             *tls = OnceLock::from(config);
@@ -87,12 +88,11 @@ impl Target {
         Ok(self)
     }
 
-    /// Its path and query.
     pub(super) fn path(&self) -> &str {
         self.uri.path_and_query().map_or("/", |path| path.as_str())
     }
 
-    /// A request for `path`, which may have a query.
+    /// Builds a request for `path`, which may have a query.
     pub(super) fn request(&self, method: Method, path: &str, authorization: &HeaderValue) -> Builder {
         Request::builder()
             .method(method)
@@ -102,10 +102,9 @@ impl Target {
             .header(AUTHORIZATION, authorization)
     }
 
-    /// A connection to it.
-    pub(super) async fn connect(&self) -> Result<Connection, ExchangeError> {
+    pub(super) async fn connect(&self) -> Result<ClientConnection, ExchangeError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(ExchangeError::Connect)?;
-        let Some(config) = &self.tls else { return Connection::begin(stream).await };
+        let Some(config) = &self.tls else { return ClientConnection::begin(stream).await };
         let config = match config.get() {
             Some(config) => config,
             None => {
@@ -114,25 +113,25 @@ impl Target {
             }
         };
         let stream = tls::connect(Arc::clone(config), &self.host, stream).await.map_err(ExchangeError::Connect)?;
-        Connection::begin(stream).await
+        ClientConnection::begin(stream).await
     }
 }
 
-/// A connection that takes one request after the other. It ends when this does.
+/// A connection for one request after the other. It is closed on drop.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct ClientConnection {
     sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
 }
 
-impl Connection {
+impl ClientConnection {
     async fn begin(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Self, ExchangeError> {
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(ExchangeError::Exchange)?;
-        let driver = tokio::spawn(async move { drop(driver.await) }); // who asks hears of its end
+        let driver = tokio::spawn(async move { drop(driver.await) }); // `sender` reports its end
         Ok(Self { sender, driver })
     }
 
-    /// Sends `request` with `body`, and waits for the head of its answer.
+    /// Sends `request` with `body`, and waits for the head of the answer.
     pub(super) async fn send(&mut self, request: Builder, body: Bytes) -> Result<Response<Incoming>, ExchangeError> {
         let request = request.body(Full::new(body)).map_err(ExchangeError::Request)?;
         self.sender.ready().await.map_err(ExchangeError::Exchange)?;
@@ -140,25 +139,25 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for ClientConnection {
     fn drop(&mut self) {
         self.driver.abort();
     }
 }
 
-/// Host and port alone: a path or a query may hold a secret.
+/// Only host and port, because a path or a query may contain a secret.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }
 }
 
-/// What `body` says, for people to see; nothing where it is too long or breaks off.
+/// The content of `body`, to show to people; empty if it is too long or incomplete.
 pub(super) async fn text(body: Incoming) -> Bytes {
     Limited::new(body, MAX_TEXT_BYTES).collect().await.map(|body| body.to_bytes()).unwrap_or_default()
 }
 
-/// How long to wait from now on, whether the header says it in seconds or as a date (RFC 9110, section 10.2.3).
+/// How long `Retry-After` asks to wait, in seconds or until a date (RFC 9110, section 10.2.3).
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse() {
@@ -168,37 +167,15 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Why there is no answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(super) enum ExchangeError {
-    /// No connection.
-    Connect(io::Error),
-    /// A connection without an answer of HTTP.
-    Exchange(hyper::Error),
-    /// The request cannot be written.
-    Request(hyper::http::Error),
-    /// No answer within this time.
+    #[error("no connection: {0}")]
+    Connect(#[source] io::Error),
+    #[error("no answer: {0}")]
+    Exchange(#[source] hyper::Error),
+    #[error("the request cannot be written: {0}")]
+    Request(#[source] hyper::http::Error),
+    #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
-}
-
-impl fmt::Display for ExchangeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect(error) => write!(f, "no connection: {error}"),
-            Self::Exchange(error) => write!(f, "no answer: {error}"),
-            Self::Request(error) => write!(f, "no request can be made: {error}"),
-            Self::TimedOut(patience) => write!(f, "no answer within {} s", patience.as_secs()),
-        }
-    }
-}
-
-impl Error for ExchangeError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Connect(error) => Some(error),
-            Self::Exchange(error) => Some(error),
-            Self::Request(error) => Some(error),
-            Self::TimedOut(_) => None,
-        }
-    }
 }

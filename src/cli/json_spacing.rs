@@ -1,30 +1,29 @@
-//! Owns JSON written again with other white space and other escapes, members and numbers as they were: what programs make of a
-//! JSON text that they read and write. Text that is no JSON comes out as something, too.
+//! Writes JSON again with other white space and other escapes, but the same members and numbers, as programs do that read and write
+//! it. Does not check whether the text is JSON.
 
-/// Where white space goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spacing {
     /// None: `{"a":1,"b":[]}`.
     Compact,
     /// After commas, as Go's protojson may: `{"a":1, "b":[]}`.
     AfterCommas,
-    /// After commas and colons, as Python's `json.dumps`: `{"a": 1, "b": []}`.
+    /// After commas and colons, as with Python's `json.dumps`: `{"a": 1, "b": []}`.
     AfterBoth,
-    /// A line each, with this indent.
+    /// One line for each member, with this indent.
     Pretty(&'static str),
 }
 
-/// `json` with `spacing`, each string, quotes included, as `string` makes it.
-pub(super) fn respaced(json: &str, spacing: Spacing, string: impl Fn(&str) -> String) -> String {
+/// `json` with `spacing`. `string` rewrites each string, including its quotes.
+pub(super) fn with_spacing(json: &str, spacing: Spacing, string: impl Fn(&str) -> String) -> String {
     let mut out = String::with_capacity(json.len());
     let mut depth: usize = 0;
-    let mut is_first = false; // in the list or object that the last character opened
+    let mut is_first = false; // whether the last character opened a list or object
     let mut rest = json.trim_start_matches(is_space);
     while let Some(first) = rest.chars().next() {
         let length = match first {
             '"' => end_of_string(rest),
             '{' | '[' | '}' | ']' | ',' | ':' => 1,
-            _ => rest.find(|letter: char| is_space(letter) || "{}[],:\"".contains(letter)).unwrap_or(rest.len()),
+            _ => rest.find(|character: char| is_space(character) || "{}[],:\"".contains(character)).unwrap_or(rest.len()),
         };
         let (token, after) = rest.split_at(length);
         rest = after.trim_start_matches(is_space);
@@ -52,9 +51,9 @@ pub(super) fn respaced(json: &str, spacing: Spacing, string: impl Fn(&str) -> St
     out
 }
 
-/// What RFC 8259 calls white space.
-fn is_space(letter: char) -> bool {
-    matches!(letter, ' ' | '\t' | '\n' | '\r')
+/// White space as RFC 8259 defines it.
+fn is_space(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\n' | '\r')
 }
 
 fn break_line(out: &mut String, spacing: Spacing, depth: usize) {
@@ -64,11 +63,10 @@ fn break_line(out: &mut String, spacing: Spacing, depth: usize) {
     }
 }
 
-/// How long the string is with which `text` begins.
 fn end_of_string(text: &str) -> usize {
     let mut is_escaped = false;
-    for (at, letter) in text.char_indices().skip(1) {
-        match letter {
+    for (at, character) in text.char_indices().skip(1) {
+        match character {
             '"' if !is_escaped => return at.saturating_add(1),
             '\\' => is_escaped = !is_escaped,
             _ => is_escaped = false,
@@ -93,7 +91,7 @@ mod tests {
                 "{\n \"a\": [\n  1,\n  2.50,\n  -3e4\n ],\n \"b,{\\\"\": {},\n \"c\": [],\n \"d\": [\n  {\n   \"e\": null\n  }\n ]\n}",
             ),
         ] {
-            assert_eq!(respaced(json, spacing, str::to_owned), expected);
+            assert_eq!(with_spacing(json, spacing, str::to_owned), expected);
         }
     }
 
@@ -101,7 +99,7 @@ mod tests {
     fn what_is_no_json_ends_too() {
         for text in ["", "}", "]]", "\"", "\"\\", "{\"a\"", "\u{feff}{}", "nul", "::,,", "[[[["] {
             for spacing in [Spacing::Compact, Spacing::Pretty("\t")] {
-                respaced(text, spacing, str::to_owned);
+                with_spacing(text, spacing, str::to_owned);
             }
         }
     }

@@ -1,13 +1,13 @@
-//! Owns the flags of the commands that judge a token or a delivery: under which keys, as at which time, and for whom to tell it.
+//! The flags that the commands share that verify a token or a delivery: the keys, the time, and the format of the result.
 
-use crate::cli::settings;
+use crate::cli::key_settings;
 use crate::clock::UnixTime;
 use crate::config::{ConfigError, KeyFlags};
 use crate::livekit::key::ApiKeys;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct JudgingFlags {
-    /// Judge it as at this time, in seconds since 1970 [default: now]
+pub(super) struct VerifyFlags {
+    /// Verify it as if it were this time, in seconds since 1970 [default: now]
     #[arg(long, value_name = "UNIX", value_parser = at)]
     at: Option<UnixTime>,
     /// Print the result as JSON
@@ -17,9 +17,9 @@ pub(super) struct JudgingFlags {
     keys: KeyFlags,
 }
 
-impl JudgingFlags {
+impl VerifyFlags {
     pub(super) fn keys(&self) -> Result<ApiKeys, ConfigError> {
-        settings::keys(self.keys.clone())
+        key_settings::keys(self.keys.clone())
     }
 
     pub(super) fn now(&self) -> UnixTime {

@@ -1,10 +1,12 @@
-//! Owns `roomkey webhook verify`: the library's verdict on one delivery, and why its body does not fit where it does not.
+//! `roomkey webhook verify`: whether a delivery is valid, and if not, why. Does not know how bodies are changed.
 
 use serde_json::{Value, json};
 
-use crate::cli::diagnosis::{Diagnosis, diagnose};
-use crate::cli::judging::JudgingFlags;
-use crate::cli::{Failure, Outcome, input, print, print_json, token_verify};
+use crate::cli::token::verify as token_verify;
+use crate::cli::verify_flags::VerifyFlags;
+use crate::cli::webhook::body_changes::BodyChange;
+use crate::cli::webhook::diagnosis;
+use crate::cli::{Failure, Outcome, input, print, print_json};
 use crate::livekit::token_verifier::{TokenError, TokenVerifier};
 use crate::livekit::webhook::{Authenticated, Delivery, WebhookError, WebhookReceiver};
 
@@ -13,8 +15,8 @@ use crate::livekit::webhook::{Authenticated, Delivery, WebhookError, WebhookRece
   roomkey webhook verify --body delivery.body --head delivery.head
   roomkey webhook verify --body delivery.body --authorization eyJhbGciOi... --at 1795317315
 
-The body has to be the request's to the byte, and the head as it came over the wire, from its first line on.")]
-pub(super) struct Arguments {
+The body must be exactly that of the request, and the head as it was sent, from its first line on.")]
+pub(in crate::cli) struct VerifyWebhook {
     /// The file with the body; - is stdin
     #[arg(long, value_name = "FILE")]
     body: String,
@@ -25,104 +27,97 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TOKEN", conflicts_with = "head")]
     authorization: Option<String>,
     #[command(flatten)]
-    judging: JudgingFlags,
+    flags: VerifyFlags,
 }
 
-/// A delivery that does not hold.
-struct Refusal {
+struct Invalid {
     reason: String,
-    /// What helps, where that is known.
     advice: Option<String>,
 }
 
-impl Refusal {
-    fn of(reason: impl ToString) -> Self {
+impl Invalid {
+    fn because(reason: impl ToString) -> Self {
         Self { reason: reason.to_string(), advice: None }
     }
 
-    fn advised(reason: impl ToString, advice: impl ToString) -> Self {
+    fn with_advice(reason: impl ToString, advice: impl ToString) -> Self {
         Self { reason: reason.to_string(), advice: Some(advice.to_string()) }
     }
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: VerifyWebhook) -> Outcome {
     let readers_of_stdin = [Some(&arguments.body), arguments.head.as_ref(), arguments.authorization.as_ref()];
     if readers_of_stdin.into_iter().flatten().filter(|from| *from == "-").count() > 1 {
-        return Err(Failure::wrong("stdin can be read once: give a file for the other"));
+        return Err(Failure::wrong("stdin can be read only once: give a file for the other input"));
     }
-    let keys = arguments.judging.keys()?;
-    let now = arguments.judging.now();
+    let keys = arguments.flags.keys()?;
+    let now = arguments.flags.now();
     let head = arguments.head.as_deref().map(input::read).transpose()?.map(|head| String::from_utf8_lossy(&head).into_owned());
     let given = arguments.authorization.as_deref().map(input::token).transpose()?;
     let body = input::read(&arguments.body)?;
 
     let reason = |error: &TokenError| match error {
-        TokenError::Expired { since } => Refusal::advised(
+        TokenError::Expired { since } => Invalid::with_advice(
             token_verify::reason(error, keys.minting().name(), now),
             format!(
-                "a webhook's token holds for 5 minutes: judge it at its own time with --at {}",
+                "a webhook's token is valid for 5 minutes: verify it at its own time with --at {}",
                 since.as_secs().saturating_sub(300)
             ),
         ),
-        error => Refusal::of(token_verify::reason(error, keys.minting().name(), now)),
+        error => Invalid::because(token_verify::reason(error, keys.minting().name(), now)),
     };
     let receiver = WebhookReceiver::new(TokenVerifier::new(keys.clone()));
     let verdict = authorization(head.as_deref(), given).and_then(|authorization| {
         let authenticated = receiver.authenticate(&authorization, now).map_err(|error| match error {
             WebhookError::Token(error) => reason(&error),
-            error => Refusal::of(error),
+            error => Invalid::because(error),
         })?;
-        match diagnosis_unless_fit(&authenticated, &body, head.as_deref()) {
-            Some(refusal) => Err(refusal),
-            None => authenticated.accept(body).map_err(Refusal::of),
+        if !authenticated.vouches_for(&body) {
+            return Err(body_mismatch(&authenticated, &body, head.as_deref()));
         }
+        authenticated.accept(body).map_err(Invalid::because)
     });
-    match (verdict, arguments.judging.json) {
+    match (verdict, arguments.flags.json) {
         (Ok(delivery), true) => print_json(format_args!("{:#}", as_json(&delivery))),
         (Ok(delivery), false) => print(in_words(&delivery)),
-        (Err(Refusal { reason, advice }), true) => {
+        (Err(Invalid { reason, advice }), true) => {
             print_json(format_args!("{:#}", json!({"holds": false, "reason": reason, "advice": advice})))?;
             Err(Failure::answered())
         }
-        (Err(Refusal { reason, advice }), false) => {
+        (Err(Invalid { reason, advice }), false) => {
             Err(Failure::refused(advice.map_or_else(|| reason.clone(), |advice| format!("{reason}: {advice}"))))
         }
     }
 }
 
-/// The value of `Authorization`, of which a request has one.
-fn authorization(head: Option<&str>, given: Option<String>) -> Result<String, Refusal> {
+/// The value of `Authorization`, which a request must have exactly once.
+fn authorization(head: Option<&str>, given: Option<String>) -> Result<String, Invalid> {
     let Some(head) = head else { return Ok(given.unwrap_or_default()) };
     let mut values = fields(head, "authorization");
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value.to_owned()),
-        (None, _) => Err(Refusal::advised(
+        (None, _) => Err(Invalid::with_advice(
             "the head has no Authorization",
-            "a proxy that checks it itself may drop it, and some servers do not hand it to CGI or WSGI: let it through",
+            "a proxy that checks it may drop it, and some servers do not pass it on to CGI or WSGI: let it through",
         )),
-        (Some(_), Some(_)) => Err(Refusal::of("the head has Authorization twice")),
+        (Some(_), Some(_)) => Err(Invalid::because("the head has Authorization twice")),
     }
 }
 
-/// The values of the header `name`, which is in lower case.
 fn fields<'a>(head: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let fields = head.lines().filter_map(|line| line.split_once(':'));
     fields.filter(move |(each, _)| each.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
-fn diagnosis_unless_fit(authenticated: &Authenticated, body: &[u8], head: Option<&str>) -> Option<Refusal> {
-    if authenticated.vouches_for(body) {
-        return None;
+fn body_mismatch(authenticated: &Authenticated, body: &[u8], head: Option<&str>) -> Invalid {
+    let (changes, advice): (Vec<_>, Vec<_>) =
+        diagnosis::changes(authenticated, body).into_iter().map(BodyChange::explanation).unzip();
+    if changes.is_empty() {
+        let announced_length = head.and_then(|head| fields(head, "content-length").next()?.parse().ok());
+        let hint = diagnosis::hint(body, announced_length);
+        return Invalid::with_advice("the body is not the one that the token was signed for", hint);
     }
-    let told_length = head.and_then(|head| fields(head, "content-length").next()?.parse().ok());
-    Some(match diagnose(authenticated, body, told_length) {
-        Diagnosis::Damaged(damages) => {
-            let what: Vec<_> = damages.iter().map(ToString::to_string).collect();
-            let habits: Vec<_> = damages.iter().map(|damage| damage.habit()).collect();
-            Refusal::advised(format_args!("the body was changed after it was signed: {}", what.join(", and ")), habits.join("; "))
-        }
-        Diagnosis::Lost(hint) => Refusal::advised("the body is not the one that the token was signed for", hint.sentence()),
-    })
+    Invalid::with_advice(format_args!("the body was changed after it was signed: {}", changes.join(", and ")), advice.join("; "))
 }
 
 fn as_json(delivery: &Delivery<Vec<u8>>) -> Value {
@@ -140,9 +135,9 @@ fn as_json(delivery: &Delivery<Vec<u8>>) -> Value {
 fn in_words(delivery: &Delivery<Vec<u8>>) -> String {
     let key = delivery.key();
     let Ok(event) = delivery.event() else {
-        return format!("the delivery holds, by the key {key:?}, but its body is no JSON object");
+        return format!("the delivery is valid, signed with the key {key:?}, but its body is not a JSON object");
     };
     let room = event.room_name().map(|room| format!(" in the room {room:?}")).unwrap_or_default();
     let participant = event.participant.as_ref().map(|participant| format!(" of {:?}", participant.identity)).unwrap_or_default();
-    format!("the delivery holds, by the key {key:?}: {:?}{participant}{room}, id {:?}", event.event, event.id)
+    format!("the delivery is valid, signed with the key {key:?}: {:?}{participant}{room}, id {:?}", event.event, event.id)
 }

@@ -1,4 +1,4 @@
-//! Owns the flags of `roomkey token create` that say what a token allows, and what they become.
+//! The flags of `roomkey token create` that say what a token allows, and the claims that they set. Does not know who the token is for.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -32,7 +32,7 @@ pub(super) struct GrantFlags {
     /// Manage ingresses
     #[arg(long, visible_alias = "ingress-admin")]
     ingress: bool,
-    /// Record the room, and be told apart by that
+    /// Record the room, and be shown as a recorder
     #[arg(long)]
     recorder: bool,
     /// Be invisible to the other participants
@@ -41,7 +41,7 @@ pub(super) struct GrantFlags {
     /// Change the bearer's own name, metadata and attributes
     #[arg(long)]
     allow_update_metadata: bool,
-    /// Publish this source only: camera, microphone, screen_share or screen_share_audio; repeat it or separate by commas for more
+    /// Publish only this source: camera, microphone, screen_share or screen_share_audio; repeat it or separate by commas for more
     #[arg(
         long, value_name = "SOURCE", value_delimiter = ',', hide_possible_values = true,
         value_parser = ["camera", "microphone", "screen_share", "screen_share_audio"]
@@ -56,21 +56,21 @@ pub(super) struct GrantFlags {
     /// Call out over SIP
     #[arg(long)]
     sip_call: bool,
-    /// Any grants of LiveKit's claim `video`, such as '{"canPublish": false}'; they beat the other flags
+    /// Any grants of LiveKit's claim `video`, such as '{"canPublish": false}', which override the other flags
     #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     grant: Option<String>,
-    /// Any further claims, such as '{"agent": {"admin": true}}'; none that a flag sets
+    /// Any further claims that have no flag, such as '{"agent": {"admin": true}}'
     #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     claims: Option<String>,
 }
 
-/// The claims that flags of their own set.
+/// The claims that have flags of their own.
 const CLAIMS_WITH_FLAGS: [(&str, &str); 13] = [
     ("iss", "it is the API key's name"),
     ("sub", "use --identity"),
     ("exp", "use --valid-for"),
-    ("nbf", "it is the present"),
-    ("iat", "it is the present"),
+    ("nbf", "it is the current time"),
+    ("iat", "it is the current time"),
     ("name", "use --name"),
     ("metadata", "use --metadata"),
     ("attributes", "use --attribute"),
@@ -91,7 +91,7 @@ impl GrantFlags {
         rooms.into_iter().chain(services).any(|flag| flag)
     }
 
-    /// The claim `video`, with `room` in it.
+    /// The claim `video` with this `room`.
     pub(super) fn video(&self, room: Option<String>) -> Result<VideoGrants, Failure> {
         let source = |name: &String| TrackSource::deserialize(Value::from(name.as_str())).unwrap_or(TrackSource::Unknown);
         let grants = VideoGrants {
@@ -121,7 +121,7 @@ impl GrantFlags {
         }
     }
 
-    /// `token` with the grants beside `video`, and the further claims.
+    /// `token` with the grants outside `video`, and the further claims.
     pub(super) fn with_service_grants(&self, mut token: AccessToken) -> Result<AccessToken, Failure> {
         if self.inference {
             token = token.with_inference_grants(InferenceGrants { perform: true });
@@ -136,7 +136,7 @@ impl GrantFlags {
     }
 }
 
-/// `grants` with those of `json` over them, as `lk` does it.
+/// `grants`, overridden by those in `json`, as `lk` does.
 fn overlaid(grants: &VideoGrants, json: &str) -> Result<VideoGrants, Failure> {
     let mut given = input::object("--grant", json.as_bytes())?;
     given.retain(|_, value| !value.is_null());
@@ -148,13 +148,13 @@ fn overlaid(grants: &VideoGrants, json: &str) -> Result<VideoGrants, Failure> {
     if let Some((name, _)) =
         given.iter().find(|(name, value)| read(Map::from_iter([((*name).clone(), (*value).clone())])).is_err())
     {
-        return Err(Failure::wrong(format_args!("--grant: {name} has another type than LiveKit reads")));
+        return Err(Failure::wrong(format_args!("--grant: {name} does not have the type that LiveKit reads")));
     }
     let mut base = Vec::new();
     Written::write(grants, &mut base);
     let mut all = input::object("--grant", &base)?;
     all.extend(given);
-    read(all).or(Err(Failure::wrong("--grant does not fit")))
+    read(all).or(Err(Failure::wrong("--grant does not contain LiveKit's grants")))
 }
 
 fn with_claims(token: AccessToken, json: &str) -> Result<AccessToken, Failure> {
@@ -163,13 +163,14 @@ fn with_claims(token: AccessToken, json: &str) -> Result<AccessToken, Failure> {
         return Err(Failure::wrong(format_args!("--claims cannot set {name}: {instead}")));
     }
     if let Some(name) = of_wrong_type(&claims).first() {
-        return Err(Failure::wrong(format_args!("--claims: {name} has another type than LiveKit reads")));
+        return Err(Failure::wrong(format_args!("--claims: {name} does not have the type that LiveKit reads")));
     }
     if let Some(danger) = unknown_grants(&claims).first() {
         return Err(Failure::wrong(format_args!("--claims: {danger}")));
     }
     let (known, further): (Map<_, _>, Map<_, _>) = claims.into_iter().partition(|(name, _)| Claims::is_known(name));
-    let known = Claims::deserialize(Value::Object(known)).or(Err(Failure::wrong("--claims does not fit")))?;
+    let known =
+        Claims::deserialize(Value::Object(known)).or(Err(Failure::wrong("--claims does not contain LiveKit's claims")))?;
     let token = token.with_claims(known);
     token.with_further_claims(further).map_err(|error| Failure::wrong(format_args!("--claims: {error}")))
 }
@@ -177,13 +178,13 @@ fn with_claims(token: AccessToken, json: &str) -> Result<AccessToken, Failure> {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "The room that joining creates")]
 pub(super) struct RoomFlags {
-    /// The agent that is dispatched to the room
+    /// The agent to dispatch to the room
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
     /// Which deployment of the agent [default: production]
     #[arg(short, long, value_name = "NAME", requires = "agent")]
     deployment: Option<String>,
-    /// What the agent's job is told
+    /// Metadata for the agent's job
     #[arg(long, value_name = "TEXT", requires = "agent", allow_hyphen_values = true)]
     job_metadata: Option<String>,
     /// A file with LiveKit's RoomConfiguration as JSON; - is stdin
@@ -192,13 +193,13 @@ pub(super) struct RoomFlags {
 }
 
 impl RoomFlags {
-    /// The flag that is given, if one is.
+    /// The first of these flags that is given.
     pub(super) fn given(&self) -> Option<&'static str> {
         let agent = self.agent.as_ref().map(|_| "--agent");
         agent.or(self.room_configuration.as_ref().map(|_| "--room-configuration"))
     }
 
-    /// The claim `roomConfig`; `None` where there is nothing to say.
+    /// The claim `roomConfig`, or `None` if it would be empty.
     pub(super) fn room_config(&self) -> Result<Option<RoomConfiguration>, Failure> {
         let mut fields = match &self.room_configuration {
             Some(path) => input::object("--room-configuration", &input::read(path)?)?,

@@ -1,0 +1,156 @@
+//! `roomkey serve`: puts the server together from the settings, starts it and stops it. Does not know what a request is.
+
+mod key_watch;
+mod listeners;
+mod open_inbox;
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::signal::unix::SignalKind;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::cli::stop_signals::{StopSignals, listen_for};
+use crate::cli::{Failure, Outcome, key_settings, log};
+use crate::clock::{Clock, UnixTime};
+use crate::config::{Config, DEFAULT_LIVEKIT_URL, Flags, MAX_CONNECTIONS};
+use crate::http::{self, Edge, Limits, Metrics};
+use crate::inbox::{Inbox, Retention};
+use crate::policy::Policy;
+use open_inbox::{open_inbox, place};
+
+/// The signal for a file that is larger than the limit (signal(7), Linux on all but MIPS).
+const SIGXFSZ: i32 = 25;
+/// How long the end waits for the inbox to close.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Serves until a signal ends it.
+pub(super) fn run(flags: Flags) -> Outcome {
+    let variables = key_settings::variables()?;
+    let config = Config::read(flags, &variables)?;
+    log::open(config.log_level, config.log_format);
+    for (variable, nearest) in variables.unknown() {
+        warn!(variable, nearest, "this variable is not a setting, so it has no effect");
+    }
+    #[cfg(debug_assertions)]
+    if let Some(directory) = std::env::var_os("ROOMKEY_TEST_PANICS") {
+        crate::worker::faults::arm(directory.into());
+    }
+    let runtime = runtime::Builder::new_multi_thread().enable_io().enable_time().build();
+    let runtime = runtime.map_err(|error| Failure::wrong(format_args!("cannot start threads: {error}")))?;
+    let outcome = runtime.block_on(serve(config));
+    runtime.shutdown_background(); // everything that still runs has had its time to end
+    outcome
+}
+
+async fn serve(config: Config) -> Outcome {
+    let listener = listeners::server(&config).map_err(Failure::wrong)?;
+    let metrics_listener = listeners::metrics(&config).map_err(Failure::wrong)?;
+    let (stop_signals, hangup) = (StopSignals::listen()?, listen_for(SignalKind::hangup())?);
+    // Without a handler, the limit on a file's size would end the process; with one, a write fails as on a full disk.
+    drop(listen_for(SignalKind::from_raw(SIGXFSZ))?);
+    let retention = Retention { age: config.inbox_keep, bytes: config.inbox_max_size };
+    let inbox = open_inbox(&config.inbox, retention).map_err(Failure::wrong)?;
+    let edge = edge(&config, retention, &inbox, metrics_listener.is_some())?;
+
+    announce(&config, &listener, &edge);
+    let is_exposed = listener.local_addr().is_ok_and(|address| !address.ip().to_canonical().is_loopback());
+    key_watch::start(config.keys, &edge, is_exposed, hangup);
+    notify_supervisor(NotifyState::Ready);
+    http::run(listener, metrics_listener, edge, stopped(stop_signals, inbox.clone())).await;
+    if timeout(CLOSE_PATIENCE, inbox.close()).await.is_err() {
+        warn!("the inbox does not close; every webhook that got a 200 is safe");
+    }
+    info!("stopped");
+    tokio::select! {
+        biased;
+        error = inbox.lost() => {
+            Err(Failure::wrong(format_args!("{error}: run the newer version, or give this one another inbox")))
+        }
+        () = std::future::ready(()) => Ok(()),
+    }
+}
+
+fn edge(config: &Config, retention: Retention, inbox: &Inbox, has_metrics: bool) -> Result<Edge, Failure> {
+    let new_metrics = || Metrics::new(UnixTime::now())?.with_inbox(inbox.clone())?.with_log_lines_dropped(log::lines_dropped);
+    let metrics = has_metrics.then(new_metrics).transpose();
+    let metrics = metrics.map_err(|error| Failure::wrong(format_args!("cannot set up the metrics: {error}")))?;
+    let defaults = Limits::default();
+    let limits = Limits {
+        connections: config.max_connections.unwrap_or_else(affordable_connections),
+        farewell: config.shutdown_delay,
+        // A follower without events must learn a newer cursor before its own is deleted.
+        silence: retention.age.checked_div(2).map_or(defaults.silence, |half| half.min(defaults.silence)),
+        ..defaults
+    };
+    let policy = Policy { ttl: config.token_ttl, allow_client_egress: config.allow_client_egress };
+    let edge = Edge::new(config.keys.api_keys.clone(), policy, limits, Clock::system())
+        .with_livekit_url(&config.livekit_url)
+        .with_sandbox_ids(config.sandbox_id.iter().map(String::as_str))
+        .with_cors(config.cors_origin.clone())
+        .with_base_path(&config.base_path)
+        .with_metrics(metrics)
+        .with_inbox(inbox.clone());
+    Ok(edge)
+}
+
+/// The connections that the limit of descriptors allows, once it is raised as far as possible, less what the program itself needs.
+fn affordable_connections() -> usize {
+    const OWN_DESCRIPTORS: u64 = 32;
+    let descriptors = match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(descriptors) => descriptors,
+        Err(error) => {
+            warn!(%error, "cannot raise the limit of descriptors");
+            rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft)
+        }
+    };
+    usize::try_from(descriptors.saturating_sub(OWN_DESCRIPTORS)).unwrap_or(MAX_CONNECTIONS).clamp(1, MAX_CONNECTIONS)
+}
+
+/// Tells systemd about `state`, if it asked for that (`NOTIFY_SOCKET`).
+fn notify_supervisor(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(%error, "cannot notify the supervisor");
+    }
+}
+
+/// Waits for a signal to stop, or until the inbox is lost for good. A second signal then ends the process at once.
+async fn stopped(mut signals: StopSignals, inbox: Inbox) {
+    let signal = tokio::select! {
+        name = signals.next() => name,
+        _ = inbox.lost() => "none, the inbox cannot be used",
+    };
+    notify_supervisor(NotifyState::Stopping);
+    info!(signal, "stopping: requests in progress are answered, a second signal ends at once");
+    tokio::spawn(async move {
+        let signal = signals.next().await;
+        warn!(signal, "ended at once");
+        log::close();
+        std::process::exit(1);
+    });
+}
+
+/// Logs what a person wants to know at the start, in one line.
+fn announce(config: &Config, listener: &TcpListener, edge: &Edge) {
+    let minting = config.keys.api_keys.minting();
+    let address = listener.local_addr().map_or_else(|error| error.to_string(), |address| format!("http://{address}"));
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        address,
+        paths = edge.paths().collect::<Vec<_>>().join(" "),
+        key = minting.name(),
+        livekit_url = config.livekit_url,
+        inbox = place(&config.inbox),
+        policy = "none",
+        "listening"
+    );
+    if config.livekit_url == DEFAULT_LIVEKIT_URL && !minting.is_development() {
+        warn!(
+            livekit_url = config.livekit_url,
+            "clients will look for LiveKit on their own machine, although the key is not the development key: set LIVEKIT_URL"
+        );
+    }
+}

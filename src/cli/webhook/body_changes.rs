@@ -1,0 +1,193 @@
+//! The ways in which a body is changed between LiveKit and the application: how each is undone, and which proxy or parser does it.
+//! Does not know which body is the right one.
+
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+
+use crate::cli::json_spacing::{Spacing, with_spacing};
+
+/// The most bytes that a compressed body may unpack to. A longer one is not a webhook.
+const MAX_UNPACKED: u64 = 4 * 1024 * 1024;
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+const INDENTS: [Spacing; 4] = [Spacing::Pretty("  "), Spacing::Pretty("    "), Spacing::Pretty("\t"), Spacing::Pretty(" ")];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyChange {
+    Compressed,
+    ByteOrderMark,
+    NewlineAdded,
+    NewlineLost,
+    ToCrLf,
+    FromCrLf,
+    JsonRewritten(JsonStyle),
+    ReadAsLatin1,
+    WrittenAsLatin1,
+}
+
+/// How the JSON that arrived is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JsonStyle {
+    Compact,
+    AfterCommas,
+    AfterBoth,
+    Pretty,
+    Other,
+    /// With other escapes.
+    Escaped,
+}
+
+impl BodyChange {
+    /// All changes, the likely and cheap ones first.
+    pub(super) const ALL: [Self; 9] = [
+        Self::NewlineAdded,
+        Self::NewlineLost,
+        Self::ByteOrderMark,
+        Self::ToCrLf,
+        Self::FromCrLf,
+        Self::Compressed,
+        Self::JsonRewritten(JsonStyle::Other),
+        Self::ReadAsLatin1,
+        Self::WrittenAsLatin1,
+    ];
+
+    /// What `body` may have been before, each with the exact change.
+    pub(super) fn undone(self, body: &[u8]) -> Vec<(Self, Vec<u8>)> {
+        let text = str::from_utf8(body).ok();
+        let lines = text.map(|text| text.replace("\r\n", "\n"));
+        let originals = match self {
+            Self::Compressed => unpacked(body).into_iter().collect(),
+            Self::ByteOrderMark => body.strip_prefix(BYTE_ORDER_MARK).map(<[u8]>::to_vec).into_iter().collect(),
+            Self::NewlineAdded => {
+                let stripped = [body.strip_suffix(b"\n"), body.strip_suffix(b"\r\n"), Some(body.trim_ascii_end())];
+                stripped.into_iter().flatten().map(<[u8]>::to_vec).collect()
+            }
+            Self::NewlineLost => vec![[body, b"\n"].concat(), [body, b"\r\n"].concat()],
+            Self::ToCrLf => lines.map(String::into_bytes).into_iter().collect(),
+            Self::FromCrLf => lines.map(|lines| lines.replace('\n', "\r\n").into_bytes()).into_iter().collect(),
+            Self::JsonRewritten(_) => return text.map(rewritten).unwrap_or_default(),
+            Self::ReadAsLatin1 => text.and_then(latin1_bytes).into_iter().collect(),
+            Self::WrittenAsLatin1 => vec![body.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes()],
+        };
+        originals.into_iter().map(|original| (self, original)).collect()
+    }
+
+    /// What was done to the body; and which programs do that, and what helps.
+    pub(super) fn explanation(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Compressed => (
+                "the body is compressed with gzip",
+                "a proxy or a recorder kept the body compressed: LiveKit sends it plain, so undo what compresses requests on the way",
+            ),
+            Self::ByteOrderMark => (
+                "a byte order mark (EF BB BF) is in front",
+                "an editor or a .NET or PowerShell encoder adds one when it writes UTF-8: write without it",
+            ),
+            Self::NewlineAdded => (
+                "a line end was added at the end",
+                "editors, `echo` and `jq` add a line end to what they write: keep the bytes, with `printf %s` or by writing the request's raw body",
+            ),
+            Self::NewlineLost => (
+                "the line end at the end was lost",
+                "a shell's `$(...)`, `curl -d @file` and a framework's trim drop it: send with `curl --data-binary @file`, and read the raw body",
+            ),
+            Self::ToCrLf => (
+                "line ends were made CRLF",
+                "git's autocrlf, Windows editors and FTP's text mode do that: transfer the body as binary",
+            ),
+            Self::FromCrLf => (
+                "CRLF line ends were made LF",
+                "git's autocrlf, `dos2unix` and `curl -d @file` do that: transfer the body as binary",
+            ),
+            Self::JsonRewritten(style) => style.explanation(),
+            Self::ReadAsLatin1 => (
+                "text was read as Latin-1 and written as UTF-8, so that each character beyond ASCII became two",
+                "a program read the UTF-8 bytes as Latin-1 or Windows-1252, and wrote that as UTF-8: read the body as bytes",
+            ),
+            Self::WrittenAsLatin1 => (
+                "the text was written as Latin-1 instead of UTF-8",
+                "a program wrote the text as Latin-1, a servlet container's default charset: read the body as bytes, or as UTF-8",
+            ),
+        }
+    }
+}
+
+impl JsonStyle {
+    fn explanation(self) -> (&'static str, &'static str) {
+        const ANY_PARSER: &str =
+            "a proxy or framework parsed the body and wrote it again: verify the raw body, before any parser";
+        match self {
+            Self::Compact => (
+                "the JSON was written again, without white space",
+                "a body parser read it, and JSON.stringify or similar wrote it (Express' json(), a gateway that transforms bodies): verify the raw body, as express.raw() provides it",
+            ),
+            Self::AfterCommas => ("the JSON was written again, with Go's spacing: blanks after commas", ANY_PARSER),
+            Self::AfterBoth => (
+                "the JSON was written again, with blanks after commas and colons",
+                "a parser read it, and Python's json.dumps or similar wrote it (request.json in Flask or FastAPI): verify request.get_data() or await request.body()",
+            ),
+            Self::Pretty => (
+                "the JSON was written again, pretty, one line for each member",
+                "`jq`, an editor's format on save or a log's pretty printer wrote it: keep the bytes that arrived",
+            ),
+            Self::Other => ("the JSON was written again, with other white space", ANY_PARSER),
+            Self::Escaped => (
+                "the JSON was written again, with other escapes in its strings",
+                "a parser read it, and PHP's json_encode (\\/), Python's json.dumps (\\u00fc), Go's json.Marshal (\\u003c) or similar wrote it: verify the raw body",
+            ),
+        }
+    }
+
+    fn of(json: &str) -> Self {
+        let json = json.trim_ascii_end();
+        let styles =
+            [(Spacing::Compact, Self::Compact), (Spacing::AfterCommas, Self::AfterCommas), (Spacing::AfterBoth, Self::AfterBoth)];
+        let mut styles = styles.into_iter().chain(INDENTS.map(|indent| (indent, Self::Pretty)));
+        let style = styles.find(|(spacing, _)| with_spacing(json, *spacing, str::to_owned) == json);
+        style.map_or(Self::Other, |(_, style)| style)
+    }
+}
+
+fn unpacked(body: &[u8]) -> Option<Vec<u8>> {
+    const GZIP: &[u8] = &[0x1f, 0x8b]; // RFC 1952, section 2.3.1
+    let mut unpacked = Vec::new();
+    if !body.starts_with(GZIP) {
+        return None;
+    }
+    let length = GzDecoder::new(body).take(MAX_UNPACKED.saturating_add(1)).read_to_end(&mut unpacked).ok()?;
+    u64::try_from(length).is_ok_and(|length| length <= MAX_UNPACKED).then_some(unpacked)
+}
+
+/// `json` with the spacings that LiveKit or another sender may have used, with its strings unchanged and with protobuf's few
+/// escapes. Empty if it is not JSON.
+fn rewritten(json: &str) -> Vec<(BodyChange, Vec<u8>)> {
+    if serde_json::from_str::<serde::de::IgnoredAny>(json).is_err() {
+        return Vec::new();
+    }
+    let spacings = [Spacing::Compact, Spacing::AfterCommas, Spacing::AfterBoth, Spacing::Pretty("  "), Spacing::Pretty("    ")];
+    let variants = |style, string: fn(&str) -> String| {
+        let change = BodyChange::JsonRewritten(style);
+        spacings.map(|spacing| (change, with_spacing(json, spacing, string).into_bytes()))
+    };
+    [variants(JsonStyle::of(json), str::to_owned), variants(JsonStyle::Escaped, with_few_escapes)].concat()
+}
+
+/// A JSON string with only the escapes that it needs, as protojson writes it.
+fn with_few_escapes(string: &str) -> String {
+    let text = serde_json::from_str::<String>(string);
+    text.and_then(|text| serde_json::to_string(&text)).unwrap_or_else(|_| string.to_owned())
+}
+
+/// The bytes of `text` before it was read as Latin-1, or as Windows-1252, which has letters where Latin-1 has control characters.
+fn latin1_bytes(text: &str) -> Option<Vec<u8>> {
+    /// From 0x80 on; `\0` where there is no letter.
+    const WINDOWS_1252: &str = "€\0‚ƒ„…†‡ˆ‰Š‹Œ\0Ž\0\0‘’“”•–—˜™š›œ\0žŸ";
+    let byte = |character: char| match u8::try_from(u32::from(character)) {
+        Ok(byte) => Some(byte),
+        Err(_) => {
+            let at = WINDOWS_1252.chars().position(|each| each == character)?;
+            u8::try_from(at).ok()?.checked_add(0x80)
+        }
+    };
+    text.chars().map(byte).collect()
+}
