@@ -95,7 +95,7 @@ async fn pruning_that_cannot_work_says_so_and_ends_in_503() {
     let refused = (0..30).map(|_| sender.send(&body()).unwrap()).find(|answer| !answer.is_committed());
     assert!(refused.is_some_and(|refused| refused.is_come_again()));
     let (status, why) = Program::get(program.address(), "/readyz");
-    assert!(status == 503 && why.contains("larger than its bound"), "{status} {why}");
+    assert!(status == 503 && why.contains("larger than its limit"), "{status} {why}");
     assert!(sample(metrics, "roomkey_inbox_prune_failures_total") >= 1.0);
     assert!(sample(metrics, "roomkey_inbox_bytes") <= 19.0 * MIB as f64);
     eventually("it is tried again", async || sample(metrics, "roomkey_inbox_prune_failures_total") >= 3.0).await;

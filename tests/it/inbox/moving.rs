@@ -137,8 +137,8 @@ async fn readers_that_come_back_with_each_cursor_miss_nothing_while_marks_move()
                         let page = follower.poll(ALL).await.expect("a gap");
                         seen.extend(page.entries.into_iter().map(|entry| entry.id));
                         // Live, as after a wake-up.
-                        if tokio::time::timeout(Duration::from_millis(30), follower.changed()).await.is_ok() {
-                            let page = follower.poll(ALL).await.expect("a gap");
+                        if let Ok(page) = tokio::time::timeout(Duration::from_millis(30), follower.next_page(ALL)).await {
+                            let page = page.expect("a gap");
                             seen.extend(page.entries.into_iter().map(|entry| entry.id));
                         }
                         after = follower.cursor();

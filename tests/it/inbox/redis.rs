@@ -135,7 +135,7 @@ async fn a_server_that_became_a_replica_refuses_and_is_still_read() {
 
     server.command(&["REPLICAOF", "127.0.0.1", "1"]);
     assert_refuses(&inbox, "EV_2").await;
-    assert!(inbox.is_ready().unwrap_err().to_string().contains("may not be written to"));
+    assert!(inbox.is_ready().unwrap_err().to_string().contains("read-only"));
     assert_eq!(ids(&inbox).await, ["EV_1"]);
     server.command(&["REPLICAOF", "NO", "ONE"]);
     assert_comes_back(&inbox, "EV_2").await;

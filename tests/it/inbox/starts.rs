@@ -48,7 +48,7 @@ async fn a_file_that_is_no_database() {
     let scratch = Scratch::new();
     let file = scratch.file("inbox.db");
     fs::write(&file, "notes\n".repeat(1000)).unwrap();
-    assert_refused(&file, "damaged or no inbox", &[], None);
+    assert_refused(&file, "damaged or not an inbox", &[], None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,7 @@ async fn a_damaged_header() {
     let mut bytes = fs::read(&file).unwrap();
     bytes[..200].fill(0x55);
     fs::write(&file, bytes).unwrap();
-    assert_refused(&file, "damaged or no inbox", &[], None);
+    assert_refused(&file, "damaged or not an inbox", &[], None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +133,7 @@ async fn another_roomkey_on_the_same_file() {
     let scratch = Scratch::new();
     let file = inbox(&scratch).await;
     let first = Program::start(&place(&file));
-    assert_refused(&file, "another roomkey has it", &[], None);
+    assert_refused(&file, "another roomkey uses it", &[], None);
     assert!(first.sender().send(&event("EV_1", "x", "y")).unwrap().is_committed());
 }
 
