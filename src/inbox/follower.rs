@@ -136,7 +136,9 @@ impl Drop for Follower {
 impl Inbox {
     /// Moves the mark if nobody has read for a while, so that an infrequent reader is told a recent one.
     async fn refresh_mark(&self) {
-        let Some(kept) = self.0.kept.as_ref().filter(|kept| !self.0.mark.is_fresh() && kept.writer.outage().is_none()) else {
+        let Some(kept) =
+            self.0.kept.as_ref().filter(|kept| !self.0.shared.mark.is_fresh() && kept.writer.health().outage().is_none())
+        else {
             return;
         };
         self.move_mark(kept, Move::Later, MARK_TIMEOUT, Mark::is_fresh).await; // an older one will do
@@ -144,20 +146,20 @@ impl Inbox {
 
     /// Requests a move of the mark, and waits for a limited time until `is_done`.
     async fn move_mark(&self, kept: &Kept, requested: Move, timeout: Duration, is_done: impl Fn(&Mark) -> bool) {
-        let mut changed = self.0.changed.subscribe();
-        self.0.mark.request(requested);
+        let mut changed = self.0.shared.changed.subscribe();
+        self.0.shared.mark.request(requested);
         kept.writer.wake();
-        let moved = async { while !is_done(&self.0.mark) && changed.changed().await.is_ok() {} };
+        let moved = async { while !is_done(&self.0.shared.mark) && changed.changed().await.is_ok() {} };
         let _ = tokio::time::timeout(timeout, moved).await;
     }
 
     /// The end of the inbox at a moment during this call: after all entries committed before it, before all entries committed
     /// after it. It reveals nothing about entries. `None` if it cannot be determined now.
     pub async fn latest(&self) -> Option<Cursor> {
-        let kept = self.0.kept.as_ref().filter(|kept| kept.writer.outage().is_none())?;
+        let kept = self.0.kept.as_ref().filter(|kept| kept.writer.health().outage().is_none())?;
         let begin = Instant::now();
         let is_done = |mark: &Mark| mark.is_at_end_of(begin);
         self.move_mark(kept, Move::Now, READ_TIMEOUT, is_done).await;
-        if is_done(&self.0.mark) { self.0.mark.current() } else { None }
+        if is_done(&self.0.shared.mark) { self.0.shared.mark.current() } else { None }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 use tracing::{error, info};
 
 use crate::inbox::lock;
@@ -20,7 +20,7 @@ pub(crate) struct Health {
     is_failing: AtomicBool,
     outage: Mutex<Option<Arc<StoreError>>>,
     /// Why the store is lost for good, if it is.
-    lost: watch::Sender<Option<Arc<StoreError>>>,
+    lost: SetOnce<Arc<StoreError>>,
     /// Since when the current operation has been running.
     busy_since: Mutex<Option<Instant>>,
     /// Whether the last operation panicked, until the workers know.
@@ -33,7 +33,7 @@ impl Health {
         Self {
             is_failing: AtomicBool::new(outage.is_some()),
             outage: Mutex::new(outage.map(Arc::new)),
-            lost: watch::Sender::new(None),
+            lost: SetOnce::new(),
             busy_since: Mutex::default(),
             has_panicked: AtomicBool::new(false),
         }
@@ -93,18 +93,13 @@ impl Health {
         self.is_failing.store(result.is_err(), Relaxed);
         *outage = result.err().map(Arc::new);
         if let Some(error) = outage.as_ref().filter(|error| error.is_final()) {
-            self.lost.send_replace(Some(Arc::clone(error)));
+            let _ = self.lost.set(Arc::clone(error)); // the first reason stays
         }
     }
 
     /// Returns once the store is lost for good, with the reason.
     pub(crate) async fn lost(&self) -> Arc<StoreError> {
-        let mut lost = self.lost.subscribe();
-        let reason = lost.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
-        match reason {
-            Some(reason) => reason,
-            None => std::future::pending().await, // never, because `self` holds the sender
-        }
+        Arc::clone(self.lost.wait().await)
     }
 
     /// The writer thread has ended.

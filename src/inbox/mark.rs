@@ -20,6 +20,9 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
+use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::lock;
 
@@ -41,9 +44,8 @@ pub(crate) struct Mark {
     cursor: AtomicI64,
     is_requested: AtomicBool,
     is_urgent: AtomicBool,
-    moved_at: Mutex<Option<Instant>>,
-    /// When the last move to [the end](Move::Now) began.
-    at_end: Mutex<Option<Instant>>,
+    /// When it was moved last, and when the last move to [the end](Move::Now) began.
+    moved_at: Mutex<(Option<Instant>, Option<Instant>)>,
     step: Duration,
 }
 
@@ -54,8 +56,7 @@ impl Mark {
             cursor: AtomicI64::new(0),
             is_requested: AtomicBool::new(true),
             is_urgent: AtomicBool::new(false),
-            moved_at: Mutex::new(None),
-            at_end: Mutex::new(None),
+            moved_at: Mutex::default(),
             step: STEP.min(age.checked_div(8).unwrap_or_default()),
         }
     }
@@ -64,19 +65,14 @@ impl Mark {
         Some(self.cursor.load(Acquire)).filter(|cursor| *cursor > 0).map(Cursor::from_number)
     }
 
-    /// The time between two moves.
-    pub(crate) fn step(&self) -> Duration {
-        self.step
-    }
-
     /// Whether it has moved within the last step.
     pub(crate) fn is_fresh(&self) -> bool {
-        lock(&self.moved_at).is_some_and(|at| at.elapsed() < self.step)
+        lock(&self.moved_at).0.is_some_and(|at| at.elapsed() < self.step)
     }
 
     /// Whether it is after all entries that existed at `time`.
     pub(crate) fn is_at_end_of(&self, time: Instant) -> bool {
-        lock(&self.at_end).is_some_and(|at| at >= time)
+        lock(&self.moved_at).1.is_some_and(|at| at >= time)
     }
 
     pub(crate) fn request(&self, requested: Move) {
@@ -92,12 +88,29 @@ impl Mark {
         (!self.is_fresh() && self.is_requested.swap(false, AcqRel)).then_some(Move::Later)
     }
 
-    /// Publishes a move that began at `begin`. The mark never moves back. See the third point above.
-    pub(crate) fn publish(&self, cursor: Cursor, requested: Move, begin: Instant) {
-        self.cursor.fetch_max(cursor.number(), AcqRel);
-        *lock(&self.moved_at) = Some(Instant::now());
-        if requested == Move::Now {
-            *lock(&self.at_end) = Some(begin);
-        }
+    /// Moves to the present; for a reader that begins at the end, after all entries. `advance` is that of the store.
+    pub(crate) fn advance<E>(
+        &self,
+        requested: Move,
+        now: UnixTime,
+        changed: &watch::Sender<()>,
+        advance: impl FnOnce(Cursor) -> Result<Cursor, E>,
+    ) -> Result<(), E> {
+        let begin = Instant::now();
+        // The next millisecond is after all entries of this one, and does not reveal whether there are any.
+        let now = now.saturating_add(if requested == Move::Now { Duration::from_millis(1) } else { Duration::ZERO });
+        // The mark never moves back, even if a Redis that took over has lost the last move.
+        let to = self.current().map_or(Cursor::at(now), |before| before.max(Cursor::at(now)));
+        let newest = advance(to).inspect_err(|_| self.request(Move::Later))?;
+        // If the clock was set back, entries have later cursors than the present.
+        let is_behind = newest > Cursor::at(now.saturating_add(self.step));
+        changed.send_replace(()); // makes the tail stale before anybody knows the mark; see the third point above
+        let to = if is_behind || requested == Move::Now { newest } else { to };
+        self.cursor.fetch_max(to.number(), AcqRel);
+        let mut moved_at = lock(&self.moved_at);
+        *moved_at = (Some(Instant::now()), if requested == Move::Now { Some(begin) } else { moved_at.1 });
+        drop(moved_at);
+        changed.send_replace(()); // announces the mark
+        Ok(())
     }
 }

@@ -53,9 +53,16 @@ pub struct Inbox(Arc<Inner>);
 struct Inner {
     /// `None` if nothing is kept.
     kept: Option<Kept>,
-    statistics: Arc<Statistics>,
+    shared: Arc<Shared>,
+}
+
+/// Shared with the writer thread.
+#[derive(Debug)]
+struct Shared {
+    statistics: Statistics,
+    /// Notified of each commit, and of each move of the mark.
     changed: watch::Sender<()>,
-    mark: Arc<Mark>,
+    mark: Mark,
 }
 
 #[derive(Debug)]
@@ -72,8 +79,8 @@ impl Inbox {
     /// An inbox that keeps nothing: deliveries are verified and forgotten.
     #[must_use]
     pub fn none() -> Self {
-        let (changed, mark) = (watch::Sender::new(()), Arc::new(Mark::new(Duration::ZERO)));
-        Self(Arc::new(Inner { kept: None, statistics: Arc::new(Statistics::new()), changed, mark }))
+        let shared = Shared { statistics: Statistics::new(), changed: watch::Sender::new(()), mark: Mark::new(Duration::ZERO) };
+        Self(Arc::new(Inner { kept: None, shared: Arc::new(shared) }))
     }
 
     /// The inbox in the SQLite file at `path`, which is created if it does not exist.
@@ -106,12 +113,11 @@ impl Inbox {
         clock: Clock,
         workers: Workers,
     ) -> std::io::Result<Self> {
-        let (statistics, mark) = (Arc::new(Statistics::new()), Arc::new(Mark::new(retention.age)));
-        let (changes, moves) = (changed.clone(), Arc::clone(&mark));
-        let writer = Writer::start(&workers, Arc::clone(&store), retention, clock, Arc::clone(&statistics), changes, moves)?;
+        let shared = Arc::new(Shared { statistics: Statistics::new(), changed, mark: Mark::new(retention.age) });
+        let writer = Writer::start(&workers, Arc::clone(&store), retention, clock, Arc::clone(&shared))?;
         let readers = Arc::new(Semaphore::new(READERS));
         let kept = Kept { writer, retention, store, readers, tail: Tail::default(), workers };
-        Ok(Self(Arc::new(Inner { kept: Some(kept), statistics, changed, mark })))
+        Ok(Self(Arc::new(Inner { kept: Some(kept), shared })))
     }
 
     /// Commits `arrival`. Once this returns, it survives the end of the process and of the machine.
@@ -152,8 +158,8 @@ impl Inbox {
     async fn read_newest(&self, after: Cursor, filter: &Arc<Filter>, limit: PageLimit) -> Result<Page, ReadError> {
         let kept = self.0.kept.as_ref().ok_or(ReadError::NotKept)?;
         let read = async |after, all, limit| self.read(Some(after), &all, limit).await;
-        if let Some(mark) = self.0.mark.current()
-            && let Some(page) = kept.tail.read(after, mark, filter, limit, || self.0.changed.subscribe(), read).await?
+        if let Some(mark) = self.0.shared.mark.current()
+            && let Some(page) = kept.tail.read(after, mark, filter, limit, || self.0.shared.changed.subscribe(), read).await?
         {
             return Ok(page);
         }
@@ -165,7 +171,7 @@ impl Inbox {
     /// # Errors
     /// If the store fails.
     pub async fn has_reached(&self, cursor: Cursor) -> Result<bool, ReadError> {
-        if self.0.mark.current().is_some_and(|mark| cursor <= mark) {
+        if self.0.shared.mark.current().is_some_and(|mark| cursor <= mark) {
             return Ok(true);
         }
         let limit = PageLimit { entries: 1, bytes: 1 };
@@ -178,13 +184,13 @@ impl Inbox {
 
     /// The cursor that readers at the end continue from; see [`mark`].
     fn mark(&self) -> &Mark {
-        &self.0.mark
+        &self.0.shared.mark
     }
 
     /// A reader that continues after `after`, or from the oldest entry.
     #[must_use]
     pub fn follow(&self, after: Option<Cursor>, filter: Filter) -> Follower {
-        Follower::new(self.clone(), after, filter, self.0.changed.subscribe())
+        Follower::new(self.clone(), after, filter, self.0.shared.changed.subscribe())
     }
 
     /// Checks that appends work, that all threads of the inbox run, and that the store is not far larger than its limit.
@@ -196,7 +202,7 @@ impl Inbox {
         if kept.workers.down().is_some() {
             return Err(Arc::new(StoreError::Panicked));
         }
-        if let Some(outage) = kept.writer.outage() {
+        if let Some(outage) = kept.writer.health().outage() {
             return Err(outage);
         }
         let is_too_large = kept.store.usage().is_some_and(|usage| usage.bytes > kept.retention.most_bytes());
@@ -206,7 +212,7 @@ impl Inbox {
     /// Returns once this roomkey can never use the inbox again, with the reason. The process should end then.
     pub async fn lost(&self) -> Arc<StoreError> {
         match &self.0.kept {
-            Some(kept) => kept.writer.lost().await,
+            Some(kept) => kept.writer.health().lost().await,
             None => std::future::pending().await,
         }
     }
@@ -226,7 +232,7 @@ impl Inbox {
     /// What the inbox has done since the start.
     #[must_use]
     pub fn statistics(&self) -> &Statistics {
-        &self.0.statistics
+        &self.0.shared.statistics
     }
 
     /// Accepts no more deliveries, commits the queued ones, and closes the store.

@@ -7,24 +7,23 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{SetOnce, oneshot};
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::inbox::cursor::Cursor;
+use crate::inbox::Shared;
 use crate::inbox::entry::{Arrival, PageLimit};
 use crate::inbox::health::Health;
-use crate::inbox::mark::{Mark, Move};
+use crate::inbox::mark::Move;
 use crate::inbox::pruner::Pruner;
 use crate::inbox::queue::{AppendError, AppendResult, Queue, Queued};
-use crate::inbox::statistics::Statistics;
 use crate::inbox::store::{Appended, Retention, Store, StoreError};
 use crate::worker::{Work, Workers};
 
 /// How long an append waits for its commit. LiveKit 1.54 listens for 10 s, so its request is still answered.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(4);
-/// If a batch takes this long, the next one waits for more deliveries, because they save a sync. If syncs are fast, it is better to
-/// commit some deliveries while others arrive.
+/// After a batch that took this long, the next one waits for more deliveries to save syncs. Fast syncs need not be saved.
 const SLOW_COMMIT: Duration = Duration::from_millis(3);
 /// How long a batch waits for more deliveries.
 const GATHER: Duration = Duration::from_millis(1);
@@ -42,50 +41,46 @@ pub(crate) struct Writer(Arc<WriterState>);
 struct WriterState {
     queue: Queue,
     health: Health,
-    statistics: Arc<Statistics>,
-    has_ended: watch::Sender<bool>,
+    shared: Arc<Shared>,
+    ended: SetOnce<()>,
 }
 
 impl Writer {
-    /// Starts the thread. It notifies `changed` of each commit, and of each move of `mark`.
+    /// Starts the thread.
     pub(crate) fn start(
         workers: &Workers,
         store: Arc<dyn Store>,
         retention: Retention,
         clock: Clock,
-        statistics: Arc<Statistics>,
-        changed: watch::Sender<()>,
-        mark: Arc<Mark>,
+        shared: Arc<Shared>,
     ) -> io::Result<Self> {
         // A file was probed when it was opened.
         let health = Health::new(store.is_remote().then_some(StoreError::Unreached));
-        let state = Arc::new(WriterState { queue: Queue::new(), health, statistics, has_ended: watch::Sender::new(false) });
+        let state = Arc::new(WriterState { queue: Queue::new(), health, shared, ended: SetOnce::new() });
         let pruner = Pruner::new(Arc::clone(&store), retention, clock.clone());
-        let (end, own) = (EndGuard(Arc::clone(&state)), Arc::clone(&state));
-        let runtime = Handle::try_current().ok();
-        let thread = WriterThread { state: own, store, pruner, clock, changed, mark, is_prune_due: true, runtime, _end: end };
-        workers.spawn(THREAD, thread)?;
+        let (own, end, runtime) = (Arc::clone(&state), EndGuard(Arc::clone(&state)), Handle::try_current().ok());
+        workers.spawn(THREAD, WriterThread { state: own, store, pruner, clock, is_prune_due: true, runtime, _end: end })?;
         Ok(Self(state))
     }
 
     /// Commits `arrival` before it returns.
     pub(crate) async fn append(&self, arrival: Arrival) -> AppendResult {
-        let result = self.try_append(arrival).await;
+        let is_stalled = self.0.health.is_stalled();
+        let queued = if is_stalled { Err(AppendError::Unavailable) } else { self.0.queue.push(arrival) };
+        let result = match queued {
+            Ok(outcome) => {
+                timeout(APPEND_TIMEOUT, outcome).await.ok().and_then(Result::ok).unwrap_or(Err(AppendError::Unavailable))
+            }
+            Err(error) => Err(error),
+        };
         if result.is_err() {
-            self.0.statistics.refused.fetch_add(1, Relaxed);
+            self.0.shared.statistics.refused.fetch_add(1, Relaxed);
         }
         result
     }
 
-    async fn try_append(&self, arrival: Arrival) -> AppendResult {
-        if self.0.health.is_stalled() {
-            return Err(AppendError::Unavailable);
-        }
-        let outcome = self.0.queue.push(arrival)?;
-        match tokio::time::timeout(APPEND_TIMEOUT, outcome).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) | Err(_) => Err(AppendError::Unavailable),
-        }
+    pub(crate) fn health(&self) -> &Health {
+        &self.0.health
     }
 
     /// Makes the thread look for work other than deliveries.
@@ -93,20 +88,10 @@ impl Writer {
         self.0.queue.wake();
     }
 
-    /// Why appends fail now, if they do.
-    pub(crate) fn outage(&self) -> Option<Arc<StoreError>> {
-        self.0.health.outage()
-    }
-
-    /// Returns once the store is lost for good, with the reason.
-    pub(crate) async fn lost(&self) -> Arc<StoreError> {
-        self.0.health.lost().await
-    }
-
     /// Accepts no more deliveries, commits the queued ones, and waits for the end of the thread.
     pub(crate) async fn close(&self) {
         self.0.queue.close();
-        let _ = self.0.has_ended.subscribe().wait_for(|has_ended| *has_ended).await; // `self` holds the sender
+        self.0.ended.wait().await;
     }
 }
 
@@ -124,7 +109,7 @@ impl Drop for EndGuard {
         self.0.queue.close();
         self.0.queue.clear();
         self.0.health.end();
-        self.0.has_ended.send_replace(true);
+        let _ = self.0.ended.set(()); // there is only one thread
     }
 }
 
@@ -133,8 +118,6 @@ struct WriterThread {
     store: Arc<dyn Store>,
     pruner: Pruner,
     clock: Clock,
-    changed: watch::Sender<()>,
-    mark: Arc<Mark>,
     /// Whether the last search for old entries has left some.
     is_prune_due: bool,
     /// The runtime of the senders.
@@ -149,8 +132,8 @@ impl Work for WriterThread {
         let (mut expected, mut gather) = (1, Duration::ZERO);
         self.is_prune_due = true;
         loop {
-            let timeout = if self.is_prune_due { Duration::ZERO } else { INTERVAL };
-            let Some(deliveries) = self.state.queue.take(timeout, expected, gather) else { break };
+            let wait = if self.is_prune_due { Duration::ZERO } else { INTERVAL };
+            let Some(deliveries) = self.state.queue.take(wait, expected, gather) else { break };
             if !deliveries.is_empty() {
                 let begin = Instant::now();
                 expected = deliveries.len();
@@ -164,7 +147,7 @@ impl Work for WriterThread {
                 self.prune();
             }
             if !self.state.health.is_failing()
-                && let Some(requested) = self.mark.take_request()
+                && let Some(requested) = self.state.shared.mark.take_request()
             {
                 self.move_mark(requested);
             }
@@ -176,7 +159,7 @@ impl Work for WriterThread {
     fn recover(&mut self) -> bool {
         self.state.queue.clear();
         self.state.health.recover();
-        self.changed.send_replace(()); // the panic may have come after a commit
+        self.state.shared.changed.send_replace(()); // the panic may have come after a commit
         !self.state.queue.is_closed()
     }
 }
@@ -208,21 +191,24 @@ impl WriterThread {
         }
         let begin = Instant::now();
         let appended = self.use_store(|store| store.append(&batch));
-        self.state.statistics.batch(&batch, appended.as_deref().unwrap_or_default(), begin.elapsed());
+        self.state.shared.statistics.batch(&batch, appended.as_deref().unwrap_or_default(), begin.elapsed());
         match appended {
             Ok(appended) => {
                 // Readiness and followers are up to date before the senders are answered.
                 self.state.health.update(Ok(()));
-                self.changed.send_replace(());
+                self.state.shared.changed.send_replace(());
                 for (arrival, _) in batch.iter().zip(&appended).filter(|(_, appended)| **appended == Appended::Conflict) {
-                    let (id, key) = (arrival.id(), arrival.key());
-                    warn!(id, key, "another event has the same id but another body: the first one is kept");
+                    warn!(
+                        id = arrival.id(),
+                        key = arrival.key(),
+                        "the id of a stored event came with another body: the first one is kept"
+                    );
                 }
                 self.answer(answers.into_iter().zip(appended.into_iter().map(Ok)));
             }
             Err(error) => {
                 self.state.health.update(Err(error));
-                self.changed.send_replace(()); // they may be committed nevertheless
+                self.state.shared.changed.send_replace(()); // they may be committed nevertheless
                 refuse(answers);
             }
         }
@@ -242,29 +228,15 @@ impl WriterThread {
     }
 
     fn prune(&mut self) {
-        self.is_prune_due = self.pruner.prune(&self.state.health, &self.state.statistics);
+        self.is_prune_due = self.pruner.prune(&self.state.health, &self.state.shared.statistics);
     }
 
-    /// Moves the mark to the present; for a reader that begins at the end, after all entries.
+    /// A failed move is tried again; an append would fail too.
     fn move_mark(&self, requested: Move) {
-        let begin = Instant::now();
-        // The next millisecond is after all entries of this one, and does not reveal whether there are any.
-        let step = if requested == Move::Now { Duration::from_millis(1) } else { Duration::ZERO };
-        let now = self.clock.now().saturating_add(step);
-        // The mark never moves back, even if a Redis that took over has lost the last move.
-        let to = self.mark.current().map_or(Cursor::at(now), |before| before.max(Cursor::at(now)));
-        match self.use_store(|store| store.advance(to)) {
-            Ok(newest) => {
-                // If the clock was set back, entries have later cursors than the present.
-                let is_behind = newest > Cursor::at(now.saturating_add(self.mark.step()));
-                self.changed.send_replace(()); // makes the tail stale before anybody knows the mark
-                self.mark.publish(if is_behind || requested == Move::Now { newest } else { to }, requested, begin);
-                self.changed.send_replace(()); // announces the mark
-            }
-            Err(error) => {
-                self.mark.request(Move::Later);
-                self.state.health.update(Err(error)); // an append would fail too
-            }
+        let Shared { mark, changed, .. } = &*self.state.shared;
+        let advance = |to| self.use_store(|store| store.advance(to));
+        if let Err(error) = mark.advance(requested, self.clock.now(), changed, advance) {
+            self.state.health.update(Err(error));
         }
     }
 

@@ -36,29 +36,25 @@ struct WakeUps {
 
 impl Work for WakeUps {
     fn run(&mut self) {
-        run(&self.state, &self.changed);
+        let Self { state, changed } = self;
+        let mut has_warned = false;
+        while !state.is_closed.load(Relaxed) {
+            let generation = state.server.generation();
+            let heard = state.server.connect().and_then(|mut connection| listen(&mut connection, state, changed, generation));
+            let Err(error) = heard else { continue };
+            // The writer reports an unreachable server. Only this thread reports a command that is not permitted.
+            if error.is_io_error() || has_warned {
+                debug!(%error, "followers are woken late until the connection is back");
+            } else {
+                warn!(%error, "followers are woken late when other roomkeys commit");
+                has_warned = true;
+            }
+            thread::sleep(RETRY);
+        }
     }
 
     fn recover(&mut self) -> bool {
         !self.state.is_closed.load(Relaxed)
-    }
-}
-
-fn run(state: &RedisState, changed: &watch::Sender<()>) {
-    let mut warned = false;
-    while !state.is_closed.load(Relaxed) {
-        let generation = state.server.generation();
-        let heard = state.server.connect().and_then(|mut connection| listen(&mut connection, state, changed, generation));
-        if let Err(error) = heard {
-            // The writer reports an unreachable server. Only this thread reports a command that is not permitted.
-            if error.is_io_error() || warned {
-                debug!(%error, "followers are woken late until the connection is back");
-            } else {
-                warn!(%error, "followers are woken late when other roomkeys commit");
-                warned = true;
-            }
-            thread::sleep(RETRY);
-        }
     }
 }
 

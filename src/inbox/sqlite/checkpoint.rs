@@ -1,11 +1,11 @@
 //! Moves data from SQLite's log (WAL) to the file. A separate thread does it, so that the writer need not wait. The log restarts only
 //! when all of it is in the file, so from time to time the writer itself moves the rest. Does not know the data.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::{fmt, io};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
@@ -84,12 +84,6 @@ impl Checkpointer {
 impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-impl fmt::Debug for Checkpointer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Checkpointer").finish_non_exhaustive()
     }
 }
 

@@ -47,33 +47,6 @@ pub(super) struct Gap {
     pub(super) oldest: Cursor,
 }
 
-/// Why there is no batch.
-pub(super) enum NoBatch {
-    Read(ReadError),
-    /// This inbox did not issue the cursor in this field.
-    Ahead(&'static str),
-    /// The memory for large bodies is in use.
-    Crowded,
-    Stopping,
-}
-
-impl From<ReadError> for NoBatch {
-    fn from(error: ReadError) -> Self {
-        Self::Read(error)
-    }
-}
-
-impl From<NoBatch> for Refusal {
-    fn from(reason: NoBatch) -> Self {
-        match reason {
-            NoBatch::Read(error) => Self::Read(error),
-            NoBatch::Ahead(field) => Self::Field(field, FieldError::CursorAhead),
-            NoBatch::Crowded => Self::Overloaded,
-            NoBatch::Stopping => Self::Stopping,
-        }
-    }
-}
-
 /// Which batch to read.
 #[derive(Clone, Copy)]
 pub(super) enum Next {
@@ -86,7 +59,7 @@ pub(super) enum Next {
 }
 
 /// A read in progress. It returns the reader together with the result.
-pub(super) type Reading = Pin<Box<dyn Future<Output = (BatchReader, Result<Batch, NoBatch>)> + Send>>;
+pub(super) type Reading = Pin<Box<dyn Future<Output = (BatchReader, Result<Batch, Refusal>)> + Send>>;
 
 impl BatchReader {
     pub(super) async fn new(edge: &Edge, start: Start, filter: Filter, allowance: Allowance, redacts: bool) -> Self {
@@ -132,7 +105,7 @@ impl BatchReader {
                 }
                 Next::Change => tokio::select! {
                     biased;
-                    () = stop.wait() => Err(NoBatch::Stopping),
+                    () = stop.wait() => Err(Refusal::Stopping),
                     batch = self.poll_until_readable() => batch,
                 },
             };
@@ -141,12 +114,12 @@ impl BatchReader {
     }
 
     /// Reads a page. A large one waits for memory, for a limited time.
-    pub(super) async fn poll(&mut self, next: Next) -> Result<Batch, NoBatch> {
+    pub(super) async fn poll(&mut self, next: Next) -> Result<Batch, Refusal> {
         // A reader with a cursor from the future would miss events. This inbox cannot have issued it, unless clocks differ or
         // were set.
         if let Some((field, cursor)) = self.unchecked {
-            if !self.inbox.has_reached(cursor).await? {
-                return Err(NoBatch::Ahead(field));
+            if !self.inbox.has_reached(cursor).await.map_err(Refusal::Read)? {
+                return Err(Refusal::Field(field, FieldError::CursorAhead));
             }
             self.unchecked = None;
         }
@@ -154,14 +127,15 @@ impl BatchReader {
         let limit = PageLimit { entries, bytes: READ_AHEAD_BYTES };
         loop {
             let reserved = match self.waiting_kib {
-                Some(kib) => Some(self.allowance.wait(kib).await.ok_or(NoBatch::Crowded)?),
+                Some(kib) => Some(self.allowance.wait(kib).await.ok_or(Refusal::Overloaded)?),
                 None => None,
             };
             let page = match next {
-                Next::Within(..) if reserved.is_none() => self.follower.next(limit).await?,
-                Next::Change => self.follower.next_page(limit).await?,
-                Next::Now(_) | Next::Within(..) => self.follower.poll(limit).await?,
+                Next::Within(..) if reserved.is_none() => self.follower.next(limit).await,
+                Next::Change => self.follower.next_page(limit).await,
+                Next::Now(_) | Next::Within(..) => self.follower.poll(limit).await,
             };
+            let page = page.map_err(Refusal::Read)?;
             let hold = match (weight(&page), reserved) {
                 (None, _) => None,
                 (Some(kib), None) => {
@@ -182,9 +156,9 @@ impl BatchReader {
     }
 
     /// [`poll`](Self::poll) for a stream. If the next entries were deleted, the stream continues at the oldest entry left.
-    pub(super) async fn poll_stream(&mut self, next: Next) -> Result<Batch, NoBatch> {
+    pub(super) async fn poll_stream(&mut self, next: Next) -> Result<Batch, Refusal> {
         match self.poll(next).await {
-            Err(NoBatch::Read(ReadError::Gone { oldest })) => {
+            Err(Refusal::Read(ReadError::Gone { oldest })) => {
                 let after = self.cursor().unwrap_or(oldest);
                 self.follower.skip_to(oldest);
                 Ok(Batch { page: Page::empty(oldest), hold: None, gap: Some(Gap { after, oldest }) })
@@ -194,11 +168,11 @@ impl BatchReader {
     }
 
     /// [`poll_stream`](Self::poll_stream) that tries again while the store fails or memory is in use: followers stay connected.
-    async fn poll_until_readable(&mut self) -> Result<Batch, NoBatch> {
+    async fn poll_until_readable(&mut self) -> Result<Batch, Refusal> {
         loop {
             match self.poll_stream(Next::Change).await {
-                Err(NoBatch::Crowded) => {}
-                Err(NoBatch::Read(ReadError::Store(error))) => {
+                Err(Refusal::Overloaded) => {}
+                Err(Refusal::Read(ReadError::Store(error))) => {
                     debug!(%error, "the inbox cannot be read; the follower waits");
                     sleep(RETRY).await;
                 }

@@ -12,7 +12,7 @@ use hyper::body::{Body, Frame};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::http::content::{Content, Stream};
-use crate::http::endpoints::events::batches::{Batch, BatchReader, Gap, Next, NoBatch, Reading};
+use crate::http::endpoints::events::batches::{Batch, BatchReader, Gap, Next, Reading};
 use crate::http::endpoints::events::frames::{Frames, shown};
 use crate::http::endpoints::events::right::Right;
 use crate::http::reply::Refusal;
@@ -46,7 +46,7 @@ pub(super) async fn stream(
     // Errors have to come before the stream begins. But if only memory or the store is missing, the stream begins and waits,
     // because an `EventSource` does not reconnect after a 503.
     let first = match timeout(FIRST_READ_TIMEOUT, reader.poll_stream(Next::Now(usize::MAX))).await {
-        Err(_) | Ok(Err(NoBatch::Crowded | NoBatch::Read(ReadError::Store(_)))) => None,
+        Err(_) | Ok(Err(Refusal::Overloaded | Refusal::Read(ReadError::Store(_)))) => None,
         Ok(first) => Some(first?),
     };
     let over = right.clone().ended();
