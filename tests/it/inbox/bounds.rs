@@ -1,5 +1,5 @@
-//! How much the inbox takes on the disk: the file keeps to its bound and the log to its limit, or webhooks are answered with 503, and those
-//! who watch see why.
+//! The size of the inbox on the disk: the file and the log stay within their limits, or webhooks are answered with 503 and readiness
+//! shows the reason.
 
 use std::collections::HashMap;
 use std::fs;
@@ -36,7 +36,7 @@ async fn large_deliveries_do_not_outrun_the_bound() {
     let limit = MOST + MOST / 2 + 16 * MIB;
     let padding = "x".repeat(512 * 1024);
     let all: Vec<_> = (0..120).map(|number| arrival(event(&number.to_string(), &padding, "y"))).collect();
-    // All wait at once.
+    // All are queued at the same time.
     let appending: Vec<_> = all
         .into_iter()
         .map(|arrival| {
