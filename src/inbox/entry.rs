@@ -223,3 +223,21 @@ impl Page {
         Self { after, entries: Vec::new(), next: after, is_last: false }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_takes_entries_until_a_limit_is_reached_and_always_one() {
+        let fits = |entries, bytes, sizes: &[usize]| {
+            let mut left = PageLimit { entries, bytes };
+            sizes.iter().take_while(|size| left.take(**size)).count()
+        };
+        assert_eq!(fits(2, 100, &[1, 1, 1]), 2);
+        assert_eq!(fits(9, 100, &[60, 39, 60, 1]), 3, "the last one may exceed the bytes");
+        assert_eq!(fits(9, 100, &[100, 1]), 1);
+        assert_eq!(fits(9, 1, &[usize::MAX, 1]), 1);
+        assert_eq!(fits(0, 100, &[1]), 0);
+    }
+}

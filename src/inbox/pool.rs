@@ -47,3 +47,33 @@ impl<C> Pool<C> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
+mod tests {
+    use super::*;
+    use crate::inbox::store::StoreError;
+
+    #[test]
+    fn an_idle_connection_is_used_again_unless_it_is_broken_or_old() {
+        let pool = Pool::default();
+        pool.add(0, "idle");
+        let read = |generation, broken: &str| {
+            pool.read(
+                generation,
+                || Ok("new"),
+                |connection: &mut &str| match *connection {
+                    name if name == broken => Err(ReadError::Store(StoreError::Stalled)),
+                    name => Ok(name),
+                },
+            )
+        };
+        assert_eq!(read(0, "").unwrap(), "idle");
+        assert_eq!(read(0, "idle").unwrap(), "new", "the broken one is replaced");
+        assert_eq!(read(0, "").unwrap(), "new", "and the new one is kept");
+        pool.clear();
+        pool.add(0, "idle");
+        assert_eq!(read(1, "").unwrap(), "new", "of another generation");
+        assert!(read(1, "new").is_err(), "a new connection that fails is not tried again");
+    }
+}
