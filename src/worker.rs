@@ -1,5 +1,5 @@
-//! Owns the background work that must never be missing in silence. A thread or a task that panics is logged and started again, and
-//! until it has shown that it works, it counts as down. Does not know what any of them does.
+//! Restarts background threads and tasks that panic, and logs it. A worker counts as down until it has run for a while after its
+//! restart. Does not know what the workers do.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -14,25 +14,25 @@ use std::{future, io};
 use tracing::error;
 
 /// Between a panic and the restart.
-const PAUSE: Duration = Duration::from_secs(1);
-/// A worker that runs for this long after a restart is up again. One that panics at every restart stays down.
-const PROOF: Duration = Duration::from_secs(2);
+const RESTART_DELAY: Duration = Duration::from_secs(1);
+/// A worker that runs for this long after a restart is up again. A worker that panics at every restart stays down.
+const PROBATION: Duration = Duration::from_secs(2);
 /// Between two log lines about the same worker, however often it panics.
-const QUIET: Duration = Duration::from_secs(60);
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The message or the value that a panic was raised with.
+/// The value of a panic.
 pub(crate) type Panic = Box<dyn Any + Send>;
 
-/// Work for a thread of its own.
+/// Work for a thread.
 pub(crate) trait Work: Send + 'static {
-    /// Works until it is no longer needed. Called again after a panic.
+    /// Returns when the work is no longer needed. Called again after a panic.
     fn run(&mut self);
 
-    /// Cleans up after a panic, and tells whether the work is still needed.
+    /// Cleans up after a panic, and returns whether the work is still needed.
     fn recover(&mut self) -> bool;
 }
 
-/// The workers of one owner. Each clone is the same set.
+/// A set of workers. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Workers(Arc<Mutex<BTreeMap<&'static str, Failure>>>);
 
@@ -41,20 +41,20 @@ pub(crate) struct Workers(Arc<Mutex<BTreeMap<&'static str, Failure>>>);
 struct Failure {
     panics: u64,
     logged_at: Option<Instant>,
-    /// `None` until it runs again.
+    /// `None` until the restart.
     restarted_at: Option<Instant>,
 }
 
 impl Failure {
-    /// Notes one more panic. Gives whether to log it, and how many there were.
-    fn count(&mut self) -> (bool, u64) {
+    /// Counts a panic, and returns whether to log it.
+    fn count(&mut self) -> bool {
         self.panics = self.panics.saturating_add(1);
         self.restarted_at = None;
-        let is_news = self.logged_at.is_none_or(|at| at.elapsed() >= QUIET);
-        if is_news {
+        let is_due = self.logged_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL);
+        if is_due {
             self.logged_at = Some(Instant::now());
         }
-        (is_news, self.panics)
+        is_due
     }
 }
 
@@ -62,44 +62,45 @@ impl Workers {
     /// Starts a thread that does `work`.
     ///
     /// # Errors
-    /// If the system has no thread for it. A restart needs no new thread.
+    /// If the system cannot start a thread. A restart needs no new thread.
     pub(crate) fn spawn(&self, name: &'static str, mut work: impl Work) -> io::Result<JoinHandle<()>> {
         let workers = self.clone();
         thread::Builder::new().name(name.to_owned()).spawn(move || {
             while let Err(panic) = catch_unwind(AssertUnwindSafe(|| work.run())) {
-                workers.failed(name, &panic);
+                workers.note_panic(name, &panic);
                 if !work.recover() {
                     return;
                 }
-                thread::sleep(PAUSE);
-                workers.restarts(name);
+                thread::sleep(RESTART_DELAY);
+                workers.note_restart(name);
             }
         })
     }
 
-    /// Waits for the end of `task`. `true` if it panicked: then the caller starts it again.
+    /// Waits for the end of `task`. `true` if it panicked: the caller has to start it again.
     pub(crate) async fn panicked(&self, name: &'static str, task: impl Future<Output = ()>) -> bool {
         let Err(panic) = caught(pin!(task)).await else { return false };
-        self.failed(name, &panic);
-        tokio::time::sleep(PAUSE).await;
-        self.restarts(name);
+        self.note_panic(name, &panic);
+        tokio::time::sleep(RESTART_DELAY).await;
+        self.note_restart(name);
         true
     }
 
-    /// A worker that is missing, or has not yet shown that it works again.
+    /// A worker that is down.
     pub(crate) fn down(&self) -> Option<&'static str> {
-        let is_down = |failure: &Failure| failure.restarted_at.is_none_or(|at| at.elapsed() < PROOF);
+        let is_down = |failure: &Failure| failure.restarted_at.is_none_or(|at| at.elapsed() < PROBATION);
         self.lock().iter().find(|(_, failure)| is_down(failure)).map(|(name, _)| *name)
     }
 
-    fn failed(&self, name: &'static str, panic: &Panic) {
-        let (is_news, panics) = self.lock().entry(name).or_default().count();
-        if is_news {
-            error!(worker = name, reason = reason(panic), panics, "a worker panicked and is started again");
+    fn note_panic(&self, name: &'static str, panic: &Panic) {
+        let mut failures = self.lock();
+        let failure = failures.entry(name).or_default();
+        if failure.count() {
+            error!(worker = name, reason = reason(panic), panics = failure.panics, "a worker panicked and is restarted");
         }
     }
 
-    fn restarts(&self, name: &'static str) {
+    fn note_restart(&self, name: &'static str) {
         self.lock().entry(name).or_default().restarted_at = Some(Instant::now());
     }
 
@@ -113,7 +114,7 @@ fn reason(panic: &Panic) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// The output of `future`, or the panic that ended it.
+/// The output of `future`, or the value of its panic.
 pub(crate) async fn caught<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, Panic> {
     future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
@@ -123,18 +124,18 @@ pub(crate) async fn caught<F: Future>(mut future: Pin<&mut F>) -> Result<F::Outp
     .await
 }
 
-/// Panics on purpose, for tests. Release builds contain none of it.
+/// Panics on purpose, for tests. Release builds contain none of this.
 pub(crate) mod faults {
     #[cfg(debug_assertions)]
     static DIRECTORY: std::sync::OnceLock<std::path::PathBuf> = std::sync::OnceLock::new();
 
-    /// From now on a point panics whenever `directory` holds a file of its name.
+    /// From now on, a point panics while `directory` holds a file of its name.
     #[cfg(debug_assertions)]
     pub(crate) fn arm(directory: std::path::PathBuf) {
         let _ = DIRECTORY.set(directory); // the first one counts
     }
 
-    /// A place where the worker `name` may be made to panic.
+    /// Where a test can make the worker `name` panic.
     #[inline]
     pub(crate) fn point(name: &str) {
         #[cfg(debug_assertions)]
@@ -181,19 +182,19 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_panics_runs_again_and_is_down_until_it_is_proven() {
+    fn a_worker_that_panics_is_restarted_and_down_until_it_has_run_for_a_while() {
         let workers = Workers::default();
         let (thread, ran) = start(&workers, 2, true);
         thread.join().unwrap();
         assert_eq!(ran.iter().count(), 3);
         assert_eq!(workers.down(), Some("clumsy"), "restarted a moment ago");
-        thread::sleep(PROOF);
+        thread::sleep(PROBATION);
         assert_eq!(workers.down(), None);
         assert_eq!(workers.lock()["clumsy"].panics, 2);
     }
 
     #[test]
-    fn one_that_is_no_longer_needed_ends_with_its_panic() {
+    fn a_worker_that_is_no_longer_needed_is_not_restarted() {
         let workers = Workers::default();
         let (thread, ran) = start(&workers, 1, false);
         thread.join().unwrap();

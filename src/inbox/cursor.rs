@@ -1,12 +1,12 @@
-//! Owns the cursor: the order of entries, and a reader's place in it.
+//! Defines the cursor: the order of entries, and a reader's position in it. Does not know the stores.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::clock::UnixTime;
 
-/// A place in the inbox: after one entry and before the next. Cursors strictly increase, as values and as text, and go on
-/// increasing where a store is lost and begun anew, for they begin with the time. To readers they are opaque.
+/// A position in the inbox: after one entry and before the next. Cursors strictly increase, as values and as text, even if a store
+/// is lost and replaced by a new one, because they begin with the time. Readers treat them as opaque.
 ///
 /// ```
 /// use roomkey::inbox::Cursor;
@@ -19,28 +19,28 @@ use crate::clock::UnixTime;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor(u64);
 
-/// Bits of a cursor that count within a millisecond; the others are that millisecond, counted from 1970.
+/// The low bits count within a millisecond; the others are the milliseconds since 1970.
 const COUNT_BITS: u32 = 20;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
-/// The largest cursor: SQLite's integers have a sign.
+/// The largest cursor. SQLite's integers are signed.
 const LAST: u64 = i64::MAX as u64;
-/// The latest time in a new cursor, in the year 2213: however wrong the clock is, 2^60 cursors are left to count on from there.
+/// The latest time in a new cursor, in the year 2213. However wrong the clock is, 2^60 later cursors are left.
 const LATEST_MILLIS: u64 = (LAST >> COUNT_BITS) - (1 << 40);
 /// Hexadecimal digits of a cursor.
 const CURSOR_CHARS: usize = 16;
 
 impl Cursor {
-    /// The first one of the millisecond that `time` is in.
+    /// The first cursor of a millisecond.
     pub(crate) fn at(time: UnixTime) -> Self {
         Self(time.as_millis().min(LATEST_MILLIS) << COUNT_BITS)
     }
 
-    /// The cursor of an entry received at `time`, where `self` is the entry's before.
+    /// The cursor of an entry received at `time`, after the entry at `self`.
     pub(crate) fn next(self, time: UnixTime) -> Self {
         Self(self.0.saturating_add(1).min(LAST)).max(Self::at(time))
     }
 
-    /// The one before, of an entry or not.
+    /// The previous cursor, whether or not an entry has it.
     pub(crate) fn before(self) -> Self {
         Self(self.0.saturating_sub(1))
     }
@@ -50,22 +50,22 @@ impl Cursor {
         self.0.try_into().unwrap_or(i64::MAX)
     }
 
-    /// When its entry came, if the clock was right.
+    /// When its entry was received, if the clock was right.
     pub(crate) fn time(self) -> UnixTime {
         UnixTime::from_millis(self.parts().0)
     }
 
-    /// The millisecond, counted from 1970, and the count within it.
+    /// The milliseconds since 1970, and the count within the millisecond.
     pub(crate) fn parts(self) -> (u64, u64) {
         (self.0 >> COUNT_BITS, self.0 & COUNT_MASK)
     }
 
-    /// Of what [`parts`](Self::parts) gave; `None` where it cannot have.
+    /// The inverse of [`parts`](Self::parts); `None` if the parts are out of range.
     pub(crate) fn from_parts(millis: u64, count: u64) -> Option<Self> {
         (millis <= LAST >> COUNT_BITS && count <= COUNT_MASK).then_some(Self(millis << COUNT_BITS | count))
     }
 
-    /// Of a number that [`number`](Self::number) gave.
+    /// The inverse of [`number`](Self::number).
     pub(crate) fn from_number(number: i64) -> Self {
         Self(number.try_into().unwrap_or(0))
     }
@@ -90,18 +90,11 @@ impl FromStr for Cursor {
     }
 }
 
-/// A text is no cursor of any inbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The text is not a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the cursor is malformed")]
 #[non_exhaustive]
 pub struct MalformedCursor;
-
-impl fmt::Display for MalformedCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the cursor is malformed")
-    }
-}
-
-impl std::error::Error for MalformedCursor {}
 
 #[cfg(test)]
 mod tests {

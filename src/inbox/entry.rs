@@ -1,4 +1,5 @@
-//! Owns what the inbox holds: entries, what they are before, and which of them a reader wants. Does not know where they are kept.
+//! Defines what the inbox holds: entries, the arrivals that become entries, and which entries a reader wants. Does not know where
+//! they are stored.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,14 +12,14 @@ use crate::inbox::cursor::Cursor;
 use crate::livekit::event::WebhookEvent;
 use crate::livekit::webhook::Delivery;
 
-/// What tells one event from all others: its id, or its body where it has none. Cut to 128 bits, which only one who holds a key
-/// and tries 2^64 times could make collide, with an event of their own.
+/// Identifies an event by its id, or by its body if it has no id. SHA-256 cut to 128 bits: a collision takes an API key and 2^64
+/// attempts, and affects only the attacker's own events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fingerprint(pub(crate) [u8; 16]);
 
 impl Fingerprint {
     fn of_id(id: &str) -> Self {
-        // Set apart from the digests of bodies: a body may be any text, an id too.
+        // The prefix keeps ids apart from bodies: either may be any text.
         Self::cut(&Sha256::new_with_prefix(b"event id\0").chain_update(id).finalize().into())
     }
 
@@ -29,18 +30,18 @@ impl Fingerprint {
     }
 }
 
-/// A verified delivery on its way into the inbox, its event read.
+/// A verified delivery on its way into the inbox, with its event parsed.
 pub struct Arrival {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) received: UnixTime,
     key: Arc<str>,
     digest: [u8; 32],
-    told: Option<Told>,
+    /// `None` if the body is not a JSON object.
+    fields: Option<EventFields>,
     body: Bytes,
 }
 
-/// What a body tells that is a JSON object.
-struct Told {
+struct EventFields {
     id: String,
     event: String,
     room: String,
@@ -48,52 +49,56 @@ struct Told {
 }
 
 impl Arrival {
-    /// `delivery`, which came at `received`.
+    /// `delivery`, which was received at `received`.
     #[must_use]
     pub fn new<B: AsRef<[u8]> + Send + 'static>(delivery: Delivery<B>, received: UnixTime) -> Self {
         let (body, key, digest) = delivery.into_parts();
         let body = Bytes::from_owner(body);
-        let told = WebhookEvent::parse(&body).ok().map(|event| Told {
+        let fields = WebhookEvent::parse(&body).ok().map(|event| EventFields {
             room: event.room_name().unwrap_or_default().to_owned(),
             id: event.id.into_owned(),
             event: event.event.into_owned(),
             participant: event.participant.map(|participant| participant.identity.into_owned()).unwrap_or_default(),
         });
-        let fingerprint = match &told {
-            Some(told) if !told.id.is_empty() => Fingerprint::of_id(&told.id),
+        let fingerprint = match &fields {
+            Some(fields) if !fields.id.is_empty() => Fingerprint::of_id(&fields.id),
             _ => Fingerprint::cut(&digest),
         };
-        Self { fingerprint, received, key, digest, told, body }
+        Self { fingerprint, received, key, digest, fields, body }
     }
 
     /// Whether the body is a JSON object.
     #[must_use]
     pub fn is_event(&self) -> bool {
-        self.told.is_some()
+        self.fields.is_some()
     }
 
-    /// The event's id; empty where it has none.
+    /// The event's id; empty if it has none.
     #[must_use]
     pub fn id(&self) -> &str {
-        self.told.as_ref().map_or("", |told| &told.id)
+        self.field(|fields| &fields.id)
     }
 
-    /// What happened; empty where the body does not say.
+    /// The event's name; empty if it has none.
     #[must_use]
     pub fn event(&self) -> &str {
-        self.told.as_ref().map_or("", |told| &told.event)
+        self.field(|fields| &fields.event)
     }
 
-    /// The name of the room that it is about; empty where there is none.
+    /// The name of the event's room; empty if it has none.
     #[must_use]
     pub fn room(&self) -> &str {
-        self.told.as_ref().map_or("", |told| &told.room)
+        self.field(|fields| &fields.room)
     }
 
-    /// The identity of the participant that it is about; empty where there is none.
+    /// The identity of the event's participant; empty if it has none.
     #[must_use]
     pub fn participant(&self) -> &str {
-        self.told.as_ref().map_or("", |told| &told.participant)
+        self.field(|fields| &fields.participant)
+    }
+
+    fn field(&self, field: fn(&EventFields) -> &String) -> &str {
+        self.fields.as_ref().map_or("", |fields| field(fields))
     }
 
     /// The name of the API key that signed.
@@ -108,48 +113,46 @@ impl Arrival {
         &self.digest
     }
 
-    /// What it takes to keep it, about.
+    /// About how many bytes it takes to store.
     pub(crate) fn bytes(&self) -> usize {
-        [self.id().len(), self.event().len(), self.room().len()]
-            .iter()
-            .fold(self.body.len(), |sum, each| sum.saturating_add(*each))
+        [self.id(), self.event(), self.room()].iter().fold(self.body.len(), |sum, text| sum.saturating_add(text.len()))
     }
 
-    /// The body, as it came. It may hold secrets.
+    /// The body, byte for byte. It may hold secrets.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 }
 
-/// The body stays untold: it may hold secrets.
+/// Without the body, because it may hold secrets.
 impl fmt::Debug for Arrival {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Arrival").field("id", &self.id()).field("bytes", &self.body.len()).finish_non_exhaustive()
     }
 }
 
-/// One event in the inbox. Its body is a verified delivery's, to the byte.
+/// One event in the inbox.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Its place: reading after it goes on with the next entry.
+    /// Its position: a read after it continues with the next entry.
     pub cursor: Cursor,
-    /// The event's id; empty where it has none.
+    /// The event's id; empty if it has none.
     pub id: String,
-    /// What happened; empty where the body does not say.
+    /// The event's name; empty if it has none.
     pub event: String,
-    /// The name of the room that it is about; empty where there is none.
+    /// The name of the event's room; empty if it has none.
     pub room: String,
-    /// When it came, to the millisecond.
+    /// When it was received, to the millisecond.
     pub received: UnixTime,
     /// The name of the API key that signed.
     pub key: String,
-    /// The body. It may hold secrets (`room.turnPassword`, `ingressInfo.streamKey`).
+    /// The body of the verified delivery, byte for byte. It may hold secrets (`room.turnPassword`, `ingressInfo.streamKey`).
     pub body: Bytes,
 }
 
-/// The body stays untold: it may hold secrets.
+/// Without the body, because it may hold secrets.
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
@@ -167,14 +170,14 @@ impl fmt::Debug for Entry {
 /// Which entries a reader wants. The default is all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only those about this room.
+    /// Only events of this room.
     pub room: Option<String>,
-    /// Only those with one of these names; with any where it is empty.
+    /// Only events with one of these names; all if it is empty.
     pub events: Vec<String>,
 }
 
 impl Filter {
-    /// Whether an entry about `room` and with the name `event` is wanted.
+    /// Whether an entry with these fields is wanted.
     #[must_use]
     pub fn wants(&self, room: &str, event: &str) -> bool {
         self.room.as_ref().is_none_or(|wanted| wanted == room)
@@ -182,25 +185,59 @@ impl Filter {
     }
 }
 
-/// How much one read gives at most.
+/// How much one read returns at most.
 #[derive(Clone, Copy, Debug)]
 pub struct PageLimit {
-    /// So many entries.
+    /// The number of entries.
     pub entries: usize,
-    /// No more entries once their bodies have so many bytes; a single larger body is given nevertheless.
+    /// The bytes of bodies after which no entry is added. The last body may exceed it.
     pub bytes: usize,
 }
 
-/// What one read gives.
+impl PageLimit {
+    /// Uses up a part of the limit for an item of this size. `false` if nothing was left. (`read.lua` repeats this rule.)
+    pub(crate) fn take(&mut self, bytes: usize) -> bool {
+        let has_room = self.entries > 0 && self.bytes > 0;
+        (self.entries, self.bytes) = (self.entries.saturating_sub(1), self.bytes.saturating_sub(bytes));
+        has_room
+    }
+}
+
+/// The result of one read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page {
-    /// Where this read began: at the cursor that was given, or before the oldest entry.
+    /// Where this read began: at the given cursor, or before the oldest entry.
     pub after: Cursor,
-    /// The entries, in their order.
+    /// The entries, in order.
     pub entries: Vec<Entry>,
-    /// Where the next read goes on, behind all that this one has looked at, wanted or not.
+    /// Where the next read continues: after everything that this one looked at, whether the filter wants it or not.
     pub next: Cursor,
-    /// Whether this read came to the end of what there was. Where it did not, the next one need not wait.
+    /// Whether this read came to the end of the inbox. If not, there is no need to wait before the next one.
     pub is_last: bool,
+}
+
+impl Page {
+    /// No entries yet, and not the end.
+    pub(crate) fn empty(after: Cursor) -> Self {
+        Self { after, entries: Vec::new(), next: after, is_last: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_takes_entries_until_a_limit_is_reached_and_always_one() {
+        let fits = |entries, bytes, sizes: &[usize]| {
+            let mut left = PageLimit { entries, bytes };
+            sizes.iter().take_while(|size| left.take(**size)).count()
+        };
+        assert_eq!(fits(2, 100, &[1, 1, 1]), 2);
+        assert_eq!(fits(9, 100, &[60, 39, 60, 1]), 3, "the last one may exceed the bytes");
+        assert_eq!(fits(9, 100, &[100, 1]), 1);
+        assert_eq!(fits(9, 1, &[usize::MAX, 1]), 1);
+        assert_eq!(fits(0, 100, &[1]), 0);
+    }
 }

@@ -1,4 +1,5 @@
-//! Owns following: reading from a cursor, waiting for a change since that read, reading again. Replay and live are one path.
+//! Follows the inbox: read from a cursor, wait for a change since that read, read again. Replaying old events and waiting for new
+//! ones is the same loop. Does not know the readers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,147 +9,157 @@ use tokio::sync::watch;
 
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Filter, Page, PageLimit};
-use crate::inbox::mark::{Mark, Wish};
+use crate::inbox::mark::{Mark, Move};
 use crate::inbox::store::ReadError;
-use crate::inbox::{Inbox, Kept, READ_PATIENCE};
+use crate::inbox::{Inbox, Kept, READ_TIMEOUT};
 
-/// For the mark to move on where a reader can do with an older one.
-const MARK_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a reader that can use an older mark waits for a newer one.
+const MARK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One reader's place in the inbox. It holds no entries, so a slow one costs nothing and loses nothing.
+/// One reader's position in the inbox. It holds no entries, so a slow reader costs nothing and misses nothing.
 #[derive(Debug)]
 pub struct Follower {
     inbox: Inbox,
-    place: Place,
+    position: Position,
+    /// The position before the last page.
+    previous: Position,
     filter: Arc<Filter>,
     changed: watch::Receiver<()>,
-    /// Whether it has come to the end once, and waited there.
+    /// Whether the last read came to the end of the inbox, so that there is nothing more before the next change.
+    is_at_end: bool,
+    /// Whether it has waited at the end before.
     is_live: bool,
 }
 
-/// Where a [`Follower`] is, to [go back](Follower::rewind) to.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
-    /// Behind all that was looked at, wanted or not.
+struct Position {
+    /// After everything that was looked at, whether the filter wants it or not.
     looked_at: Option<Cursor>,
-    /// What its reader is told. It does not depend on entries that are not wanted.
+    /// What the reader is told. It does not depend on entries that the filter does not want.
     told: Option<Cursor>,
+}
+
+impl Position {
+    fn at(cursor: Option<Cursor>) -> Self {
+        Self { looked_at: cursor, told: cursor }
+    }
 }
 
 impl Follower {
     pub(crate) fn new(inbox: Inbox, after: Option<Cursor>, filter: Filter, changed: watch::Receiver<()>) -> Self {
         inbox.statistics().followers.fetch_add(1, Relaxed);
-        let place = Place { looked_at: after, told: after };
-        Self { inbox, place, filter: Arc::new(filter), changed, is_live: false }
+        let position = Position::at(after);
+        let filter = Arc::new(filter);
+        Self { inbox, position, previous: position, filter, changed, is_at_end: false, is_live: false }
     }
 
-    /// Where a new reader with the same filter goes on. `None` before the first read, where it began at the oldest entry.
+    /// Where a new reader with the same filter continues. `None` before the first read if it began at the oldest entry.
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
-        self.place.told
+        self.position.told
     }
 
-    /// Where it is.
-    #[must_use]
-    pub fn place(&self) -> Place {
-        self.place
-    }
-
-    /// What there is now, perhaps nothing. `next` of the page is that of the last entry given, and at the end of the inbox it moves
-    /// on by the clock. It does not tell of entries that are not wanted.
+    /// What there is now, which may be nothing. The page's `next` is the cursor of its last entry; at the end of the inbox it
+    /// advances with the clock. It does not reveal entries that the filter does not want.
     ///
     /// # Errors
-    /// As [`Inbox::read`].
+    /// See [`Inbox::read`].
     pub async fn poll(&mut self, limit: PageLimit) -> Result<Page, ReadError> {
         if !self.is_live {
             self.inbox.refresh_mark().await;
         }
-        // What is committed after this is a change that `changed` sees, whether the read sees it or not.
+        // `changed` sees every commit after this line, whether or not the read sees it too.
         self.changed.mark_unchanged();
         // A read that begins later sees all entries up to the mark.
         let mark = self.inbox.mark().current();
-        let page = match self.place.looked_at {
+        let page = match self.position.looked_at {
             Some(cursor) if self.is_live => self.inbox.read_newest(cursor, &self.filter, limit).await?,
             cursor => self.inbox.read(cursor, &self.filter, limit).await?,
         };
-        let before = self.place.told.unwrap_or(page.after);
+        let before = self.position.told.unwrap_or(page.after);
         let mut told = page.entries.last().map_or(before, |entry| entry.cursor);
         if page.is_last {
             told = mark.map_or(told, |mark| mark.max(told));
-            self.inbox.mark().want(Wish::Later);
+            self.inbox.mark().request(Move::Later);
         }
-        self.place = Place { looked_at: Some(page.next), told: Some(told) };
+        self.previous = self.position;
+        self.position = Position { looked_at: Some(page.next), told: Some(told) };
+        self.is_at_end = page.is_last;
         Ok(Page { next: told, ..page })
     }
 
-    /// Done when something was committed since the last [`poll`](Self::poll) began, or when there is a later cursor to tell.
+    /// [`poll`](Self::poll), after a wait if the last page came to the end: for a commit, or until there is a later cursor to
+    /// tell. The page may be empty. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// Where there is no inbox any more, and so never will be.
-    pub async fn changed(&mut self) -> Result<(), ReadError> {
-        self.changed.changed().await.or(Err(ReadError::NotKept))?;
-        self.is_live = true;
-        Ok(())
-    }
-
-    /// Goes back to a place where it was, so that the next [`poll`](Self::poll) gives what followed there once more.
-    pub fn rewind(&mut self, to: Place) {
-        self.place = to;
-    }
-
-    /// Goes on behind `cursor`, as after a [gap](ReadError::Gone).
-    pub fn skip_to(&mut self, cursor: Cursor) {
-        self.place = Place { looked_at: Some(cursor), told: Some(cursor) };
+    /// See [`Inbox::read`].
+    pub async fn next_page(&mut self, limit: PageLimit) -> Result<Page, ReadError> {
+        if self.is_at_end {
+            let _ = self.changed.changed().await; // the inbox holds the sender
+            (self.is_at_end, self.is_live) = (false, true);
+        }
+        self.poll(limit).await
     }
 
     /// The next entries, as soon as there are some: at least one. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// As [`Inbox::read`].
+    /// See [`Inbox::read`].
     pub async fn next(&mut self, limit: PageLimit) -> Result<Page, ReadError> {
         loop {
-            let page = self.poll(limit).await?;
+            let page = self.next_page(limit).await?;
             if !page.entries.is_empty() {
                 return Ok(page);
             }
-            if page.is_last {
-                self.changed().await?;
-            }
         }
     }
-}
 
-impl Inbox {
-    /// Has the mark moved on where nobody has read for a while, so that a reader that comes seldom is told a late one.
-    async fn refresh_mark(&self) {
-        let Some(kept) = self.0.kept.as_ref().filter(|kept| !self.0.mark.is_fresh() && kept.writer.outage().is_none()) else {
-            return;
-        };
-        self.move_mark(kept, Wish::Later, MARK_PATIENCE, Mark::is_fresh).await; // an older one will do
+    /// Takes the last page back: the next one begins where it did.
+    pub fn undo(&mut self) {
+        self.position = self.previous;
+        self.is_at_end = false;
     }
 
-    /// Has the mark moved, and waits until that `is_done`, for a while.
-    async fn move_mark(&self, kept: &Kept, wish: Wish, patience: Duration, is_done: impl Fn(&Mark) -> bool) {
-        let mut changed = self.0.changed.subscribe();
-        self.0.mark.want(wish);
-        kept.writer.nudge();
-        let moved = async { while !is_done(&self.0.mark) && changed.changed().await.is_ok() {} };
-        let _ = tokio::time::timeout(patience, moved).await;
-    }
-
-    /// The end of the inbox at a moment of this call: behind all entries that were committed before it, and before all that are
-    /// committed after it. It does not tell of entries. `None` where it cannot be told now.
-    pub async fn latest(&self) -> Option<Cursor> {
-        let kept = self.0.kept.as_ref().filter(|kept| kept.writer.outage().is_none())?;
-        let begin = Instant::now();
-        let is_done = |mark: &Mark| mark.is_at_end_of(begin);
-        self.move_mark(kept, Wish::Now, READ_PATIENCE, is_done).await;
-        if is_done(&self.0.mark) { self.0.mark.current() } else { None }
+    /// Continues after `cursor`, for example after a [gap](ReadError::Gone).
+    pub fn skip_to(&mut self, cursor: Cursor) {
+        self.position = Position::at(Some(cursor));
+        self.is_at_end = false;
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
         self.inbox.statistics().followers.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Inbox {
+    /// Moves the mark if nobody has read for a while, so that an infrequent reader is told a recent one.
+    async fn refresh_mark(&self) {
+        let Some(kept) =
+            self.0.kept.as_ref().filter(|kept| !self.0.shared.mark.is_fresh() && kept.writer.health().outage().is_none())
+        else {
+            return;
+        };
+        self.move_mark(kept, Move::Later, MARK_TIMEOUT, Mark::is_fresh).await; // an older one will do
+    }
+
+    /// Requests a move of the mark, and waits for a limited time until `is_done`.
+    async fn move_mark(&self, kept: &Kept, requested: Move, timeout: Duration, is_done: impl Fn(&Mark) -> bool) {
+        let mut changed = self.0.shared.changed.subscribe();
+        self.0.shared.mark.request(requested);
+        kept.writer.wake();
+        let moved = async { while !is_done(&self.0.shared.mark) && changed.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(timeout, moved).await;
+    }
+
+    /// The end of the inbox at a moment during this call: after all entries committed before it, before all entries committed
+    /// after it. It reveals nothing about entries. `None` if it cannot be determined now.
+    pub async fn latest(&self) -> Option<Cursor> {
+        let kept = self.0.kept.as_ref().filter(|kept| kept.writer.health().outage().is_none())?;
+        let begin = Instant::now();
+        let is_done = |mark: &Mark| mark.is_at_end_of(begin);
+        self.move_mark(kept, Move::Now, READ_TIMEOUT, is_done).await;
+        if is_done(&self.0.shared.mark) { self.0.shared.mark.current() } else { None }
     }
 }

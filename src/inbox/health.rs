@@ -1,90 +1,88 @@
-//! Owns the knowledge of whether the store works, as the thread that writes finds it. Does not act on it.
+//! Remembers whether the store works, as the writer thread finds it, and logs when that changes. Does not use the store.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 use tracing::{error, info};
 
 use crate::inbox::lock;
 use crate::inbox::store::StoreError;
 use crate::worker::faults;
 
-/// A store that is at work on one thing for longer does not answer: who comes then does not wait for it.
+/// If one operation takes longer, the store is stalled, and new deliveries do not wait for it.
 const STALL: Duration = Duration::from_secs(2);
 
-/// How the store is.
 #[derive(Debug)]
 pub(crate) struct Health {
-    failing: AtomicBool,
+    is_failing: AtomicBool,
     outage: Mutex<Option<Arc<StoreError>>>,
     /// Why the store is lost for good, if it is.
-    lost: watch::Sender<Option<Arc<StoreError>>>,
-    /// Since when the store has been at work on one thing.
+    lost: SetOnce<Arc<StoreError>>,
+    /// Since when the current operation has been running.
     busy_since: Mutex<Option<Instant>>,
-    /// Whether the last thing tried has panicked, until that is known elsewhere.
-    panicked: AtomicBool,
+    /// Whether the last operation panicked, until the workers know.
+    has_panicked: AtomicBool,
 }
 
 impl Health {
-    /// Of a store that is well, or fails from the start.
+    /// `outage` is why the store does not work yet.
     pub(crate) fn new(outage: Option<StoreError>) -> Self {
-        let outage = outage.map(Arc::new);
         Self {
-            failing: AtomicBool::new(outage.is_some()),
-            outage: Mutex::new(outage),
-            lost: watch::Sender::new(None),
+            is_failing: AtomicBool::new(outage.is_some()),
+            outage: Mutex::new(outage.map(Arc::new)),
+            lost: SetOnce::new(),
             busy_since: Mutex::default(),
-            panicked: AtomicBool::new(false),
+            has_panicked: AtomicBool::new(false),
         }
     }
 
     /// Why appends fail now, if they do.
     pub(crate) fn outage(&self) -> Option<Arc<StoreError>> {
-        if self.panicked.load(Relaxed) {
-            return Some(Arc::new(StoreError::Panicked));
+        if self.has_panicked.load(Relaxed) {
+            Some(Arc::new(StoreError::Panicked))
+        } else if self.is_stalled() {
+            Some(Arc::new(StoreError::Stalled))
+        } else {
+            lock(&self.outage).clone()
         }
-        if self.is_stalled() {
-            return Some(Arc::new(StoreError::Stalled));
-        }
-        lock(&self.outage).clone()
     }
 
-    /// Whether the last thing tried has failed.
+    /// Whether the last operation failed.
     pub(crate) fn is_failing(&self) -> bool {
-        self.failing.load(Relaxed)
+        self.is_failing.load(Relaxed)
     }
 
-    /// Whether the store does not come back from what it is at.
+    /// Whether the current operation takes too long.
     pub(crate) fn is_stalled(&self) -> bool {
         lock(&self.busy_since).is_some_and(|since| since.elapsed() > STALL)
     }
 
-    /// Has the store do `something`, and the time taken.
-    pub(crate) fn watch<T>(&self, something: impl FnOnce() -> T) -> T {
+    /// Runs one operation of the store under observation.
+    pub(crate) fn watch<T>(&self, operation: impl FnOnce() -> T) -> T {
         *lock(&self.busy_since) = Some(Instant::now());
         let _busy = Busy(self);
         faults::point("inbox");
-        something()
+        operation()
     }
 
-    /// A panic of the store was cleaned up and is known elsewhere.
+    /// The store has recovered from a panic, and the workers know of it.
     pub(crate) fn recover(&self) {
-        self.panicked.store(false, Relaxed);
+        self.has_panicked.store(false, Relaxed);
     }
 
-    /// Notes whether the store works, and logs where that has changed.
-    pub(crate) fn judge(&self, outcome: Result<(), StoreError>) {
-        if outcome.is_ok() && !self.is_failing() {
+    /// Notes the result of an operation, and logs a change.
+    pub(crate) fn update(&self, result: Result<(), StoreError>) {
+        if result.is_ok() && !self.is_failing() {
             return;
         }
         let mut outage = lock(&self.outage);
-        match &outcome {
+        match &result {
             Ok(()) if matches!(outage.as_deref(), Some(StoreError::Unreached)) => {}
             Ok(()) => info!("the inbox works again"),
-            // The process ends, and says why.
+            // The process ends and reports it.
             Err(error) if error.is_final() => {}
             Err(error) if outage.as_ref().is_none_or(|last| last.to_string() != error.to_string()) => {
                 let cause = error.source().map(tracing::field::display);
@@ -92,35 +90,30 @@ impl Health {
             }
             Err(_) => {}
         }
-        self.failing.store(outcome.is_err(), Relaxed);
-        *outage = outcome.err().map(Arc::new);
+        self.is_failing.store(result.is_err(), Relaxed);
+        *outage = result.err().map(Arc::new);
         if let Some(error) = outage.as_ref().filter(|error| error.is_final()) {
-            self.lost.send_replace(Some(Arc::clone(error)));
+            let _ = self.lost.set(Arc::clone(error)); // the first reason stays
         }
     }
 
-    /// Done once the store is lost for good: why.
+    /// Returns once the store is lost for good, with the reason.
     pub(crate) async fn lost(&self) -> Arc<StoreError> {
-        let mut lost = self.lost.subscribe();
-        let why = lost.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
-        match why {
-            Some(why) => why,
-            None => std::future::pending().await, // never: the sender is ours
-        }
+        Arc::clone(self.lost.wait().await)
     }
 
-    /// Notes that nobody is there any more who would write.
+    /// The writer thread has ended.
     pub(crate) fn end(&self) {
         lock(&self.outage).get_or_insert_with(|| Arc::new(StoreError::Stalled));
     }
 }
 
-/// The store at work, until this is dropped. A panic is known before anyone who waits for the outcome hears that there is none.
+/// Exists during an operation. A panic is noted before those who wait for the outcome notice that there is none.
 struct Busy<'a>(&'a Health);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.panicked.store(std::thread::panicking(), Relaxed);
+        self.0.has_panicked.store(std::thread::panicking(), Relaxed);
         *lock(&self.0.busy_since) = None;
     }
 }

@@ -1,18 +1,17 @@
-//! Owns the mark: a cursor that moves on by the clock, which a reader at the end of the inbox goes on from. Does not know the
-//! stores.
+//! Holds the mark: a cursor that moves with the clock, which readers at the end of the inbox continue from. Does not know the stores.
 //!
-//! A reader that gets no event has to move on as well. Otherwise retention passes its last cursor, and the reader is told of a gap
-//! where it missed nothing. The cursor of the newest entry would do, but it tells the reader of one room when something happens in
-//! the others. The clock tells nothing.
+//! A reader that gets no events has to move on too. Otherwise retention passes its last cursor, and the reader is told of a gap
+//! although it missed nothing. The cursor of the newest entry would do, but it would reveal to the reader of one room when something
+//! happens in others. The clock reveals nothing.
 //!
-//! No reader that goes on from the mark misses an entry, because:
+//! No reader that continues from the mark misses an entry, because:
 //!
-//! 1. A store that was told to [advance](crate::inbox::store::Store::advance) to the mark gives every entry that it commits
-//!    afterwards a later cursor. It keeps that promise itself, so neither a clock that is set back, nor a slow commit, a restart,
-//!    or another roomkey on the same Redis can break it. All entries up to the mark were therefore committed before.
+//! 1. After a store has [advanced](crate::inbox::store::Store::advance) to the mark, all entries that it commits have later cursors.
+//!    The store itself guarantees this, so neither a clock that is set back, nor a slow commit, a restart, or another roomkey on the
+//!    same Redis can break it. All entries up to the mark were therefore committed before.
 //! 2. A reader takes the mark before it reads. If the read comes to the end, it has seen all entries up to the mark.
-//! 3. The tail in memory may be older than the mark. So `changed` is told after the store has advanced and before the mark is
-//!    published here: a reader that knows the mark finds the tail outdated, and reads the store.
+//! 3. The tail in memory may be older than the mark. Therefore `changed` is notified after the store has advanced and before the
+//!    mark is published here: a reader that knows the mark finds the tail stale, and reads the store.
 
 use std::sync::Mutex;
 use std::sync::atomic::{
@@ -21,45 +20,44 @@ use std::sync::atomic::{
 };
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
+use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::lock;
 
-/// Between two moves. Each is a small synced write, so that it moves only while somebody reads.
+/// Between two moves. Each is a small synced write, so the mark moves only while somebody reads.
 const STEP: Duration = Duration::from_secs(10);
 
-/// How a move of the mark is wanted.
+/// When a move of the mark is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// A reader at the end will need a later one.
+pub(crate) enum Move {
+    /// At the next step: a reader at the end will need a later mark.
     Later,
-    /// A reader begins at the end, and waits to learn where that is.
+    /// At once: a reader begins at the end, and waits to learn where that is.
     Now,
 }
 
-/// The mark, for all readers.
 #[derive(Debug)]
 pub(crate) struct Mark {
-    /// 0 where there is none yet.
+    /// 0 if there is none yet.
     cursor: AtomicI64,
-    is_wanted: AtomicBool,
+    is_requested: AtomicBool,
     is_urgent: AtomicBool,
-    moved_at: Mutex<Option<Instant>>,
-    /// When the last move began that was wanted [at once](Wish::Now).
-    at_end: Mutex<Option<Instant>>,
+    /// When it was moved last, and when the last move to [the end](Move::Now) began.
+    moved_at: Mutex<(Option<Instant>, Option<Instant>)>,
     step: Duration,
 }
 
 impl Mark {
-    /// None yet. Where entries are kept for `age`, it moves often enough not to become that old while it is in use.
+    /// No mark yet. It moves often enough that it never gets as old as `age`, the age at which entries are deleted.
     pub(crate) fn new(age: Duration) -> Self {
-        let step = STEP.min(age.checked_div(8).unwrap_or_default());
         Self {
             cursor: AtomicI64::new(0),
-            is_wanted: AtomicBool::new(true),
+            is_requested: AtomicBool::new(true),
             is_urgent: AtomicBool::new(false),
-            moved_at: Mutex::new(None),
-            at_end: Mutex::new(None),
-            step,
+            moved_at: Mutex::default(),
+            step: STEP.min(age.checked_div(8).unwrap_or_default()),
         }
     }
 
@@ -67,41 +65,52 @@ impl Mark {
         Some(self.cursor.load(Acquire)).filter(|cursor| *cursor > 0).map(Cursor::from_number)
     }
 
-    /// Between two moves.
-    pub(crate) fn step(&self) -> Duration {
-        self.step
-    }
-
-    /// Whether it is as late as it can be, but for a step.
+    /// Whether it has moved within the last step.
     pub(crate) fn is_fresh(&self) -> bool {
-        lock(&self.moved_at).is_some_and(|at| at.elapsed() < self.step)
+        lock(&self.moved_at).0.is_some_and(|at| at.elapsed() < self.step)
     }
 
-    /// Whether it is behind all entries that were there at `time`.
+    /// Whether it is after all entries that existed at `time`.
     pub(crate) fn is_at_end_of(&self, time: Instant) -> bool {
-        lock(&self.at_end).is_some_and(|at| at >= time)
+        lock(&self.moved_at).1.is_some_and(|at| at >= time)
     }
 
-    /// Has it moved, soon or at once.
-    pub(crate) fn want(&self, wish: Wish) {
-        let flag = if wish == Wish::Now { &self.is_urgent } else { &self.is_wanted };
+    pub(crate) fn request(&self, requested: Move) {
+        let flag = if requested == Move::Now { &self.is_urgent } else { &self.is_requested };
         flag.store(true, Release);
     }
 
-    /// Whether it is to be moved now, and why. It is then no longer wanted.
-    pub(crate) fn take_wish(&self) -> Option<Wish> {
+    /// The move that is due now, if any. The request is done with.
+    pub(crate) fn take_request(&self) -> Option<Move> {
         if self.is_urgent.swap(false, AcqRel) {
-            return Some(Wish::Now);
+            return Some(Move::Now);
         }
-        (!self.is_fresh() && self.is_wanted.swap(false, AcqRel)).then_some(Wish::Later)
+        (!self.is_fresh() && self.is_requested.swap(false, AcqRel)).then_some(Move::Later)
     }
 
-    /// Moves it, never back, as `wish` wanted at `begin` or before. See the third point above.
-    pub(crate) fn publish(&self, cursor: Cursor, wish: Wish, begin: Instant) {
-        self.cursor.fetch_max(cursor.number(), AcqRel);
-        *lock(&self.moved_at) = Some(Instant::now());
-        if wish == Wish::Now {
-            *lock(&self.at_end) = Some(begin);
-        }
+    /// Moves to the present; for a reader that begins at the end, after all entries. `advance` is that of the store.
+    pub(crate) fn advance<E>(
+        &self,
+        requested: Move,
+        now: UnixTime,
+        changed: &watch::Sender<()>,
+        advance: impl FnOnce(Cursor) -> Result<Cursor, E>,
+    ) -> Result<(), E> {
+        let begin = Instant::now();
+        // The next millisecond is after all entries of this one, and does not reveal whether there are any.
+        let now = now.saturating_add(if requested == Move::Now { Duration::from_millis(1) } else { Duration::ZERO });
+        // The mark never moves back, even if a Redis that took over has lost the last move.
+        let to = self.current().map_or(Cursor::at(now), |before| before.max(Cursor::at(now)));
+        let newest = advance(to).inspect_err(|_| self.request(Move::Later))?;
+        // If the clock was set back, entries have later cursors than the present.
+        let is_behind = newest > Cursor::at(now.saturating_add(self.step));
+        changed.send_replace(()); // makes the tail stale before anybody knows the mark; see the third point above
+        let to = if is_behind || requested == Move::Now { newest } else { to };
+        self.cursor.fetch_max(to.number(), AcqRel);
+        let mut moved_at = lock(&self.moved_at);
+        *moved_at = (Some(Instant::now()), if requested == Move::Now { Some(begin) } else { moved_at.1 });
+        drop(moved_at);
+        changed.send_replace(()); // announces the mark
+        Ok(())
     }
 }

@@ -1,12 +1,12 @@
-//! Owns the inbox: the durable, deduplicated record of verified deliveries. What is appended is committed before the append is
-//! done, once, and every reader can follow from any cursor. Knows nothing of requests.
+//! The inbox: the durable, deduplicated record of verified deliveries. An append returns after the commit, each event is kept once,
+//! and every reader can follow from any cursor. Does not know HTTP.
 
-mod age;
 mod cursor;
 mod entry;
 mod follower;
 mod health;
 mod mark;
+mod pool;
 mod pruner;
 mod queue;
 mod redis;
@@ -14,6 +14,7 @@ mod sqlite;
 mod statistics;
 mod store;
 mod tail;
+mod trusted_time;
 mod writer;
 
 use std::path::Path;
@@ -25,7 +26,7 @@ use tracing::error;
 
 pub use cursor::{Cursor, MalformedCursor};
 pub use entry::{Arrival, Entry, Filter, Page, PageLimit};
-pub use follower::{Follower, Place};
+pub use follower::Follower;
 pub use queue::AppendError;
 pub use redis::{MalformedRedisUrl, RedisUrl};
 pub use sqlite::{OpenError, Why};
@@ -39,10 +40,10 @@ use store::Store;
 use tail::Tail;
 use writer::Writer;
 
-/// Reads at once; the others wait their turn.
+/// Concurrent reads; others wait.
 const READERS: usize = 4;
-/// For a read, its turn included.
-const READ_PATIENCE: Duration = Duration::from_secs(4);
+/// How long a read may take, including the wait for others.
+const READ_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A handle to the inbox, cheap to clone.
 #[derive(Clone, Debug)]
@@ -50,11 +51,18 @@ pub struct Inbox(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// `None` keeps nothing.
+    /// `None` if nothing is kept.
     kept: Option<Kept>,
-    statistics: Arc<Statistics>,
+    shared: Arc<Shared>,
+}
+
+/// Shared with the writer thread.
+#[derive(Debug)]
+struct Shared {
+    statistics: Statistics,
+    /// Notified of each commit, and of each move of the mark.
     changed: watch::Sender<()>,
-    mark: Arc<Mark>,
+    mark: Mark,
 }
 
 #[derive(Debug)]
@@ -71,32 +79,33 @@ impl Inbox {
     /// An inbox that keeps nothing: deliveries are verified and forgotten.
     #[must_use]
     pub fn none() -> Self {
-        let (changed, mark) = (watch::Sender::new(()), Arc::new(Mark::new(Duration::ZERO)));
-        Self(Arc::new(Inner { kept: None, statistics: Arc::new(Statistics::new()), changed, mark }))
+        let shared = Shared { statistics: Statistics::new(), changed: watch::Sender::new(()), mark: Mark::new(Duration::ZERO) };
+        Self(Arc::new(Inner { kept: None, shared: Arc::new(shared) }))
     }
 
-    /// The inbox in the SQLite file at `path`, which is made where there is none.
+    /// The inbox in the SQLite file at `path`, which is created if it does not exist.
     ///
     /// # Errors
-    /// Where the file cannot be used. It stays as it is then.
+    /// If the file cannot be used. It is left unchanged then.
     pub fn sqlite(path: &Path, retention: Retention, clock: Clock) -> Result<Self, OpenError> {
         let workers = Workers::default();
         let store = sqlite::SqliteStore::open(path, clock.now(), &workers)?;
         Self::start(Arc::new(store), watch::Sender::new(()), retention, clock, workers)
-            .map_err(|error| OpenError::no_thread(path, error))
+            .map_err(|error| OpenError { path: path.to_owned(), why: error.into() })
     }
 
-    /// The inbox in the Redis at `url`, which other roomkeys may share. It need not be there yet: what comes before it is refused.
+    /// The inbox in the Redis at `url`, which other roomkeys may share. It may be unreachable at first: deliveries are refused until
+    /// it is reached.
     ///
     /// # Errors
-    /// Where no thread can be had.
+    /// If no thread can be started.
     pub fn redis(url: RedisUrl, retention: Retention, clock: Clock) -> std::io::Result<Self> {
         let (changed, workers) = (watch::Sender::new(()), Workers::default());
         let store = redis::RedisStore::open(url, retention, changed.clone(), clock.clone(), &workers)?;
         Self::start(Arc::new(store), changed, retention, clock, workers)
     }
 
-    /// An inbox over `store`, which may itself tell `changed` of what others have committed.
+    /// An inbox over `store`, which may itself notify `changed` of what others have committed.
     fn start(
         store: Arc<dyn Store>,
         changed: watch::Sender<()>,
@@ -104,18 +113,17 @@ impl Inbox {
         clock: Clock,
         workers: Workers,
     ) -> std::io::Result<Self> {
-        let (statistics, mark) = (Arc::new(Statistics::new()), Arc::new(Mark::new(retention.age)));
-        let (told, moved) = (changed.clone(), Arc::clone(&mark));
-        let writer = Writer::start(&workers, Arc::clone(&store), retention, clock, Arc::clone(&statistics), told, moved)?;
+        let shared = Arc::new(Shared { statistics: Statistics::new(), changed, mark: Mark::new(retention.age) });
+        let writer = Writer::start(&workers, Arc::clone(&store), retention, clock, Arc::clone(&shared))?;
         let readers = Arc::new(Semaphore::new(READERS));
         let kept = Kept { writer, retention, store, readers, tail: Tail::default(), workers };
-        Ok(Self(Arc::new(Inner { kept: Some(kept), statistics, changed, mark })))
+        Ok(Self(Arc::new(Inner { kept: Some(kept), shared })))
     }
 
-    /// Commits `arrival`. Once this is done it survives the end of the process and of the machine.
+    /// Commits `arrival`. Once this returns, it survives the end of the process and of the machine.
     ///
     /// # Errors
-    /// Where it is not committed, or not known to be. The sender should come again.
+    /// If it is not committed, or not known to be. The sender should try again.
     pub async fn append(&self, arrival: Arrival) -> Result<Appended, AppendError> {
         match &self.0.kept {
             Some(kept) => kept.writer.append(arrival).await,
@@ -123,11 +131,11 @@ impl Inbox {
         }
     }
 
-    /// The entries after `after` that `filter` wants, from the oldest where it is `None`. Looks at a bounded number of them, so
-    /// that a page may be empty and yet not the last.
+    /// The entries after `after` that `filter` wants; from the oldest if `after` is `None`. Looks at a bounded number of entries, so
+    /// a page may be empty although there are more.
     ///
     /// # Errors
-    /// Where entries after `after` have been deleted, or the store fails.
+    /// If entries after `after` have been deleted, or the store fails.
     pub async fn read(&self, after: Option<Cursor>, filter: &Arc<Filter>, limit: PageLimit) -> Result<Page, ReadError> {
         let kept = self.0.kept.as_ref().ok_or(ReadError::NotKept)?;
         let reading = async {
@@ -143,27 +151,27 @@ impl Inbox {
                 Err(ReadError::Store(StoreError::Panicked))
             })
         };
-        tokio::time::timeout(READ_PATIENCE, reading).await.unwrap_or(Err(ReadError::Store(StoreError::Stalled)))
+        tokio::time::timeout(READ_TIMEOUT, reading).await.unwrap_or(Err(ReadError::Store(StoreError::Stalled)))
     }
 
-    /// [`read`](Self::read) for one who has just heard of a commit, as all who follow have: they share what was read for the first.
+    /// [`read`](Self::read) after a notification of a commit, which all live followers get at once: they share one read.
     async fn read_newest(&self, after: Cursor, filter: &Arc<Filter>, limit: PageLimit) -> Result<Page, ReadError> {
         let kept = self.0.kept.as_ref().ok_or(ReadError::NotKept)?;
         let read = async |after, all, limit| self.read(Some(after), &all, limit).await;
-        if let Some(mark) = self.0.mark.current()
-            && let Some(page) = kept.tail.read(after, mark, filter, limit, || self.0.changed.subscribe(), read).await?
+        if let Some(mark) = self.0.shared.mark.current()
+            && let Some(page) = kept.tail.read(after, mark, filter, limit, || self.0.shared.changed.subscribe(), read).await?
         {
             return Ok(page);
         }
         self.read(Some(after), filter, limit).await
     }
 
-    /// Whether `cursor` may have been given here: it is not later than the newest entry, or than what readers were given.
+    /// Whether this inbox may have issued `cursor`: it is not later than the newest entry or the mark.
     ///
     /// # Errors
-    /// Where the store fails.
+    /// If the store fails.
     pub async fn has_reached(&self, cursor: Cursor) -> Result<bool, ReadError> {
-        if self.0.mark.current().is_some_and(|mark| cursor <= mark) {
+        if self.0.shared.mark.current().is_some_and(|mark| cursor <= mark) {
             return Ok(true);
         }
         let limit = PageLimit { entries: 1, bytes: 1 };
@@ -174,60 +182,60 @@ impl Inbox {
         }
     }
 
-    /// The mark, which readers at the end go on from; see [`mark`].
+    /// The cursor that readers at the end continue from; see [`mark`].
     fn mark(&self) -> &Mark {
-        &self.0.mark
+        &self.0.shared.mark
     }
 
-    /// A reader that goes on from `after`, or from the oldest entry.
+    /// A reader that continues after `after`, or from the oldest entry.
     #[must_use]
     pub fn follow(&self, after: Option<Cursor>, filter: Filter) -> Follower {
-        Follower::new(self.clone(), after, filter, self.0.changed.subscribe())
+        Follower::new(self.clone(), after, filter, self.0.shared.changed.subscribe())
     }
 
-    /// Whether appends work, all threads of the inbox run, and the store keeps to its bound, about.
+    /// Checks that appends work, that all threads of the inbox run, and that the store is not far larger than its limit.
     ///
     /// # Errors
-    /// Where they do not: why.
+    /// The reason why the inbox is not ready.
     pub fn is_ready(&self) -> Result<(), Arc<StoreError>> {
         let Some(kept) = &self.0.kept else { return Ok(()) };
         if kept.workers.down().is_some() {
             return Err(Arc::new(StoreError::Panicked));
         }
-        if let Some(outage) = kept.writer.outage() {
+        if let Some(outage) = kept.writer.health().outage() {
             return Err(outage);
         }
         let is_too_large = kept.store.usage().is_some_and(|usage| usage.bytes > kept.retention.most_bytes());
         if is_too_large { Err(Arc::new(StoreError::TooLarge)) } else { Ok(()) }
     }
 
-    /// Done once the inbox cannot be used by this roomkey any more, however long it waits: why. The process should end then.
+    /// Returns once this roomkey can never use the inbox again, with the reason. The process should end then.
     pub async fn lost(&self) -> Arc<StoreError> {
         match &self.0.kept {
-            Some(kept) => kept.writer.lost().await,
+            Some(kept) => kept.writer.health().lost().await,
             None => std::future::pending().await,
         }
     }
 
-    /// Whether anything is kept at all.
+    /// Whether this inbox keeps deliveries.
     #[must_use]
     pub fn keeps(&self) -> bool {
         self.0.kept.is_some()
     }
 
-    /// How much is kept, where that is known.
+    /// How much is stored, if known.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         self.0.kept.as_ref()?.store.usage()
     }
 
-    /// What was done since the start.
+    /// What the inbox has done since the start.
     #[must_use]
     pub fn statistics(&self) -> &Statistics {
-        &self.0.statistics
+        &self.0.shared.statistics
     }
 
-    /// Takes no more, commits what waits, and ends the store in good order.
+    /// Accepts no more deliveries, commits the queued ones, and closes the store.
     pub async fn close(&self) {
         if let Some(kept) = &self.0.kept {
             kept.writer.close().await;
@@ -235,7 +243,7 @@ impl Inbox {
     }
 }
 
-/// A panic elsewhere leaves nothing half done here: the locks are held for single steps.
+/// Ignores poison: locks are held for single steps only, so a panic leaves nothing half done.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! Owns the place where deliveries wait for the thread that commits them: bounded, and emptied all at once.
+//! Holds deliveries until the writer thread commits them. The queue is bounded, and the thread takes everything at once. Does not
+//! know the store.
 
-use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -10,118 +10,108 @@ use crate::inbox::entry::Arrival;
 use crate::inbox::lock;
 use crate::inbox::store::Appended;
 
-/// Deliveries that may wait. At 10,000 a second a batch has some 50.
+/// Deliveries in the queue at most. At 10,000 a second a batch has about 50.
 const CAPACITY: usize = 2048;
 
-/// Why a delivery is not in the inbox, as far as is known. Its sender should come again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a delivery was not committed, as far as is known. The sender should try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
-    /// Too many wait.
+    /// The queue is full.
+    #[error("too many deliveries wait for the inbox")]
     QueueFull,
-    /// The store fails, or takes too long. The delivery may be committed nevertheless; then it is a duplicate when it comes again.
+    /// The store fails, or takes too long. The delivery may still be committed; the next try is a duplicate then.
+    #[error("the inbox cannot be written to now")]
     Unavailable,
 }
 
-impl fmt::Display for AppendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::QueueFull => "too many deliveries wait for the inbox",
-            Self::Unavailable => "the inbox cannot be written to now",
-        })
-    }
-}
+/// The outcome of a delivery.
+pub(crate) type AppendResult = Result<Appended, AppendError>;
 
-impl std::error::Error for AppendError {}
-
-/// What becomes of a delivery.
-pub(crate) type Outcome = Result<Appended, AppendError>;
-
-/// A delivery, and who wants to know what becomes of it.
+/// A delivery in the queue, and where to send its outcome.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct Queued {
     pub(crate) arrival: Arrival,
-    pub(crate) answer: oneshot::Sender<Outcome>,
+    pub(crate) answer: oneshot::Sender<AppendResult>,
 }
 
-/// The deliveries that wait.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    state: Mutex<State>,
-    filled: Condvar,
+    state: Mutex<QueueState>,
+    changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
-    waiting: Vec<Waiting>,
-    /// How many have to wait before the thread is woken.
+struct QueueState {
+    deliveries: Vec<Queued>,
+    /// How many deliveries wake the thread.
     wanted: usize,
-    closed: bool,
-    /// Whether the thread is to look for other work.
-    nudged: bool,
+    is_closed: bool,
+    /// Whether the thread should look for other work.
+    is_woken: bool,
 }
 
 impl Queue {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::new(State { waiting: Vec::new(), wanted: 1, closed: false, nudged: false }), filled: Condvar::new() }
+        let state = QueueState { deliveries: Vec::new(), wanted: 1, is_closed: false, is_woken: false };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Lets `arrival` wait, and gives where its outcome will be told.
-    pub(crate) fn push(&self, arrival: Arrival) -> Result<oneshot::Receiver<Outcome>, AppendError> {
+    /// Adds `arrival`, and returns where its outcome will be sent.
+    pub(crate) fn push(&self, arrival: Arrival) -> Result<oneshot::Receiver<AppendResult>, AppendError> {
         let (answer, outcome) = oneshot::channel();
         let mut state = lock(&self.state);
-        if state.closed {
+        if state.is_closed {
             return Err(AppendError::Unavailable);
         }
-        if state.waiting.len() >= CAPACITY {
+        if state.deliveries.len() >= CAPACITY {
             return Err(AppendError::QueueFull);
         }
-        state.waiting.push(Waiting { arrival, answer });
-        if state.waiting.len() == state.wanted {
+        state.deliveries.push(Queued { arrival, answer });
+        if state.deliveries.len() == state.wanted {
             drop(state);
-            self.filled.notify_one();
+            self.changed.notify_one();
         }
         Ok(outcome)
     }
 
-    /// All that waits; where nothing does within `within`, nothing. `None` once the queue is closed and empty. Senders that were
-    /// answered together come again together: where some are there, the others have a moment to come too, up to `crowd`.
-    pub(crate) fn take(&self, within: Duration, crowd: usize, gather: Duration) -> Option<Vec<Waiting>> {
-        let mut state = self.wait(lock(&self.state), 1, within);
-        state.nudged = false;
-        if !state.waiting.is_empty() {
-            state = self.wait(state, crowd, gather);
+    /// Takes all deliveries, after waiting `timeout` for the first one. Senders that were answered together send again together,
+    /// so once there is one, the others get the time `gather` to arrive, up to the number `expected`. `None` once the queue is
+    /// closed and empty.
+    pub(crate) fn take(&self, timeout: Duration, expected: usize, gather: Duration) -> Option<Vec<Queued>> {
+        let mut state = self.wait(lock(&self.state), 1, timeout);
+        state.is_woken = false;
+        if !state.deliveries.is_empty() {
+            state = self.wait(state, expected, gather);
         }
-        let waiting = std::mem::take(&mut state.waiting);
-        if waiting.is_empty() && state.closed { None } else { Some(waiting) }
+        let deliveries = std::mem::take(&mut state.deliveries);
+        if deliveries.is_empty() && state.is_closed { None } else { Some(deliveries) }
     }
 
-    /// Waits until so many wait as are `wanted`, or for as long as `within`.
-    fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>, wanted: usize, within: Duration) -> MutexGuard<'a, State> {
+    fn wait<'a>(&'a self, mut state: MutexGuard<'a, QueueState>, wanted: usize, timeout: Duration) -> MutexGuard<'a, QueueState> {
         state.wanted = wanted;
-        let is_short = |state: &mut State| state.waiting.len() < wanted && !state.closed && !state.nudged;
-        self.filled.wait_timeout_while(state, within, is_short).unwrap_or_else(std::sync::PoisonError::into_inner).0
+        let is_short = |state: &mut QueueState| state.deliveries.len() < wanted && !state.is_closed && !state.is_woken;
+        self.changed.wait_timeout_while(state, timeout, is_short).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Ends the wait for deliveries, once.
-    pub(crate) fn nudge(&self) {
-        lock(&self.state).nudged = true;
-        self.filled.notify_one();
+    /// Ends the current wait for deliveries.
+    pub(crate) fn wake(&self) {
+        lock(&self.state).is_woken = true;
+        self.changed.notify_one();
     }
 
-    /// Takes no more. What waits still can be taken.
+    /// Accepts no more deliveries. The ones in the queue can still be taken.
     pub(crate) fn close(&self) {
-        lock(&self.state).closed = true;
-        self.filled.notify_one();
+        lock(&self.state).is_closed = true;
+        self.changed.notify_one();
     }
 
-    /// Forgets what waits. Its senders are told to come again.
-    pub(crate) fn forget(&self) {
-        lock(&self.state).waiting.clear();
+    /// Drops all deliveries. Their senders are told to try again.
+    pub(crate) fn clear(&self) {
+        lock(&self.state).deliveries.clear();
     }
 
-    /// Whether it takes no more.
     pub(crate) fn is_closed(&self) -> bool {
-        lock(&self.state).closed
+        lock(&self.state).is_closed
     }
 }

@@ -1,4 +1,4 @@
-//! Owns the counts of what the inbox has done since the start, for whoever shows them.
+//! Counts what the inbox has done since the start. Does not know the format of the metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -16,15 +16,15 @@ pub struct Statistics {
     pub duplicates: AtomicU64,
     /// Deliveries with the id of an entry and another body.
     pub conflicts: AtomicU64,
-    /// Deliveries that were told to come again.
+    /// Deliveries whose senders were told to try again.
     pub refused: AtomicU64,
-    /// Steps in deleting old entries that failed.
+    /// Failed attempts to delete old entries.
     pub prune_failures: AtomicU64,
-    /// Readers that follow now.
+    /// Current followers.
     pub followers: AtomicU64,
-    /// Deliveries a batch.
+    /// Deliveries in each batch.
     pub batch_size: Histogram<8>,
-    /// Microseconds a batch took to commit, or to fail.
+    /// Microseconds that each batch took to commit, or to fail.
     pub commit_micros: Histogram<12>,
 }
 
@@ -44,21 +44,22 @@ impl Statistics {
         }
     }
 
-    pub(crate) fn batch(&self, batch: &[Arrival], appended: &[Appended], took: Duration) {
+    pub(crate) fn batch(&self, batch: &[Arrival], appended: &[Appended], duration: Duration) {
         self.batch_size.observe(batch.len().try_into().unwrap_or(u64::MAX));
-        self.commit_micros.observe(took.as_micros().try_into().unwrap_or(u64::MAX));
-        for (counter, what) in [
-            (&self.committed, Appended::Committed),
-            (&self.duplicates, Appended::Duplicate),
-            (&self.conflicts, Appended::Conflict),
-        ] {
-            let count = appended.iter().filter(|each| **each == what).count();
-            counter.fetch_add(count.try_into().unwrap_or(0), Relaxed);
+        self.commit_micros.observe(duration.as_micros().try_into().unwrap_or(u64::MAX));
+        for outcome in appended {
+            let counter = match outcome {
+                Appended::Committed => &self.committed,
+                Appended::Duplicate => &self.duplicates,
+                Appended::Conflict => &self.conflicts,
+                Appended::NotKept => continue,
+            };
+            counter.fetch_add(1, Relaxed);
         }
     }
 }
 
-/// How often a value was at most each of some bounds.
+/// Counts how many values were at most each of some bounds.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
     bounds: [u64; N],
@@ -90,7 +91,7 @@ impl<const N: usize> Histogram<N> {
         self.sum.load(Relaxed)
     }
 
-    /// How many values there were.
+    /// The number of values.
     pub fn count(&self) -> u64 {
         self.count.load(Relaxed)
     }

@@ -1,5 +1,6 @@
-//! Owns what the inbox asks of a backend, and how a backend fails while it runs. Does not know the backends.
+//! Defines what the inbox requires of a backend, and the ways in which a backend can fail while it runs. Does not know the backends.
 
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
@@ -7,67 +8,65 @@ use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 
-/// A place that keeps entries. Everything here may block; the inbox calls it on threads of its own, `append`, `advance`,
-/// `prune` and `probe` on one alone.
+/// Stores entries. All methods may block. `append`, `advance`, `prune`, `known_time` and `probe` are called by one thread only.
 pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
-    /// Commits, in their order, those of `batch` that are new, all or none, and says of each how it went. Returns once they would
-    /// survive the end of the process and of the machine. After an error they may be committed or not.
+    /// Commits the arrivals in `batch` that are new, in order, all or none, and returns the outcome of each. Once this returns, they
+    /// survive the end of the process and of the machine. After an error they may or may not be committed.
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError>;
 
-    /// The entries after `after` that `filter` wants, from the oldest where it is `None`. Looks at a bounded number of them.
+    /// The entries after `after` that `filter` wants; from the oldest if `after` is `None`. Looks at a bounded number of entries.
     fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError>;
 
-    /// From now on, entries that are committed have later cursors than `to`, also after a restart, and whichever roomkey commits
-    /// them. Gives the cursor that they are later than: `to`, or the newest entry's where that is later. Returns once the promise
-    /// is as safe as an entry.
+    /// From now on, new entries have later cursors than `to`, also after a restart and whichever roomkey commits them. Returns the
+    /// cursor that they will be later than: `to`, or the newest entry's if that is later. As durable as an entry.
     fn advance(&self, to: Cursor) -> Result<Cursor, StoreError>;
 
-    /// Takes one step in deleting what is not to be kept at `now`; whether another one is due. A step for each batch keeps pace.
+    /// Deletes some of what exceeds `retention` at `now`, and returns whether there is more. One step for each batch keeps up.
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError>;
 
-    /// The time, as far as the dates of its entries tell it, by the rule of [`seen`](crate::inbox::age::seen). `None` without entries.
+    /// The time according to the entries; see [`seen`](crate::inbox::age::seen). `None` without entries.
     fn known_time(&self) -> Result<Option<UnixTime>, StoreError>;
 
-    /// Whether a commit would go through now, tried out.
+    /// Tries whether a commit would succeed now.
     fn probe(&self) -> Result<(), StoreError>;
 
-    /// Whether it may go away while nobody appends, and so has to be probed all the time.
+    /// Whether it may become unreachable between appends, so that it has to be probed.
     fn is_remote(&self) -> bool {
         false
     }
 
-    /// How much is kept now, where it is known.
+    /// How much is stored now, if known.
     fn usage(&self) -> Option<Usage>;
 
-    /// Ends in good order what is under way between appends.
+    /// Finishes background work.
     fn close(&self) {}
 }
 
-/// How the append of a delivery went. In each case LiveKit may be told 200.
+/// The outcome of an append. In each case LiveKit may be answered with 200.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Appended {
-    /// It is an entry now.
+    /// It is now an entry.
     Committed,
-    /// It was one already.
+    /// It was an entry before.
     Duplicate,
-    /// Its id is that of an entry with another body, which stays.
+    /// An entry has the same id but another body. That entry stays.
     Conflict,
     /// This inbox keeps nothing.
     NotKept,
 }
 
-/// What is kept, and for how long.
+/// How much is kept, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Entries that came earlier than this ago go.
+    /// Entries that were received longer ago than this are deleted.
     pub age: Duration,
-    /// While the store is larger than this, in bytes, its oldest entries go.
+    /// While the store is larger than this, in bytes, its oldest entries are deleted.
     pub bytes: u64,
 }
 
 impl Retention {
-    /// A store with more bytes than this is not ready: deleting does not keep up, or does not work.
+    /// A store larger than this is not ready: deleting does not keep up, or fails.
     #[must_use]
     pub fn most_bytes(&self) -> u64 {
         self.bytes.saturating_add(self.bytes / 2).saturating_add(16 << 20)
@@ -81,158 +80,101 @@ impl Default for Retention {
     }
 }
 
-/// How much a store keeps.
+/// How much a store holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Entries.
+    /// The number of entries.
     pub entries: u64,
-    /// The bytes that they and what belongs to them take.
+    /// Their size in bytes, including overhead.
     pub bytes: u64,
-    /// The bytes of the log beside the store, if it has one.
+    /// The size of the log beside the store, if it has one.
     pub log_bytes: Option<u64>,
 }
 
-/// How a running store fails. Each may pass, unless it [is final](Self::is_final).
-#[derive(Debug)]
+/// The error of a backend's own library.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// Why a store fails while it runs. Every error may be temporary, unless it [is final](Self::is_final).
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The disk, or the memory of the server that keeps the entries, is full.
-    Full(Cause),
-    /// Another process holds the lock.
-    Locked(Cause),
-    /// It may not be written to.
-    ReadOnly(Cause),
-    /// What is stored is damaged.
-    Corrupt(Cause),
-    /// What is stored at its place is not an inbox.
-    Foreign(Cause),
-    /// A newer roomkey has changed how it is stored. This does not pass.
+    /// The disk, or the memory of the Redis server, is full.
+    #[error("the inbox is full: there is no room left where it is stored")]
+    Full(#[source] Cause),
+    /// Another process holds a lock.
+    #[error("the inbox is locked by another process")]
+    Locked(#[source] Cause),
+    /// Writing is not permitted.
+    #[error("the inbox is read-only")]
+    ReadOnly(#[source] Cause),
+    /// The stored data is damaged.
+    #[error("the inbox is damaged")]
+    Corrupt(#[source] Cause),
+    /// The stored data is not an inbox.
+    #[error("the inbox's place holds the data of another program")]
+    Foreign(#[source] Cause),
+    /// A newer roomkey has changed the format. This is final.
+    #[error("the inbox was written by a newer roomkey, and this version cannot use it")]
     Newer,
-    /// The file is no longer where it was.
+    /// The file was moved or removed.
+    #[error("the inbox's file was moved or removed")]
     Moved,
     /// The log beside the file was removed or replaced.
+    #[error("the inbox's log (-wal or -shm) was removed or replaced: leave these files alone while roomkey runs")]
     LogMoved,
     /// The log beside the file is at its limit.
+    #[error(
+        "the inbox's log (-wal) is at its limit: another process has been reading the inbox in one transaction and has to end it"
+    )]
     LogFull,
-    /// It is far larger than its bound.
+    /// The store is far larger than its limit.
+    #[error("the inbox is far larger than its limit, because old events cannot be deleted fast enough")]
     TooLarge,
-    /// It was not reached yet, since the start.
+    /// There was no connection since the start.
+    #[error("the inbox has not been reached yet")]
     Unreached,
-    /// It does not answer in time.
+    /// The store does not answer in time.
+    #[error("the inbox does not answer in time")]
     Stalled,
-    /// A thread that works on it panicked.
+    /// A thread of the inbox panicked.
+    #[error("a part of the inbox failed and is being restarted")]
     Panicked,
-    /// The disk that it is on fails.
-    Io(Cause),
-    /// Anything else.
-    Broken(Cause),
+    /// The disk fails.
+    #[error("the inbox's disk fails")]
+    Io(#[source] Cause),
+    /// Any other reason.
+    #[error("the inbox cannot be used")]
+    Broken(#[source] Cause),
 }
 
 impl StoreError {
-    /// Whether what was written before may not have reached the disk, although it can be read.
+    /// Whether data that was written before may not be on the disk, although it can be read.
     pub(crate) fn leaves_doubt(&self) -> bool {
         matches!(self, Self::Io(_) | Self::LogMoved)
     }
 
-    /// What the backend's own library says, if anything.
-    #[must_use]
-    pub fn cause(&self) -> Option<&Cause> {
-        match self {
-            Self::Full(cause)
-            | Self::Locked(cause)
-            | Self::ReadOnly(cause)
-            | Self::Corrupt(cause)
-            | Self::Foreign(cause)
-            | Self::Io(cause)
-            | Self::Broken(cause) => Some(cause),
-            Self::Newer
-            | Self::Moved
-            | Self::LogMoved
-            | Self::LogFull
-            | Self::TooLarge
-            | Self::Unreached
-            | Self::Stalled
-            | Self::Panicked => None,
-        }
-    }
-
-    /// Whether it cannot pass, so that waiting is of no use.
+    /// Whether it is permanent, so that there is no point in waiting.
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Newer)
     }
 }
 
-/// What a backend's own library says.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "the inbox is full: there is no room left where it is stored",
-            Self::Locked(_) => "the inbox is locked by another process",
-            Self::ReadOnly(_) => "the inbox may not be written to",
-            Self::Corrupt(_) => "the inbox is damaged",
-            Self::Foreign(_) => "the inbox's place holds the data of another program",
-            Self::Newer => "the inbox was written by a newer roomkey, and this version cannot use it",
-            Self::Moved => "the inbox is no longer at its place",
-            Self::LogMoved => "the inbox's log (-wal or -shm) was removed or replaced: leave these files alone while roomkey runs",
-            Self::LogFull => {
-                "the inbox's log (-wal) is at its limit: another process has been reading the inbox in one transaction and has to end it"
-            }
-            Self::TooLarge => "the inbox is far larger than its bound, because old events cannot be deleted fast enough",
-            Self::Unreached => "the inbox is not reached yet",
-            Self::Stalled => "the inbox does not answer in time",
-            Self::Panicked => "a part of the inbox failed and is started again",
-            Self::Io(_) => "the disk that the inbox is on fails",
-            Self::Broken(_) => "the inbox cannot be used",
-        })
-    }
-}
-
-impl std::error::Error for StoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause().map(|cause| &**cause as _)
-    }
-}
-
-/// Why there is nothing to read.
-#[derive(Debug)]
+/// Why a read returns nothing.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
     /// Entries after the cursor have been deleted.
+    #[error("entries after the cursor are deleted: what is left begins after {oldest}")]
     Gone {
-        /// What is left begins after this one.
+        /// The remaining entries begin after this cursor.
         oldest: Cursor,
     },
     /// The store fails.
-    Store(StoreError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// This inbox keeps nothing.
+    #[error("this server keeps no events")]
     NotKept,
-}
-
-impl From<StoreError> for ReadError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Gone { oldest } => write!(f, "entries after the cursor are deleted: what is left begins after {oldest}"),
-            Self::Store(error) => error.fmt(f),
-            Self::NotKept => f.write_str("this server keeps no events"),
-        }
-    }
-}
-
-impl std::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Store(error) => error.source(),
-            _ => None,
-        }
-    }
 }

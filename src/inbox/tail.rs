@@ -1,5 +1,5 @@
-//! Owns the newest entries in memory, so that all who follow live share one read of each from the store. What it gives is what
-//! the store would; it gives nothing where it cannot tell.
+//! Keeps the newest entries in memory, so that live followers share one read of each entry from the store. Its pages are the same as
+//! the store's. Does not know the store.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,30 +10,30 @@ use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Entry, Filter, Page, PageLimit};
 use crate::inbox::store::ReadError;
 
-/// What is kept at most; beyond it the oldest entries go, and whoever is behind them reads from the store.
+/// What is kept at most. Beyond it the oldest entries are dropped, and readers of those use the store.
 const KEPT: PageLimit = PageLimit { entries: 1024, bytes: 1 << 20 };
-/// What is read from the store at once.
+/// What one read from the store returns at most.
 const READ: PageLimit = PageLimit { entries: 512, bytes: 256 << 10 };
 
-/// The newest entries; none before the first read.
+/// The newest entries; `None` before the first read.
 #[derive(Debug, Default)]
-pub(crate) struct Tail(Mutex<Option<Newest>>);
+pub(crate) struct Tail(Mutex<Option<NewestEntries>>);
 
 #[derive(Debug)]
-struct Newest {
-    /// Every entry after this one, up to `through`, is here.
+struct NewestEntries {
+    /// All entries after this cursor, up to `through`, are here.
     after: Cursor,
     through: Cursor,
     entries: VecDeque<Entry>,
     bytes: usize,
-    /// Whether the last read came to the end of what there was.
+    /// Whether the last read came to the end of the inbox.
     is_last: bool,
     changed: watch::Receiver<()>,
 }
 
 impl Tail {
-    /// The entries after `after` that `filter` wants; `None` where they are not here. `read` reads the store; `changed` hears of
-    /// each commit. It begins no later than `mark`, so that a reader with a cursor beyond all entries shares it with the others.
+    /// The entries after `after` that `filter` wants; `None` if they are not here. `read` reads the store; `changed` is notified of
+    /// each commit. It begins at `mark` or before, so that readers whose cursors are after all entries share it too.
     pub(crate) async fn read<F>(
         &self,
         after: Cursor,
@@ -47,11 +47,11 @@ impl Tail {
         F: Future<Output = Result<Page, ReadError>>,
     {
         let mut kept = self.0.lock().await;
-        let newest = kept.get_or_insert_with(|| Newest::begin(after.min(mark), changed()));
+        let newest = kept.get_or_insert_with(|| NewestEntries::begin(after.min(mark), changed()));
         if newest.is_stale() {
             match read(newest.through, Arc::default(), READ).await {
                 Ok(page) if page.is_last || page.next >= after => newest.take(page),
-                // Nobody was here for a while: it begins anew, because what lies between is no longer new.
+                // There were no live readers for a while. It restarts at this one, because entries before it are not needed.
                 Ok(_) | Err(ReadError::Gone { .. }) => {
                     *kept = None;
                     let changed = changed();
@@ -59,7 +59,7 @@ impl Tail {
                     if page.entries.is_empty() {
                         return Ok(Some(page));
                     }
-                    kept.insert(Newest::begin(after, changed)).take(page);
+                    kept.insert(NewestEntries::begin(after, changed)).take(page);
                 }
                 Err(error) => return Err(error),
             }
@@ -68,12 +68,12 @@ impl Tail {
     }
 }
 
-impl Newest {
+impl NewestEntries {
     fn begin(after: Cursor, changed: watch::Receiver<()>) -> Self {
         Self { after, through: after, entries: VecDeque::new(), bytes: 0, is_last: false, changed }
     }
 
-    /// Whether there may be more in the store. Where there may, a read has to follow; until it is taken, it is so again.
+    /// Whether there may be more in the store. It stays so until the next read succeeds.
     fn is_stale(&mut self) -> bool {
         let is_stale = !self.is_last || self.changed.has_changed().unwrap_or(true);
         self.changed.mark_unchanged();
@@ -95,19 +95,17 @@ impl Newest {
         }
     }
 
-    /// As a store would, of what is here; `None` where entries after `after` have gone.
-    fn page(&self, after: Cursor, filter: &Filter, limit: PageLimit) -> Option<Page> {
+    /// Reads a page as a store would. `None` if entries after `after` are no longer here.
+    fn page(&self, after: Cursor, filter: &Filter, mut limit: PageLimit) -> Option<Page> {
         if after < self.after {
             return None;
         }
-        let mut page = Page { after, entries: Vec::new(), next: after, is_last: false };
-        let mut bytes = 0_usize;
+        let mut page = Page::empty(after);
         let begin = self.entries.partition_point(|entry| entry.cursor <= after);
         for entry in self.entries.range(begin..).filter(|entry| filter.wants(&entry.room, &entry.event)) {
-            if page.entries.len() >= limit.entries || bytes >= limit.bytes {
+            if !limit.take(entry.body.len()) {
                 return Some(page);
             }
-            bytes = bytes.saturating_add(entry.body.len());
             page.next = entry.cursor;
             page.entries.push(entry.clone());
         }
@@ -121,6 +119,7 @@ mod tests {
 
     use super::*;
     use crate::clock::UnixTime;
+    use crate::inbox::store::StoreError;
 
     fn cursor(number: i64) -> Cursor {
         Cursor::from_number(number)
@@ -151,16 +150,8 @@ mod tests {
         let store = async |after: Cursor, _, limit: PageLimit| {
             reads.set(1);
             let rest: Vec<Entry> = entries.iter().filter(|entry| entry.cursor > after).cloned().collect();
-            let mut bytes = 0;
-            let given: Vec<Entry> = rest
-                .iter()
-                .take_while(|entry| {
-                    let fits = bytes < limit.bytes;
-                    bytes = bytes.saturating_add(entry.body.len());
-                    fits
-                })
-                .cloned()
-                .collect();
+            let mut left = limit;
+            let given: Vec<Entry> = rest.iter().take_while(|entry| left.take(entry.body.len())).cloned().collect();
             let next = given.last().map_or(after, |entry| entry.cursor);
             Ok(Page { after, is_last: given.len() == rest.len(), entries: given, next })
         };
@@ -246,7 +237,7 @@ mod tests {
     async fn a_read_that_fails_is_made_again() {
         let (tail, sender) = (Tail::default(), watch::Sender::new(()));
         let (all, limit) = (Filter::default(), READ);
-        let fail = async |_, _, _| Err(ReadError::NotKept);
+        let fail = async |_, _, _| Err(ReadError::Store(StoreError::Stalled));
         assert!(tail.read(cursor(1), cursor(1), &all, limit, || sender.subscribe(), fail).await.is_err());
         let entries = [entry(2, "a", 1)];
         assert_eq!(numbers(read(&tail, &sender, &entries, 1, &all).await.0), Some((vec![2], 2, true)));

@@ -1,5 +1,5 @@
-//! Owns the way in: one thread that commits all that waits as one batch and only then answers (group commit). It also deletes what
-//! is not to be kept, and tries a failing store until it works again.
+//! Runs the one thread that writes to the store. It commits all queued deliveries as one batch and only then answers (group
+//! commit), deletes old entries, moves the mark, and probes a failing store until it works again. Does not know the backends.
 
 use std::io;
 use std::sync::Arc;
@@ -7,276 +7,240 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{SetOnce, oneshot};
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::inbox::cursor::Cursor;
-use crate::inbox::entry::Arrival;
+use crate::inbox::Shared;
+use crate::inbox::entry::{Arrival, PageLimit};
 use crate::inbox::health::Health;
-use crate::inbox::mark::{Mark, Wish};
+use crate::inbox::mark::Move;
 use crate::inbox::pruner::Pruner;
-use crate::inbox::queue::{AppendError, Outcome, Queue, Waiting};
-use crate::inbox::statistics::Statistics;
+use crate::inbox::queue::{AppendError, AppendResult, Queue, Queued};
 use crate::inbox::store::{Appended, Retention, Store, StoreError};
 use crate::worker::{Work, Workers};
 
-/// For an append to be committed; whose sender is told to come again while it still listens (LiveKit 1.54: for 10 s).
-const APPEND_PATIENCE: Duration = Duration::from_secs(4);
-/// Where a batch takes this long, the next one is gathered: a few more deliveries a sync are worth the wait. Where syncs are fast,
-/// it is better that some deliveries are committed while others come in.
-const SLOW: Duration = Duration::from_millis(3);
-/// How long a batch is gathered.
+/// How long an append waits for its commit. LiveKit 1.54 listens for 10 s, so its request is still answered.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(4);
+/// After a batch that took this long, the next one waits for more deliveries to save syncs. Fast syncs need not be saved.
+const SLOW_COMMIT: Duration = Duration::from_millis(3);
+/// How long a batch waits for more deliveries.
 const GATHER: Duration = Duration::from_millis(1);
-/// Between two looks for what need not be kept, and between two tries of a failing store.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Between two searches for old entries, and between two probes of a failing store.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Bytes committed at once; the last delivery may exceed it. Old entries are deleted between two batches.
+const BATCH: PageLimit = PageLimit { entries: usize::MAX, bytes: 8 << 20 };
+const THREAD: &str = "inbox";
 
-/// Bytes that are committed at once, or one delivery more: what is not to be kept goes between two batches.
-const BATCH_BYTES: usize = 8 << 20;
-/// The thread's name.
-const NAME: &str = "inbox";
-
-/// The way in. The thread behind it ends with [`close`](Self::close), or when this is dropped.
+/// Hands deliveries to the thread, which ends with [`close`](Self::close) or when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Writer {
-    shared: Arc<Shared>,
-}
+pub(crate) struct Writer(Arc<WriterState>);
 
 #[derive(Debug)]
-struct Shared {
+struct WriterState {
     queue: Queue,
     health: Health,
-    statistics: Arc<Statistics>,
-    ended: watch::Sender<bool>,
+    shared: Arc<Shared>,
+    ended: SetOnce<()>,
 }
 
 impl Writer {
-    /// Starts the thread. `changed` hears of each commit, and of each move of `mark`.
+    /// Starts the thread.
     pub(crate) fn start(
         workers: &Workers,
         store: Arc<dyn Store>,
         retention: Retention,
         clock: Clock,
-        statistics: Arc<Statistics>,
-        changed: watch::Sender<()>,
-        mark: Arc<Mark>,
+        shared: Arc<Shared>,
     ) -> io::Result<Self> {
-        // A file was tried out when it was opened.
+        // A file was probed when it was opened.
         let health = Health::new(store.is_remote().then_some(StoreError::Unreached));
-        let shared = Arc::new(Shared { queue: Queue::new(), health, statistics, ended: watch::Sender::new(false) });
-        let runtime = Handle::try_current().ok();
+        let state = Arc::new(WriterState { queue: Queue::new(), health, shared, ended: SetOnce::new() });
         let pruner = Pruner::new(Arc::clone(&store), retention, clock.clone());
-        let (own, end) = (Arc::clone(&shared), End(Arc::clone(&shared)));
-        workers.spawn(NAME, Desk { shared: own, store, pruner, clock, changed, mark, runtime, _end: end })?;
-        Ok(Self { shared })
+        let (own, end, runtime) = (Arc::clone(&state), EndGuard(Arc::clone(&state)), Handle::try_current().ok());
+        workers.spawn(THREAD, WriterThread { state: own, store, pruner, clock, is_prune_due: true, runtime, _end: end })?;
+        Ok(Self(state))
     }
 
-    /// Commits `arrival`, and says so once it is.
-    pub(crate) async fn append(&self, arrival: Arrival) -> Outcome {
-        let appended = self.try_append(arrival).await;
-        if appended.is_err() {
-            self.shared.statistics.refused.fetch_add(1, Relaxed);
+    /// Commits `arrival` before it returns.
+    pub(crate) async fn append(&self, arrival: Arrival) -> AppendResult {
+        let is_stalled = self.0.health.is_stalled();
+        let queued = if is_stalled { Err(AppendError::Unavailable) } else { self.0.queue.push(arrival) };
+        let result = match queued {
+            Ok(outcome) => {
+                timeout(APPEND_TIMEOUT, outcome).await.ok().and_then(Result::ok).unwrap_or(Err(AppendError::Unavailable))
+            }
+            Err(error) => Err(error),
+        };
+        if result.is_err() {
+            self.0.shared.statistics.refused.fetch_add(1, Relaxed);
         }
-        appended
+        result
     }
 
-    async fn try_append(&self, arrival: Arrival) -> Outcome {
-        if self.shared.health.is_stalled() {
-            return Err(AppendError::Unavailable);
-        }
-        let outcome = self.shared.queue.push(arrival)?;
-        match tokio::time::timeout(APPEND_PATIENCE, outcome).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) | Err(_) => Err(AppendError::Unavailable),
-        }
+    pub(crate) fn health(&self) -> &Health {
+        &self.0.health
     }
 
-    /// Has the thread look for what there is to do.
-    pub(crate) fn nudge(&self) {
-        self.shared.queue.nudge();
+    /// Makes the thread look for work other than deliveries.
+    pub(crate) fn wake(&self) {
+        self.0.queue.wake();
     }
 
-    /// Why appends fail now, if they do.
-    pub(crate) fn outage(&self) -> Option<Arc<StoreError>> {
-        self.shared.health.outage()
-    }
-
-    /// Done once the store is lost for good: why.
-    pub(crate) async fn lost(&self) -> Arc<StoreError> {
-        self.shared.health.lost().await
-    }
-
-    /// Takes no more, commits what waits, and is done when the thread is.
+    /// Accepts no more deliveries, commits the queued ones, and waits for the end of the thread.
     pub(crate) async fn close(&self) {
-        self.shared.queue.close();
-        let _ = self.shared.ended.subscribe().wait_for(|ended| *ended).await; // the sender is ours
+        self.0.queue.close();
+        self.0.ended.wait().await;
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.shared.queue.close();
+        self.0.queue.close();
     }
 }
 
-/// The end of the thread, also by a panic: nobody waits in vain.
-struct End(Arc<Shared>);
+/// Dropped when the thread ends, even by a panic, so that nobody waits forever.
+struct EndGuard(Arc<WriterState>);
 
-impl Drop for End {
+impl Drop for EndGuard {
     fn drop(&mut self) {
         self.0.queue.close();
-        self.0.queue.forget();
+        self.0.queue.clear();
         self.0.health.end();
-        self.0.ended.send_replace(true);
+        let _ = self.0.ended.set(()); // there is only one thread
     }
 }
 
-/// The thread's own.
-struct Desk {
-    shared: Arc<Shared>,
+struct WriterThread {
+    state: Arc<WriterState>,
     store: Arc<dyn Store>,
     pruner: Pruner,
     clock: Clock,
-    changed: watch::Sender<()>,
-    mark: Arc<Mark>,
-    /// Where those who wait run.
+    /// Whether the last search for old entries has left some.
+    is_prune_due: bool,
+    /// The runtime of the senders.
     runtime: Option<Handle>,
-    /// Dropped after the store is.
-    _end: End,
+    /// The last field: dropped after the store.
+    _end: EndGuard,
 }
 
-impl Work for Desk {
+impl Work for WriterThread {
     fn run(&mut self) {
-        let (mut looked, mut is_prune_due) = (Instant::now(), true);
-        let (mut crowd, mut gather) = (1, Duration::ZERO);
+        let mut searched_at = Instant::now();
+        let (mut expected, mut gather) = (1, Duration::ZERO);
+        self.is_prune_due = true;
         loop {
-            let within = if is_prune_due { Duration::ZERO } else { PAUSE };
-            let Some(mut waiting) = self.shared.queue.take(within, crowd, gather) else { break };
-            if !waiting.is_empty() {
+            let wait = if self.is_prune_due { Duration::ZERO } else { INTERVAL };
+            let Some(deliveries) = self.state.queue.take(wait, expected, gather) else { break };
+            if !deliveries.is_empty() {
                 let begin = Instant::now();
-                crowd = waiting.len();
-                while !waiting.is_empty() {
-                    let rest = waiting.split_off(first_batch(&waiting));
-                    self.commit(std::mem::replace(&mut waiting, rest));
-                    if self.pruner.is_due() {
-                        is_prune_due = self.prune();
-                    }
-                }
-                let took = begin.elapsed();
-                gather = if took < SLOW { Duration::ZERO } else { GATHER };
-            } else if self.shared.health.is_failing() || self.store.is_remote() {
-                self.shared.health.judge(self.work(|store| store.probe()));
+                expected = deliveries.len();
+                self.commit_all(deliveries);
+                gather = if begin.elapsed() < SLOW_COMMIT { Duration::ZERO } else { GATHER };
+            } else if self.state.health.is_failing() || self.store.is_remote() {
+                self.state.health.update(self.use_store(|store| store.probe()));
             }
-            if is_prune_due || looked.elapsed() >= PAUSE {
-                looked = Instant::now();
-                is_prune_due = self.prune();
+            if self.is_prune_due || searched_at.elapsed() >= INTERVAL {
+                searched_at = Instant::now();
+                self.prune();
             }
-            if !self.shared.health.is_failing()
-                && let Some(wish) = self.mark.take_wish()
+            if !self.state.health.is_failing()
+                && let Some(requested) = self.state.shared.mark.take_request()
             {
-                self.advance(wish);
+                self.move_mark(requested);
             }
         }
         self.store.close();
     }
 
-    /// What waited may be what panics, and is not tried again: its senders bring it back if they want.
+    /// A queued delivery may have caused the panic, so none is tried again here. Senders may retry.
     fn recover(&mut self) -> bool {
-        self.shared.queue.forget();
-        self.shared.health.recover();
-        self.changed.send_replace(()); // the panic may have come after a commit
-        !self.shared.queue.is_closed()
+        self.state.queue.clear();
+        self.state.health.recover();
+        self.state.shared.changed.send_replace(()); // the panic may have come after a commit
+        !self.state.queue.is_closed()
     }
 }
 
-impl Desk {
-    fn commit(&self, waiting: Vec<Waiting>) {
-        // Who no longer waits was told to come again.
-        let (batch, answers): (Vec<_>, Vec<_>) =
-            waiting.into_iter().filter(|each| !each.answer.is_closed()).map(|each| (each.arrival, each.answer)).unzip();
+impl WriterThread {
+    /// Commits in batches, and deletes old entries between them if there is too much.
+    fn commit_all(&mut self, mut deliveries: Vec<Queued>) {
+        while !deliveries.is_empty() {
+            let mut left = BATCH;
+            let count = deliveries.iter().take_while(|queued| left.take(queued.arrival.bytes())).count();
+            let rest = deliveries.split_off(count);
+            self.commit(std::mem::replace(&mut deliveries, rest));
+            if self.pruner.is_due() {
+                self.prune();
+            }
+        }
+    }
+
+    fn commit(&self, batch: Vec<Queued>) {
+        // Senders that have given up were told to try again.
+        let waiting = batch.into_iter().filter(|queued| !queued.answer.is_closed());
+        let (batch, answers): (Vec<_>, Vec<_>) = waiting.map(|queued| (queued.arrival, queued.answer)).unzip();
         if batch.is_empty() {
             return;
         }
+        let refuse = |answers: Vec<_>| self.answer(answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
         if self.pruner.is_out_of_room() {
-            return self.answer(answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
+            return refuse(answers);
         }
         let begin = Instant::now();
-        let appended = self.work(|store| store.append(&batch));
-        self.shared.statistics.batch(&batch, appended.as_deref().unwrap_or_default(), begin.elapsed());
+        let appended = self.use_store(|store| store.append(&batch));
+        self.state.shared.statistics.batch(&batch, appended.as_deref().unwrap_or_default(), begin.elapsed());
         match appended {
             Ok(appended) => {
-                // Who has its answer finds readiness and followers told.
-                self.shared.health.judge(Ok(()));
-                self.changed.send_replace(());
+                // Readiness and followers are up to date before the senders are answered.
+                self.state.health.update(Ok(()));
+                self.state.shared.changed.send_replace(());
                 for (arrival, _) in batch.iter().zip(&appended).filter(|(_, appended)| **appended == Appended::Conflict) {
                     warn!(
                         id = arrival.id(),
                         key = arrival.key(),
-                        "another body under the id of an event that is kept: the first one stays"
+                        "the id of a stored event came with another body: the first one is kept"
                     );
                 }
                 self.answer(answers.into_iter().zip(appended.into_iter().map(Ok)));
             }
             Err(error) => {
-                self.shared.health.judge(Err(error));
-                self.changed.send_replace(()); // perhaps they are committed nevertheless
-                self.answer(answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
+                self.state.health.update(Err(error));
+                self.state.shared.changed.send_replace(()); // they may be committed nevertheless
+                refuse(answers);
             }
         }
     }
 
-    /// Tells each its outcome, where they run: from there they are woken together, from here one by one.
-    fn answer(&self, outcomes: impl Iterator<Item = (oneshot::Sender<Outcome>, Outcome)> + Send + 'static) {
-        let tell = || {
+    /// Sends the outcomes, from a task of the senders' runtime: that wakes them all at once, this thread one by one.
+    fn answer(&self, outcomes: impl Iterator<Item = (oneshot::Sender<AppendResult>, AppendResult)> + Send + 'static) {
+        let send = || {
             for (answer, outcome) in outcomes {
-                let _ = answer.send(outcome); // nobody may wait any more
+                let _ = answer.send(outcome); // the sender may have given up
             }
         };
         match &self.runtime {
-            Some(runtime) => drop(runtime.spawn(async { tell() })),
-            None => tell(),
+            Some(runtime) => drop(runtime.spawn(async { send() })),
+            None => send(),
         }
     }
 
-    fn prune(&mut self) -> bool {
-        self.pruner.prune(&self.shared.health, &self.shared.statistics)
+    fn prune(&mut self) {
+        self.is_prune_due = self.pruner.prune(&self.state.health, &self.state.shared.statistics);
     }
 
-    /// Moves the mark on to the present; for a reader that begins there, behind all entries that there are.
-    fn advance(&self, wish: Wish) {
-        let begin = Instant::now();
-        // The next millisecond is behind all entries of this one, and does not tell whether there are any.
-        let step = if wish == Wish::Now { Duration::from_millis(1) } else { Duration::ZERO };
-        let now = self.clock.now().saturating_add(step);
-        // Not back, and also where a Redis that took over has lost the last move.
-        let to = self.mark.current().map_or(Cursor::at(now), |before| before.max(Cursor::at(now)));
-        match self.work(|store| store.advance(to)) {
-            Ok(newest) => {
-                // Where the clock was set back, entries have cursors of the future, which the present would stay behind.
-                let is_behind = newest > Cursor::at(now.saturating_add(self.mark.step()));
-                self.changed.send_replace(()); // makes the tail outdated, before anybody knows the mark
-                self.mark.publish(if is_behind || wish == Wish::Now { newest } else { to }, wish, begin);
-                self.changed.send_replace(()); // tells them
-            }
-            Err(error) => {
-                self.mark.want(Wish::Later);
-                self.shared.health.judge(Err(error)); // an append would fail, too
-            }
+    /// A failed move is tried again; an append would fail too.
+    fn move_mark(&self, requested: Move) {
+        let Shared { mark, changed, .. } = &*self.state.shared;
+        let advance = |to| self.use_store(|store| store.advance(to));
+        if let Err(error) = mark.advance(requested, self.clock.now(), changed, advance) {
+            self.state.health.update(Err(error));
         }
     }
 
-    fn work<T>(&self, something: impl FnOnce(&dyn Store) -> T) -> T {
-        self.shared.health.watch(|| something(&*self.store))
+    fn use_store<T>(&self, work: impl FnOnce(&dyn Store) -> T) -> T {
+        self.state.health.watch(|| work(&*self.store))
     }
-}
-
-/// How many of `waiting` are committed at once.
-fn first_batch(waiting: &[Waiting]) -> usize {
-    let mut bytes = 0_usize;
-    let fits = waiting.iter().take_while(|each| {
-        let fits = bytes < BATCH_BYTES;
-        bytes = bytes.saturating_add(each.arrival.bytes());
-        fits
-    });
-    fits.count()
 }

@@ -15,7 +15,7 @@ use crate::server::sender::{authorization_at, forge_claims};
 
 /// Within which whatever has to happen happens, even on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(30);
-const LINE: &str = "a worker panicked and is started again";
+const LINE: &str = "a worker panicked and is restarted";
 
 /// The program, whose workers panic on demand.
 struct Clumsy(Program);

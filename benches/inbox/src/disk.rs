@@ -1,4 +1,4 @@
-//! Owns what is measured of the disk without any inbox: how long it takes until a few pages are on it.
+//! Measures the disk without an inbox: how long it takes to sync a few pages. Does not know roomkey.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,7 +12,7 @@ pub(crate) struct Syncs {
     pub(crate) p99: Duration,
 }
 
-/// Writes 32 pages over old ones and syncs them, 500 times: what a batch of an inbox does at the least.
+/// Writes 32 pages over old ones and syncs them, 500 times: the least that a batch does.
 pub(crate) fn syncs(directory: &Path) -> io::Result<Syncs> {
     const BYTES: usize = 32 * 4096;
     const PLACES: u64 = 16;
@@ -37,7 +37,7 @@ pub(crate) fn syncs(directory: &Path) -> io::Result<Syncs> {
     Ok(Syncs { p50: times[times.len() / 2], p99: times[times.len() * 99 / 100] })
 }
 
-/// Removes an inbox, where there is one.
+/// Removes an inbox if there is one.
 pub(crate) fn remove(file: &Path) {
     for ending in ["", "-wal", "-shm"] {
         let mut name = file.as_os_str().to_owned();

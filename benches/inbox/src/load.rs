@@ -1,4 +1,5 @@
-//! Owns the load: distinct deliveries, signed before the clock starts, over some connections that each wait for their answer.
+//! Sends the load: distinct deliveries, signed before the clock starts, over several connections that each wait for the answer. Does not
+//! know the inbox.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ const RECORDED: &str = include_str!("../../../fixtures/deliveries/023-track_unpu
 /// Bytes of a delivery's body.
 const BODY_BYTES: usize = 1300;
 
-/// What a round has shown.
+/// The result of a round.
 pub(crate) struct Round {
     /// Deliveries a second.
     pub(crate) rate: f64,
@@ -66,7 +67,7 @@ fn sign(run: usize, connections: usize, each: usize) -> Vec<Vec<Vec<u8>>> {
     let (_, after) = after.split_once('"').expect("the id has an end");
     let start = now.as_millis();
     let request = |connection: usize, number: usize| {
-        // Ids look random, as LiveKit's do, so that an index finds no order in them.
+        // Ids look random, as LiveKit's do, so that an index cannot use their order.
         let id = Sha256::digest(format!("{start} {run} {connection} {number}"));
         let id: String = id.iter().take(7).map(|byte| format!("{byte:02x}")).collect();
         let mut body = format!(r#"{before}"id":"EV_{id}"{after}"#);

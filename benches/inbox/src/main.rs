@@ -5,9 +5,9 @@
 //! cargo run --release --manifest-path benches/inbox/Cargo.toml
 //! ```
 //!
-//! Options, each `NAME=VALUE`: `rounds=5`, `deliveries=60000` (a round), `connections=64`, `directory=…` (for the inbox; of
-//! the disk to be measured), `program=…` (a roomkey built before), `keep=1` (all rounds fill one inbox), `redis=redis://…` (a
-//! server to be measured too, which keeps what it gets).
+//! Options, each `NAME=VALUE`: `rounds=5`, `deliveries=60000` (a round), `connections=64`, `directory=…` (for the inbox, on
+//! the disk to measure), `program=…` (an existing roomkey), `keep=1` (all rounds fill one inbox), `redis=redis://…` (a server to
+//! measure too; it keeps the deliveries).
 
 mod disk;
 mod load;
@@ -43,7 +43,7 @@ impl Options {
             redis: None,
         };
         for argument in arguments {
-            let (name, value) = argument.split_once('=').ok_or_else(|| format!("{argument:?} is no NAME=VALUE"))?;
+            let (name, value) = argument.split_once('=').ok_or_else(|| format!("{argument:?} is not NAME=VALUE"))?;
             let number = || value.parse::<usize>().map_err(|_| format!("{name} must be a number"));
             match name {
                 "rounds" => options.rounds = number()?.max(1),
@@ -53,7 +53,7 @@ impl Options {
                 "program" => options.program = Some(value.into()),
                 "redis" => options.redis = Some(value.to_owned()),
                 "keep" => options.keep = number()? != 0,
-                _ => return Err(format!("{name:?} is no option")),
+                _ => return Err(format!("{name:?} is not an option")),
             }
         }
         Ok(options)
@@ -119,7 +119,7 @@ fn millis(time: Duration) -> String {
     format!("{:.2} ms", time.as_secs_f64() * 1e3)
 }
 
-/// The round in the middle, by rate.
+/// The round with the median rate.
 fn median(mut rounds: Vec<Round>) -> Round {
     rounds.sort_by(|one, other| one.rate.total_cmp(&other.rate));
     rounds.swap_remove(rounds.len() / 2)

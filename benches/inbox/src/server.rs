@@ -1,4 +1,4 @@
-//! Owns the program that is measured: building, starting and ending it.
+//! Builds, starts and stops the program that is measured. Does not know the load.
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -22,7 +22,7 @@ pub(crate) fn build() -> Result<PathBuf, String> {
     }
 }
 
-/// A server that ends when this does.
+/// A server that is killed when this is dropped.
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
@@ -54,7 +54,7 @@ impl Server {
         self.address
     }
 
-    /// What it has used of the processors (`/proc/PID/stat`, in ticks of 10 ms).
+    /// The processor time that it has used (`/proc/PID/stat`, in ticks of 10 ms).
     pub(crate) fn processor_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         let after_name = stat.rsplit(')').next().unwrap_or_default();

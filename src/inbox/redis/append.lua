@@ -1,12 +1,12 @@
--- Commits a batch: what is new in it becomes an entry, in order. Having no flags it is refused, before it does anything, where it
--- could not write: on a replica, out of memory, with a disk that fails.
+-- Commits a batch: new arrivals become entries, in order. Without flags, Redis refuses it before it does anything if it could not
+-- write: on a replica, out of memory, with a failing disk.
 --
 -- ARGV: where the inbox begins if it is new, as a stream id; then the fields of each arrival: fingerprint, received (milliseconds),
 --   key, id, event, room, body.
--- Gives: a digit an arrival (0 new, 1 known, 2 known with another body), the newest stream id, entries, bytes.
+-- Returns: a digit for each arrival (0 new, 1 known, 2 known with another body), the newest stream id, entries, bytes.
 local ms, count = latest(ARGV[1])
 
--- The entry that the index names, if it is there and is what the index says.
+-- The fields of the entry that the index names, if it exists and has this fingerprint.
 local function find(fingerprint)
     local id = redis.call('HGET', index, fingerprint)
     local entry = place(id) and redis.call('XRANGE', entries, id, id)[1]
@@ -19,7 +19,7 @@ local function add(id, ...)
     if type(added) ~= 'table' then
         return
     end
-    -- Another program may have written an id behind all cursors, and Redis takes none before it. Such entries go.
+    -- Another program may have written an id after all cursors, and Redis accepts none before it. Such entries are deleted.
     for _, beyond in ipairs(redis.call('XRANGE', entries, '(' .. LAST_ID, '+', 'COUNT', 1000)) do
         redis.call('XDEL', entries, beyond[1])
     end
@@ -35,7 +35,7 @@ for at = 2, #ARGV, 7 do
     if known then
         answers[#answers + 1] = known.body == body and '1' or '2'
     else
-        -- Also after a clock that was far ahead there is room for more.
+        -- This leaves room for later ids even if the clock was far ahead.
         local received = math.min(tonumber(ARGV[at + 1]), LAST_MS - COUNTS)
         if received > ms then
             ms, count = received, 0
@@ -57,7 +57,7 @@ for at = 2, #ARGV, 7 do
         answers[#answers + 1] = '0'
     end
 end
--- Nothing new is nothing to write, and so nothing to wait for.
+-- Without new entries nothing is written, so Redis has nothing to wait for.
 if bytes > 0 then
     kept = kept + bytes
     redis.call('HSET', state, 'bytes', string.format('%.0f', kept))

@@ -1,24 +1,24 @@
--- What every script begins with: the keys, the schema, and how entries and the state are read. Damage by other hands is expected:
--- fields are read by name, and numbers are checked before they are used.
+-- The beginning of every script: the keys, the schema, and how entries and the state are read. Other programs may have damaged the
+-- keys, so fields are read by name, and numbers are checked before they are used.
 --
 -- KEYS: the stream of entries, the index (fingerprint -> stream id), the state.
 local entries, index, state = KEYS[1], KEYS[2], KEYS[3]
--- What the keys hold, and how. A roomkey that changes this raises the number, and older ones end.
+-- The version of what the keys hold. A roomkey that changes the format raises it, and older ones stop.
 local SCHEMA = '1'
--- What an entry takes beside its fields, in the stream and in the index: measured over 100,000 entries with Redis 7.0, 141 bytes
--- for bodies of 300, 276 for LiveKit's usual 1.3 kB. Of large ones the allocator rounds up more, to a fifth.
+-- The bytes of an entry in the stream and in the index, besides its fields. Measured over 100,000 entries with Redis 7.0: 141 for
+-- bodies of 300 bytes, 276 for LiveKit's usual 1.3 kB. For large ones the allocator adds up to a fifth.
 local OVERHEAD = 288
 -- As in a cursor: 2^20 a millisecond, up to this millisecond (2^43 - 1).
 local COUNTS, LAST_MS = 1048576, 8796093022207
 local LAST_ID = '8796093022207-18446744073709551615'
 
--- Without a schema it is an inbox of the first one, or none yet.
+-- Without a version, the inbox has the first one or does not exist yet.
 local schema = redis.call('HGET', state, 'schema')
 if schema and schema ~= SCHEMA then
     return redis.error_reply('NEWER the schema of the inbox is not ' .. SCHEMA)
 end
 
--- The milliseconds and the count of an id; nothing if no cursor can stand for it.
+-- The milliseconds and the count of an id; nothing if no cursor has this id.
 local function place(id)
     local ms, count = string.match(id or '', '^(%d+)-(%d+)$')
     ms, count = tonumber(ms), tonumber(count)
@@ -42,8 +42,8 @@ local function first(from)
     return redis.call('XRANGE', entries, from, LAST_ID, 'COUNT', 1)[1]
 end
 
--- The fields of an entry by name, also those that a later roomkey may have added, and their size; no fields if another program
--- wrote the entry.
+-- The fields of an entry by name, including any that a later roomkey added, and their size; no fields if another program wrote the
+-- entry.
 local function read(entry)
     local fields, size = {}, OVERHEAD
     for at = 1, #entry[2], 2 do
@@ -55,7 +55,7 @@ local function read(entry)
     return is_ours and fields, size
 end
 
--- The bytes that are kept. If the count is lost or damaged, it goes on from what Redis estimates.
+-- The bytes that are stored. If the count is lost or damaged, it continues from Redis's estimate.
 local function kept_bytes()
     local kept = string.match(redis.call('HGET', state, 'bytes') or '', '^%d+$')
     if kept then
@@ -66,7 +66,7 @@ local function kept_bytes()
     return type(usage) == 'number' and usage or count * OVERHEAD
 end
 
--- The id of the newest entry that was deleted; at first where the inbox begins, which is `new`. If it is lost or damaged, the
+-- The id of the newest deleted entry; at first where the inbox begins, which is `new`. If it is lost or damaged, the
 -- inbox begins at its oldest entry.
 local function begin(new)
     if not schema then
@@ -85,7 +85,7 @@ local function begin(new)
     return deleted
 end
 
--- What new entries come after: the newest entry, deleted or not, and what readers were promised.
+-- New entries come after this: the newest entry, even if deleted, and what readers were told.
 local function latest(new)
     local ms, count = place(begin(new))
     local newest = redis.call('XREVRANGE', entries, LAST_ID, '-', 'COUNT', 1)[1]

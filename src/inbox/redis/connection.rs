@@ -1,7 +1,6 @@
-//! Owns the connections to Redis: how long they wait, which node of a cluster they go to, and what a failure means. Does not know
-//! what is said over them.
+//! Opens connections to Redis: with timeouts, to the right node of a cluster. Translates the errors of Redis. Does not know the
+//! commands.
 
-use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -13,16 +12,16 @@ use crate::inbox::redis::keys::STATE;
 use crate::inbox::redis::url::RedisUrl;
 use crate::inbox::store::{ReadError, StoreError};
 
-/// For a connection to be there, and for each answer on it. A delivery waits for 4 s.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// For connecting, and for each answer. A delivery waits for 4 s.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The server that the connections go to.
 #[derive(Debug)]
 pub(super) struct Server {
     url: RedisUrl,
-    /// In a cluster, the node that has our keys, where it is not the URL's.
+    /// In a cluster, the node that has roomkey's keys, if it is not the URL's.
     moved: Mutex<Option<ConnectionAddr>>,
-    /// Of connections. The server may be another one after a failure, so all older ones are given up then.
+    /// Of connections. After a failure the server may be another one, so all older connections are given up.
     generation: AtomicU64,
 }
 
@@ -39,27 +38,27 @@ impl Server {
         self.generation.load(Relaxed)
     }
 
-    /// Gives up all connections of now.
-    pub(super) fn renew(&self) {
+    /// Gives up all connections that are open now.
+    pub(super) fn give_up_connections(&self) {
         self.generation.fetch_add(1, Relaxed);
     }
 
-    /// A new connection, to the node that has our keys.
+    /// A new connection, to the node that has roomkey's keys.
     pub(super) fn connect(&self) -> RedisResult<Connection> {
         let known = lock(&self.moved).clone();
         let opened = self.open(known);
         let Err(error) = &opened else { return opened };
-        // A node that fails may have a successor, which the URL's node knows.
+        // If the node fails, the URL's node may know its successor.
         let moved = error.redirect_node().and_then(|(address, _)| self.url.node(address));
         lock(&self.moved).clone_from(&moved);
         if moved.is_some() { self.open(moved) } else { opened }
     }
 
     fn open(&self, node: Option<ConnectionAddr>) -> RedisResult<Connection> {
-        let mut connection = Client::open(self.url.connection_info(node))?.get_connection_with_timeout(PATIENCE)?;
-        connection.set_read_timeout(Some(PATIENCE))?;
-        connection.set_write_timeout(Some(PATIENCE))?;
-        // A node of a cluster tells here where the keys are; a server that loads its data, that it does.
+        let mut connection = Client::open(self.url.connection_info(node))?.get_connection_with_timeout(TIMEOUT)?;
+        connection.set_read_timeout(Some(TIMEOUT))?;
+        connection.set_write_timeout(Some(TIMEOUT))?;
+        // Here a node of a cluster redirects to the keys, and a server reports that it is loading its data.
         redis::cmd("EXISTS").arg(STATE).exec(&mut connection)?;
         Ok(connection)
     }
@@ -71,7 +70,7 @@ impl From<RedisError> for StoreError {
             Some("OOM") => Self::Full(error.into()),
             Some("READONLY") => Self::ReadOnly(error.into()),
             Some("WRONGTYPE") => Self::Foreign(error.into()),
-            // As the scripts say it.
+            // An error of the scripts.
             Some("NEWER") => Self::Newer,
             _ if error.is_timeout() => Self::Stalled,
             _ => Self::Broken(error.into()),
@@ -85,33 +84,22 @@ impl From<RedisError> for ReadError {
     }
 }
 
-/// Whether a command is not known, or not allowed to us.
+/// Whether the server does not know the command, or does not permit it.
 pub(super) fn is_refused(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError))
 }
 
-/// What a server says that no Redis of ours would.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotOurs {
-    /// It is older than Redis 7.
+/// The server is not a Redis that roomkey can use.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(super) enum UnexpectedServer {
+    #[error("the server is older than Redis 7")]
     Version,
-    /// It answers with something else than what was asked for.
+    #[error("the server's answer makes no sense")]
     Answer,
 }
 
-impl fmt::Display for NotOurs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Version => "the server is older than Redis 7",
-            Self::Answer => "the server's answer makes no sense",
-        })
-    }
-}
-
-impl std::error::Error for NotOurs {}
-
-impl From<NotOurs> for StoreError {
-    fn from(error: NotOurs) -> Self {
+impl From<UnexpectedServer> for StoreError {
+    fn from(error: UnexpectedServer) -> Self {
         Self::Broken(error.into())
     }
 }

@@ -1,11 +1,11 @@
-//! Owns what is stored in Redis and by which commands: three keys under one hash tag (so that a cluster keeps them in one slot),
-//! the scripts over them, and a cursor as the id of an entry in a stream.
+//! Defines what is stored in Redis: three keys with one hash tag, so that a cluster keeps them in one slot, the scripts that use them,
+//! and how a cursor is written as the id of an entry in a stream. Does not know the connections.
 //!
 //! | key | type | holds |
 //! |---|---|---|
 //! | `{roomkey}:entries` | stream | the entries; an id is a cursor's milliseconds and count |
-//! | `{roomkey}:index` | hash | an entry's fingerprint (16 bytes) -> its id |
-//! | `{roomkey}:state` | hash | `schema`: the version of this table; `deleted`: the newest id that was deleted, at first where the inbox begins; `reached`: what new ids are later than; `bytes`: what is kept; `oldest`: behind which id no entry came before when; `ahead`: since when the oldest entries are known to be dated in the future |
+//! | `{roomkey}:index` | hash | the id of each entry by its fingerprint (16 bytes) |
+//! | `{roomkey}:state` | hash | `schema`: the version of this table; `deleted`: the newest deleted id, at first where the inbox begins; `reached`: new ids are later than this; `bytes`: what is stored; `oldest`: an id, and a time that all entries after it are newer than; `ahead`: since when the oldest entries are known to be dated in the future |
 
 use std::sync::LazyLock;
 
@@ -17,45 +17,21 @@ pub(super) const ENTRIES: &str = "{roomkey}:entries";
 const INDEX: &str = "{roomkey}:index";
 pub(super) const STATE: &str = "{roomkey}:state";
 
-/// A script, behind what all have in common. The flags say where it may run.
+/// A script after the code that all have in common. The flags say when Redis may run it.
 macro_rules! script {
     ($flags:literal, $file:literal) => {
         LazyLock::new(|| Script::new(concat!("#!lua ", $flags, "\n", include_str!("common.lua"), include_str!($file))))
     };
 }
 
-static ADVANCE: LazyLock<Script> = script!("", "advance.lua");
-static APPEND: LazyLock<Script> = script!("", "append.lua");
-static PROBE: LazyLock<Script> = script!("", "probe.lua");
-static PRUNE: LazyLock<Script> = script!("flags=allow-oom", "prune.lua");
-static READ: LazyLock<Script> = script!("flags=no-writes", "read.lua");
+pub(super) static ADVANCE: LazyLock<Script> = script!("", "advance.lua");
+pub(super) static APPEND: LazyLock<Script> = script!("", "append.lua");
+pub(super) static PROBE: LazyLock<Script> = script!("", "probe.lua");
+pub(super) static PRUNE: LazyLock<Script> = script!("flags=allow-oom", "prune.lua");
+pub(super) static READ: LazyLock<Script> = script!("flags=no-writes", "read.lua");
 
-/// `advance.lua`, its arguments to come.
-pub(super) fn advance() -> ScriptInvocation<'static> {
-    invocation(&ADVANCE)
-}
-
-/// `append.lua`, its arguments to come.
-pub(super) fn append() -> ScriptInvocation<'static> {
-    invocation(&APPEND)
-}
-
-/// `probe.lua`, its arguments to come.
-pub(super) fn probe() -> ScriptInvocation<'static> {
-    invocation(&PROBE)
-}
-
-/// `prune.lua`, its arguments to come.
-pub(super) fn prune() -> ScriptInvocation<'static> {
-    invocation(&PRUNE)
-}
-
-/// `read.lua`, its arguments to come.
-pub(super) fn read() -> ScriptInvocation<'static> {
-    invocation(&READ)
-}
-
-fn invocation(script: &'static Script) -> ScriptInvocation<'static> {
+/// `script` with the keys and no arguments yet.
+pub(super) fn invocation(script: &'static Script) -> ScriptInvocation<'static> {
     let mut invocation = script.prepare_invoke();
     invocation.key(ENTRIES).key(INDEX).key(STATE);
     invocation
@@ -67,7 +43,7 @@ pub(super) fn id(cursor: Cursor) -> String {
     format!("{millis}-{count}")
 }
 
-/// The cursor of the entry with this id; `None` where it is none of ours.
+/// The cursor of the entry with this id. `None` if no cursor has this id.
 pub(super) fn cursor(id: &str) -> Option<Cursor> {
     let (millis, count) = id.split_once('-')?;
     Cursor::from_parts(millis.parse().ok()?, count.parse().ok()?)

@@ -1,9 +1,9 @@
-//! Owns the inbox in a Redis that several roomkeys share: each batch is one script, which Redis runs as a whole or not at all. What
-//! is acknowledged is as safe as Redis is set to keep it.
+//! Stores the inbox in a Redis that several roomkeys share. Each batch is one script, which Redis runs completely or not at all.
+//! Acknowledged events are as durable as Redis is configured. Does not know the writer thread or the readers.
 
 mod connection;
 mod keys;
-mod known;
+mod known_time;
 mod read;
 mod settings;
 mod url;
@@ -23,46 +23,47 @@ use crate::clock::{Clock, UnixTime};
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 use crate::inbox::lock;
+use crate::inbox::pool::Pool;
 use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
 use crate::worker::Workers;
-use connection::{NotOurs, Server};
-use read::Strangers;
+use connection::{Server, UnexpectedServer};
+use read::ForeignEntries;
 use settings::Settings;
 
-/// Of one script, which holds up everything else in Redis: so many arrivals, and no more once their bodies have so many bytes.
-const SCRIPT_ARRIVALS: usize = 512;
-const SCRIPT_BYTES: usize = 4 * 1024 * 1024;
+/// What one script appends, because it blocks everything else in Redis. The last body may exceed the bytes.
+const SCRIPT: PageLimit = PageLimit { entries: 512, bytes: 4 * 1024 * 1024 };
 
-/// A Redis, there or not.
+/// A Redis, whether or not it can be reached.
 pub(crate) struct RedisStore {
-    shared: Arc<Shared>,
-    writer: Mutex<Writer>,
-    /// Connections that nobody reads with now, and the generation that they are of.
-    readers: Mutex<Vec<(u64, Connection)>>,
-    strangers: Strangers,
+    state: Arc<RedisState>,
+    writer: Mutex<RedisWriter>,
+    readers: Pool<Connection>,
+    foreign: ForeignEntries,
     usage: Mutex<Option<Usage>>,
-    /// That may be kept.
+    /// The limit of the retention.
     most_bytes: u64,
     clock: Clock,
 }
 
-/// What the thread that hears of wake-ups shares.
+/// Shared with the thread that listens for commits.
 #[derive(Debug)]
-struct Shared {
+struct RedisState {
     server: Server,
-    /// The id that was committed here last.
+    /// The id that this roomkey committed last.
     newest: Mutex<String>,
-    closed: AtomicBool,
+    is_closed: AtomicBool,
 }
 
-struct Writer {
+#[derive(Default)]
+struct RedisWriter {
     connection: Option<Connection>,
+    /// The settings that were checked last.
     settings: Option<Settings>,
 }
 
 impl RedisStore {
-    /// The inbox in the Redis at `url`, which need not be there yet. `changed` hears of what any roomkey commits. Of the retention
-    /// only the bytes are used here: each append makes room for itself.
+    /// The inbox in the Redis at `url`, which may be unreachable. `changed` is notified of what any roomkey commits. Of the
+    /// retention only the bytes are used here: each append makes room for itself.
     pub(crate) fn open(
         url: RedisUrl,
         retention: Retention,
@@ -71,98 +72,90 @@ impl RedisStore {
         workers: &Workers,
     ) -> io::Result<Self> {
         info!(server = %url, "the inbox is in Redis");
-        let shared = Arc::new(Shared { server: Server::new(url), newest: Mutex::default(), closed: AtomicBool::new(false) });
-        wake::start(workers, Arc::clone(&shared), changed)?;
-        let writer = Mutex::new(Writer { connection: None, settings: None });
+        let state = RedisState { server: Server::new(url), newest: Mutex::default(), is_closed: AtomicBool::new(false) };
+        let state = Arc::new(state);
+        wake::start(workers, Arc::clone(&state), changed)?;
         Ok(Self {
-            shared,
-            writer,
-            readers: Mutex::default(),
-            strangers: Strangers::default(),
+            state,
+            writer: Mutex::default(),
+            readers: Pool::default(),
+            foreign: ForeignEntries::default(),
             usage: Mutex::default(),
             most_bytes: retention.bytes,
             clock,
         })
     }
 
-    /// Has `write` done on the one connection that writes. If that fails, nobody knows what was done, nor where the server is: all
-    /// connections are given up. An old one may only have been closed, and so `write` is tried once more on a new one, unless it
-    /// has cost all the time that there is.
+    /// Writes on the one connection for that. If it fails, it is unknown what was written and where the server is, so all
+    /// connections are given up. Because an old connection may only have been closed, `write` is tried again on a new one, unless
+    /// that has taken all the time.
     fn write<T>(&self, mut write: impl FnMut(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut writer = lock(&self.writer);
-        let mut try_on = |connection: Result<Connection, StoreError>, writer: &mut Writer| {
+        let mut write_on = |connection: Result<Connection, StoreError>, writer: &mut RedisWriter| {
             let written = connection.and_then(|mut connection| Ok((write(&mut connection)?, connection)));
-            match written {
-                Ok((written, connection)) => {
-                    writer.connection = Some(connection);
-                    Ok(written)
-                }
-                Err(error) => {
-                    self.shared.server.renew();
-                    Err(error)
-                }
-            }
+            let (written, connection) = written.inspect_err(|_| self.state.server.give_up_connections())?;
+            writer.connection = Some(connection);
+            Ok(written)
         };
         if let Some(old) = writer.connection.take() {
-            match try_on(Ok(old), &mut writer) {
+            match write_on(Ok(old), &mut writer) {
                 Err(error) if !matches!(error, StoreError::Stalled) => {}
-                done => return done,
+                result => return result,
             }
         }
-        let new = self.enter(&mut writer.settings);
-        try_on(new, &mut writer)
+        let new = self.connect_writer(&mut writer.settings);
+        write_on(new, &mut writer)
     }
 
-    fn enter(&self, settings: &mut Option<Settings>) -> Result<Connection, StoreError> {
-        let mut connection = self.shared.server.connect()?;
-        settings::inspect(&mut connection, self.shared.server.url(), settings)?;
+    fn connect_writer(&self, settings: &mut Option<Settings>) -> Result<Connection, StoreError> {
+        let mut connection = self.state.server.connect()?;
+        settings::check(&mut connection, self.state.server.url(), settings)?;
         Ok(connection)
     }
 
-    /// Where the inbox begins if it is new.
-    fn begin(&self) -> Cursor {
-        Cursor::at(self.clock.now())
+    /// Whether the writer has a connection. Deleting does not open one; an append or a probe does.
+    fn is_connected(&self) -> bool {
+        lock(&self.writer).connection.is_some()
+    }
+
+    /// Where the inbox begins if it is new, as the id of an entry.
+    fn begin(&self) -> String {
+        keys::id(Cursor::at(self.clock.now()))
     }
 
     fn append_some(&self, connection: &mut Connection, arrivals: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
-        let mut script = keys::append();
-        script.arg(keys::id(self.begin()));
+        let mut script = keys::invocation(&keys::APPEND);
+        script.arg(self.begin());
         for arrival in arrivals {
             let (received, _) = Cursor::at(arrival.received).parts();
             script.arg(&arrival.fingerprint.0[..]).arg(received).arg(arrival.key()).arg(arrival.id());
             script.arg(arrival.event()).arg(arrival.room()).arg(arrival.body());
         }
-        let (answers, newest, entries, bytes): (String, String, u64, u64) = script.invoke(connection)?;
-        let appended = answers.bytes().map(appended).collect::<Option<Vec<_>>>();
-        let appended = appended.filter(|appended| appended.len() == arrivals.len()).ok_or(NotOurs::Answer)?;
+        let (outcomes, newest, entries, bytes): (String, String, u64, u64) = script.invoke(connection)?;
+        let appended = outcomes.bytes().map(appended).collect::<Option<Vec<_>>>();
+        let appended = appended.filter(|appended| appended.len() == arrivals.len()).ok_or(UnexpectedServer::Answer)?;
         if appended.contains(&Appended::Committed) {
-            *lock(&self.shared.newest) = newest;
+            *lock(&self.state.newest) = newest;
         }
-        self.note(entries, bytes);
+        self.set_usage(entries, bytes);
         Ok(appended)
     }
 
-    /// Takes a step in deleting what came before `oldest`, or is too much; whether another one is due.
-    fn prune_some(
-        &self,
-        connection: &mut Connection,
-        oldest: UnixTime,
-        most_bytes: u64,
-        now: UnixTime,
-    ) -> Result<bool, StoreError> {
-        let mut script = keys::prune();
-        script.arg(oldest.as_millis()).arg(most_bytes).arg(now.as_millis());
+    /// Deletes some entries that were received before `oldest`, or exceed the limit. Returns whether there is more to delete.
+    fn prune_some(&self, connection: &mut Connection, oldest: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        let mut script = keys::invocation(&keys::PRUNE);
+        script.arg(oldest.as_millis()).arg(self.most_bytes).arg(now.as_millis());
         let (more, entries, bytes): (bool, u64, u64) = script.invoke(connection)?;
-        self.note(entries, bytes);
+        self.set_usage(entries, bytes);
         Ok(more)
     }
 
-    fn note(&self, entries: u64, bytes: u64) {
+    fn set_usage(&self, entries: u64, bytes: u64) {
         *lock(&self.usage) = Some(Usage { entries, bytes, log_bytes: None });
     }
 }
 
-/// What a digit of `append.lua` says.
+/// The meaning of a digit that `append.lua` returns.
 fn appended(digit: u8) -> Option<Appended> {
     match digit {
         b'0' => Some(Appended::Committed),
@@ -173,25 +166,21 @@ fn appended(digit: u8) -> Option<Appended> {
 }
 
 /// The first arrivals of `batch`, as many as one script takes.
-fn split(batch: &[Arrival]) -> &[Arrival] {
-    let mut bytes = 0_usize;
-    let fits = batch.iter().take(SCRIPT_ARRIVALS).take_while(|arrival| {
-        let fits = bytes < SCRIPT_BYTES;
-        bytes = bytes.saturating_add(arrival.body().len());
-        fits
-    });
-    batch.get(..fits.count()).unwrap_or(batch)
+fn first_arrivals(batch: &[Arrival]) -> &[Arrival] {
+    let mut left = SCRIPT;
+    let count = batch.iter().take_while(|arrival| left.take(arrival.body().len())).count();
+    batch.get(..count).unwrap_or(batch)
 }
 
 impl Store for RedisStore {
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
         let mut appended = Vec::with_capacity(batch.len());
         self.write(|connection| {
-            // A second try goes on behind what is known to be committed. What is committed unknown to us is a duplicate then.
+            // A second try continues after what is known to be committed. If more was committed, those arrivals are duplicates.
             while let Some(rest @ [_, ..]) = batch.get(appended.len()..) {
-                appended.append(&mut self.append_some(connection, split(rest))?);
+                appended.append(&mut self.append_some(connection, first_arrivals(rest))?);
                 if self.usage().is_some_and(|usage| usage.bytes > self.most_bytes) {
-                    self.prune_some(connection, UnixTime::from_millis(0), self.most_bytes, self.clock.now())?;
+                    self.prune_some(connection, UnixTime::from_millis(0), self.clock.now())?;
                 }
             }
             Ok(())
@@ -200,46 +189,38 @@ impl Store for RedisStore {
     }
 
     fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError> {
-        let generation = self.shared.server.generation();
-        let read = |mut connection: Connection| {
-            let page = read::read(&mut connection, after, filter, limit, self.begin(), &self.strangers);
-            if !matches!(page, Err(ReadError::Store(_))) {
-                lock(&self.readers).push((generation, connection));
-            }
-            page
-        };
-        let idle = lock(&self.readers).pop().filter(|(of, _)| *of == generation);
-        match idle.map(|(_, connection)| read(connection)) {
-            // Redis may have hung up on a connection that was idle.
-            None | Some(Err(ReadError::Store(_))) => read(self.shared.server.connect()?),
-            Some(page) => page,
-        }
+        let server = &self.state.server;
+        self.readers.read(
+            server.generation(),
+            || Ok(server.connect()?),
+            |connection| read::read(connection, after, filter, limit, || self.begin(), &self.foreign),
+        )
     }
 
     fn advance(&self, to: Cursor) -> Result<Cursor, StoreError> {
         self.write(|connection| {
-            let newest: String = keys::advance().arg(keys::id(self.begin())).arg(keys::id(to)).invoke(connection)?;
-            Ok(keys::cursor(&newest).ok_or(NotOurs::Answer)?)
+            let mut script = keys::invocation(&keys::ADVANCE);
+            let newest: String = script.arg(self.begin()).arg(keys::id(to)).invoke(connection)?;
+            Ok(keys::cursor(&newest).ok_or(UnexpectedServer::Answer)?)
         })
     }
 
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError> {
-        if lock(&self.writer).connection.is_none() {
-            return Ok(false); // an append or a probe connects
+        if !self.is_connected() {
+            return Ok(false);
         }
-        let oldest = now.saturating_sub(retention.age);
-        self.write(|connection| self.prune_some(connection, oldest, retention.bytes, now))
+        self.write(|connection| self.prune_some(connection, now.saturating_sub(retention.age), now))
     }
 
     fn known_time(&self) -> Result<Option<UnixTime>, StoreError> {
-        if lock(&self.writer).connection.is_none() {
-            return Err(StoreError::Unreached); // an append or a probe connects
+        if !self.is_connected() {
+            return Err(StoreError::Unreached);
         }
-        self.write(known::time)
+        self.write(known_time::read)
     }
 
     fn probe(&self) -> Result<(), StoreError> {
-        self.write(|connection| Ok(keys::probe().arg(keys::id(self.begin())).invoke::<()>(connection)?))
+        self.write(|connection| Ok(keys::invocation(&keys::PROBE).arg(self.begin()).invoke::<()>(connection)?))
     }
 
     fn is_remote(&self) -> bool {
@@ -251,7 +232,7 @@ impl Store for RedisStore {
     }
 
     fn close(&self) {
-        self.shared.closed.store(true, Relaxed);
+        self.state.is_closed.store(true, Relaxed);
     }
 }
 
@@ -263,6 +244,6 @@ impl Drop for RedisStore {
 
 impl std::fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RedisStore").field("server", &self.shared.server).finish_non_exhaustive()
+        f.debug_struct("RedisStore").field("server", &self.state.server).finish_non_exhaustive()
     }
 }

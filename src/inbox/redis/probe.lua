@@ -1,7 +1,8 @@
--- Begins the inbox where there is none, and otherwise only looks whether the keys are an inbox. Having no flags it is refused where a batch would be.
+-- Begins the inbox if there is none, and otherwise only checks that the keys are an inbox. Without flags, Redis refuses it whenever it
+-- would refuse a batch.
 --
 -- ARGV: where the inbox begins if it is new, as a stream id.
--- Gives: the stream id of the newest entry that was deleted; at first, where the inbox begins.
+-- Returns: the stream id of the newest deleted entry; at first, where the inbox begins.
 redis.call('XLEN', entries)
 redis.call('HGET', index, '')
 return begin(ARGV[1])

@@ -1,25 +1,25 @@
--- Deletes some of the oldest entries, where they are too old or too much is kept. Allowed where memory is short: it frees some.
+-- Deletes some of the oldest entries if they are too old or too much is stored. Allowed without free memory, because it frees some.
 --
--- ARGV: the milliseconds since 1970 before which an entry is too old; the bytes that may be kept; the milliseconds of now.
--- Gives: 1 where there may be more to delete, entries, bytes.
+-- ARGV: the milliseconds since 1970 before which an entry is too old; the bytes that may be stored; the milliseconds of now.
+-- Returns: 1 if there may be more to delete, entries, bytes.
 local oldest, most, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
--- A step holds up everything else in the server. It may delete more than one append adds (512 arrivals, 4 MiB and one body of
+-- A step blocks everything else in the server. It may delete more than one append adds (512 arrivals, 4 MiB and one body of
 -- 8 MiB), so that a step after each append keeps pace.
 local STEP_ENTRIES, STEP_BYTES = 600, 16777216
--- Behind the last entry that goes, so many are looked at for another one: the clock may have been set back and forth.
+-- How many entries after the last one to delete are searched for another, because the clock may have been set back and forth.
 local AHEAD_ENTRIES, AHEAD_BYTES = 16, 1048576
 
 local kept = kept_bytes()
 local deleted = redis.call('HGET', state, 'deleted') or ''
 
--- Of the entries behind `after` none is known to be older than `since`: they need no look before that is too old.
+-- All entries after `after` are newer than `since`, so they need not be searched before `since` is too old.
 local after, since = string.match(redis.call('HGET', state, 'oldest') or '', '^(%S+) (%d+)$')
 if after == deleted and tonumber(since) >= oldest and kept <= most then
     return { 0, redis.call('XLEN', entries), kept }
 end
 
--- The oldest entries may be dated later than now, because the clock was ahead. They came before they were first seen here, which
--- is when `ahead` says.
+-- The oldest entries may be dated later than now, because the clock was ahead. They count as received when they were first seen
+-- here, which is `ahead`.
 local ahead = tonumber(redis.call('HGET', state, 'ahead') or '')
 local in_front = true
 local function came(fields, id)
@@ -36,11 +36,11 @@ local function came(fields, id)
 end
 
 local from, seen, looked, freed, last, more = '-', 0, 0, 0, nil, 0
--- Entries that go only if a later one does, and when the first of them came.
+-- Entries that are deleted only if a later one is, and when the oldest of them was received.
 local waiting, waiting_from, waiting_since = {}, 0, math.huge
 for _ = 1, STEP_ENTRIES do
     more = 0
-    -- Where none is too old, nothing behind those that are too much is looked at.
+    -- If none can be too old, nothing after the excess is searched.
     local entry = (oldest > 0 or kept - seen > most) and first(from)
     if not entry then
         break
@@ -50,7 +50,7 @@ for _ = 1, STEP_ENTRIES do
     local goes = received < oldest or kept - seen > most
     waiting[#waiting + 1] = { id, fields and fields.fingerprint }
     looked = looked + size
-    -- An entry of another program was not counted.
+    -- Entries of other programs are not counted.
     seen = fields and seen + size or seen
     if goes then
         for _, each in ipairs(waiting) do

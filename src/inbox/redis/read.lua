@@ -1,10 +1,10 @@
--- Reads a page. It filters here, so that only what is wanted is sent, and it ends after some entries or bytes, wanted or not,
--- because it holds up everything else in the server.
+-- Reads a page. It filters here, so that only wanted entries are sent, and it stops after some entries or bytes, wanted or not,
+-- because it blocks everything else in the server.
 --
--- ARGV: the stream id after which to read, or nothing; the entries that are wanted at most; the bytes of their bodies after which
---   no more are wanted; 1 where a room is wanted; the room; the names of the wanted events, or none.
--- Gives: the stream id of the newest entry that was deleted, if it is known; that of the last entry looked at, if there is one; 1
---   where there are no more; the entries: id, received, key, event id, event, room, body. Of one that roomkey did not write, the id.
+-- ARGV: the stream id after which to read, or nothing; the number of entries at most; the bytes of bodies after which no entry is
+--   added; 1 if a room is wanted; the room; the names of the wanted events, or none.
+-- Returns: the stream id of the newest deleted entry, if known; that of the last entry looked at, if any; 1 if there are no more;
+--   the entries: id, received, key, event id, event, room, body. Only the id if another program wrote the entry.
 local room = ARGV[4] == '1' and ARGV[5]
 local most_entries, most_bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
 local LOOKED_AT, LOOKED_AT_BYTES = 512, 1048576
@@ -16,7 +16,7 @@ end
 
 local from = '-'
 if ARGV[1] ~= '' then
-    -- The last count of a millisecond also stands for ids that no cursor can stand for.
+    -- The last cursor of a millisecond also stands for ids with larger counts, which no cursor has.
     local ms, count = place(ARGV[1])
     from = count + 1 < COUNTS and '(' .. ARGV[1] or id_at(ms + 1, 0)
 end
@@ -36,6 +36,7 @@ for _ = 1, LOOKED_AT do
     if not fields then
         found[#found + 1] = { id }
     elseif (not room or fields.room == room) and (all_events or events[fields.event]) then
+        -- The rule of `PageLimit::take`.
         if wanted >= most_entries or bytes >= most_bytes then
             break
         end

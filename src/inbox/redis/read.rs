@@ -1,5 +1,5 @@
-//! Owns the reading of a page: one script, which looks at a bounded number of entries and bytes. What roomkey did not write is
-//! passed over.
+//! Reads a page with one script, which looks at a bounded number of entries and bytes, and skips entries of other programs. Does not
+//! know the connections.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -12,53 +12,54 @@ use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Entry, Filter, Page, PageLimit};
 use crate::inbox::lock;
-use crate::inbox::redis::connection::NotOurs;
+use crate::inbox::redis::connection::UnexpectedServer;
 use crate::inbox::redis::keys;
 use crate::inbox::store::{ReadError, StoreError};
 
-/// Between two warnings of entries that roomkey did not write.
-const WARN_EVERY: Duration = Duration::from_secs(60);
+/// Between two warnings about entries that roomkey did not write.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What `read.lua` gives.
-type Answer = (String, String, bool, Vec<Vec<Vec<u8>>>);
+/// What `read.lua` returns.
+type ReadAnswer = (String, String, bool, Vec<Vec<Vec<u8>>>);
 
-/// `begin` is where the inbox begins if it is new.
+/// `begin` is the id where the inbox begins if it is new.
 pub(super) fn read(
     connection: &mut Connection,
     after: Option<Cursor>,
     filter: &Filter,
     limit: PageLimit,
-    begin: Cursor,
-    strangers: &Strangers,
+    begin: impl Fn() -> String,
+    foreign: &ForeignEntries,
 ) -> Result<Page, ReadError> {
-    let mut script = keys::read();
+    let mut script = keys::invocation(&keys::READ);
     script.arg(after.map(keys::id).unwrap_or_default()).arg(limit.entries).arg(limit.bytes);
     script.arg(filter.room.is_some()).arg(filter.room.as_deref().unwrap_or_default()).arg(&filter.events);
-    let (deleted, next, is_last, found): Answer = script.invoke(connection)?;
+    let (deleted, next, is_last, found): ReadAnswer = script.invoke(connection)?;
     let deleted = match keys::cursor(&deleted) {
         Some(deleted) => deleted,
-        None => cursor(&keys::probe().arg(keys::id(begin)).invoke::<String>(connection)?)?,
+        None => cursor(&keys::invocation(&keys::PROBE).arg(begin()).invoke::<String>(connection)?)?,
     };
-    if after.is_some_and(|after| after < deleted) {
+    let after = after.unwrap_or(deleted);
+    if after < deleted {
         return Err(ReadError::Gone { oldest: deleted });
     }
-    let next = if next.is_empty() { after.unwrap_or(deleted) } else { cursor(&next)? };
-    let (mut entries, mut strange) = (Vec::with_capacity(found.len()), Vec::new());
+    let next = if next.is_empty() { after } else { cursor(&next)? };
+    let (mut entries, mut foreign_ids) = (Vec::with_capacity(found.len()), Vec::new());
     for fields in found {
         match entry(fields) {
             Ok(entry) => entries.push(entry),
-            Err(id) => strange.push(id),
+            Err(id) => foreign_ids.push(id),
         }
     }
-    strangers.warn(&strange, next);
-    Ok(Page { after: after.unwrap_or(deleted), entries, next, is_last })
+    foreign.warn(&foreign_ids, next);
+    Ok(Page { after, entries, next, is_last })
 }
 
 fn cursor(id: &str) -> Result<Cursor, StoreError> {
-    keys::cursor(id).ok_or_else(|| NotOurs::Answer.into())
+    keys::cursor(id).ok_or_else(|| UnexpectedServer::Answer.into())
 }
 
-/// An entry of what `read.lua` gives of it; its id where it is none.
+/// An entry from the fields that `read.lua` returns; only its id if another program wrote it.
 fn entry(fields: Vec<Vec<u8>>) -> Result<Entry, String> {
     let mut fields = fields.into_iter();
     let id = fields.next().and_then(text).unwrap_or_default();
@@ -82,24 +83,20 @@ fn text(bytes: Vec<u8>) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The entries of other programs, as far as they were warned of.
+/// Up to where and when the log has warned about entries of other programs.
 #[derive(Debug, Default)]
-pub(super) struct Strangers(Mutex<Option<(Cursor, Instant)>>);
+pub(super) struct ForeignEntries(Mutex<Option<(Cursor, Instant)>>);
 
-impl Strangers {
-    /// Warns of the entries `ids`, all of them up to `next`: of each once, and not of all where they keep coming.
+impl ForeignEntries {
+    /// Warns about entries with these `ids`, which are not after `next`: at most once about each, and not too often.
     fn warn(&self, ids: &[String], next: Cursor) {
         let Some(last) = ids.last() else { return };
-        let last_place = keys::cursor(last).unwrap_or(next);
+        let last_cursor = keys::cursor(last).unwrap_or(next);
         let mut warned = lock(&self.0);
-        if warned.is_none_or(|(upto, at)| last_place > upto && at.elapsed() >= WARN_EVERY) {
-            *warned = Some((last_place, Instant::now()));
-            warn!(
-                count = ids.len(),
-                last,
-                "the stream {} holds entries that roomkey did not write: they are passed over",
-                keys::ENTRIES
-            );
+        if warned.is_none_or(|(up_to, at)| last_cursor > up_to && at.elapsed() >= WARN_INTERVAL) {
+            *warned = Some((last_cursor, Instant::now()));
+            let (count, stream) = (ids.len(), keys::ENTRIES);
+            warn!(count, last, "the stream {stream} holds entries that roomkey did not write: they are skipped");
         }
     }
 }

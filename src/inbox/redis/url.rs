@@ -1,4 +1,4 @@
-//! Owns the address of a Redis: the parts of its URL that roomkey knows, and that its password is never shown.
+//! Parses the URL of a Redis, and never shows its password. Does not connect.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,8 +6,8 @@ use std::str::FromStr;
 use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-/// Where a Redis is, and who we are there: `redis://[USER]:PASSWORD@HOST:PORT/DATABASE`, of which all but the host may be
-/// missing. `rediss://` is over TLS.
+/// The URL of a Redis: `redis://[USER]:PASSWORD@HOST:PORT/DATABASE`, in which everything but the host is optional. `rediss://` uses
+/// TLS.
 ///
 /// ```
 /// use roomkey::inbox::RedisUrl;
@@ -20,7 +20,7 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 pub struct RedisUrl(Box<ConnectionInfo>);
 
 impl RedisUrl {
-    /// What the client of Redis wants to know, for the node at `address` where it is not the URL's own.
+    /// For a connection to the node at `address`, or to the URL's own.
     pub(super) fn connection_info(&self, address: Option<ConnectionAddr>) -> ConnectionInfo {
         let info = ConnectionInfo::clone(&self.0);
         match address {
@@ -29,7 +29,7 @@ impl RedisUrl {
         }
     }
 
-    /// The address of another node, `HOST:PORT`, which is spoken to as this one is.
+    /// The address of another node, `HOST:PORT`, with the same protocol.
     pub(super) fn node(&self, address: &str) -> Option<ConnectionAddr> {
         let (host, port) = address.rsplit_once(':')?;
         let (host, port) = (host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?);
@@ -50,7 +50,7 @@ impl FromStr for RedisUrl {
 
     fn from_str(text: &str) -> Result<Self, MalformedRedisUrl> {
         let is_known = text.starts_with("redis://") || text.starts_with("rediss://");
-        // After a `#` the client would take leave to trust any certificate.
+        // `#insecure` would turn off the verification of certificates.
         if !is_known || text.contains('#') {
             return Err(MalformedRedisUrl);
         }
@@ -62,18 +62,18 @@ impl FromStr for RedisUrl {
         if !has_host || info.redis_settings().db() < 0 {
             return Err(MalformedRedisUrl);
         }
-        // A batch is larger than a packet, and its last packet should not wait for the others' receipts.
+        // A batch is larger than a packet, and its last packet should not wait for the others to be acknowledged.
         Ok(Self(Box::new(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))))
     }
 }
 
 impl PartialEq for RedisUrl {
     fn eq(&self, other: &Self) -> bool {
-        let who = |url: &Self| {
+        let login = |url: &Self| {
             let redis = url.0.redis_settings();
             (redis.db(), redis.username().map(str::to_owned), redis.password().map(str::to_owned))
         };
-        self.0.addr() == other.0.addr() && who(self) == who(other)
+        self.0.addr() == other.0.addr() && login(self) == login(other)
     }
 }
 
@@ -94,18 +94,11 @@ impl fmt::Debug for RedisUrl {
     }
 }
 
-/// A text is no URL of a Redis. It is not told, for it may hold a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The text is not the URL of a Redis. It is not part of the message, because it may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the URL of the Redis is malformed")]
 #[non_exhaustive]
 pub struct MalformedRedisUrl;
-
-impl fmt::Display for MalformedRedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the URL of the Redis is malformed")
-    }
-}
-
-impl std::error::Error for MalformedRedisUrl {}
 
 #[cfg(test)]
 mod tests {
@@ -122,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_of_a_redis_is_refused() {
+    fn other_texts_are_refused() {
         for text in [
             "redis:",
             "redis://",
@@ -144,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn another_node_is_spoken_to_as_the_first_one_is() {
+    fn another_node_has_the_same_protocol() {
         let node = |url: &str, address| url.parse::<RedisUrl>().unwrap().node(address).map(|address| format!("{address:?}"));
         assert_eq!(node("redis://a", "b:7001").as_deref(), Some(r#"Tcp("b", 7001)"#));
         assert_eq!(node("redis://a", ":7001").as_deref(), Some(r#"Tcp("a", 7001)"#));

@@ -1,5 +1,5 @@
-//! Owns the wake-ups: one thread that hears of what any roomkey has committed, and tells the followers of this one. It waits in
-//! Redis itself (`XREAD BLOCK`), and after a loss it looks for what it missed.
+//! Wakes the followers of this roomkey when any roomkey commits. One thread waits in Redis itself (`XREAD BLOCK`), and checks for
+//! missed commits after it reconnects. Does not know the followers.
 
 use std::io;
 use std::sync::Arc;
@@ -12,71 +12,65 @@ use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::inbox::lock;
-use crate::inbox::redis::Shared;
-use crate::inbox::redis::connection::PATIENCE;
+use crate::inbox::redis::RedisState;
+use crate::inbox::redis::connection::TIMEOUT;
 use crate::inbox::redis::keys::ENTRIES;
 use crate::worker::{Work, Workers, faults};
 
-/// The thread's name.
-const NAME: &str = "inbox-wake-ups";
-/// In which Redis says that there is nothing new: a connection that is silent for longer is dead.
+const THREAD: &str = "inbox-wake-ups";
+/// How long Redis waits before it answers that there is nothing new. A connection that is silent for longer is dead.
 const BLOCK: Duration = Duration::from_secs(5);
-/// Between two tries to connect.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Between two attempts to connect.
+const RETRY: Duration = Duration::from_secs(1);
 
-/// Starts the thread. It ends once `shared` is closed, after [`BLOCK`] at most.
-pub(super) fn start(workers: &Workers, shared: Arc<Shared>, changed: watch::Sender<()>) -> io::Result<()> {
-    workers.spawn(NAME, WakeUps { shared, changed })?;
+/// Starts the thread. It ends at most [`BLOCK`] after `state` is closed.
+pub(super) fn start(workers: &Workers, state: Arc<RedisState>, changed: watch::Sender<()>) -> io::Result<()> {
+    workers.spawn(THREAD, WakeUps { state, changed })?;
     Ok(())
 }
 
-/// What the thread does.
 struct WakeUps {
-    shared: Arc<Shared>,
+    state: Arc<RedisState>,
     changed: watch::Sender<()>,
 }
 
 impl Work for WakeUps {
     fn run(&mut self) {
-        run(&self.shared, &self.changed);
+        let Self { state, changed } = self;
+        let mut has_warned = false;
+        while !state.is_closed.load(Relaxed) {
+            let generation = state.server.generation();
+            let heard = state.server.connect().and_then(|mut connection| listen(&mut connection, state, changed, generation));
+            let Err(error) = heard else { continue };
+            // The writer reports an unreachable server. Only this thread reports a command that is not permitted.
+            if error.is_io_error() || has_warned {
+                debug!(%error, "followers are woken late until the connection is back");
+            } else {
+                warn!(%error, "followers are woken late when other roomkeys commit");
+                has_warned = true;
+            }
+            thread::sleep(RETRY);
+        }
     }
 
     fn recover(&mut self) -> bool {
-        !self.shared.closed.load(Relaxed)
+        !self.state.is_closed.load(Relaxed)
     }
 }
 
-fn run(shared: &Shared, changed: &watch::Sender<()>) {
-    let mut warned = false;
-    while !shared.closed.load(Relaxed) {
-        let generation = shared.server.generation();
-        let heard = shared.server.connect().and_then(|mut connection| listen(&mut connection, shared, changed, generation));
-        if let Err(error) = heard {
-            // Of a server that is not there the writer speaks; of what it does not let us do, nobody else.
-            if error.is_io_error() || warned {
-                debug!(%error, "wake-ups are late until the connection is back");
-            } else {
-                warn!(%error, "followers hear late of what other roomkeys commit");
-                warned = true;
-            }
-            thread::sleep(PAUSE);
-        }
-    }
-}
-
-/// Listens until the connection is given up.
-fn listen(connection: &mut Connection, shared: &Shared, changed: &watch::Sender<()>, generation: u64) -> RedisResult<()> {
-    connection.set_read_timeout(Some(BLOCK.saturating_add(PATIENCE)))?;
-    let mut told = None;
-    while !shared.closed.load(Relaxed) && shared.server.generation() == generation {
-        faults::point(NAME);
+/// Listens until connections are given up.
+fn listen(connection: &mut Connection, state: &RedisState, changed: &watch::Sender<()>, generation: u64) -> RedisResult<()> {
+    connection.set_read_timeout(Some(BLOCK.saturating_add(TIMEOUT)))?;
+    let mut seen = None;
+    while !state.is_closed.load(Relaxed) && state.server.generation() == generation {
+        faults::point(THREAD);
         let newest = newest(connection)?;
-        if told.as_ref() != Some(&newest) {
-            // The writer itself tells of what it has committed: of that, and so of all before it.
-            if told.is_none() || !shared.is_own(&newest) {
+        if seen.as_ref() != Some(&newest) {
+            // The writer itself notifies of its own commits, and so of everything before them.
+            if seen.is_none() || !state.is_own(&newest) {
                 changed.send_replace(());
             }
-            told = Some(newest.clone());
+            seen = Some(newest.clone());
         }
         let mut wait = redis::cmd("XREAD");
         wait.arg("COUNT").arg(1).arg("BLOCK").arg(u64::try_from(BLOCK.as_millis()).unwrap_or(u64::MAX));
@@ -85,15 +79,15 @@ fn listen(connection: &mut Connection, shared: &Shared, changed: &watch::Sender<
     Ok(())
 }
 
-/// The id of the newest entry; where there is none, one before all.
+/// The id of the newest entry, or the lowest id if there is none.
 fn newest(connection: &mut Connection) -> RedisResult<String> {
     let mut ask = redis::cmd("XREVRANGE");
     let newest: Vec<(String, Value)> = ask.arg(ENTRIES).arg("+").arg("-").arg("COUNT").arg(1).query(connection)?;
     Ok(newest.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id))
 }
 
-impl Shared {
-    /// Whether `id` is what this roomkey committed last.
+impl RedisState {
+    /// Whether this roomkey committed `id` last.
     fn is_own(&self, id: &str) -> bool {
         *lock(&self.newest) == id
     }

@@ -1,4 +1,4 @@
-//! Owns the writing of a batch: one transaction, in the order in which it came.
+//! Appends a batch in one transaction, in order. Does not know who waits for it.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
 
@@ -9,11 +9,11 @@ use crate::inbox::sqlite::prune;
 use crate::inbox::store::Appended;
 use crate::worker::faults;
 
-/// The newest entry; of none, the newest one that was deleted.
+/// The newest entry, even if it is deleted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Newest {
     pub(super) cursor: Cursor,
-    /// Entries count up by one, also past those that were deleted.
+    /// Numbers of entries have no gaps, and are not reused after a deletion.
     pub(super) number: i64,
 }
 
@@ -27,7 +27,7 @@ impl Newest {
     }
 }
 
-/// Commits what is new in `batch` behind `newest`. Gives what became of each, the newest entry then, and the bytes in use.
+/// Commits the new arrivals in `batch` after `newest`. Returns their outcomes, the new newest entry, and the bytes in use.
 pub(super) fn append(
     connection: &mut Connection,
     mut newest: Newest,
@@ -43,9 +43,9 @@ pub(super) fn append(
         let mut index = Fingerprints::index(&transaction)?;
         for arrival in batch {
             if let Some(cursor) = fingerprints.find(&mut index, &arrival.fingerprint)?
-                && let Some(again) = again(&transaction, arrival, cursor)?
+                && let Some(known) = known(&transaction, arrival, cursor)?
             {
-                appended.push(again);
+                appended.push(known);
                 continue;
             }
             newest = Newest { cursor: newest.cursor.next(arrival.received), number: newest.number.saturating_add(1) };
@@ -64,7 +64,7 @@ pub(super) fn append(
             appended.push(Appended::Committed);
         }
     }
-    // A little more than is added, so that what is held stays as it is.
+    // A few more than were added, so that the number held does not grow.
     fingerprints.settle(&transaction, batch.len().saturating_add(8), newest.cursor)?;
     let bytes = prune::bytes(&transaction)?;
     transaction.commit()?;
@@ -72,9 +72,9 @@ pub(super) fn append(
     Ok((appended, newest, bytes))
 }
 
-/// What `arrival` is, whose fingerprint is that of the entry at `cursor`; `None` where there is none, so that no damage to the index
-/// loses an event.
-fn again(transaction: &Transaction<'_>, arrival: &Arrival, cursor: Cursor) -> rusqlite::Result<Option<Appended>> {
+/// The outcome of an arrival whose fingerprint is that of the entry at `cursor`. `None` if there is no such entry, so that a damaged
+/// index cannot lose an event.
+fn known(transaction: &Transaction<'_>, arrival: &Arrival, cursor: Cursor) -> rusqlite::Result<Option<Appended>> {
     let mut same = transaction.prepare_cached("SELECT body = ? FROM entry WHERE cursor = ?")?;
     let same: Option<bool> = same.query_row(params![arrival.body(), cursor.number()], |row| row.get(0)).optional()?;
     Ok(same.map(|same| if same { Appended::Duplicate } else { Appended::Conflict }))

@@ -1,7 +1,7 @@
-//! Owns how SQLite fails: at the start, where the file cannot be used, and while it runs.
+//! Translates the errors of SQLite: at the start, when the file cannot be used, and while it runs. Does not handle them.
 
-use std::path::{Path, PathBuf};
-use std::{fmt, io};
+use std::io;
+use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
@@ -9,39 +9,50 @@ use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use crate::inbox::store::{ReadError, StoreError};
 
 /// A file cannot be used as an inbox.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the inbox {} cannot be used: {why}", path.display())]
 #[non_exhaustive]
 pub struct OpenError {
     /// The file.
     pub path: PathBuf,
-    /// Why.
+    /// The reason.
+    #[source]
     pub why: Why,
 }
 
-impl OpenError {
-    pub(crate) fn no_thread(path: &Path, error: io::Error) -> Self {
-        Self { path: path.to_owned(), why: Why::Io(error) }
-    }
-}
-
 /// Why a file cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Why {
-    /// The system does not let us.
-    Io(io::Error),
-    /// Another roomkey has it.
+    /// The operating system refuses.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Another roomkey uses it.
+    #[error("another roomkey uses it")]
     InUse,
     /// It was written by a newer roomkey.
+    #[error("it was written by a newer roomkey")]
     Newer,
-    /// It is another program's.
+    /// It belongs to another program.
+    #[error("it belongs to another program")]
     Foreign,
     /// It is damaged.
+    #[error("it is damaged or not an inbox")]
     Damaged,
-    /// It lies where SQLite cannot keep a log beside it.
+    /// SQLite cannot keep a log beside it.
+    #[error("SQLite cannot keep its log beside it")]
     NoLog,
     /// SQLite cannot use it.
-    Store(StoreError),
+    #[error("{}", describe(.0))]
+    Store(#[source] StoreError),
+}
+
+fn describe(error: &StoreError) -> String {
+    match error {
+        StoreError::Locked(_) => "another process holds its lock".to_owned(),
+        StoreError::Full(_) => "the disk is full".to_owned(),
+        error => std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string),
+    }
 }
 
 impl From<rusqlite::Error> for Why {
@@ -53,56 +64,21 @@ impl From<rusqlite::Error> for Why {
     }
 }
 
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the inbox {} cannot be used: {}", self.path.display(), self.why)
-    }
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::InUse => f.write_str("another roomkey has it"),
-            Self::Newer => f.write_str("a newer roomkey wrote it"),
-            Self::Foreign => f.write_str("it is another program's"),
-            Self::Damaged => f.write_str("it is damaged or no inbox"),
-            Self::NoLog => f.write_str("it lies where SQLite cannot keep its log"),
-            Self::Store(StoreError::Locked(_)) => f.write_str("another process holds its lock"),
-            Self::Store(StoreError::Full(_)) => f.write_str("the disk is full"),
-            Self::Store(error) => match error.cause() {
-                Some(cause) => cause.fmt(f),
-                None => error.fmt(f),
-            },
-        }
-    }
-}
-
-impl std::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.why {
-            Why::Io(error) => Some(error),
-            Why::Store(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-/// How opening it again fails while it runs.
+/// When it is reopened while it runs.
 impl From<Why> for StoreError {
     fn from(why: Why) -> Self {
         match why {
             Why::Store(error) => error,
             Why::Io(error) => Self::Io(error.into()),
-            Why::Damaged => Self::Corrupt(why.to_string().into()),
-            why => Self::Broken(why.to_string().into()),
+            Why::Damaged => Self::Corrupt(why.into()),
+            why => Self::Broken(why.into()),
         }
     }
 }
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        // That there is no room for the index of the log, SQLite calls an I/O error.
+        // SQLite calls it an I/O error if there is no room for the index of the log.
         if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE) {
             return Self::Full(error.into());
         }

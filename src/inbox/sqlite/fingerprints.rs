@@ -1,6 +1,6 @@
-//! Owns the knowledge of which events are kept. Fingerprints look random: an index that took each as it came would write a page for
-//! every one of them. Here they are held in memory first and settle in the index in its order, many to a page; at the start,
-//! those that have not are read from the newest entries.
+//! Knows which events are stored, by their fingerprints. Fingerprints are random, so adding each to the index at once would write one
+//! page per event. Instead they are held in memory first and settle in the index in its order, many on a page. At the start, those
+//! that have not settled are read from the newest entries. Does not know the events.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -10,50 +10,50 @@ use rusqlite::{CachedStatement, Connection, Statement, Transaction, params};
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::Fingerprint;
 
-/// Fingerprints that are held before some settle: about 1 MiB.
+/// If more fingerprints than this are held, some settle. About 1 MiB.
 const HELD: usize = 16 * 1024;
-/// Fingerprints that one step of a purge looks at, and at least so many for each entry that was deleted.
+/// Fingerprints that one step of a purge looks at: at least this many, and this many for each deleted entry.
 const PURGE_STEP: usize = 1024;
 const PURGE_STEP_EACH: usize = 4;
 
 /// The fingerprints of the entries.
 #[derive(Debug)]
 pub(super) struct Fingerprints {
-    /// Those that may not be in the index.
+    /// Fingerprints that may not be in the index.
     held: BTreeMap<Fingerprint, Cursor>,
     round: Round,
-    /// What the transaction under way has added to those held, and what of them has settled.
+    /// What the current transaction has added to those held, and which of those held it has settled.
     added: Vec<Fingerprint>,
     settled: Vec<Fingerprint>,
-    /// Where the round is when that transaction is committed.
+    /// The round after the current transaction is committed.
     next_round: Round,
-    /// Up to here entries are deleted, and their fingerprints count for nothing.
+    /// Entries up to this one are deleted, and their fingerprints are ignored.
     deleted: Cursor,
     purge: Purge,
 }
 
-/// One pass over all that is held, in the order of the index.
+/// One pass over all held fingerprints, in the order of the index.
 #[derive(Clone, Copy, Debug)]
 struct Round {
     /// The newest entry when it began.
     began_at: Cursor,
-    /// What has settled last in it.
+    /// The last fingerprint that has settled.
     last: Option<Fingerprint>,
 }
 
 /// The search for fingerprints of deleted entries in the index.
 #[derive(Clone, Copy, Debug)]
 struct Purge {
-    /// None of entries up to here is in the index.
+    /// No entries up to this one are in the index.
     done: Cursor,
-    /// What the search under way looks for: entries up to here.
+    /// The current search looks for entries up to this one.
     wanted: Cursor,
-    /// What it has looked at last.
+    /// The last fingerprint that it has looked at.
     last: Option<Fingerprint>,
 }
 
 impl Fingerprints {
-    /// Reads those that may not be in the index.
+    /// Reads the fingerprints that may not be in the index.
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let (deleted, settled, purged) = connection.query_row("SELECT deleted, settled, purged FROM inbox", [], |row| {
             Ok((Cursor::from_number(row.get(0)?), Cursor::from_number(row.get(1)?), Cursor::from_number(row.get(2)?)))
@@ -70,12 +70,12 @@ impl Fingerprints {
         Ok(Self { held, round, added: Vec::new(), settled: Vec::new(), next_round: round, deleted, purge })
     }
 
-    /// The statement that [`find`](Self::find) takes.
+    /// The statement for [`find`](Self::find).
     pub(super) fn index<'a>(transaction: &'a Transaction<'_>) -> rusqlite::Result<CachedStatement<'a>> {
         transaction.prepare_cached("SELECT cursor FROM fingerprint WHERE fingerprint = ?")
     }
 
-    /// The entry that has `fingerprint`.
+    /// The cursor of the entry with `fingerprint`.
     pub(super) fn find(&self, index: &mut Statement<'_>, fingerprint: &Fingerprint) -> rusqlite::Result<Option<Cursor>> {
         let found = match self.held.get(fingerprint) {
             Some(cursor) => Some(*cursor),
@@ -84,13 +84,13 @@ impl Fingerprints {
         Ok(found.filter(|cursor| *cursor > self.deleted))
     }
 
-    /// Notes that the entry at `cursor` has `fingerprint`.
+    /// Adds the fingerprint of a new entry.
     pub(super) fn add(&mut self, fingerprint: Fingerprint, cursor: Cursor) {
         self.held.insert(fingerprint, cursor);
         self.added.push(fingerprint);
     }
 
-    /// Where enough are held, lets the next `amount` in the order of the index settle there. `newest` is the newest entry's cursor.
+    /// If enough are held, settles the next `amount` in the index. `newest` is the newest entry's cursor.
     pub(super) fn settle(&mut self, transaction: &Transaction<'_>, amount: usize, newest: Cursor) -> rusqlite::Result<()> {
         if self.held.len() <= HELD {
             return Ok(());
@@ -106,14 +106,14 @@ impl Fingerprints {
         self.next_round = if self.settled.len() == amount {
             Round { last: self.settled.last().copied(), ..self.round }
         } else {
-            // What was held when this round began is now in the index.
+            // Everything that was held when this round began is in the index now.
             transaction.prepare_cached("UPDATE inbox SET settled = ?")?.execute([self.round.began_at.number()])?;
             Round { began_at: newest, last: None }
         };
         Ok(())
     }
 
-    /// The transaction under way is committed.
+    /// The current transaction was committed.
     pub(super) fn committed(&mut self) {
         self.round = self.next_round;
         self.added.clear();
@@ -122,8 +122,8 @@ impl Fingerprints {
         }
     }
 
-    /// The transaction under way is undone.
-    pub(super) fn undone(&mut self) {
+    /// The current transaction was rolled back.
+    pub(super) fn rolled_back(&mut self) {
         self.next_round = self.round;
         self.settled.clear();
         for fingerprint in self.added.drain(..) {
@@ -131,18 +131,18 @@ impl Fingerprints {
         }
     }
 
-    /// Entries up to `deleted` are deleted.
-    pub(super) fn forget(&mut self, deleted: Cursor) {
+    /// Entries up to `deleted` were deleted.
+    pub(super) fn set_deleted(&mut self, deleted: Cursor) {
         self.deleted = deleted;
     }
 
-    /// Whether the index may have fingerprints of deleted entries.
-    pub(super) fn is_purge_due(&self) -> bool {
+    /// Whether the index may hold fingerprints of deleted entries.
+    fn is_purge_due(&self) -> bool {
         self.purge.done < self.deleted
     }
 
-    /// Looks at some of the index for fingerprints of deleted entries, of which there are `deleted` more now, and deletes them there;
-    /// whether there is more to look at.
+    /// Searches a part of the index for fingerprints of deleted entries and deletes them. `deleted` more entries have been deleted
+    /// since the last call. Returns whether there is more to search.
     pub(super) fn purge(&mut self, connection: &mut Connection, deleted: usize) -> rusqlite::Result<bool> {
         if !self.is_purge_due() {
             return Ok(false);

@@ -1,5 +1,5 @@
-//! Owns the inbox in one SQLite file: a connection that writes, some that read beside it (WAL), and one that moves what was
-//! written from the log into the file. Every commit is on the disk before it counts (`synchronous=FULL`).
+//! Stores the inbox in one SQLite file. One connection writes, others read concurrently (WAL), and one moves data from the log to the
+//! file. Every commit is on the disk before it counts (`synchronous=FULL`). Does not know the writer thread or the readers.
 
 mod advance;
 mod append;
@@ -10,65 +10,42 @@ mod log;
 mod open;
 mod prune;
 mod read;
+mod writer;
 
 use std::fmt;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use tracing::error;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
+use crate::inbox::pool::Pool;
 use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
-use crate::inbox::{age, lock};
-use append::Newest;
+use crate::inbox::{lock, trusted_time};
 use checkpoint::Checkpointer;
-use fingerprints::Fingerprints;
-use log::Log;
-use prune::Pruning;
+use writer::{SqliteWriter, WriterSlot};
 
 pub use error::{OpenError, Why};
 
-/// An open file. Fields are dropped in their order: closing any descriptor of a file drops the locks that SQLite has on it (POSIX
-/// has it so), and so `locked` comes last.
+/// An open file. Fields are dropped in order: closing any descriptor of a file releases SQLite's locks on it (a rule of POSIX), so
+/// `locked` comes last.
 pub(crate) struct SqliteStore {
     path: PathBuf,
     entries: AtomicU64,
     bytes: AtomicU64,
-    /// Of the log, on the disk.
+    /// The size of the log on the disk.
     log_bytes: AtomicU64,
     checkpointer: Checkpointer,
-    /// Connections that nobody reads with now. Some are made at the start, so that reading goes on when none can be made. A read
-    /// shares the outer lock; to close all connections, it is held alone.
-    readers: RwLock<Mutex<Vec<Connection>>>,
-    writing: Mutex<Writing>,
-    /// Its lock keeps other processes off.
+    /// Some connections are opened at the start, so that reads work even when no more can be opened. A read shares the lock; it is
+    /// taken exclusively to close all connections.
+    readers: RwLock<Pool<Connection>>,
+    writer: Mutex<WriterSlot>,
+    /// Its lock keeps out other processes.
     locked: File,
-}
-
-struct Writing {
-    /// `None` if it could not be opened again.
-    writer: Option<Writer>,
-    /// Whether what is in the log may not be on the disk, or the writer may not know what is in the file. Then all is opened anew
-    /// before anything else is written.
-    is_doubtful: bool,
-}
-
-struct Writer {
-    connection: Connection,
-    newest: Newest,
-    /// What new entries are later than, as it is on the disk.
-    reached: Cursor,
-    /// Of the newest entry that was deleted.
-    deleted_number: i64,
-    fingerprints: Fingerprints,
-    pruning: Pruning,
-    log: Log,
 }
 
 impl Store for SqliteStore {
@@ -76,27 +53,19 @@ impl Store for SqliteStore {
         self.write(|writer| {
             let (appended, newest, bytes) =
                 append::append(&mut writer.connection, writer.newest, &mut writer.fingerprints, batch)
-                    .inspect_err(|_| writer.fingerprints.undone())?;
+                    .inspect_err(|_| writer.fingerprints.rolled_back())?;
             writer.newest = newest;
             writer.fingerprints.committed();
-            self.note(writer, bytes);
-            self.checkpointer.note(batch.iter().map(|arrival| arrival.body().len()).sum(), &writer.connection);
+            self.set_usage(writer, bytes);
+            self.checkpointer.written(batch.iter().map(|arrival| arrival.body().len()).sum(), &writer.connection);
             Ok(appended)
         })
     }
 
     fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError> {
         let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
-        let idle = lock(&readers).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => open::reader(&self.path)?,
-        };
-        let page = read::read(&connection, after, filter, limit);
-        if !matches!(page, Err(ReadError::Store(_))) {
-            lock(&readers).push(connection);
-        }
-        page
+        let connect = || Ok(open::reader(&self.path)?);
+        readers.read(0, connect, |connection| read::read(connection, after, filter, limit))
     }
 
     fn advance(&self, to: Cursor) -> Result<Cursor, StoreError> {
@@ -104,7 +73,7 @@ impl Store for SqliteStore {
             if to > writer.reached {
                 advance::advance(&mut writer.connection, to)?;
                 (writer.reached, writer.newest.cursor) = (to, writer.newest.cursor.max(to));
-                self.checkpointer.note(advance::BYTES, &writer.connection);
+                self.checkpointer.written(advance::BYTES, &writer.connection);
             }
             Ok(writer.newest.cursor)
         })
@@ -112,20 +81,20 @@ impl Store for SqliteStore {
 
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError> {
         self.write(|writer| {
-            let Writer { connection, fingerprints, deleted_number, pruning, .. } = &mut *writer;
-            let mut more = pruning.look(connection, retention.age, now)?;
+            let SqliteWriter { connection, fingerprints, deleted_number, pruning, .. } = &mut *writer;
+            let mut more = pruning.search(connection, retention.age, now)?;
             let mut deleted = 0;
-            if let Some((last, number)) = pruning.step(connection, retention)? {
+            if let Some((last, count)) = pruning.step(connection, retention)? {
                 *deleted_number = prune::delete(connection, last)?;
-                fingerprints.forget(last);
-                (more, deleted) = (true, number);
+                fingerprints.set_deleted(last);
+                (more, deleted) = (true, count);
             }
             let is_purge_due = fingerprints.purge(connection, deleted)?;
-            self.checkpointer.note(if more { prune::WRITTEN_BYTES } else { 0 }, connection);
+            self.checkpointer.written(if more { prune::WRITTEN_BYTES } else { 0 }, connection);
             let bytes = prune::bytes(connection)?;
-            // What is left of the index can wait, unless it is what is too much.
+            // The rest of the index can wait, unless it is the excess.
             more |= is_purge_due && bytes > retention.bytes;
-            self.note(writer, bytes);
+            self.set_usage(writer, bytes);
             Ok(more)
         })
     }
@@ -137,15 +106,12 @@ impl Store for SqliteStore {
                 writer.connection.query_row(newest, [last], |row| row.get(0)).optional().map(|found| found.map(prune::time))
             };
             let Some(newest) = up_to(i64::MAX)? else { return Ok(None) };
-            let earlier = match up_to(Cursor::at(age::before(newest)).number())? {
+            let earlier = match up_to(Cursor::at(trusted_time::before(newest)).number())? {
                 Some(received) => received,
-                // When the newest one that was deleted came; at first, when the file was made.
-                None => writer
-                    .connection
-                    .query_row("SELECT deleted FROM inbox", [], |row| row.get(0).map(Cursor::from_number))?
-                    .time(),
+                // When the newest deleted entry was received; at first, when the file was created.
+                None => open::deleted(&writer.connection)?.time(),
             };
-            Ok(Some(age::seen(newest, earlier)))
+            Ok(Some(trusted_time::seen(newest, earlier)))
         })
     }
 
@@ -160,109 +126,14 @@ impl Store for SqliteStore {
 
     fn close(&self) {
         self.checkpointer.close();
-        if let Some(writer) = &lock(&self.writing).writer {
+        if let Some(writer) = &lock(&self.writer).writer {
             checkpoint::finish(&writer.connection);
         }
     }
 }
 
 impl SqliteStore {
-    /// Has `work` done by a writer that is fit for it. It counts only if the log is still at its place afterwards.
-    fn write<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.check_place()?;
-        let mut writing = lock(&self.writing);
-        // After a panic the writer may not know what was committed.
-        let has_panicked = self.writing.is_poisoned();
-        self.writing.clear_poison();
-        writing.is_doubtful |= self.checkpointer.has_failed() | has_panicked;
-        let done = self.writer(&mut writing).and_then(|writer| {
-            let done = work(writer)?;
-            self.log_bytes.store(writer.log.bytes()?, Relaxed);
-            Ok(done)
-        });
-        writing.is_doubtful |= done.as_ref().is_err_and(StoreError::leaves_doubt);
-        done
-    }
-
-    /// The writer, with no transaction open, the log in no doubt, and room in it.
-    fn writer<'a>(&self, writing: &'a mut Writing) -> Result<&'a mut Writer, StoreError> {
-        let known = self.log_bytes.load(Relaxed);
-        if writing.writer.as_ref().is_some_and(|writer| writer.log.bytes().is_ok_and(|bytes| bytes < known)) {
-            error!("another program has shortened the inbox's log (-wal): the newest events are lost, and a new log begins");
-            writing.is_doubtful = true;
-        }
-        if writing.is_doubtful || writing.writer.is_none() {
-            self.renew(writing)?;
-        }
-        let writer = writing.writer.as_mut().ok_or(StoreError::Stalled)?;
-        if !writer.connection.is_autocommit() {
-            writer.connection.execute_batch("ROLLBACK")?;
-        }
-        if self.log_bytes.load(Relaxed) > log::FULL_BYTES {
-            self.shorten(writer)?;
-        }
-        Ok(writer)
-    }
-
-    /// Closes all connections, so that SQLite reads the log anew, and moves what is found there into the file with a sync. After a
-    /// failed sync, what SQLite takes for synced may not be on the disk.
-    fn renew(&self, writing: &mut Writing) -> Result<(), StoreError> {
-        writing.is_doubtful = true;
-        if let Some(writer) = &writing.writer
-            && writer.log.bytes().is_err()
-            && checkpoint::restart(&writer.connection)?.is_some()
-        {
-            // A log that was removed lasts as long as a connection to it, and so that has to stay.
-            return Err(StoreError::LogMoved);
-        }
-        let readers = self.readers.write().unwrap_or_else(PoisonError::into_inner);
-        lock(&readers).clear();
-        self.checkpointer.use_connection(None);
-        writing.writer = None;
-        let connect = || open::connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE);
-        let writer = writing.writer.insert(Writer::open(&self.path, connect()?)?);
-        self.checkpointer.use_connection(Some(connect()?));
-        drop(readers);
-        if checkpoint::restart(&writer.connection)?.is_some() {
-            return Err(StoreError::Locked("the log cannot begin anew while another process uses the inbox".into()));
-        }
-        writing.is_doubtful = false;
-        self.log_bytes.store(0, Relaxed);
-        let bytes = prune::bytes(&writer.connection)?;
-        self.note(writer, bytes);
-        Ok(())
-    }
-
-    /// Makes room in the log, so that it never outgrows its limit.
-    fn shorten(&self, writer: &Writer) -> Result<(), StoreError> {
-        let page: u32 = writer.connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
-        // At first without waiting: it may be long on the disk, and yet not full.
-        for patience in [Duration::ZERO, open::LOCK_PATIENCE] {
-            writer.connection.busy_timeout(patience)?;
-            let pages = checkpoint::restart(&writer.connection);
-            writer.connection.busy_timeout(open::LOCK_PATIENCE)?;
-            match pages? {
-                None => {
-                    self.log_bytes.store(0, Relaxed);
-                    return Ok(());
-                }
-                Some(pages) if pages.saturating_mul(page.into()) <= log::FULL_BYTES => return Ok(()),
-                Some(_) => {}
-            }
-        }
-        Err(StoreError::LogFull)
-    }
-
-    /// Whether the file is still at its place. What went into one that was moved or removed would be found by nobody.
-    fn check_place(&self) -> Result<(), StoreError> {
-        match (std::fs::metadata(&self.path), self.locked.metadata()) {
-            (Ok(there), Ok(ours)) if log::identity(&there) == log::identity(&ours) => Ok(()),
-            _ => Err(StoreError::Moved),
-        }
-    }
-
-    /// Notes how much is kept.
-    fn note(&self, writer: &Writer, bytes: u64) {
+    fn set_usage(&self, writer: &SqliteWriter, bytes: u64) {
         let entries = writer.newest.number.saturating_sub(writer.deleted_number);
         self.entries.store(entries.try_into().unwrap_or(0), Relaxed);
         self.bytes.store(bytes, Relaxed);

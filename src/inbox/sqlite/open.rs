@@ -1,4 +1,5 @@
-//! Owns the start: the lock against other processes, the schema, and every reason not to touch a file.
+//! Opens or creates the file: the lock against other processes, the schema, and all reasons to leave a file alone. Does not write
+//! entries.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -14,15 +15,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior::Immediate}
 
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
-use crate::inbox::lock;
-use crate::inbox::sqlite::advance;
-use crate::inbox::sqlite::append::Newest;
+use crate::inbox::pool::Pool;
 use crate::inbox::sqlite::checkpoint::Checkpointer;
 use crate::inbox::sqlite::error::{OpenError, Why};
-use crate::inbox::sqlite::fingerprints::Fingerprints;
-use crate::inbox::sqlite::log::{Log, identity};
-use crate::inbox::sqlite::prune::{self, Pruning};
-use crate::inbox::sqlite::{SqliteStore, Writer, Writing, checkpoint};
+use crate::inbox::sqlite::log::identity;
+use crate::inbox::sqlite::writer::{SqliteWriter, WriterSlot};
+use crate::inbox::sqlite::{SqliteStore, advance, checkpoint, prune};
 use crate::inbox::store::StoreError;
 use crate::worker::Workers;
 
@@ -34,141 +32,117 @@ const TABLES: &str = "
     CREATE TABLE entry (
         cursor INTEGER PRIMARY KEY,  -- milliseconds since 1970 << 20 | a count
         number INTEGER NOT NULL,     -- from 1, without gaps
-        fingerprint BLOB NOT NULL,      -- 16 bytes: what tells one event from all others
+        fingerprint BLOB NOT NULL,      -- 16 bytes that identify the event
         received INTEGER NOT NULL,   -- milliseconds since 1970
         key TEXT NOT NULL,           -- the API key that signed
-        id TEXT NOT NULL,            -- the event's; empty where it has none
+        id TEXT NOT NULL,            -- the event's; empty if it has none
         event TEXT NOT NULL,         -- its name, likewise
         room TEXT NOT NULL,          -- its room's name, likewise
-        body BLOB NOT NULL           -- as it came, to the byte
+        body BLOB NOT NULL           -- byte for byte
     ) STRICT;
-    CREATE TABLE fingerprint (          -- an index of entry, which the newest entries come into later
+    CREATE TABLE fingerprint (          -- an index of entry, to which the newest entries are added later
         fingerprint BLOB PRIMARY KEY,
         cursor INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-    CREATE TABLE inbox (             -- one row of cursors; at first, of the time when the file was made
+    CREATE TABLE inbox (             -- one row of cursors; at first, of the time when the file was created
         deleted INTEGER NOT NULL,    -- entries up to here are deleted
-        deleted_number INTEGER NOT NULL, -- and so many of them there were
+        deleted_number INTEGER NOT NULL, -- the number of the last deleted entry
         settled INTEGER NOT NULL,    -- entries up to here are in the index
         purged INTEGER NOT NULL      -- deleted entries up to here are no longer in the index
     ) STRICT;
 ";
-/// Bytes of a page. Several bodies fit into one, and few of the index have to be written at a time.
+/// Bytes of a page. Several bodies fit into one, and few pages of the index have to be written at a time.
 const PAGE: i32 = 8192;
-/// What the writer keeps of the file in memory at most.
-const WRITER_CACHE_KIB: i64 = 4096;
-/// Connections that read, from the start.
-const READERS: usize = 1;
-/// How long a lock of another process is waited for.
-pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(1);
-/// How long the start looks for damage: all of a small file is checked, and the beginning of a large one.
-const CHECK: Duration = Duration::from_millis(200);
-/// Bytes of a file of zeros at most, for it to be taken for one that was being made.
-const MOST_ZEROS: u64 = 1 << 20;
-/// Steps of SQLite's between two looks at the clock while it checks.
+/// How long to wait for another process's lock.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the start looks for damage: enough for all of a small file, and the beginning of a large one.
+const CHECK_TIME: Duration = Duration::from_millis(200);
+/// SQLite's steps between two looks at the clock during that check.
 const CHECK_STEPS: i32 = 1000;
+/// A larger file of zeros is not taken for an unfinished inbox.
+const MOST_ZEROS: u64 = 1 << 20;
 
 impl SqliteStore {
-    /// Opens the file at `path`, or makes it. Where that fails, a file that was there stays as it is.
+    /// Opens the file at `path`, or creates it. If that fails, an existing file is left unchanged.
     pub(crate) fn open(path: &Path, now: UnixTime, workers: &Workers) -> Result<Self, OpenError> {
-        let refused = |why: Why| OpenError { path: path.to_owned(), why };
-        // To SQLite some names are not those of files, such as `:memory:`; those that begin at the root all are.
-        let path = &std::path::absolute(path).map_err(Why::Io).map_err(refused)?;
+        // SQLite treats some names specially, such as `:memory:`, but no absolute path.
+        std::path::absolute(path)
+            .map_err(Why::Io)
+            .and_then(|path| Self::open_absolute(path, now, workers))
+            .map_err(|why| OpenError { path: path.to_owned(), why })
+    }
+
+    fn open_absolute(path: PathBuf, now: UnixTime, workers: &Workers) -> Result<Self, Why> {
         let is_new = !path.exists();
-        let locked = lock_file(path).map_err(refused)?;
-        let opened = complete(path, locked, now).and_then(|(locked, connection)| Ok((open(path, connection, workers)?, locked)));
+        let locked = lock_file(&path)?;
+        let opened =
+            complete(&path, locked, now).and_then(|(locked, connection)| Self::start(&path, locked, connection, workers));
         if is_new && opened.is_err() {
-            remove(path, &["", "-wal", "-shm"]);
+            remove(&path, &["", "-wal", "-shm"]);
         }
-        let ((writer, readers, checkpointer, is_doubtful), locked) = opened.map_err(refused)?;
+        opened
+    }
+
+    fn start(path: &Path, locked: File, mut connection: Connection, workers: &Workers) -> Result<Self, Why> {
+        check(&mut connection)?;
+        let mut writer = SqliteWriter::open(path, connection)?;
+        // A crash may have left data in the log that was never synced. Nothing may be built on it.
+        let is_doubtful = match checkpoint::restart(&writer.connection) {
+            Err(error) => StoreError::from(error).leaves_doubt(),
+            Ok(_) => false,
+        };
+        probe(&mut writer.connection)?;
+        let checkpointer = Checkpointer::start(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?, workers)?;
+        let readers = Pool::default();
+        readers.add(0, reader(path)?);
         let store = Self {
             path: path.to_owned(),
             entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             log_bytes: AtomicU64::new(writer.log.bytes().unwrap_or(0)),
             checkpointer,
-            readers: RwLock::new(Mutex::new(readers)),
-            writing: Mutex::new(Writing { writer: None, is_doubtful }),
+            readers: RwLock::new(readers),
+            writer: Mutex::new(WriterSlot { writer: None, is_doubtful }),
             locked,
         };
-        let bytes = prune::bytes(&writer.connection).map_err(|error| OpenError { path: path.to_owned(), why: error.into() })?;
-        store.note(&writer, bytes);
-        lock(&store.writing).writer = Some(writer);
+        let bytes = prune::bytes(&writer.connection)?;
+        store.set_usage(&writer, bytes);
+        crate::inbox::lock(&store.writer).writer = Some(writer);
         Ok(store)
     }
 }
 
-/// The file, locked against other processes that use it as an inbox, for as long as it is open. It may hold secrets, and SQLite
-/// gives the same permissions to the files that it makes beside it.
+/// The file, locked as long as it is open against other processes that would use it as an inbox. It may hold secrets; SQLite gives
+/// the same permissions to the files that it creates beside it.
 fn lock_file(path: &Path) -> Result<File, Why> {
     let mut options = File::options();
-    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(Why::Io)?;
+    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     match file.try_lock() {
-        // Another process may have put a new file at this place, which it has locked.
-        Ok(()) if identity(&file.metadata().map_err(Why::Io)?) != identity(&path.metadata().map_err(Why::Io)?) => Err(Why::InUse),
+        // Another process may have replaced the file by a new one, and locked that.
+        Ok(()) if identity(&file.metadata()?) != identity(&path.metadata()?) => Err(Why::InUse),
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Why::InUse),
         Err(TryLockError::Error(error)) => Err(Why::Io(error)),
     }
 }
 
-/// The name of the file with this ending that SQLite keeps beside the one at `path`.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+/// The name of the file that SQLite keeps beside the one at `path`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
-    name.push(ending);
+    name.push(suffix);
     name.into()
 }
 
-/// Removes the files with these endings.
-fn remove(path: &Path, endings: &[&str]) {
-    for ending in endings {
-        let _ = fs::remove_file(beside(path, ending)); // perhaps there is none
+fn remove(path: &Path, suffixes: &[&str]) {
+    for suffix in suffixes {
+        let _ = fs::remove_file(beside(path, suffix)); // it may not exist
     }
 }
 
-/// The writer, connections that read, what moves the log, and whether the log is in doubt.
-type Opened = (Writer, Vec<Connection>, Checkpointer, bool);
-
-fn open(path: &Path, mut connection: Connection, workers: &Workers) -> Result<Opened, Why> {
-    check(&mut connection)?;
-    let mut writer = Writer::open(path, connection)?;
-    // A crash may have left writes in the log that were never synced. Nothing may be built on them.
-    let is_doubtful = match checkpoint::restart(&writer.connection) {
-        Err(error) => StoreError::from(error).leaves_doubt(),
-        Ok(_) => false,
-    };
-    probe(&mut writer.connection)?;
-    let checkpointer = Checkpointer::start(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?, workers).map_err(Why::Io)?;
-    let readers = (0..READERS).map(|_| reader(path)).collect::<Result<_, _>>()?;
-    Ok((writer, readers, checkpointer, is_doubtful))
-}
-
-impl Writer {
-    /// On `connection` to the file at `path`, which has the schema. Every commit is synced before it counts. If a sync fails, what it
-    /// was for is written again: later writes never stand behind one that may not have reached the disk.
-    pub(super) fn open(path: &Path, connection: Connection) -> Result<Self, Why> {
-        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-        if mode != "wal" {
-            return Err(Why::NoLog);
-        }
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-        advance::prepare(&connection)?;
-        let reached = advance::reached(&connection)?;
-        let mut newest = Newest::read(&connection)?;
-        newest.cursor = newest.cursor.max(reached);
-        let deleted_number = connection.query_row("SELECT deleted_number FROM inbox", [], |row| row.get(0))?;
-        let fingerprints = Fingerprints::load(&connection)?;
-        let log = Log::of(path).map_err(Why::Io)?;
-        Ok(Self { connection, newest, reached, deleted_number, fingerprints, pruning: Pruning::default(), log })
-    }
-}
-
-/// The `locked` file and a connection to it. If it holds nothing yet, a new inbox takes its place first.
+/// The `locked` file and a connection to it. A file without content is replaced by a new inbox.
 fn complete(path: &Path, locked: File, now: UnixTime) -> Result<(File, Connection), Why> {
     let connect = || connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
-    if !is_blank(&locked).map_err(Why::Io)? {
+    if !is_blank(&locked)? {
         let connection = connect()?;
         if !is_empty(&connection)? {
             return Ok((locked, connection));
@@ -177,7 +151,7 @@ fn complete(path: &Path, locked: File, now: UnixTime) -> Result<(File, Connectio
     Ok((create(path, now)?, connect()?))
 }
 
-/// Whether the file is empty, or as a power cut leaves one that was being written: full of zeros.
+/// Whether the file is empty, or full of zeros, as a power cut can leave a file that was being created.
 fn is_blank(mut file: &File) -> io::Result<bool> {
     if file.metadata()?.len() > MOST_ZEROS {
         return Ok(false);
@@ -187,7 +161,7 @@ fn is_blank(mut file: &File) -> io::Result<bool> {
     Ok(bytes.iter().all(|byte| *byte == 0))
 }
 
-/// Whether the database has no tables: it is new, or the start that was making it did not come to its end.
+/// Whether the database has no tables, because it is new or its creation was interrupted.
 fn is_empty(connection: &Connection) -> Result<bool, Why> {
     let read = |sql| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
     let tables = read("SELECT count(*) FROM sqlite_schema")?;
@@ -199,11 +173,10 @@ fn is_empty(connection: &Connection) -> Result<bool, Why> {
     }
 }
 
-/// A connection with this `access`.
 pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(LOCK_PATIENCE)?;
-    // What a crash has left in the log stays there until all is known to be well.
+    connection.busy_timeout(LOCK_TIMEOUT)?;
+    // What a crash has left in the log stays there until the file is known to be sound.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(connection)
 }
@@ -211,28 +184,32 @@ pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connec
 /// A connection that reads.
 pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    // SQLite opens what it needs at the first read.
-    connection.query_row("SELECT deleted FROM inbox", [], |_| Ok(()))?;
+    deleted(&connection)?; // SQLite opens its files at the first read
     Ok(connection)
 }
 
-/// Looks for damage, for a while.
+/// Entries up to this cursor are deleted.
+pub(super) fn deleted(connection: &Connection) -> rusqlite::Result<Cursor> {
+    connection.prepare_cached("SELECT deleted FROM inbox")?.query_row([], |row| row.get(0)).map(Cursor::from_number)
+}
+
+/// Looks for damage, for a limited time.
 fn check(connection: &mut Connection) -> Result<(), Why> {
     let begin = Instant::now();
-    connection.progress_handler(CHECK_STEPS, Some(move || begin.elapsed() > CHECK))?;
+    connection.progress_handler(CHECK_STEPS, Some(move || begin.elapsed() > CHECK_TIME))?;
     let checked = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
     connection.progress_handler(0, None::<fn() -> bool>)?;
     match checked {
-        Ok(sound) if sound == "ok" => Ok(()),
+        Ok(result) if result == "ok" => Ok(()),
         Ok(_) => Err(Why::Damaged),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Makes an inbox in a file of its own, which takes its place once all of it is on the disk. Gives the new file, locked.
+/// Creates an inbox in a separate file, which replaces the one at `path` once all of it is on the disk. Returns it locked.
 fn create(path: &Path, now: UnixTime) -> Result<File, Why> {
-    let path = &path.canonicalize().map_err(Why::Io)?; // not in place of a link
+    let path = &path.canonicalize()?; // replaces the file, not a link to it
     let new = &beside(path, "-new");
     remove(new, &["", "-journal"]);
     let locked = lock_file(new)?;
@@ -248,15 +225,15 @@ fn create(path: &Path, now: UnixTime) -> Result<File, Why> {
     transaction.pragma_update(None, "user_version", SCHEMA)?;
     transaction.commit()?;
     drop(connection);
-    replace(path, new, &locked).map_err(Why::Io)?;
+    replace(path, new, &locked)?;
     Ok(locked)
 }
 
-/// Puts the file `new` at `path`, so that also after a power cut one of the two is there, whole.
+/// Moves the file `new` to `path`, so that even after a power cut one of the two is there, complete.
 fn replace(path: &Path, new: &Path, file: &File) -> io::Result<()> {
     let directory = File::open(path.parent().unwrap_or(Path::new("/")))?;
     file.sync_all()?;
-    // SQLite would apply what lies beside a file to any file at its place.
+    // SQLite would apply files of these names to whatever file is at `path`.
     remove(path, &["-journal", "-wal", "-shm"]);
     directory.sync_all()?;
     fs::rename(new, path)?;

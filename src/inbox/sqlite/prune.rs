@@ -1,40 +1,40 @@
-//! Owns the deletion of what is not to be kept, oldest first, in steps.
+//! Deletes what exceeds the retention, oldest first, in steps. Does not know the time.
 
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior::Immediate};
 
 use crate::clock::UnixTime;
-use crate::inbox::age::is_ahead;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::store::Retention;
+use crate::inbox::trusted_time::is_ahead;
 
-/// What one step deletes at most: entries, and bytes of bodies. More than a batch brings, in bytes.
+/// Entries and bytes that one step deletes at most. The bytes exceed those of a batch.
 const STEP_ENTRIES: usize = 1024;
 const STEP_BYTES: u64 = 16 << 20;
-/// Bytes of an entry beside its body, at least.
+/// Bytes of an entry without its body, at least.
 const OVERHEAD_BYTES: u64 = 128;
-/// More than what is too much goes at once, so that not each batch needs a step: this part of the bound, up to so many bytes.
+/// A step deletes more than the excess, so that not every batch needs a step: this fraction of the limit, at most so many bytes.
 const SPARE_PART: u64 = 16;
 const SPARE_BYTES: u64 = 8 << 20;
-/// Entries that are looked at behind one that is not too old: the clock may have gone back and forth.
+/// Entries to look at after one that is not too old, because the clock may have been set back and forth.
 const AHEAD: usize = 128;
-/// Bytes of pages that a step writes, about.
+/// About how many bytes of pages a step writes.
 pub(super) const WRITTEN_BYTES: usize = 256 * 1024;
 
 /// Which entries are too old.
 #[derive(Debug, Default)]
 pub(super) struct Pruning {
-    /// All up to here.
+    /// All entries up to this one.
     too_old: Option<Cursor>,
-    /// The oldest entries up to here are dated in the future, because the clock was ahead. They go with the first entry behind them
-    /// that is too old, or at their age from when this was noticed.
+    /// The oldest entries, up to this one, are dated in the future, because the clock was ahead. They are deleted with the first
+    /// later entry that is too old, or when enough time has passed since this instant.
     misdated: Option<(Cursor, Instant)>,
 }
 
 impl Pruning {
-    /// Looks at some entries for those that are older than `age` at `now`; whether there are more to look at.
-    pub(super) fn look(&mut self, connection: &Connection, age: Duration, now: UnixTime) -> rusqlite::Result<bool> {
+    /// Searches some entries for those older than `age` at `now`. Returns whether there are more to search.
+    pub(super) fn search(&mut self, connection: &Connection, age: Duration, now: UnixTime) -> rusqlite::Result<bool> {
         let mut oldest = connection.prepare_cached("SELECT received FROM entry ORDER BY cursor LIMIT 1")?;
         let oldest = oldest.query_row([], |row| row.get(0)).optional()?;
         if oldest.is_none_or(|received| !is_ahead(time(received), now)) {
@@ -68,12 +68,12 @@ impl Pruning {
         Ok(looked_at == STEP_ENTRIES)
     }
 
-    /// The last one of those that one step deletes, and their number: the ones that are too old, and those that are too much.
+    /// The last entry to delete in one step, and the number of entries to delete: the old ones, and the excess.
     pub(super) fn step(&self, connection: &Connection, retention: &Retention) -> rusqlite::Result<Option<(Cursor, usize)>> {
         let kept = bytes(connection)?;
         let excess = match kept.checked_sub(retention.bytes) {
             None | Some(0) => 0,
-            // Its pages take up to twice what the bodies have. It is better to take another step than to delete too much.
+            // The pages take up to twice the bytes of the bodies. Another step is better than deleting too much.
             Some(excess) => excess.saturating_add((retention.bytes / SPARE_PART).min(SPARE_BYTES)) / 2,
         };
         let mut next = connection.prepare_cached("SELECT cursor, length(body) FROM entry ORDER BY cursor LIMIT ?")?;
@@ -92,12 +92,12 @@ impl Pruning {
     }
 }
 
-/// As it is in the file.
+/// A time as it is stored in the file.
 pub(super) fn time(millis: i64) -> UnixTime {
     UnixTime::from_millis(millis.try_into().unwrap_or(0))
 }
 
-/// Deletes all entries up to `last`, and gives its number.
+/// Deletes all entries up to `last`, and returns its number.
 pub(super) fn delete(connection: &mut Connection, last: Cursor) -> rusqlite::Result<i64> {
     let transaction = connection.transaction_with_behavior(Immediate)?;
     let number: i64 =
@@ -108,7 +108,7 @@ pub(super) fn delete(connection: &mut Connection, last: Cursor) -> rusqlite::Res
     Ok(number)
 }
 
-/// What the file's pages in use take.
+/// The bytes of the file's pages in use.
 pub(super) fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
     let read = |pragma| connection.prepare_cached(pragma)?.query_row([], |row| row.get::<_, i64>(0));
     let pages = read("PRAGMA page_count")?.saturating_sub(read("PRAGMA freelist_count")?);

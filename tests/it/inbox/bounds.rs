@@ -1,5 +1,5 @@
-//! How much the inbox takes on the disk: the file keeps to its bound and the log to its limit, or webhooks are answered with 503, and those
-//! who watch see why.
+//! The size of the inbox on the disk: the file and the log stay within their limits, or webhooks are answered with 503 and readiness
+//! shows the reason.
 
 use std::collections::HashMap;
 use std::fs;
@@ -36,7 +36,7 @@ async fn large_deliveries_do_not_outrun_the_bound() {
     let limit = MOST + MOST / 2 + 16 * MIB;
     let padding = "x".repeat(512 * 1024);
     let all: Vec<_> = (0..120).map(|number| arrival(event(&number.to_string(), &padding, "y"))).collect();
-    // All wait at once.
+    // All are queued at the same time.
     let appending: Vec<_> = all
         .into_iter()
         .map(|arrival| {
@@ -95,7 +95,7 @@ async fn pruning_that_cannot_work_says_so_and_ends_in_503() {
     let refused = (0..30).map(|_| sender.send(&body()).unwrap()).find(|answer| !answer.is_committed());
     assert!(refused.is_some_and(|refused| refused.is_come_again()));
     let (status, why) = Program::get(program.address(), "/readyz");
-    assert!(status == 503 && why.contains("larger than its bound"), "{status} {why}");
+    assert!(status == 503 && why.contains("larger than its limit"), "{status} {why}");
     assert!(sample(metrics, "roomkey_inbox_prune_failures_total") >= 1.0);
     assert!(sample(metrics, "roomkey_inbox_bytes") <= 19.0 * MIB as f64);
     eventually("it is tried again", async || sample(metrics, "roomkey_inbox_prune_failures_total") >= 3.0).await;

@@ -1,4 +1,4 @@
-//! A clock that is wrong deletes nothing, and leaves nothing that is never deleted.
+//! A wrong clock deletes no entries, and leaves none that are never deleted.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::support::{ALL, Backend, Hands, KEYS, Scratch, Sqlite, backends, deliv
 
 const MINUTE: Duration = Duration::from_secs(60);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// In which the inbox looks at the clock more than once.
+/// Long enough for the inbox to look at the clock more than once.
 const LOOKS: Duration = Duration::from_millis(2500);
 
 async fn append(inbox: &Inbox, ids: std::ops::Range<usize>, received: UnixTime) {
@@ -23,7 +23,7 @@ async fn append(inbox: &Inbox, ids: std::ops::Range<usize>, received: UnixTime) 
     }
 }
 
-/// What `test` says of every backend.
+/// Runs `test` over every backend.
 async fn a_year_ahead(backend: Box<dyn Backend>, ahead: usize) {
     let hands = Hands::at(UnixTime::now());
     let retention = Retention { age: MINUTE * 30, ..Retention::default() };
@@ -41,7 +41,7 @@ async fn a_year_ahead(backend: Box<dyn Backend>, ahead: usize) {
         inbox = backend.open(retention, hands.clock());
     }
 
-    // Nobody is told twice, or not at all.
+    // No sender gets two answers, or none.
     let last = everything(&inbox).await.last().unwrap().cursor;
     hands.turn_back(YEAR);
     hands.advance(MINUTE * 10);

@@ -1,4 +1,4 @@
-//! What every backend keeps to. Each test runs over all backends that can be had.
+//! The contract of every backend. Each test runs over all available backends.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -126,7 +126,7 @@ async fn cursors_strictly_increase_as_values_and_as_text_whatever_the_clock_does
         let hands = Hands::at(UnixTime::from_secs(2_000_000_000));
         let inbox = backend.open(Retention::default(), hands.clock());
         for number in 0_u64..30 {
-            // Ahead, back, and still.
+            // The clock moves ahead, back, and not at all.
             let now = UnixTime::from_secs(2_000_000_000 + [0, 50, 10][usize::try_from(number % 3).unwrap()] * number);
             let body = event(&number.to_string(), "x", "y");
             inbox.append(Arrival::new(delivery_of(KEYS[0], body), now)).await.unwrap();
@@ -175,7 +175,7 @@ async fn a_page_is_bounded_and_the_next_one_goes_on_behind_it() {
         }
         assert_eq!(ids, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
 
-        // A body larger than the bound comes alone.
+        // A body larger than the limit is returned alone.
         let one = event("0", "x", "y").len();
         let page = inbox.read(None, &filter, PageLimit { entries: 10, bytes: one - 1 }).await.unwrap();
         assert_eq!(page.entries.len(), 1);
@@ -211,7 +211,7 @@ async fn a_reader_gets_what_it_wants_and_passes_over_the_rest() {
         let wanted = (0..2500).filter(|number| number % 2 == 1 && number % 3 != 1).map(|number| number.to_string());
         assert_eq!(ids, wanted.collect::<Vec<_>>());
 
-        // Nothing is wanted, and yet the reader gets on.
+        // No entry is wanted, but the reader still advances.
         let nothing = Arc::new(Filter { room: Some("c".to_owned()), events: Vec::new() });
         let (mut after, mut reads) = (None, 0);
         loop {
@@ -338,13 +338,13 @@ async fn what_is_too_old_goes_and_is_no_duplicate_any_more() {
         hands.advance(Duration::from_secs(1000));
         eventually("the old ones go", async || everything(&inbox).await.len() == 10).await;
 
-        // Whoever has fallen behind is told so, and where what is left begins.
+        // A reader that has fallen behind is told where the remaining entries begin.
         let filter = Arc::new(Filter::default());
         let Err(ReadError::Gone { oldest }) = inbox.read(Some(first), &filter, ALL).await else { panic!("not gone") };
         assert_eq!(inbox.read(Some(oldest), &filter, ALL).await.unwrap().entries.len(), 10);
         appended(0..5).await;
 
-        // All of them go; cursors go on, also after a restart. An hour at once would be a leap.
+        // All are deleted, and cursors keep increasing, also after a restart. An hour at once would be a leap.
         hands.advance(Duration::from_secs(2500));
         eventually("more go", async || everything(&inbox).await.len() == 5).await;
         hands.advance(Duration::from_secs(2500));
@@ -368,14 +368,14 @@ async fn what_is_too_much_goes_oldest_first() {
         let inbox = backend.open(Retention { bytes: MOST, ..Retention::default() }, roomkey::clock::Clock::system());
         let padding = "x".repeat(4000);
         append_all(&inbox, (0..1000).map(|number| event(&number.to_string(), &padding, "y"))).await;
-        // A store may count its bytes only when it looks for what is too much.
+        // A store may count its bytes only when it looks for the excess.
         let has_shrunk = async || everything(&inbox).await.len() < 600 && inbox.usage().is_some_and(|usage| usage.bytes <= MOST);
         eventually("it shrinks", has_shrunk).await;
         let ids: Vec<usize> = everything(&inbox).await.into_iter().map(|entry| entry.id.parse().unwrap()).collect();
         assert!((100..600).contains(&ids.len()), "{} are left", ids.len());
         assert_eq!(ids, (1000 - ids.len()..1000).collect::<Vec<_>>());
         assert_eq!(inbox.usage().unwrap().entries, u64::try_from(ids.len()).unwrap());
-        // The oldest is new again, the newest is not.
+        // The oldest event is new again, the newest is not.
         assert_eq!(append(&inbox, event("0", &padding, "y")).await, Appended::Committed);
         assert_eq!(append(&inbox, event("999", &padding, "y")).await, Appended::Duplicate);
     })

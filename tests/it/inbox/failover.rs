@@ -1,5 +1,5 @@
-//! A Redis whose replica takes over, as planned or because the primary died: webhooks come again until there is a primary at the
-//! address, and nothing that was acknowledged and replicated is lost, doubled or out of order.
+//! A replica of Redis takes over, as planned or because the primary died: webhooks are refused until there is a primary at the address,
+//! and nothing that was acknowledged and replicated is lost, duplicated or reordered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -15,7 +15,7 @@ use super::program::{Program, send_until_committed};
 use super::redis_server::{RedisServer, SAFE};
 use super::support::{ALL, event, eventually, everything};
 
-/// Within which the program takes webhooks again, once there is a primary.
+/// How soon the program accepts webhooks again once there is a primary.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 /// A primary and its replica.
@@ -43,14 +43,14 @@ fn is_linked(replica: &RedisServer) -> bool {
     replica.info("master_link_status") == "up"
 }
 
-/// Makes `to` the primary, once it has all that `from` has, and `from` its replica.
+/// Makes `to` the primary once it has everything that `from` has, and `from` its replica.
 async fn hand_over(from: &RedisServer, to: &RedisServer) {
     from.command(&["FAILOVER", "TO", "127.0.0.1", &to.port().to_string(), "TIMEOUT", "10000"]);
     eventually("they change places", async || to.info("role") == "master" && from.info("role") == "slave" && is_linked(from))
         .await;
 }
 
-/// An address that goes over from one server to another.
+/// An address that moves from one server to another.
 struct Address {
     port: u16,
     server: watch::Sender<u16>,
@@ -83,13 +83,13 @@ async fn forward(mut client: TcpStream, mut current: watch::Receiver<u16>) {
     tokio::select! {
         _ = copy_bidirectional(&mut client, &mut server) => {}
         _ = current.changed() => {
-            // Who has the address now does not know this connection, and says so to who speaks on it.
+            // The new owner of the address does not know this connection, and resets it.
             let _ = client.read(&mut [0]).await;
         }
     }
 }
 
-/// Senders that deliver one event after the other, each until it is taken.
+/// Senders that deliver one event after another, each until it is accepted.
 struct Senders {
     threads: Vec<JoinHandle<Vec<String>>>,
     acknowledged: Arc<AtomicUsize>,
@@ -119,14 +119,14 @@ impl Senders {
         eventually("some are delivered", async || self.acknowledged.load(Relaxed) > before + 100).await;
     }
 
-    /// What each has had acknowledged.
+    /// The acknowledged events of each sender.
     fn stop(self) -> Vec<Vec<String>> {
         self.stop.store(true, Relaxed);
         self.threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     }
 }
 
-/// That a delivery is told to come again in time, and that readiness says so.
+/// Asserts that a delivery is refused in time, and that readiness shows it.
 async fn assert_refuses(program: &Program) {
     let begin = Instant::now();
     let answer = program.sender().send(&event("EV_refused", "room_started", "daily")).unwrap();
@@ -135,13 +135,13 @@ async fn assert_refuses(program: &Program) {
     eventually("readiness says so", async || Program::get(program.address(), "/readyz").0 == 503).await;
 }
 
-/// That deliveries are taken again in time; and this one, which is the last.
+/// Asserts that deliveries are accepted again in time, including this one, the last.
 fn assert_takes(program: &Program) {
     send_until_committed(&mut program.sender(), BACK_WITHIN, || event("EV_last", "room_finished", "daily"));
     assert_eq!(Program::get(program.address(), "/readyz").0, 200);
 }
 
-/// That `inbox` keeps what was acknowledged, each once and in its order, and still knows it when it comes again.
+/// Asserts that `inbox` holds every acknowledged event once and in order, and recognizes it when it comes again.
 async fn assert_keeps(inbox: &Inbox, acknowledged: &[Vec<String>], program: &Program) {
     let kept = everything(inbox).await;
     for (room, bodies) in acknowledged.iter().enumerate() {
@@ -209,7 +209,7 @@ async fn a_replica_that_takes_over_from_a_primary_that_died() {
     assert_keeps(&pair.replica.inbox(), &before, &program).await;
 }
 
-/// What a second roomkey gives who follows it until the last event.
+/// The events that a follower of a second roomkey gets, up to the last one.
 fn follow(address: &Address) -> tokio::task::JoinHandle<Vec<String>> {
     let inbox = Inbox::redis(address.url().parse().unwrap(), Retention::default(), roomkey::clock::Clock::system()).unwrap();
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! What was answered with 200 is there after the program was killed at any moment.
+//! Every event that was answered with 200 is still there after the program is killed at any moment.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ async fn it_starts_within_a_second_with_a_million_entries_after_a_kill() {
     append(&inbox, event("first", "x", "y")).await;
     inbox.close().await;
     drop(inbox);
-    // A million more, of which as many as there may be are not in the index yet.
+    // A million more, of which the maximum number is not in the index yet.
     Connection::open(&file)
         .unwrap()
         .execute_batch(

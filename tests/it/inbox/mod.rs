@@ -1,4 +1,4 @@
-//! The inbox: one contract over every backend, and what each does when it is killed, starved or robbed.
+//! The inbox: one contract for every backend, and how each behaves when it is killed, runs out of space, or loses its data.
 
 mod bounds;
 mod clock;

@@ -1,5 +1,4 @@
-//! Owns the proof that a reader that moves on by the clock misses nothing: entries that are late, clocks that are set back, a
-//! restart, and a second roomkey.
+//! A reader that advances with the clock misses nothing: with late entries, clocks that are set back, a restart, and a second roomkey.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use roomkey::inbox::{Appended, Arrival, Cursor, Filter, Inbox, Retention};
 use super::redis_server::RedisServer;
 use super::support::{ALL, Backend, Hands, KEYS, Scratch, Sqlite, backends, delivery_of, event, eventually};
 
-/// Marks move each second.
+/// With this, marks move every second.
 const RETENTION: Retention = Retention { age: Duration::from_secs(8), bytes: 1 << 30 };
 
 async fn append_at(inbox: &Inbox, id: &str, room: &str, received: UnixTime) {
@@ -36,7 +35,7 @@ async fn mark(inbox: &Inbox, time: UnixTime) -> Cursor {
     }
 }
 
-/// What a reader gets that goes on from `after`.
+/// What a reader that continues after `after` gets.
 async fn ids_after(inbox: &Inbox, after: Cursor) -> Vec<String> {
     let page = inbox.follow(Some(after), filter()).poll(ALL).await.unwrap();
     page.entries.into_iter().map(|entry| entry.id).collect()
@@ -79,7 +78,7 @@ async fn a_mark_alone_survives_the_end_of_the_process() {
         let given = mark(&inbox, now).await;
         inbox.close().await;
         drop(inbox);
-        // No entry tells of the time before.
+        // No entry shows the earlier time.
         let behind = Hands::at(now.saturating_sub(Duration::from_secs(3600)));
         let inbox = backend.open(RETENTION, behind.clock());
         eventually("it works again", async || inbox.is_ready().is_ok()).await;
@@ -137,8 +136,8 @@ async fn readers_that_come_back_with_each_cursor_miss_nothing_while_marks_move()
                         let page = follower.poll(ALL).await.expect("a gap");
                         seen.extend(page.entries.into_iter().map(|entry| entry.id));
                         // Live, as after a wake-up.
-                        if tokio::time::timeout(Duration::from_millis(30), follower.changed()).await.is_ok() {
-                            let page = follower.poll(ALL).await.expect("a gap");
+                        if let Ok(page) = tokio::time::timeout(Duration::from_millis(30), follower.next_page(ALL)).await {
+                            let page = page.expect("a gap");
                             seen.extend(page.entries.into_iter().map(|entry| entry.id));
                         }
                         after = follower.cursor();
@@ -166,7 +165,7 @@ async fn nothing_is_written_while_nobody_reads() {
     let hands = Hands::at(UnixTime::now());
     let inbox = backend.open(RETENTION, hands.clock());
     mark(&inbox, hands.now()).await;
-    // It moves once more, for those who have read by now.
+    // It moves once more, for the readers so far.
     hands.advance(Duration::from_secs(1));
     tokio::time::sleep(Duration::from_secs(4)).await;
     let before = written();
@@ -175,7 +174,7 @@ async fn nothing_is_written_while_nobody_reads() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(written(), before);
-    // A reader that comes after all that time is told a late cursor nevertheless.
+    // A reader that comes much later still gets a recent cursor.
     let page = inbox.follow(None, filter()).poll(ALL).await.unwrap();
     assert_eq!(page.next.to_string(), format!("{:016x}", hands.now().as_millis() << 20));
     assert!(written() > before);

@@ -1,5 +1,5 @@
-//! A store that fails while it runs: 503 with `Retry-After: 5` within 5 s, never a false 200, reading goes on, and all is well again
-//! without a restart.
+//! A store fails while it runs: 503 with `Retry-After: 5` within 5 s, never a false 200, reads still work, and the inbox recovers without
+//! a restart.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +17,7 @@ fn open(file: &Path) -> Inbox {
     Inbox::sqlite(file, Retention::default(), Clock::system()).unwrap()
 }
 
-/// Appends fail within 5 s, and reading goes on.
+/// Asserts that appends fail within 5 s, and that reads still work.
 async fn assert_failing(inbox: &Inbox, id: &str) {
     let begin = Instant::now();
     assert_eq!(inbox.append(arrival(event(id, "x", "y"))).await, Err(AppendError::Unavailable));
@@ -149,7 +149,7 @@ async fn a_sync_that_hangs() {
         let (answer, took) = waiting.join().unwrap();
         assert!(answer.is_come_again() && took < Duration::from_secs(5), "{answer:?} after {took:?}");
     }
-    // Who comes now need not wait at all.
+    // New deliveries do not wait at all.
     let begin = Instant::now();
     assert!(sender.send(&event("late", "x", "y")).unwrap().is_come_again());
     assert!(begin.elapsed() < Duration::from_secs(1));
@@ -228,7 +228,7 @@ async fn a_log_that_is_removed() {
         assert!(committed.iter().all(|body| sender.send(body).unwrap().is_committed()));
 
         let log = scratch.file(&format!("inbox.db{ending}"));
-        // Another file at its place is no better than none.
+        // A different file at its path is no better than none.
         std::fs::remove_file(&log).unwrap();
         std::fs::write(&log, "").unwrap();
         let mut count = 0;

@@ -1,5 +1,4 @@
-//! What is left on the disk after a power cut: a start that was cut short is made up for, and no sync that failed takes with it what was
-//! acknowledged after it.
+//! Power cuts: an interrupted start is repeated, and a failed sync does not lose what was acknowledged after it.
 
 use std::fs;
 use std::io::Write;
@@ -65,7 +64,7 @@ async fn a_first_start_that_ends_at_any_write() {
         };
         let _ = child.kill();
         child.wait().unwrap();
-        // The system goes on, or the power is cut as well.
+        // The system keeps running, or the power is cut too.
         assert_begins(&place_of.join("inbox.db"), &format!("step {step}, by the system")).await;
         let left = copy(&disk, &scratch.file(&format!("left {step}")));
         assert_begins(&left, &format!("step {step}, by the disk")).await;
@@ -131,7 +130,7 @@ async fn a_sync_that_fails_takes_nothing_with_it_that_is_acknowledged_later() {
     let mut program = Program::start_by((command, address));
     let mut sender = program.sender();
     for round in 0..3 {
-        // Old ones are deleted, whose deletion is in the log.
+        // Old entries are deleted; the deletion is in the log.
         for number in 0..50 {
             assert!(sender.send(&event(&format!("{round} {number}"), "x", "y")).unwrap().is_committed());
         }
@@ -158,7 +157,7 @@ async fn a_sync_that_fails_takes_nothing_with_it_that_is_acknowledged_later() {
         let kept = everything(&left).await;
         let all = i64::try_from(kept.len()).unwrap() + deleted;
         assert!(all >= i64::from(round + 1) * 56, "round {round}: {deleted} were deleted, {} are kept", kept.len());
-        // On a slow machine they may be too old already.
+        // On a slow machine they may already be too old.
         assert!(
             acknowledged.iter().rev().zip(kept.iter().rev()).all(|(body, entry)| entry.body == body.as_bytes()),
             "round {round}"

@@ -1,4 +1,4 @@
-//! The program itself, as a child that a test starts, starves and kills, and senders that talk to it as LiveKit does.
+//! Runs the program as a child that a test can limit and kill, and sends webhooks to it as LiveKit does.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use roomkey::UnixTime;
 
 use super::support::{KEYS, SECRET, Scratch, authorization};
 
-/// A roomkey that ends when this does.
+/// A roomkey that is killed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Program {
     child: Child,
@@ -46,7 +46,7 @@ pub(super) fn command(before: &[&str], place: &str) -> (Command, SocketAddr) {
     (command, address)
 }
 
-/// A library that lets the disk and the clock of a program fail that it is put before (`LD_PRELOAD`). See `disk.c`.
+/// A library for `LD_PRELOAD` that makes the disk and the clock of a program fail. See `disk.c`.
 pub(super) fn failing_disk(scratch: &Scratch) -> Option<PathBuf> {
     let (source, library) = (scratch.file("disk.c"), scratch.file("disk.so"));
     std::fs::write(&source, include_str!("disk.c")).unwrap();
@@ -102,13 +102,13 @@ impl Program {
         self.address
     }
 
-    /// Ends it as a power cut would, but for what the system holds.
+    /// Kills it. Unlike after a power cut, the system keeps what was written.
     pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// The status and the body of what is at `path` of `address`.
+    /// The status and body of `GET path` at `address`.
     pub(super) fn get(address: SocketAddr, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: roomkey\r\nConnection: close\r\n\r\n").unwrap();
@@ -130,7 +130,7 @@ impl Drop for Program {
     }
 }
 
-/// A start that fails: its status and its one sentence.
+/// A failed start: its status and error message.
 pub(super) fn failed_start((mut command, _): (Command, SocketAddr)) -> (Option<i32>, String) {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let begin = Instant::now();
@@ -145,7 +145,7 @@ pub(super) fn failed_start((mut command, _): (Command, SocketAddr)) -> (Option<i
     (status.code(), String::from_utf8(stderr).unwrap())
 }
 
-/// A connection that sends one webhook after the other.
+/// A connection that sends one webhook after another.
 #[derive(Debug)]
 pub(super) struct Sender(TcpStream);
 
@@ -203,7 +203,7 @@ impl Answer {
         self.status == 200
     }
 
-    /// Told to come again in five seconds.
+    /// The sender should try again in five seconds.
     pub(super) fn is_come_again(&self) -> bool {
         self.status == 503 && self.retry_after.as_deref() == Some("5")
     }

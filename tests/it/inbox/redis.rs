@@ -1,4 +1,4 @@
-//! The inbox in a Redis that hangs, dies, fills up, turns into a replica or is not there, and that several roomkeys share.
+//! The inbox in a Redis that hangs, dies, fills up, becomes a replica or is unreachable, and that several roomkeys share.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use roomkey::inbox::{AppendError, Appended, Arrival, Cursor, Filter, Follower, I
 use super::redis_server::RedisServer;
 use super::support::{ALL, Hands, KEYS, arrival, delivery_of, event, eventually, everything};
 
-/// Within which a delivery is told to come again.
+/// How soon a delivery is refused.
 const REFUSED_WITHIN: Duration = Duration::from_secs(5);
-/// Within which it is taken again, once the server is there.
+/// How soon it is accepted again once the server is back.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 fn at(body: String, received: UnixTime) -> Arrival {
@@ -23,7 +23,7 @@ async fn append(inbox: &Inbox, id: &str) -> Result<Appended, AppendError> {
     inbox.append(arrival(event(id, "room_started", "daily"))).await
 }
 
-/// That appends fail in time, and that readiness says so.
+/// Asserts that appends fail in time, and that readiness shows it.
 async fn assert_refuses(inbox: &Inbox, id: &str) {
     let begin = Instant::now();
     assert_eq!(append(inbox, id).await, Err(AppendError::Unavailable));
@@ -31,7 +31,7 @@ async fn assert_refuses(inbox: &Inbox, id: &str) {
     eventually("readiness says so", async || inbox.is_ready().is_err()).await;
 }
 
-/// That appends work again in time, without a restart.
+/// Asserts that appends work again in time, without a restart.
 async fn assert_comes_back(inbox: &Inbox, id: &str) {
     let begin = Instant::now();
     while append(inbox, id).await.is_err() {
@@ -62,7 +62,7 @@ async fn a_server_that_hangs_is_waited_for_but_not_by_the_sender() {
     server.go_on();
     assert_comes_back(&inbox, "EV_3").await;
 
-    // What was under way when the server hung came through, or not.
+    // Deliveries in progress when the server hung may or may not be committed.
     let ids = ids(&inbox).await;
     assert!(ids == ["EV_1", "EV_3"] || ids == ["EV_1", "EV_2", "EV_3"], "{ids:?}");
     let again = append(&inbox, "EV_2").await.unwrap();
@@ -135,7 +135,7 @@ async fn a_server_that_became_a_replica_refuses_and_is_still_read() {
 
     server.command(&["REPLICAOF", "127.0.0.1", "1"]);
     assert_refuses(&inbox, "EV_2").await;
-    assert!(inbox.is_ready().unwrap_err().to_string().contains("may not be written to"));
+    assert!(inbox.is_ready().unwrap_err().to_string().contains("read-only"));
     assert_eq!(ids(&inbox).await, ["EV_1"]);
     server.command(&["REPLICAOF", "NO", "ONE"]);
     assert_comes_back(&inbox, "EV_2").await;
@@ -272,7 +272,7 @@ async fn a_follower_hears_at_once_of_what_another_roomkey_commits() {
         });
         assert_eq!((page.unwrap().entries[0].id.as_str(), appended), (id.as_str(), Ok(Appended::Committed)));
     }
-    // Also of what was committed while its server was away.
+    // Including what was committed while its server was away.
     server.kill();
     server.run();
     assert_comes_back(&other, "EV_5").await;

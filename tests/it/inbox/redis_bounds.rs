@@ -1,4 +1,4 @@
-//! What large bodies cost over Redis: a read is bounded in bytes, and so is what is kept.
+//! Large bodies in Redis: the bytes of a read are bounded, and so are the stored bytes.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use super::support::{ALL, append, arrival, event, eventually, everything};
 
 const MIB: usize = 1 << 20;
 
-/// An event of about 8 MB, the largest that is taken.
+/// An event of about 8 MB, the largest that is accepted.
 fn large(id: usize, room: &str) -> String {
     let event = event(&id.to_string(), "room_started", room);
     let padding = "x".repeat(8_000_000 - event.len());
     event.replacen('{', &format!(r#"{{"padding":"{padding}","#), 1)
 }
 
-/// Appends `body`, again and again where the machine is too slow for it.
+/// Appends `body`, and tries again if the machine is too slow.
 async fn put(inbox: &Inbox, body: String) {
     let mut tries = 0;
     while let Err(error) = inbox.append(arrival(body.clone())).await {
@@ -77,12 +77,12 @@ async fn a_read_of_large_bodies_is_bounded_in_bytes() {
     let finished = Filter { room: None, events: vec!["room_finished".to_owned()] };
     let (most, entries, _) = read_through(&server, &inbox, finished, ALL).await;
     assert!(most < MIB && entries == 0, "{most} bytes, {entries} entries");
-    // Of what is wanted, no more than the page takes.
+    // Only as many wanted entries are sent as the page holds.
     for filter in [Filter::default(), Filter { room: Some("daily".to_owned()), events: Vec::new() }] {
         let few = PageLimit { entries: 1000, bytes: 32 << 10 };
         let (most, entries, _) = read_through(&server, &inbox, filter.clone(), few).await;
         assert!(most < 9 * MIB && entries >= 200 + LARGE, "{most} bytes, {entries} entries");
-        // However much a page may take, a step is bounded.
+        // A step is bounded even if the page is not.
         let (most, entries, _) = read_through(&server, &inbox, filter, ALL).await;
         assert!(most < 11 * MIB && entries >= 200 + LARGE, "{most} bytes, {entries} entries");
     }

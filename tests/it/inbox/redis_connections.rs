@@ -1,4 +1,4 @@
-//! Connections to Redis that are killed: what was to be done on them is done once more on new ones, and nobody notices.
+//! Connections to Redis are killed: the operation is repeated on a new one, and nobody notices.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -46,7 +46,7 @@ async fn many_appends_at_once_over_connections_that_are_killed_all_the_time_are_
             tokio::spawn(async move {
                 for number in 0..50 {
                     let body = event(&format!("EV_{sender}_{number}"), "room_started", "daily");
-                    // A new connection may be killed too: then the sender comes again, as LiveKit does.
+                    // A new connection may be killed too: then the sender tries again, as LiveKit does.
                     while inbox.append(arrival(body.clone())).await.is_err() {
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
@@ -65,7 +65,7 @@ async fn many_appends_at_once_over_connections_that_are_killed_all_the_time_are_
     assert_eq!(server.number(&["HLEN", "{roomkey}:index"]), 401);
 }
 
-/// An address that forwards to `server`, and loses answers while it is told to: it hangs up in place of them.
+/// An address that forwards to `server`. While the flag is set, it hangs up instead of forwarding an answer.
 async fn losing(server: &RedisServer) -> (String, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (url, port) = (format!("redis://{}", listener.local_addr().unwrap()), server.port());
@@ -80,7 +80,7 @@ async fn losing(server: &RedisServer) -> (String, Arc<AtomicBool>) {
     (url, loses)
 }
 
-/// An answer to a batch is lost once: it is the one that holds the digits of `append.lua`.
+/// Loses the answer to a batch once: the one with the digits of `append.lua`.
 async fn forward(client: TcpStream, server: TcpStream, loses: Arc<AtomicBool>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
@@ -106,7 +106,7 @@ async fn a_batch_whose_answer_was_lost_is_kept_once_and_acknowledged() {
     for round in 2..6 {
         loses.store(true, Relaxed);
         let id = format!("EV_{round}");
-        // It was committed before: now it is a duplicate of itself.
+        // It was committed the first time, so now it is a duplicate.
         assert_eq!(append(&inbox, event(&id, "room_started", "daily")).await, Appended::Duplicate);
         assert!(!loses.load(Relaxed), "an answer was lost");
     }

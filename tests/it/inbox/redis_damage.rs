@@ -1,4 +1,4 @@
-//! A Redis that other hands have been in: foreign and damaged entries, damaged counts, keys of other programs, and a newer roomkey.
+//! A Redis that other programs have changed: foreign and damaged entries, damaged counts, keys of other programs, and a newer roomkey.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
@@ -90,7 +90,7 @@ async fn ids_that_no_cursor_stands_for_stop_nothing() {
     }
     put(&inbox, "EV_2").await;
     assert_eq!(ids(&inbox).await, ["EV_1", "EV_2"]);
-    // Behind all that a cursor counts.
+    // After all ids that a cursor can have.
     for id in ["8796093022208-0", "99999999999999-1", "18446744073709551615-18446744073709551615"] {
         add(&server, id, &["hello", "world"]);
         assert_eq!(ids(&inbox).await, ["EV_1", "EV_2"]);
@@ -234,7 +234,7 @@ async fn a_damaged_state_and_index_are_mended() {
             append(&inbox, event(&number.to_string(), &"x".repeat(2000), "daily")).await;
         }
     }
-    // The index leads astray: an event that is lost to it comes again, and none is taken for another.
+    // The index is wrong: an event that it lacks is stored again, and no event is mistaken for another.
     let script = |value: &str| {
         format!("for _, key in ipairs(redis.call('HKEYS', KEYS[1])) do redis.call('HSET', KEYS[1], key, {value}) end")
     };
@@ -340,7 +340,7 @@ fn the_schema_of_a_newer_roomkey_ends_the_start_with_one_sentence() {
     assert_eq!(server.number(&["HLEN", STATE]), 1, "nothing was written");
 }
 
-/// That the program ends by itself, and says why.
+/// Asserts that the program ends by itself and reports the reason.
 fn assert_ends(mut child: Reaped) {
     let begin = Instant::now();
     let status = loop {
@@ -374,7 +374,7 @@ fn a_newer_roomkey_that_is_met_later_ends_the_process() {
     assert_eq!(Program::get(address, "/readyz").0, 503);
     server.run();
     server.command(&["HSET", STATE, "schema", "2"]);
-    // The server may have been found before it was told its schema: then it is noticed while it runs.
+    // The program may have connected before the schema was set; then it notices while it runs.
     assert_ends(child);
     // While it runs.
     server.command(&["FLUSHALL"]);

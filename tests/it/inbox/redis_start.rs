@@ -1,5 +1,5 @@
-//! The program before a Redis that it is given: what it says of the settings, what it answers while the server is away, and what
-//! it never tells, which is the password.
+//! Starting with a Redis: what the program logs about its settings, what it answers while the server is unreachable, and that it never
+//! shows the password.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use super::support::event;
 
 const PASSWORD: &str = "hunter2-of-the-inbox";
 
-/// All that the program says over the inbox at `place`, until it is silent for a while.
+/// Everything that the program logs with the inbox at `place`, until it is silent for a while.
 fn said(place: &str) -> Vec<String> {
     let mut child = command(&[], place).0.stderr(Stdio::piped()).spawn().unwrap();
     let (sender, lines) = mpsc::channel();
@@ -25,7 +25,7 @@ fn said(place: &str) -> Vec<String> {
     lines
 }
 
-/// The settings that the program warns of at a server with `settings`.
+/// The settings that the program warns about if the server has `settings`.
 fn doubts(settings: &[&str]) -> Option<Vec<&'static str>> {
     let server = RedisServer::start_with(settings)?;
     let lines = said(&server.url());
@@ -44,7 +44,7 @@ fn settings_that_lose_events_are_warned_of_by_name() {
     assert_eq!(doubts(&worst).unwrap(), ["appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy"]);
 }
 
-/// The status that `request`, its method and path, is answered with.
+/// The status of the answer to `request`, a method and path.
 fn status(address: SocketAddr, request: &str, body: &str) -> u16 {
     let mut stream = TcpStream::connect(address).unwrap();
     let length = body.len();

@@ -1,4 +1,4 @@
-//! A start that cannot go well ends with a status and one sentence that names the file, and leaves the file as it is.
+//! A failed start ends with a status and one sentence that names the file, and leaves the file unchanged.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -13,10 +13,10 @@ use rusqlite::Connection;
 use super::program::{Program, command, failed_start, place};
 use super::support::{Scratch, SmallDisk, append, append_all, event};
 
-/// A user who owns nothing.
+/// A user without files.
 const NOBODY: u32 = 65534;
 
-/// An inbox with some entries, closed in good order.
+/// An inbox with some entries, properly closed.
 async fn inbox(scratch: &Scratch) -> PathBuf {
     let file = scratch.file("inbox.db");
     let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
@@ -48,7 +48,7 @@ async fn a_file_that_is_no_database() {
     let scratch = Scratch::new();
     let file = scratch.file("inbox.db");
     fs::write(&file, "notes\n".repeat(1000)).unwrap();
-    assert_refused(&file, "damaged or no inbox", &[], None);
+    assert_refused(&file, "damaged or not an inbox", &[], None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,7 @@ async fn a_damaged_header() {
     let mut bytes = fs::read(&file).unwrap();
     bytes[..200].fill(0x55);
     fs::write(&file, bytes).unwrap();
-    assert_refused(&file, "damaged or no inbox", &[], None);
+    assert_refused(&file, "damaged or not an inbox", &[], None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +103,7 @@ async fn a_read_only_file() {
     let file = inbox(&scratch).await;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    // Permissions bind everyone but root.
+    // Permissions do not apply to root.
     let is_root = chown(&file, Some(0), None).is_ok();
     assert_refused(&file, "Permission denied", &[], is_root.then_some(NOBODY));
 }
@@ -133,7 +133,7 @@ async fn another_roomkey_on_the_same_file() {
     let scratch = Scratch::new();
     let file = inbox(&scratch).await;
     let first = Program::start(&place(&file));
-    assert_refused(&file, "another roomkey has it", &[], None);
+    assert_refused(&file, "another roomkey uses it", &[], None);
     assert!(first.sender().send(&event("EV_1", "x", "y")).unwrap().is_committed());
 }
 
@@ -152,7 +152,7 @@ async fn a_lock_of_another_process() {
 async fn a_disk_that_is_full() {
     let scratch = Scratch::new();
     let file = inbox(&scratch).await;
-    // A limit on the size of files, in blocks of 512 bytes, is as a disk without room.
+    // A limit on the size of files, in blocks of 512 bytes, acts like a full disk.
     assert_refused(&file, "", &["sh", "-c", "ulimit -f 8; exec \"$0\" \"$@\""], None);
     let none = scratch.file("none.db");
     let (status, said) = failed_start(command(&["sh", "-c", "ulimit -f 8; exec \"$0\" \"$@\""], &place(&none)));

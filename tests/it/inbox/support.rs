@@ -1,4 +1,4 @@
-//! Signed deliveries, and inboxes to put them into.
+//! Signed deliveries, and inboxes to append them to.
 
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
@@ -38,7 +38,7 @@ pub(super) fn delivery_of(key: &str, body: impl Into<Vec<u8>>) -> Delivery<Vec<u
     WebhookReceiver::new(TokenVerifier::new(keys)).receive(&authorization, body, now).unwrap()
 }
 
-/// `body`, as it comes to the inbox now.
+/// `body`, received now.
 pub(super) fn arrival(body: impl Into<Vec<u8>>) -> Arrival {
     Arrival::new(delivery_of(KEYS[0], body), UnixTime::now())
 }
@@ -48,7 +48,7 @@ pub(super) fn event(id: &str, name: &str, room: &str) -> String {
     format!(r#"{{"event":"{name}","room":{{"sid":"RM_x","name":"{room}"}},"id":"{id}","createdAt":"1795317315"}}"#)
 }
 
-/// A directory that goes when this does.
+/// A directory that is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Scratch(PathBuf);
 
@@ -98,7 +98,7 @@ impl SmallDisk {
         self.0.join(name)
     }
 
-    /// Takes what is left of it, for as long as the file is there that this gives.
+    /// Fills it, until the returned file is removed.
     pub(super) fn fill(&self) -> PathBuf {
         let filler = self.file("filler");
         let mut bytes = vec![0; 8 << 20];
@@ -142,7 +142,7 @@ impl Hands {
     }
 }
 
-/// A backend that the contract is held against: each opens, and opens again, what one place keeps.
+/// A backend under the contract. Each can open the same inbox repeatedly.
 pub(crate) trait Backend: Send + Sync {
     fn open(&self, retention: Retention, clock: Clock) -> Inbox;
 
@@ -151,7 +151,7 @@ pub(crate) trait Backend: Send + Sync {
     }
 }
 
-/// The backends that can be had here, by name.
+/// The available backends, by name.
 pub(crate) fn backends() -> Vec<(&'static str, Box<dyn Backend>)> {
     let mut backends: Vec<(&'static str, Box<dyn Backend>)> = vec![("sqlite", Box::new(Sqlite(Scratch::new())))];
     if let Some(server) = RedisServer::start() {
@@ -192,7 +192,7 @@ pub(super) async fn append(inbox: &Inbox, body: impl Into<Vec<u8>>) -> Appended 
     inbox.append(arrival(body)).await.unwrap()
 }
 
-/// Appends all `bodies` in their order, some hundreds at a time, and gives what became of them.
+/// Appends all `bodies` in their order, some hundreds at a time, and returns the outcomes.
 pub(super) async fn append_all(inbox: &Inbox, bodies: impl Iterator<Item = String>) -> HashSet<Appended> {
     let mut outcomes = HashSet::new();
     let mut waiting = VecDeque::new();

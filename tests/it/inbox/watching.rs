@@ -1,4 +1,4 @@
-//! What those who watch the program see of its inbox.
+//! What monitoring sees of the inbox.
 
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -51,7 +51,7 @@ async fn readiness_and_metrics_tell_of_the_inbox() {
     assert!(status == 503 && why.contains("locked by another process"), "{status} {why}");
     assert_eq!((sample("roomkey_inbox_ready"), sample("roomkey_inbox_refused_total")), (0.0, 1.0));
     theirs.execute_batch("ROLLBACK").unwrap();
-    // Nobody sends anything, and it finds out by itself.
+    // It notices by itself, without a delivery.
     eventually("it is ready again", async || {
         tokio::time::sleep(Duration::from_millis(50)).await;
         Program::get(program.address(), "/readyz").0 == 200

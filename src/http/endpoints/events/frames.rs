@@ -1,5 +1,5 @@
-//! Owns how an entry's body is shown, and the pieces that an answer goes out in: small ones are copied together, large bodies go
-//! as they are.
+//! Renders the body of an entry, and joins rendered text into the pieces of an answer: small ones are copied together, large bodies
+//! are not copied. Does not know the form of the answer.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -7,36 +7,37 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use crate::http::endpoints::events::batches::Batch;
 use crate::http::endpoints::events::large_bodies::{Held, Hold};
-use crate::http::endpoints::events::pages::Batch;
 use crate::http::limits::READ_AHEAD_BYTES;
 use crate::inbox::Entry;
 use crate::json;
 use crate::livekit::redaction::redact;
 
-/// From here on a body is not copied.
+/// Bodies from this size on are not copied.
 const LARGE: usize = READ_AHEAD_BYTES / 2;
 
-/// Pieces of an answer, in their order.
+/// Pieces of an answer, in order.
+#[derive(Default)]
 pub(super) struct Frames {
-    whole: VecDeque<Bytes>,
+    complete: VecDeque<Bytes>,
     open: Vec<u8>,
     hold: Option<Hold>,
 }
 
 impl Frames {
-    /// For the entries of `batch`.
+    /// With room for the entries of `batch`.
     pub(super) fn of(batch: &Batch) -> Self {
-        let bytes = batch.entries.iter().map(|entry| entry.body.len().saturating_add(128)).fold(0, usize::saturating_add);
-        let open = Vec::with_capacity(bytes.min(READ_AHEAD_BYTES.saturating_mul(2)));
-        Self { whole: VecDeque::new(), open, hold: batch.hold.clone() }
+        let sizes = batch.page.entries.iter().map(|entry| entry.body.len().saturating_add(128));
+        let open = Vec::with_capacity(sizes.fold(0, usize::saturating_add).min(READ_AHEAD_BYTES.saturating_mul(2)));
+        Self { complete: VecDeque::new(), open, hold: batch.hold.clone() }
     }
 
     pub(super) fn text(&mut self, text: impl AsRef<[u8]>) {
         self.open.extend_from_slice(text.as_ref());
     }
 
-    /// Appends `bytes`, without a copy where they are many.
+    /// Appends `bytes`; many are not copied.
     pub(super) fn bytes(&mut self, bytes: Bytes) {
         if bytes.len() < LARGE {
             self.open.extend_from_slice(&bytes);
@@ -57,20 +58,19 @@ impl Frames {
     }
 
     fn push(&mut self, bytes: Bytes) {
-        self.whole.push_back(match &self.hold {
+        self.complete.push_back(match &self.hold {
             Some(hold) => Bytes::from_owner(Held { bytes, _hold: Hold::clone(hold) }),
             None => bytes,
         });
     }
 
-    /// The pieces.
     pub(super) fn finish(mut self) -> VecDeque<Bytes> {
         self.close();
-        self.whole
+        self.complete
     }
 }
 
-/// The body of `entry` as JSON: to the byte, but for secrets where `redacts`; and as a string where it is no JSON.
+/// The body of `entry` as JSON, byte for byte, except that `redacts` removes secrets. A body that is not JSON becomes a string.
 pub(super) fn shown(entry: &Entry, redacts: bool) -> Bytes {
     if !is_json(entry) {
         let mut text = Vec::with_capacity(entry.body.len().saturating_add(2));
@@ -83,8 +83,8 @@ pub(super) fn shown(entry: &Entry, redacts: bool) -> Bytes {
     }
 }
 
-/// Whether the body of `entry` is JSON. One that something was read from is: it was parsed whole for that.
+/// Whether the body of `entry` is JSON. If the entry has a field from its body, the whole body was parsed before.
 fn is_json(entry: &Entry) -> bool {
-    let is_read = !(entry.event.is_empty() && entry.id.is_empty() && entry.room.is_empty());
-    is_read || serde_json::from_slice::<&RawValue>(&entry.body).is_ok()
+    let is_parsed = !(entry.event.is_empty() && entry.id.is_empty() && entry.room.is_empty());
+    is_parsed || serde_json::from_slice::<&RawValue>(&entry.body).is_ok()
 }

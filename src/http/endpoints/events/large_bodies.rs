@@ -1,5 +1,5 @@
-//! Owns the memory for large bodies that wait for their readers. What readers with one token hold is bounded, what all readers of
-//! one room hold, and what all hold. Does not know what the bodies are.
+//! Bounds the memory for large bodies that wait to be sent: for all readers with one token, for all readers of one room, and in
+//! total. Does not know what the bodies are.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -12,18 +12,17 @@ use tokio::time::timeout;
 use crate::http::limits::{LARGE_BODY_BYTES, LARGE_BODY_PATIENCE, READ_AHEAD_BYTES};
 use crate::inbox::Page;
 
-/// The unit that large bodies are counted in.
 const KIB: usize = 1024;
 
-/// What all readers may hold.
+/// The memory for large bodies, in KiB.
 #[derive(Clone, Debug)]
-pub(crate) struct LargeBodies(Arc<Shared>);
+pub(crate) struct LargeBodies(Arc<Budgets>);
 
 #[derive(Debug)]
-struct Shared {
-    all: Arc<Semaphore>,
-    /// The shares of those that hold large bodies or wait for them, by a hash of what they have in common.
-    shares: Mutex<HashMap<u64, Weak<Semaphore>>>,
+struct Budgets {
+    total: Arc<Semaphore>,
+    /// The budgets of tokens and of scopes, by the hash of the token or scope, while they are in use.
+    shared: Mutex<HashMap<u64, Weak<Semaphore>>>,
     hasher: RandomState,
 }
 
@@ -35,54 +34,53 @@ pub(super) struct Allowance {
     scope: u64,
 }
 
-/// Some of the memory: of the token's share, of the scope's and of all. It lives as long as the bytes of the bodies.
+/// A part of the token's budget, of the scope's and of the total. It is released with the last bytes of the bodies.
 pub(super) type Hold = Arc<[OwnedSemaphorePermit; 3]>;
 
 impl Default for LargeBodies {
     fn default() -> Self {
-        Self(Arc::new(Shared { all: of(LARGE_BODY_BYTES.all), shares: Mutex::default(), hasher: RandomState::new() }))
+        Self(Arc::new(Budgets { total: budget(LARGE_BODY_BYTES.all), shared: Mutex::default(), hasher: RandomState::new() }))
     }
 }
 
-fn of(bytes: usize) -> Arc<Semaphore> {
+fn budget(bytes: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(bytes / KIB))
 }
 
 impl LargeBodies {
-    /// Of a reader with `token`, which lets read what `scope` says.
+    /// For a reader with `token`, which lets it read `scope`.
     pub(super) fn allowance(&self, token: &str, scope: impl Hash) -> Allowance {
         let hasher = &self.0.hasher;
         Allowance { bodies: self.clone(), token: hasher.hash_one(("token", token)), scope: hasher.hash_one(("scope", scope)) }
     }
 
-    /// The share of those with the same `hash`.
-    fn share(&self, hash: u64, bytes: usize) -> Arc<Semaphore> {
-        let mut shares = self.0.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = shares.get(&hash).and_then(Weak::upgrade) {
-            return share;
+    fn shared_budget(&self, hash: u64, bytes: usize) -> Arc<Semaphore> {
+        let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(budget) = shared.get(&hash).and_then(Weak::upgrade) {
+            return budget;
         }
-        shares.retain(|_, share| share.strong_count() > 0);
-        let share = of(bytes);
-        shares.insert(hash, Arc::downgrade(&share));
-        share
+        shared.retain(|_, budget| budget.strong_count() > 0);
+        let budget = budget(bytes);
+        shared.insert(hash, Arc::downgrade(&budget));
+        budget
     }
 }
 
 impl Allowance {
-    /// Holds so many KiB. First those with the same token wait for each other, then those with the same scope, then all.
+    /// Readers wait for others with the same token first, then for the same scope, then for all.
     async fn hold(&self, kib: u32) -> Option<Hold> {
-        let token = self.bodies.share(self.token, LARGE_BODY_BYTES.token).acquire_many_owned(kib).await.ok()?;
-        let scope = self.bodies.share(self.scope, LARGE_BODY_BYTES.scope).acquire_many_owned(kib).await.ok()?;
-        let all = Arc::clone(&self.bodies.0.all).acquire_many_owned(kib).await.ok()?;
-        Some(Arc::new([token, scope, all]))
+        let token = self.bodies.shared_budget(self.token, LARGE_BODY_BYTES.token).acquire_many_owned(kib).await.ok()?;
+        let scope = self.bodies.shared_budget(self.scope, LARGE_BODY_BYTES.scope).acquire_many_owned(kib).await.ok()?;
+        let total = Arc::clone(&self.bodies.0.total).acquire_many_owned(kib).await.ok()?;
+        Some(Arc::new([token, scope, total]))
     }
 
-    /// Holds so many KiB; `None` where they do not become free in time.
+    /// Waits for memory; `None` after [`LARGE_BODY_PATIENCE`].
     pub(super) async fn wait(&self, kib: u32) -> Option<Hold> {
         timeout(LARGE_BODY_PATIENCE, self.hold(kib)).await.ok().flatten()
     }
 
-    /// Holds so many KiB; `None` where they are not free now.
+    /// `None` if there is not enough memory now.
     pub(super) async fn hold_now(&self, kib: u32) -> Option<Hold> {
         tokio::select! {
             biased;
@@ -92,14 +90,14 @@ impl Allowance {
     }
 }
 
-/// What `page` weighs, in KiB, where that is more than anyone may hold. One that is larger than a share takes all of it.
+/// The KiB to hold for `page`; `None` if it is small. A page that is larger than a token's budget takes all of it.
 pub(super) fn weight(page: &Page) -> Option<u32> {
     let bytes = page.entries.iter().map(|entry| entry.body.len()).fold(0, usize::saturating_add);
     let is_large = bytes > READ_AHEAD_BYTES.saturating_mul(2);
     is_large.then(|| bytes.min(LARGE_BODY_BYTES.token).div_ceil(KIB).try_into().unwrap_or(u32::MAX))
 }
 
-/// A body, and the memory that it takes.
+/// A body together with its share of the memory.
 pub(super) struct Held {
     pub(super) bytes: Bytes,
     pub(super) _hold: Hold,

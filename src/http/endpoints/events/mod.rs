@@ -1,12 +1,12 @@
 //! Owns `GET /events`, where whoever is entitled follows the inbox from any cursor: as a page of JSON, or as Server-Sent Events.
-//! The way of a request: who asks, for what, from where, in which form. Replay and live are one path: [`pages`].
+//! The way of a request: who asks, for what, from where, in which form. Replay and live are one path: [`batches`].
 
 mod accept;
 mod access;
+mod batches;
 mod frames;
 mod large_bodies;
 mod page;
-mod pages;
 mod query;
 mod reader;
 mod right;
@@ -23,7 +23,7 @@ use crate::http::reply::{self, Refusal, Reply};
 use crate::http::trace::Trace;
 use crate::http::{Edge, cors};
 use access::Access;
-use pages::Pages;
+use batches::BatchReader;
 use query::Query;
 use reader::Reader;
 
@@ -48,12 +48,12 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
         Reader { trace: trace.clone(), key: access.right.key(), grant: access.grant(), room: filter.room.clone(), start };
 
     let redacts = access.redacts();
-    let pages = Pages::new(edge, start, filter, access.allowance, redacts).await;
+    let events = BatchReader::new(edge, start, filter, access.allowance, redacts).await;
     let (content, content_type) = if is_stream {
         let told = start.cursor();
-        (sse::stream(pages, sse::Form { redacts, is_named }, told, access.right, edge.limits.silence).await?, EVENT_STREAM)
+        (sse::stream(events, sse::Form { redacts, is_named }, told, access.right, edge.limits.silence).await?, EVENT_STREAM)
     } else {
-        (page::page(pages, limit, wait, access.right).await?, JSON)
+        (page::page(events, limit, wait, access.right).await?, JSON)
     };
     let content = match content {
         content if is_head => content,

@@ -1,4 +1,5 @@
-//! Owns the form of a page of JSON: `{"events":[{"cursor","receivedAt","event"},…],"next"}`. A long one goes out while it is read.
+//! Renders a page of JSON: `{"events":[{"cursor","receivedAt","event"},…],"next"}`. A long one is sent while it is read. Does not
+//! know where events come from.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -10,75 +11,77 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 
 use crate::http::content::{Content, Stream};
+use crate::http::endpoints::events::batches::{Batch, BatchReader, Next, Reading};
 use crate::http::endpoints::events::frames::{Frames, shown};
-use crate::http::endpoints::events::pages::{Batch, Pages, Reading};
 use crate::http::endpoints::events::right::Right;
 use crate::http::reply::Refusal;
 use crate::inbox::{Cursor, Entry};
 
-/// The end of the year 9999, up to which RFC 3339 goes, in milliseconds since 1970.
+/// The end of the year 9999, the last that RFC 3339 can express, in milliseconds since 1970.
 const LAST_MILLIS: u64 = 253_402_300_799_999;
 
-/// At most `limit` events of `pages`. Where there is none now, those that the first commit within `wait` brings.
-pub(super) async fn page(mut pages: Pages, limit: usize, wait: Duration, right: Right) -> Result<Content, Refusal> {
-    // What can be refused is refused before the page begins.
-    let first = pages.poll(limit).await?;
-    let next = first.next;
+/// At most `limit` events. If there are none now, the page waits up to `wait` for the first commit.
+pub(super) async fn page(mut reader: BatchReader, limit: usize, wait: Duration, right: Right) -> Result<Content, Refusal> {
+    // Errors have to come before the page begins.
+    let first = reader.poll(Next::Now(limit)).await?;
+    let next = first.page.next;
     let over = right.clone().ended();
-    let mut page = Page { ready: VecDeque::new(), reading: None, right, limit, wait, given: 0, is_begun: false, next };
-    page.take(pages, first);
-    // Most pages are known whole, and so is their length.
+    let mut page = JsonPage { ready: VecDeque::new(), reading: None, right, limit, wait, count: 0, is_begun: false, next };
+    page.take(reader, first);
+    // Most pages are complete at once, so their length is known.
     if page.reading.is_none() && page.ready.len() == 1 {
         return Ok(Content::Whole(page.ready.pop_front().unwrap_or_default()));
     }
     Ok(Content::Stream(Stream::new(page, over)))
 }
 
-struct Page {
-    /// Rendered, and not taken yet.
+struct JsonPage {
+    /// Rendered and not yet sent.
     ready: VecDeque<Bytes>,
-    /// `None` once all is read.
+    /// `None` after the last read.
     reading: Option<Reading>,
     right: Right,
     limit: usize,
     /// How long it may still wait for its first event.
     wait: Duration,
-    given: usize,
+    /// Events rendered so far.
+    count: usize,
     is_begun: bool,
-    /// Behind all that was read.
+    /// After everything that was read.
     next: Cursor,
 }
 
-impl Page {
-    /// Renders `batch`, and reads on or ends.
-    fn take(&mut self, pages: Pages, batch: Batch) {
-        self.next = batch.next;
-        if batch.entries.is_empty() && self.given == 0 && self.limit > 0 {
-            if !batch.is_last && !pages.is_stopping() {
-                self.reading = Some(pages.into_poll(self.limit));
+impl JsonPage {
+    /// Renders `batch`, then reads on or ends the page.
+    fn take(&mut self, reader: BatchReader, batch: Batch) {
+        self.next = batch.page.next;
+        let is_last = batch.page.is_last;
+        if batch.page.entries.is_empty() && self.count == 0 && self.limit > 0 {
+            if !is_last && !reader.is_stopping() {
+                self.reading = Some(reader.read(Next::Now(self.limit)));
                 return;
             }
             if !self.wait.is_zero() {
-                self.reading = Some(pages.into_wait(std::mem::take(&mut self.wait), self.limit));
+                self.reading = Some(reader.read(Next::Within(std::mem::take(&mut self.wait), self.limit)));
                 return;
             }
         }
         let mut frames = Frames::of(&batch);
         self.begin(&mut frames);
-        for entry in &batch.entries {
-            if self.given > 0 {
+        for entry in &batch.page.entries {
+            if self.count > 0 {
                 frames.text(",");
             }
-            write(&mut frames, entry, shown(entry, pages.redacts));
-            self.given = self.given.saturating_add(1);
+            write(&mut frames, entry, shown(entry, reader.redacts));
+            self.count = self.count.saturating_add(1);
         }
-        let left = self.limit.saturating_sub(self.given);
-        if batch.is_last || left == 0 || pages.is_stopping() {
-            self.end(&mut frames);
+        let left = self.limit.saturating_sub(self.count);
+        if is_last || left == 0 || reader.is_stopping() {
+            self.end(frames);
         } else {
-            self.reading = Some(pages.into_poll(left));
+            self.ready = frames.finish();
+            self.reading = Some(reader.read(Next::Now(left)));
         }
-        self.ready = frames.finish();
     }
 
     fn begin(&mut self, frames: &mut Frames) {
@@ -87,15 +90,8 @@ impl Page {
         }
     }
 
-    fn end(&self, frames: &mut Frames) {
+    fn end(&mut self, mut frames: Frames) {
         frames.text(format!(r#"],"next":"{}"}}"#, self.next));
-    }
-
-    /// The rest of a page that is not read to its end. It is a shorter one: when it is gone on with, the reader is told why.
-    fn cut_short(&mut self) {
-        let mut frames = Frames::of(&Batch::last(self.next));
-        self.begin(&mut frames);
-        self.end(&mut frames);
         self.ready = frames.finish();
     }
 
@@ -107,15 +103,19 @@ impl Page {
             let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
             let read = if self.right.is_over() { None } else { Some(ready!(reading.as_mut().poll(cx))) };
             self.reading = None;
-            match read {
-                Some((pages, Ok(batch))) => self.take(pages, batch),
-                Some((_, Err(_))) | None => self.cut_short(),
+            if let Some((reader, Ok(batch))) = read {
+                self.take(reader, batch);
+            } else {
+                // The page ends early. The request for the next one is told the reason.
+                let mut frames = Frames::default();
+                self.begin(&mut frames);
+                self.end(frames);
             }
         }
     }
 }
 
-impl Body for Page {
+impl Body for JsonPage {
     type Data = Bytes;
     type Error = Infallible;
 

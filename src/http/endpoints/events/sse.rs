@@ -1,5 +1,5 @@
-//! Owns the form of Server-Sent Events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>): a stream that goes on
-//! until its reader leaves, its token ends, or the server does.
+//! Renders Server-Sent Events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>): a stream that lasts until the client
+//! disconnects, its token expires, or the server stops. Does not know where events come from.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -12,94 +12,94 @@ use hyper::body::{Body, Frame};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::http::content::{Content, Stream};
+use crate::http::endpoints::events::batches::{Batch, BatchReader, Gap, Next, Reading};
 use crate::http::endpoints::events::frames::{Frames, shown};
-use crate::http::endpoints::events::pages::{Batch, Gap, NoBatch, Pages, Reading};
 use crate::http::endpoints::events::right::Right;
 use crate::http::reply::Refusal;
 use crate::inbox::{Cursor, ReadError};
 
-/// How a stream is shown.
+/// How events are rendered.
 #[derive(Clone, Copy)]
 pub(super) struct Form {
-    /// Without the secrets in events.
+    /// Whether secrets are removed from events.
     pub(super) redacts: bool,
-    /// With the names of events, for which `onmessage` does not hear them.
+    /// Whether events have names. `EventSource.onmessage` receives only events without one.
     pub(super) is_named: bool,
 }
 
-/// For a first read, before the stream begins without it.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// What a stream begins with: a reader that is cut comes back after a second.
+/// How long the first read may take before the stream begins without it.
+const FIRST_READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// The beginning of each stream: a client that is disconnected reconnects after a second.
 const BEGIN: &[u8] = b"retry: 1000\n\n";
-/// What is sent where there is nothing to send and no later cursor, so that no proxy takes the stream for dead.
+/// Sent on a silent stream, so that no proxy closes it.
 const COMMENT: &[u8] = b":\n\n";
 
-/// The stream of what `pages` gives, until `right` ends, to a reader that knows the cursor `told`.
+/// A stream of events until `right` ends, for a client that knows the cursor `told`.
 pub(super) async fn stream(
-    mut pages: Pages,
+    mut reader: BatchReader,
     form: Form,
     told: Option<Cursor>,
     right: Right,
     silence: Duration,
 ) -> Result<Content, Refusal> {
-    let next = pages.cursor();
-    // What can be refused is refused before the stream begins. What has to wait, for memory or for the store, does so in it: an
-    // `EventSource` never comes back after a 503.
-    let first = match timeout(PATIENCE, pages.poll_stream()).await {
-        Err(_) | Ok(Err(NoBatch::Crowded | NoBatch::Read(ReadError::Store(_)))) => None,
+    let next = reader.cursor();
+    // Errors have to come before the stream begins. But if only memory or the store is missing, the stream begins and waits,
+    // because an `EventSource` does not reconnect after a 503.
+    let first = match timeout(FIRST_READ_TIMEOUT, reader.poll_stream(Next::Now(usize::MAX))).await {
+        Err(_) | Ok(Err(Refusal::Overloaded | Refusal::Read(ReadError::Store(_)))) => None,
         Ok(first) => Some(first?),
     };
     let over = right.clone().ended();
-    let mut events = Events {
+    let mut events = EventStream {
         ready: VecDeque::from([Bytes::from_static(BEGIN)]),
         reading: None,
-        alarm: Box::pin(sleep(silence)),
+        keep_alive_timer: Box::pin(sleep(silence)),
         silence,
         right,
         form,
         told,
         next,
     };
-    // A reader that begins now has to come back to the same place, even if nothing has come.
+    // A client that begins at the end has to be able to resume there, even if no event has come.
     if told.is_none() && next.is_some() {
-        let place = events.sign_of_life();
-        events.ready.push_back(place);
+        let cursor = events.keep_alive();
+        events.ready.push_back(cursor);
     }
     if let Some(first) = first {
         events.take(&first);
     }
-    events.reading = Some(pages.into_next());
+    events.reading = Some(reader.read(Next::Change));
     Ok(Content::Stream(Stream::new(events, over).endless()))
 }
 
-struct Events {
-    /// Rendered, and not taken yet.
+struct EventStream {
+    /// Rendered and not yet sent.
     ready: VecDeque<Bytes>,
-    /// `None` once the stream ends.
+    /// `None` at the end of the stream.
     reading: Option<Reading>,
-    /// Rings when the reader has heard nothing for long.
-    alarm: Pin<Box<Sleep>>,
+    /// Fires when nothing was sent for `silence`.
+    keep_alive_timer: Pin<Box<Sleep>>,
     silence: Duration,
     right: Right,
     form: Form,
-    /// The last cursor that the reader was told, and the one that it can go on from.
+    /// The last cursor that the client was told, and the one that it can resume from.
     told: Option<Cursor>,
     next: Option<Cursor>,
 }
 
-impl Events {
+impl EventStream {
     fn take(&mut self, batch: &Batch) {
         self.ready.extend(render(batch, self.form));
-        let last = batch.entries.last().map(|entry| entry.cursor);
+        let last = batch.page.entries.last().map(|entry| entry.cursor);
         self.told = last.or(batch.gap.map(|gap| gap.oldest)).or(self.told);
-        if batch.is_last {
-            self.next = Some(batch.next);
+        if batch.page.is_last {
+            self.next = Some(batch.page.next);
         }
     }
 
-    /// What is sent where there is nothing to send: that its reader can go on from later. An event that has no data is none
-    /// (<https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage>), but its id counts.
-    fn sign_of_life(&mut self) -> Bytes {
+    /// Sent on a silent stream: a later cursor if there is one. A message without data is not dispatched as an event, but its id
+    /// counts (<https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage>).
+    fn keep_alive(&mut self) -> Bytes {
         match self.next.filter(|next| self.told.is_none_or(|told| told < *next)) {
             Some(next) => {
                 self.told = Some(next);
@@ -118,25 +118,25 @@ impl Events {
                 return Poll::Ready(Some(bytes));
             }
             let Some(reading) = self.reading.as_mut() else { return Poll::Ready(None) };
-            if let Poll::Ready((pages, next)) = reading.as_mut().poll(cx) {
+            if let Poll::Ready((reader, batch)) = reading.as_mut().poll(cx) {
                 self.reading = None;
-                let Ok(batch) = next else { continue };
+                let Ok(batch) = batch else { continue };
                 self.take(&batch);
-                self.reading = Some(pages.into_next());
+                self.reading = Some(reader.read(Next::Change));
                 if self.ready.is_empty() {
-                    continue; // the silence goes on
+                    continue; // still silent
                 }
             } else {
-                ready!(self.alarm.as_mut().poll(cx));
-                let sign = self.sign_of_life();
-                self.ready.push_back(sign);
+                ready!(self.keep_alive_timer.as_mut().poll(cx));
+                let message = self.keep_alive();
+                self.ready.push_back(message);
             }
-            self.alarm.as_mut().set(sleep(self.silence));
+            self.keep_alive_timer.as_mut().set(sleep(self.silence));
         }
     }
 }
 
-impl Body for Events {
+impl Body for EventStream {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -152,14 +152,15 @@ fn render(batch: &Batch, form: Form) -> VecDeque<Bytes> {
         let (name, data) = if form.is_named { ("gap", gap) } else { ("", format!(r#"{{"gap":{gap}}}"#)) };
         write(&mut frames, oldest, name, data.into());
     }
-    for entry in &batch.entries {
+    for entry in &batch.page.entries {
         let name = if form.is_named { &*entry.event } else { "" };
         write(&mut frames, entry.cursor, name, shown(entry, form.redacts));
     }
     frames.finish()
 }
 
-/// Appends one event. Its name must not hold line breaks; in its body each begins a line of data (in JSON they are white space).
+/// Appends one event. Line breaks are removed from its name; in its body, each begins a new `data` line (in JSON they are white
+/// space).
 fn write(frames: &mut Frames, cursor: Cursor, name: &str, body: Bytes) {
     frames.text(format!("id: {cursor}\n"));
     if !name.is_empty() {
@@ -175,7 +176,7 @@ fn write(frames: &mut Frames, cursor: Cursor, name: &str, body: Bytes) {
     frames.text("\n");
 }
 
-/// The lines of `body`, which end with CR LF, LF or CR; at least one, and an empty one after a line end at the end.
+/// The lines of `body`, separated by CR LF, LF or CR. There is at least one, and the last may be empty.
 fn lines(body: Bytes) -> impl Iterator<Item = Bytes> {
     let mut rest = Some(body);
     std::iter::from_fn(move || {

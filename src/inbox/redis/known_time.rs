@@ -1,28 +1,31 @@
-//! Owns what the dates of the entries tell of the time.
+//! Finds out the time according to the entries. Does not know the clock.
 
 use redis::Connection;
 
 use crate::clock::UnixTime;
-use crate::inbox::age;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::redis::keys::{self, ENTRIES, STATE};
 use crate::inbox::store::StoreError;
+use crate::inbox::trusted_time;
 
-/// The fields of an entry that roomkey wrote, beside `received`.
+/// The fields of an entry that roomkey wrote, besides `received`.
 const OUR_FIELDS: [&str; 6] = ["fingerprint", "key", "id", "event", "room", "body"];
 
-/// As [`Store::known_time`](crate::inbox::store::Store::known_time).
-pub(super) fn time(connection: &mut Connection) -> Result<Option<UnixTime>, StoreError> {
+/// See [`Store::known_time`](crate::inbox::store::Store::known_time).
+pub(super) fn read(connection: &mut Connection) -> Result<Option<UnixTime>, StoreError> {
     let Some(newest) = received(connection, "+".to_owned())? else { return Ok(None) };
-    let earlier = match received(connection, keys::id(Cursor::at(age::before(newest))))? {
+    let earlier = match received(connection, keys::id(Cursor::at(trusted_time::before(newest))))? {
         Some(received) => Some(received),
-        // When the last one was deleted; at first, when the inbox began.
-        None => redis::cmd("HGET").arg(STATE).arg("deleted").query::<Option<String>>(connection)?.as_deref().and_then(moment),
+        // When the newest deleted entry was received; at first, when the inbox began.
+        None => {
+            let deleted: Option<String> = redis::cmd("HGET").arg(STATE).arg("deleted").query(connection)?;
+            deleted.as_deref().and_then(time_of_id)
+        }
     };
-    Ok(Some(age::seen(newest, earlier.unwrap_or(newest))))
+    Ok(Some(trusted_time::seen(newest, earlier.unwrap_or(newest))))
 }
 
-/// When the newest entry was received whose id is at most `id`.
+/// When the newest entry up to `id` was received.
 fn received(connection: &mut Connection, id: String) -> Result<Option<UnixTime>, StoreError> {
     let newest: Vec<(String, Vec<Vec<u8>>)> =
         redis::cmd("XREVRANGE").arg(ENTRIES).arg(id).arg("-").arg("COUNT").arg(1).query(connection)?;
@@ -35,11 +38,11 @@ fn received(connection: &mut Connection, id: String) -> Result<Option<UnixTime>,
         };
         let is_ours = OUR_FIELDS.iter().all(|name| field(name).is_some());
         let received = field("received").filter(|_| is_ours).and_then(|value| str::from_utf8(value).ok()?.parse().ok());
-        // What another program says of the time is not believed, but its entry has a place in the order.
-        received.map(UnixTime::from_millis).or_else(|| moment(&id))
+        // The fields of another program's entry are not trusted, but its id is part of the order.
+        received.map(UnixTime::from_millis).or_else(|| time_of_id(&id))
     }))
 }
 
-fn moment(id: &str) -> Option<UnixTime> {
+fn time_of_id(id: &str) -> Option<UnixTime> {
     keys::cursor(id).map(Cursor::time)
 }

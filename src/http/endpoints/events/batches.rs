@@ -1,0 +1,183 @@
+//! Reads the inbox for one client of `/events`, a small batch at a time, and bounds the memory for batches that wait to be sent.
+//! Does not know how events are rendered.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tracing::debug;
+
+use crate::http::Edge;
+use crate::http::endpoints::events::large_bodies::{Allowance, Hold, weight};
+use crate::http::endpoints::events::query::Start;
+use crate::http::limits::{CURSOR_LEEWAY, READ_AHEAD_BYTES};
+use crate::http::reply::{FieldError, Refusal};
+use crate::http::stop::Stop;
+use crate::inbox::{Cursor, Filter, Follower, Inbox, Page, PageLimit, ReadError};
+
+/// Between two reads while the store fails.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Reads the inbox in batches.
+#[derive(Debug)]
+pub(super) struct BatchReader {
+    inbox: Inbox,
+    follower: Follower,
+    /// The cursor to begin at and its field's name, until it is known that this inbox issued the cursor.
+    unchecked: Option<(&'static str, Cursor)>,
+    allowance: Allowance,
+    /// The weight of the next page, if it has to wait for memory.
+    waiting_kib: Option<u32>,
+    stop: Arc<Stop>,
+    pub(super) redacts: bool,
+}
+
+/// A page, and the memory that it takes.
+pub(super) struct Batch {
+    pub(super) page: Page,
+    pub(super) hold: Option<Hold>,
+    pub(super) gap: Option<Gap>,
+}
+
+/// Entries were deleted before their reader came to them: those after `after`, up to `oldest`.
+#[derive(Clone, Copy)]
+pub(super) struct Gap {
+    pub(super) after: Cursor,
+    pub(super) oldest: Cursor,
+}
+
+/// Which batch to read.
+#[derive(Clone, Copy)]
+pub(super) enum Next {
+    /// What there is now, at most so many entries.
+    Now(usize),
+    /// What comes within this time, at most so many entries.
+    Within(Duration, usize),
+    /// What comes next on a stream, as soon as there are entries or a later cursor. The wait ends when the server stops.
+    Change,
+}
+
+/// A read in progress. It returns the reader together with the result.
+pub(super) type Reading = Pin<Box<dyn Future<Output = (BatchReader, Result<Batch, Refusal>)> + Send>>;
+
+impl BatchReader {
+    pub(super) async fn new(edge: &Edge, start: Start, filter: Filter, allowance: Allowance, redacts: bool) -> Self {
+        let (inbox, now) = (edge.inbox.clone(), edge.clock.now());
+        let after = match start {
+            Start::Oldest => None,
+            // If the inbox cannot tell, nothing is being committed now, and later entries have later cursors.
+            Start::Latest => Some(inbox.latest().await.unwrap_or_else(|| Cursor::at(now))),
+            Start::After(_, cursor) => Some(cursor),
+        };
+        let unchecked = match start {
+            Start::After(field, cursor) if cursor > Cursor::at(now.saturating_add(CURSOR_LEEWAY)) => Some((field, cursor)),
+            _ => None,
+        };
+        let (follower, stop) = (inbox.follow(after, filter), Arc::clone(&edge.stop));
+        Self { inbox, follower, unchecked, allowance, waiting_kib: None, stop, redacts }
+    }
+
+    /// Where a reader that reconnects continues, if that is known.
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        self.follower.cursor()
+    }
+
+    /// Whether the server stops.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.ends_connections()
+    }
+
+    /// Reads in a future that owns the reader.
+    pub(super) fn read(mut self, next: Next) -> Reading {
+        Box::pin(async move {
+            let stop = Arc::clone(&self.stop);
+            let batch = match next {
+                Next::Now(_) => self.poll(next).await,
+                Next::Within(wait, entries) => {
+                    let batch = tokio::select! {
+                        biased;
+                        batch = self.poll(next) => Some(batch),
+                        () = sleep(wait) => None,
+                        () = stop.connections_end() => None,
+                    };
+                    if let Some(batch) = batch { batch } else { self.poll(Next::Now(entries)).await }
+                }
+                Next::Change => tokio::select! {
+                    biased;
+                    () = stop.connections_end() => Err(Refusal::Stopping),
+                    batch = self.poll_until_readable() => batch,
+                },
+            };
+            (self, batch)
+        })
+    }
+
+    /// Reads a page. A large one waits for memory, for a limited time.
+    pub(super) async fn poll(&mut self, next: Next) -> Result<Batch, Refusal> {
+        // A reader with a cursor from the future would miss events. This inbox cannot have issued it, unless clocks differ or
+        // were set.
+        if let Some((field, cursor)) = self.unchecked {
+            if !self.inbox.has_reached(cursor).await.map_err(Refusal::Read)? {
+                return Err(Refusal::Field(field, FieldError::CursorAhead));
+            }
+            self.unchecked = None;
+        }
+        let entries = if let Next::Now(entries) | Next::Within(_, entries) = next { entries } else { usize::MAX };
+        let limit = PageLimit { entries, bytes: READ_AHEAD_BYTES };
+        loop {
+            let reserved = match self.waiting_kib {
+                Some(kib) => Some(self.allowance.wait(kib).await.ok_or(Refusal::Overloaded)?),
+                None => None,
+            };
+            let page = match next {
+                Next::Within(..) if reserved.is_none() => self.follower.next(limit).await,
+                Next::Change => self.follower.next_page(limit).await,
+                Next::Now(_) | Next::Within(..) => self.follower.poll(limit).await,
+            };
+            let page = page.map_err(Refusal::Read)?;
+            let hold = match (weight(&page), reserved) {
+                (None, _) => None,
+                (Some(kib), None) => {
+                    let hold = self.allowance.hold_now(kib).await;
+                    if hold.is_none() {
+                        // Nothing is held while it waits, so the page has to be read again.
+                        self.follower.undo();
+                        self.waiting_kib = Some(kib);
+                        continue;
+                    }
+                    hold
+                }
+                (Some(_), reserved) => reserved,
+            };
+            self.waiting_kib = None;
+            return Ok(Batch { page, hold, gap: None });
+        }
+    }
+
+    /// [`poll`](Self::poll) for a stream. If the next entries were deleted, the stream continues at the oldest entry left.
+    pub(super) async fn poll_stream(&mut self, next: Next) -> Result<Batch, Refusal> {
+        match self.poll(next).await {
+            Err(Refusal::Read(ReadError::Gone { oldest })) => {
+                let after = self.cursor().unwrap_or(oldest);
+                self.follower.skip_to(oldest);
+                Ok(Batch { page: Page::empty(oldest), hold: None, gap: Some(Gap { after, oldest }) })
+            }
+            result => result,
+        }
+    }
+
+    /// [`poll_stream`](Self::poll_stream) that tries again while the store fails or memory is in use: followers stay connected.
+    async fn poll_until_readable(&mut self) -> Result<Batch, Refusal> {
+        loop {
+            match self.poll_stream(Next::Change).await {
+                Err(Refusal::Overloaded) => {}
+                Err(Refusal::Read(ReadError::Store(error))) => {
+                    debug!(%error, "the inbox cannot be read; the follower waits");
+                    sleep(RETRY).await;
+                }
+                result => return result,
+            }
+        }
+    }
+}
