@@ -61,9 +61,9 @@ async fn serve(config: Config) -> ExitCode {
         Ok(inbox) => inbox,
         Err(error) => return fail(error),
     };
-    let new_metrics = || Metrics::new(UnixTime::now())?.with_inbox(inbox.clone())?.with_log_lines_dropped(log::lines_dropped);
+    let new_metrics = || Metrics::new(UnixTime::now());
     let metrics = match metrics_listener.is_some().then(new_metrics).transpose() {
-        Ok(metrics) => metrics,
+        Ok(metrics) => metrics.map(|metrics| metrics.with_inbox(inbox.clone()).with_log_lines_dropped(log::lines_dropped)),
         Err(error) => return fail(format_args!("cannot count: {error}")),
     };
     let usual = Limits::default();

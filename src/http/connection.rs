@@ -17,13 +17,15 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
-use crate::http::Edge;
 use crate::http::boundaries::Boundaries;
 use crate::http::chunks;
+use crate::http::edge::Edge;
 use crate::http::limits::{BUFFER_GRACE, CONNECTION_BUFFER_BYTES, LAST_CALL, LINGER_BYTES};
 use crate::http::pulse::{Handed, Pulse, PulsedStream, Waiting};
-use crate::http::reply::{Refusal, Reply};
-use crate::http::router::{self, Peer};
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::http::router;
+use crate::http::routes::Peer;
 use crate::http::stop::Stop;
 
 const NO_HTTP: Refusal = Refusal::Framing("this is not a request of HTTP/1.1");

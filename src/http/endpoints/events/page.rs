@@ -13,7 +13,7 @@ use crate::http::content::{Content, Stream};
 use crate::http::endpoints::events::frames::{Frames, shown};
 use crate::http::endpoints::events::pages::{Batch, Pages, Reading};
 use crate::http::endpoints::events::right::Right;
-use crate::http::reply::Refusal;
+use crate::http::refusal::Refusal;
 use crate::inbox::{Cursor, Entry};
 
 /// The end of the year 9999, up to which RFC 3339 goes, in milliseconds since 1970.
