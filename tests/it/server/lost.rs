@@ -14,7 +14,8 @@ const TYPE: (&str, &str) = ("Content-Type", "application/webhook+json");
 
 fn start() -> Start {
     let keys = format!("{}: {}\n{}: {}\n", SERVER_KEY.0, SERVER_KEY.1, EGRESS_KEY.0, EGRESS_KEY.1);
-    Start::new().env("LIVEKIT_KEYS", keys).env("LOG_FORMAT", "json").env("ROOMKEY_INBOX", "none")
+    let start = Start::new().env("LIVEKIT_KEYS", keys).env("LIVEKIT_URL", "ws://livekit.internal");
+    start.env("LOG_FORMAT", "json").env("ROOMKEY_INBOX", "none")
 }
 
 /// The warnings in the log of `program`, which ends.
