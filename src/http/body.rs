@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::http::budget::{Budget, Share};
 use crate::http::large::LargeBytes;
 use crate::http::limits::{ANSWER_PIECE_BYTES, DISCARDED_BYTES, LARGE_BYTES};
-use crate::http::reply::Refusal;
+use crate::http::refusal::Refusal;
 
 /// A whole body, counted against its budget until it is dropped.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::http::reply::Refusal;
+use crate::http::refusal::Refusal;
 
 /// The bytes that all requests of one class may hold.
 #[derive(Debug)]

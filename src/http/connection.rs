@@ -16,13 +16,15 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
-use crate::http::Edge;
 use crate::http::boundaries::Boundaries;
 use crate::http::conversation::{Conversation, Handover, WaitingFor};
+use crate::http::edge::Edge;
 use crate::http::limits::{BUFFER_GRACE, CONNECTION_BUFFER_BYTES, LAST_CALL, LINGER_BYTES};
 use crate::http::observed::ObservedStream;
-use crate::http::reply::{Refusal, Reply};
-use crate::http::router::{self, Peer};
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
+use crate::http::router;
+use crate::http::routes::Peer;
 use crate::http::stop::Stop;
 use crate::http::streaming;
 

@@ -1,4 +1,5 @@
-//! Owns CORS (<https://fetch.spec.whatwg.org/#http-cors-protocol>): which pages of other origins may read the answers.
+//! CORS (<https://fetch.spec.whatwg.org/#http-cors-protocol>): which pages of other origins may read the answers. Does not know
+//! what the answers are.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -8,16 +9,18 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Method, Request};
 
+use crate::http::headers::only;
 use crate::http::limits::PREFLIGHT_HEADERS;
+use crate::http::methods::Methods;
 use crate::http::origin::AllowedOrigin;
-use crate::http::router::Methods;
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
-/// For how long a browser may remember a preflight: a day, in seconds. Browsers cut it to what they like.
+/// How long a browser may remember a preflight: a day, in seconds. Browsers apply their own maximum.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
-/// What the answer to a preflight depends on.
-const LOOKED_AT: HeaderValue = HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
-/// The request headers that pages mostly set.
+/// The headers that the answer to a preflight depends on.
+const PREFLIGHT_VARY: HeaderValue =
+    HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
+/// The request headers that the endpoints read.
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, last-event-id, x-sandbox-id");
 
 /// The origins whose pages may read the answers.
@@ -26,12 +29,12 @@ pub enum Cors {
     /// All of them.
     #[default]
     AnyOrigin,
-    /// These alone.
+    /// Only these.
     Origins(Vec<AllowedOrigin>),
 }
 
 impl Cors {
-    /// Adds to `headers` what lets a page of `origin` read the answer.
+    /// Adds the headers that let a page of `origin` read the answer.
     pub(crate) fn admit(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         match self {
             Self::AnyOrigin => {
@@ -47,30 +50,25 @@ impl Cors {
     }
 
     fn lists(&self, origin: &HeaderValue) -> bool {
-        matches!(self, Self::Origins(listed) if listed.iter().any(|each| each.is_of(origin)))
+        matches!(self, Self::Origins(listed) if listed.iter().any(|each| each.matches(origin.as_bytes())))
     }
 
-    /// Whether a request was sent by no page, or by one that is listed here or stands on the reader's own machine.
+    /// Whether the request comes from a listed page, from one on the reader's own machine, or from no page at all.
     pub(crate) fn trusts(&self, headers: &HeaderMap) -> bool {
-        let mut origins = headers.get_all(ORIGIN).iter();
-        match (origins.next(), origins.next()) {
-            (None, _) => true,
-            (Some(origin), None) => self.lists(origin) || is_loopback(origin.as_bytes()),
-            (Some(_), Some(_)) => false,
-        }
+        only(headers, ORIGIN).is_ok_and(|origin| origin.is_none_or(|origin| self.lists(origin) || is_loopback(origin.as_bytes())))
     }
 }
 
-/// Whether `request` only asks on behalf of a page whether another one may be sent.
+/// Whether `request` only asks whether a page may send another request.
 pub(crate) fn is_preflight<B>(request: &Request<B>) -> bool {
     let has = |name| request.headers().contains_key(name);
     request.method() == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Adds to the `headers` of an answer, to a page that may read it, that it may send the request it `asked` for, with all of its
-/// headers. A path takes its `methods`; where there is no such path, the page shall get to read that.
+/// Lets a page that may read the answer send the request that it `asked` for. `methods` are those of the path. If the path does not
+/// exist, the requested method is allowed too, so that the page can read the error.
 pub(crate) fn grant(methods: Option<Methods>, asked: &HeaderMap, headers: &mut HeaderMap) {
-    headers.insert(VARY, LOOKED_AT);
+    headers.insert(VARY, PREFLIGHT_VARY);
     if !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
         return;
     }
@@ -85,14 +83,14 @@ pub(crate) fn grant(methods: Option<Methods>, asked: &HeaderMap, headers: &mut H
     headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
 }
 
-/// Adds to the `headers` of an answer to `OPTIONS`, which is no preflight's, what a page may mostly send.
+/// Adds the usual CORS headers to the answer to an `OPTIONS` that is not a preflight.
 pub(crate) fn describe(methods: Methods, headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.header());
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
     headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
 }
 
-/// The names of headers that a preflight asks for. What is none is left out, `*` too, because it would stand for all.
+/// The header names that a preflight asks for. Invalid names are left out, and so is `*`, because it would mean all headers.
 fn asked_names(asked: &HeaderMap) -> Option<HeaderValue> {
     let (most, bytes) = PREFLIGHT_HEADERS;
     let lists = asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().map(HeaderValue::as_bytes);
@@ -111,12 +109,12 @@ fn asked_names(asked: &HeaderMap) -> Option<HeaderValue> {
     if list.is_empty() { None } else { HeaderValue::from_bytes(&list).ok() }
 }
 
-/// The origin of the page that asks.
+/// The origin of the page that sent the request.
 pub(crate) fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
     headers.get(ORIGIN)
 }
 
-/// Whether `origin` is a page's of the same machine (<https://w3c.github.io/webappsec-secure-contexts/#is-origin-trustworthy>).
+/// Whether a page of `origin` comes from the reader's own machine (<https://w3c.github.io/webappsec-secure-contexts/#is-origin-trustworthy>).
 fn is_loopback(origin: &[u8]) -> bool {
     let origin = str::from_utf8(origin).unwrap_or_default().to_ascii_lowercase();
     let Some(authority) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) else { return false };

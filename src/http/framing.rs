@@ -4,7 +4,7 @@
 use hyper::header::{HOST, TRANSFER_ENCODING};
 use hyper::{Request, Version};
 
-use crate::http::reply::Refusal;
+use crate::http::refusal::Refusal;
 
 /// Refuses `request` if its head is malformed, ambiguous, or longer than `limit` bytes.
 pub(crate) fn check<B>(request: &Request<B>, limit: usize) -> Result<(), Refusal> {

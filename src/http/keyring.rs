@@ -1,4 +1,4 @@
-//! Owns the keys that the edge answers with, which can be changed while it serves. Does not know where they come from.
+//! The keys of the server, which can be replaced while it runs. Does not know where they come from.
 
 use std::sync::Arc;
 
@@ -8,27 +8,27 @@ use crate::livekit::key::ApiKeys;
 use crate::livekit::token_verifier::TokenVerifier;
 use crate::livekit::webhook::WebhookReceiver;
 
-/// The keys of an [`Edge`](crate::http::Edge). Each clone is the same one.
+/// The keys of an [`Edge`](crate::http::Edge). All clones share them.
 ///
 /// ```
 /// # use roomkey::{ApiKey, ApiKeys, clock::Clock, http::{Edge, Limits}, policy::Policy};
 /// let (old, new) = (ApiKey::new("old", &"o".repeat(32))?, ApiKey::new("new", &"n".repeat(32))?);
 /// let edge = Edge::new(old.clone().into(), Policy::default(), Limits::default(), Clock::system());
 /// let keyring = edge.keyring();
-/// // The edge serves, and at any time:
+/// // At any time while the server runs:
 /// keyring.replace(ApiKeys::new(new, [old])?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Keyring(Arc<watch::Sender<Arc<Trust>>>);
 
-/// What one set of keys does, made once a set.
+/// One set of keys and what is derived from it.
 #[derive(Debug)]
 pub(crate) struct Trust {
     pub(crate) keys: ApiKeys,
     pub(crate) verifier: TokenVerifier,
     pub(crate) receiver: WebhookReceiver,
-    /// Whether everyone can sign.
+    /// Whether everyone knows a secret of theirs.
     pub(crate) is_public: bool,
 }
 
@@ -37,18 +37,18 @@ impl Keyring {
         Self(Arc::new(watch::Sender::new(Trust::of(keys))))
     }
 
-    /// Answers every request that begins from now on with `keys`. One that has begun ends with the keys it began with, but reading
-    /// the inbox ends when the key of its token is no longer there.
+    /// Uses `keys` for every request from now on. A request that has begun keeps its keys, except that a reader of events is
+    /// disconnected if the key of its token is gone.
     pub fn replace(&self, keys: ApiKeys) {
         self.0.send_replace(Trust::of(keys));
     }
 
-    /// The keys as they are now: a request asks once, when it begins.
+    /// The present keys. A request asks once, when it begins.
     pub(crate) fn current(&self) -> Arc<Trust> {
         Arc::clone(&self.0.borrow())
     }
 
-    /// The keys as they are now, and as they will be.
+    /// The present and all later keys.
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<Trust>> {
         self.0.subscribe()
     }

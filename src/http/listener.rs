@@ -12,12 +12,13 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use crate::http::Edge;
 use crate::http::connection;
+use crate::http::edge::Edge;
 use crate::http::limits::{METRICS_CONNECTIONS, REFUSAL_LINGER, REFUSALS_AT_ONCE};
 use crate::http::metrics::Metrics;
-use crate::http::reply::Refusal;
-use crate::http::router::{self, Door, Peer};
+use crate::http::refusal::Refusal;
+use crate::http::router;
+use crate::http::routes::{Door, Peer};
 use crate::worker::faults;
 
 /// Connections that the kernel completes before they are accepted. It lowers this to `net.core.somaxconn`.

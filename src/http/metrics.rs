@@ -1,21 +1,20 @@
-//! Owns the metrics, in Prometheus' text format, named by its conventions (<https://prometheus.io/docs/practices/naming/>). Labels
-//! are bounded: none holds anything that a client can choose.
+//! The metrics, in Prometheus' text format, with names after its conventions (<https://prometheus.io/docs/practices/naming/>). No
+//! label has a value that a client can choose. Does not know what the inbox counts.
 
 use std::time::Duration;
 
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Counter, Metric, MetricFamily};
+use prometheus::core::Collector;
 use prometheus::{Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::clock::UnixTime;
-use crate::http::inbox_metrics::{InboxMetrics, float};
+use crate::http::inbox_metrics::{counter, inbox_families};
 use crate::inbox::Inbox;
 
-/// Upper ends of the buckets of time to answer, in seconds.
+/// Upper bounds of the buckets for the time to answer, in seconds.
 const BUCKETS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// What is counted.
+/// What the server counts.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -27,67 +26,67 @@ pub struct Metrics {
     pub(crate) connections_refused: IntCounter,
     connections_cut: IntCounterVec,
     held_bodies: IntGauge,
+    inbox: Option<Inbox>,
+    log_lines_dropped: Option<fn() -> u64>,
 }
 
+/// The metrics could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the metrics")]
+pub struct MetricsError(#[source] prometheus::Error);
+
 impl Metrics {
-    /// All at zero, of a process that started at `start`.
+    /// Metrics of a process that started at `start`, all at zero.
     ///
     /// # Errors
-    /// Never: the names are valid and each stands here once.
-    pub fn new(start: UnixTime) -> prometheus::Result<Self> {
-        let registry = Registry::new();
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counters.clone())).map(|()| counters)
-        };
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone())).map(|()| gauge)
-        };
-        let connections_refused =
-            IntCounter::new("roomkey_connections_refused_total", "Connections for which there was no place.")?;
-        registry.register(Box::new(connections_refused.clone()))?;
-        let durations = HistogramOpts::new("roomkey_http_request_duration_seconds", "Time from a request's head to its answer.");
-        let durations = HistogramVec::new(durations.buckets(BUCKETS.to_vec()), &["endpoint"])?;
-        registry.register(Box::new(durations.clone()))?;
+    /// Never, because all names are valid and each is used once.
+    pub fn new(start: UnixTime) -> Result<Self, MetricsError> {
+        Self::register(start).map_err(MetricsError)
+    }
+
+    fn register(start: UnixTime) -> prometheus::Result<Self> {
+        let registry = &Registry::new();
         let started = Gauge::new("process_start_time_seconds", "When the process started, in Unix seconds.")?;
-        started.set(start.as_secs_f64());
-        registry.register(Box::new(started))?;
-        let version = Opts::new("roomkey_build_info", "Always 1; its labels tell what runs.");
-        let build = IntGauge::with_opts(version.const_label("version", env!("CARGO_PKG_VERSION")))?;
-        build.set(1);
-        registry.register(Box::new(build))?;
+        add(registry, started)?.set(start.as_secs_f64());
+        let version = Opts::new("roomkey_build_info", "Always 1. The labels say which version runs.");
+        add(registry, IntGauge::with_opts(version.const_label("version", env!("CARGO_PKG_VERSION")))?)?.set(1);
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| add(registry, IntCounterVec::new(Opts::new(name, help), labels)?);
+        let durations = HistogramOpts::new("roomkey_http_request_duration_seconds", "Time from a request's head to its answer.");
         Ok(Self {
             requests: counters("roomkey_http_requests_total", "Requests answered.", &["endpoint", "status"])?,
+            durations: add(registry, HistogramVec::new(durations.buckets(BUCKETS.to_vec()), &["endpoint"])?)?,
             webhooks_refused: counters("roomkey_webhooks_refused_total", "Webhooks refused.", &["reason"])?,
             tokens_refused: counters("roomkey_tokens_refused_total", "Requests for a token refused.", &["reason"])?,
-            connections: gauge("roomkey_connections", "Connections now.")?,
-            connections_cut: counters("roomkey_connections_cut_total", "Connections cut for being slow.", &["cause"])?,
-            held_bodies: gauge(
-                "roomkey_held_body_bytes",
-                "Bytes held now of request bodies and of answers that wait for their reader.",
+            connections: add(registry, IntGauge::new("roomkey_connections", "Open connections.")?)?,
+            connections_refused: add(
+                registry,
+                IntCounter::new("roomkey_connections_refused_total", "Connections refused because there were too many.")?,
             )?,
-            connections_refused,
-            durations,
-            registry,
+            connections_cut: counters("roomkey_connections_cut_total", "Connections closed because they were slow.", &["cause"])?,
+            held_bodies: add(
+                registry,
+                IntGauge::new(
+                    "roomkey_held_body_bytes",
+                    "Bytes of request bodies and of answers that clients have not read yet.",
+                )?,
+            )?,
+            registry: registry.clone(),
+            inbox: None,
+            log_lines_dropped: None,
         })
     }
 
-    /// Shows what `inbox` counts, too.
-    ///
-    /// # Errors
-    /// Where an inbox is shown already.
-    pub fn with_inbox(self, inbox: Inbox) -> prometheus::Result<Self> {
-        self.registry.register(Box::new(InboxMetrics(inbox))).map(|()| self)
+    /// Adds the metrics of `inbox`.
+    #[must_use]
+    pub fn with_inbox(self, inbox: Inbox) -> Self {
+        Self { inbox: Some(inbox), ..self }
     }
 
-    /// Shows the log lines that could not be written, which `dropped` counts.
-    ///
-    /// # Errors
-    /// Where they are shown already.
-    pub fn with_log_lines_dropped(self, dropped: fn() -> u64) -> prometheus::Result<Self> {
-        let zero = IntCounter::new("roomkey_log_lines_dropped_total", "Log lines that could not be written.")?;
-        self.registry.register(Box::new(CountedElsewhere { zero, count: dropped })).map(|()| self)
+    /// Adds the number of log lines that could not be written.
+    #[must_use]
+    pub fn with_log_lines_dropped(self, dropped: fn() -> u64) -> Self {
+        Self { log_lines_dropped: Some(dropped), ..self }
     }
 
     pub(crate) fn answered(&self, endpoint: &'static str, status: u16, after: Duration) {
@@ -107,33 +106,23 @@ impl Metrics {
         self.connections_cut.with_label_values(&[cause]).inc();
     }
 
-    /// The page, with `held` bytes of bodies and answers.
+    /// All metrics as text, with `held` bytes of bodies and answers.
     pub(crate) fn page(&self, held: usize) -> Vec<u8> {
         self.held_bodies.set(held.try_into().unwrap_or(i64::MAX));
+        let mut families = self.registry.gather();
+        families.extend(self.inbox.iter().flat_map(inbox_families));
+        families.extend(
+            self.log_lines_dropped
+                .map(|dropped| counter("roomkey_log_lines_dropped_total", "Log lines that could not be written.", dropped())),
+        );
         let mut page = Vec::new();
-        let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut page);
+        let encoded = TextEncoder::new().encode(&families, &mut page);
         debug_assert!(encoded.is_ok(), "every family is well formed");
         page
     }
 }
 
-/// A counter whose number is read when the page is.
-#[derive(Debug)]
-struct CountedElsewhere {
-    zero: IntCounter,
-    count: fn() -> u64,
-}
-
-impl Collector for CountedElsewhere {
-    fn desc(&self) -> Vec<&Desc> {
-        self.zero.desc()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let (mut families, mut metric, mut counter) = (self.zero.collect(), Metric::default(), Counter::default());
-        counter.set_value(float((self.count)()));
-        metric.set_counter(counter);
-        families.iter_mut().for_each(|family| family.set_metric(vec![metric.clone()]));
-        families
-    }
+/// Has `registry` show `metric`.
+fn add<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> prometheus::Result<M> {
+    registry.register(Box::new(metric.clone())).map(|()| metric)
 }

@@ -1,101 +1,89 @@
-//! Owns the origins that are let in, one or all below a domain: how a browser writes them, and which requests' origins they
-//! are. Does not know what that allows.
+//! The origins that the operator lists: one, or all below a domain. Does not know what a listed origin may do.
 
 use std::fmt;
 use std::str::FromStr;
 
-use hyper::header::HeaderValue;
 use url::{Host, Url};
 
 /// Bytes of a domain name (RFC 1035, section 2.3.4).
-const MAX_NAME: usize = 253;
-/// Schemes that no page has.
-const NOT_OF_PAGES: [&str; 4] = ["file", "ftp", "ws", "wss"];
+const MAX_NAME_BYTES: usize = 253;
+/// Schemes that pages do not have.
+const SCHEMES_WITHOUT_PAGES: [&str; 4] = ["file", "ftp", "ws", "wss"];
 
-/// An origin, as a browser writes it in `Origin` (RFC 6454, section 6.1), or all of the subdomains of one.
+/// An origin as a browser sends it in `Origin` (RFC 6454, section 6.1), or all of its subdomains.
 ///
 /// ```
 /// use roomkey::http::AllowedOrigin;
 ///
 /// let origin: AllowedOrigin = "HTTPS://App.Example.com:443/".parse()?;
 /// assert_eq!(origin.to_string(), "https://app.example.com");
-/// let origin: AllowedOrigin = "https://*.example.com".parse()?;
-/// assert!(origin.is_of(&"https://a.b.example.com".parse()?) && !origin.is_of(&"https://example.com".parse()?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedOrigin {
     /// With `://`.
     scheme: String,
-    /// Stands between the two, with a dot after it.
-    has_subdomain: bool,
-    /// With the port, unless it is the scheme's own.
+    /// Whether it stands for all subdomains of the host.
+    has_wildcard: bool,
+    /// With the port, unless it is the default of the scheme.
     host: String,
 }
 
 impl AllowedOrigin {
-    /// Whether a request's `origin` is this one, or one of those.
-    #[must_use]
-    pub fn is_of(&self, origin: &HeaderValue) -> bool {
-        let host = origin.as_bytes().strip_prefix(self.scheme.as_bytes());
-        if !self.has_subdomain {
+    /// Whether the `Origin` of a request is this one or, with a wildcard, a subdomain of it.
+    pub(crate) fn matches(&self, origin: &[u8]) -> bool {
+        let host = origin.strip_prefix(self.scheme.as_bytes());
+        if !self.has_wildcard {
             return host == Some(self.host.as_bytes());
         }
         let subdomain = host.and_then(|host| host.strip_suffix(self.host.as_bytes())?.strip_suffix(b"."));
-        subdomain.is_some_and(|name| name.len() <= MAX_NAME && name.split(|byte| *byte == b'.').all(is_label))
+        subdomain.is_some_and(|name| name.len() <= MAX_NAME_BYTES && name.split(|byte| *byte == b'.').all(is_label))
     }
 }
 
 fn is_label(label: &[u8]) -> bool {
-    let is_letter = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
-    !label.is_empty() && label.iter().all(is_letter)
+    let is_allowed = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    !label.is_empty() && label.iter().all(is_allowed)
 }
 
-/// `null`, `https://app.example.com` or `https://*.example.com`. Upper case, a port that is the scheme's own, a slash at the end
-/// and international names become what a browser sends.
+/// `null`, `https://app.example.com` or `https://*.example.com`. Upper case, the default port, a trailing slash and international
+/// names become what a browser sends.
 impl FromStr for AllowedOrigin {
     type Err = MalformedOrigin;
 
     fn from_str(text: &str) -> Result<Self, MalformedOrigin> {
         if text.eq_ignore_ascii_case("null") {
-            return Ok(Self { scheme: String::new(), has_subdomain: false, host: "null".to_owned() });
+            return Ok(Self { scheme: String::new(), has_wildcard: false, host: "null".to_owned() });
         }
-        let has_subdomain = text.contains("://*.");
+        let has_wildcard = text.contains("://*.");
         let url = parse_url(&text.to_lowercase().replacen("://*.", "://", 1)).ok_or(MalformedOrigin)?;
         let is_domain = matches!(url.host(), Some(Host::Domain(_)));
-        // The parser would take away more than one slash, such as a dot behind it.
+        // The parser would also remove a path such as `/.`.
         let (_, rest) = text.split_once("://").ok_or(MalformedOrigin)?;
         let is_bare = !rest.strip_suffix('/').unwrap_or(rest).contains(['/', '?', '#']);
-        if !is_bare || NOT_OF_PAGES.contains(&url.scheme()) || has_subdomain && !is_domain {
+        if !is_bare || SCHEMES_WITHOUT_PAGES.contains(&url.scheme()) || has_wildcard && !is_domain {
             return Err(MalformedOrigin);
         }
         let host = url.host_str().unwrap_or_default();
         let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        Ok(Self { scheme: format!("{}://", url.scheme()), has_subdomain, host })
+        Ok(Self { scheme: format!("{}://", url.scheme()), has_wildcard, host })
     }
 }
 
 impl fmt::Display for AllowedOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}{}", self.scheme, if self.has_subdomain { "*." } else { "" }, self.host)
+        write!(f, "{}{}{}", self.scheme, if self.has_wildcard { "*." } else { "" }, self.host)
     }
 }
 
-/// A text is no origin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A text is not an origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is not an origin, such as https://app.example.com or https://*.example.com")]
 #[non_exhaustive]
 pub struct MalformedOrigin;
 
-impl fmt::Display for MalformedOrigin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this is no origin, such as https://app.example.com or https://*.example.com")
-    }
-}
-
-impl std::error::Error for MalformedOrigin {}
-
-/// The URL that `text` is: absolute, with a host that can be one, and without a user. The parser itself would mend more than
-/// what other readers of the URL do.
+/// Parses an absolute URL with a valid host and without a user. Stricter than the parser, which repairs more than other programs
+/// that read the URL.
 pub(crate) fn parse_url(text: &str) -> Option<Url> {
     let (_, rest) = text.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -105,8 +93,8 @@ pub(crate) fn parse_url(text: &str) -> Option<Url> {
     {
         return None;
     }
-    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let is_name = |name: &str| name.bytes().all(is_letter) && !name.starts_with('.') && !name.contains("..");
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let is_name = |name: &str| name.bytes().all(is_allowed) && !name.starts_with('.') && !name.contains("..");
     Url::parse(text).ok().filter(|url| match url.host() {
         Some(Host::Domain(name)) => is_name(name),
         other => other.is_some(),
@@ -144,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin() {
+    fn what_is_not_an_origin() {
         for text in [
             "",
             "*",
@@ -198,9 +186,9 @@ mod tests {
     #[test]
     fn subdomains_at_any_depth() {
         let origin: AllowedOrigin = "https://*.example.com:8443".parse().unwrap();
-        let is_of = |text: &str| origin.is_of(&text.parse().unwrap());
+        let matches = |text: &str| origin.matches(text.as_bytes());
         for text in ["https://a.example.com:8443", "https://a-1.b_2.example.com:8443", "https://xn--bcher-kva.example.com:8443"] {
-            assert!(is_of(text), "{text}");
+            assert!(matches(text), "{text}");
         }
         let long = format!("https://{}.example.com:8443", "a".repeat(254));
         for text in [
@@ -223,7 +211,7 @@ mod tests {
             "",
             &long,
         ] {
-            assert!(!is_of(text), "{text}");
+            assert!(!matches(text), "{text}");
         }
     }
 }

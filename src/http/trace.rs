@@ -1,33 +1,33 @@
-//! Owns what the log tells of a request beside what it asked for: its id, its client and its endpoint. Does not know what became
-//! of it.
+//! What every log line about a request says: its id, its client and its endpoint. Does not know how the request ends.
 
 use std::fmt;
-use std::io::Write;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use tracing::info;
 
+use crate::http::headers::only;
 use crate::livekit::access_token::ParticipantToken;
 use crate::livekit::key::ApiKey;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Characters of an id that is taken over.
+/// Characters of an id that a client or a proxy may set.
 const MAX_ID_CHARS: usize = 64;
 
-/// What the log lines of one request have in common.
+/// The common fields of the log lines about one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Trace {
     pub(crate) request: RequestId,
     pub(crate) client: IpAddr,
-    /// As metrics name it.
+    /// Its name in metrics.
     pub(crate) endpoint: &'static str,
 }
 
 impl Trace {
-    /// Tells of a token that is handed out: one line each.
+    /// Logs a token that is handed out.
     pub(crate) fn token(&self, token: &ParticipantToken, key: &ApiKey) {
         info!(
             endpoint = self.endpoint,
@@ -41,28 +41,20 @@ impl Trace {
     }
 }
 
-/// Tells the log lines of one request, and its answer, from those of others.
+/// Identifies a request in the log and in its answer.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// Of our own.
-    pub(crate) fn new(number: u32) -> Self {
-        let mut hex = [b'0'; 8];
-        let _ = write!(&mut hex[..], "{number:08x}"); // it fits
-        Self(HeaderValue::from_bytes(&hex).unwrap_or(HeaderValue::from_static("")))
-    }
-
-    /// The one that came with `headers`. It is copied, because a part of the head would keep all of it.
+    /// The one in `headers`. It is copied, because a slice of the head would keep all of it in memory.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(REQUEST_ID).iter();
-        let (id, None) = (values.next()?.as_bytes(), values.next()) else { return None };
+        let id = only(headers, REQUEST_ID).ok()??.as_bytes();
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
         let is_id = (1..=MAX_ID_CHARS).contains(&id.len()) && id.iter().all(is_plain);
         if is_id { HeaderValue::from_bytes(id).ok().map(Self) } else { None }
     }
 
-    /// As an answer carries it.
+    /// The header of the answer.
     pub(crate) fn into_header(self) -> HeaderValue {
         self.0
     }
@@ -71,5 +63,21 @@ impl RequestId {
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.to_str().unwrap_or_default())
+    }
+}
+
+/// Makes the ids of requests that have none.
+#[derive(Debug)]
+pub(crate) struct RequestIds(AtomicU32);
+
+impl RequestIds {
+    pub(crate) fn starting_at(number: u32) -> Self {
+        Self(AtomicU32::new(number))
+    }
+
+    /// A short id that looks different from the one before: the step is odd, so that every value comes once.
+    pub(crate) fn next(&self) -> RequestId {
+        let number = self.0.fetch_add(1, Relaxed).wrapping_mul(0x9E37_79B1);
+        RequestId(HeaderValue::try_from(format!("{number:08x}")).unwrap_or(HeaderValue::from_static("")))
     }
 }

@@ -1,24 +1,24 @@
-//! Owns who may have which token. A client says where it wants to go and who it is, and never what it may do there. Knows
-//! nothing of the request that carried this.
+//! Decides who may have which token. A client says which room it wants to join and who it is, but never what it may do there. Does
+//! not know the request that asked for a token.
 
 mod random_name;
 
-use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use crate::livekit::access_token::{DEFAULT_TTL, Identity, NameError, ParticipantName, ParticipantToken, RoomName};
 use crate::livekit::room_config::RoomConfiguration;
 pub(crate) use random_name::random_name;
 
-/// Random letters in a name that is made up: 80 bits.
-const LETTERS: usize = 16;
+/// Random letters in a generated name: 80 bits.
+const RANDOM_LETTERS: usize = 16;
 
-/// What the deployer grants.
+/// What the operator of the server allows.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// How long a token holds.
+    /// How long a token is valid.
     pub ttl: Duration,
-    /// Whether a client may have its room recorded.
+    /// Whether a client may start recordings of its room.
     pub allow_client_egress: bool,
 }
 
@@ -28,41 +28,40 @@ impl Default for Policy {
     }
 }
 
-/// What a client of LiveKit's standard endpoint says about its room and itself.
+/// What a client of LiveKit's standard endpoint asks for.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
-    /// The room to join; one of its own otherwise.
+pub struct TokenRequest {
+    /// The room to join. If there is none, a name is generated.
     pub room: Option<RoomName>,
-    /// Who the client is; someone new otherwise.
+    /// The client's identity. If there is none, one is generated.
     pub identity: Option<Identity>,
-    /// How it is shown.
+    /// The client's display name.
     pub name: Option<ParticipantName>,
-    /// How the room is set up where its joining creates it.
+    /// The configuration of the room, if this client creates it.
     pub room_config: Option<RoomConfiguration>,
 }
 
 impl Policy {
-    /// The token of OpenVidu's tutorials: to join `room`, the display name being the identity.
+    /// The token of OpenVidu's tutorials: to join `room`, with the identity as display name.
     #[must_use]
     pub fn tutorial_token(&self, room: RoomName, identity: Identity) -> ParticipantToken {
         let name = ParticipantName::from(identity.clone());
         ParticipantToken::new(room, identity).with_name(name).with_ttl(self.ttl)
     }
 
-    /// The token of LiveKit's standard endpoint: to join the room that is wished for. A room or an identity that is not named
-    /// is made up, a name is not.
+    /// The token of LiveKit's standard endpoint: to join the requested room.
     ///
     /// # Errors
-    /// Where the wish would cost the deployer more than he allows, or there is no randomness to make up a name.
-    pub fn standard_token(&self, wish: Wish) -> Result<ParticipantToken, PolicyError> {
-        let room_config = wish.room_config.filter(|config| !config.is_empty());
+    /// If the request needs what the operator does not allow, or the system has no randomness to generate a name.
+    pub fn standard_token(&self, request: TokenRequest) -> Result<ParticipantToken, PolicyError> {
+        let room_config = request.room_config.filter(|config| !config.is_empty());
         if !self.allow_client_egress && room_config.as_ref().is_some_and(RoomConfiguration::has_egress) {
             return Err(PolicyError::ClientEgress);
         }
-        let room = wish.room.map_or_else(|| made_up("room-", RoomName::new), Ok)?;
-        let identity = wish.identity.map_or_else(|| made_up("user-", Identity::new), Ok)?;
+        let room = request.room.map_or_else(|| generate("room-", RoomName::new), Ok)?;
+        let identity = request.identity.map_or_else(|| generate("user-", Identity::new), Ok)?;
         let mut token = ParticipantToken::new(room, identity).with_ttl(self.ttl);
-        if let Some(name) = wish.name {
+        if let Some(name) = request.name {
             token = token.with_name(name);
         }
         if let Some(config) = room_config {
@@ -72,35 +71,19 @@ impl Policy {
     }
 }
 
-fn made_up<T>(prefix: &str, new: fn(String) -> Result<T, NameError>) -> Result<T, PolicyError> {
-    let name = random_name(prefix, LETTERS).map_err(PolicyError::NoRandomness)?;
-    new(name).or(Err(PolicyError::NoRandomness(getrandom::Error::UNEXPECTED))) // neither empty nor too long
+fn generate<T>(prefix: &str, new: fn(String) -> Result<T, NameError>) -> Result<T, PolicyError> {
+    let name = random_name(prefix, RANDOM_LETTERS).map_err(|error| PolicyError::NoRandomness(error.into()))?;
+    new(name).map_err(|error| PolicyError::NoRandomness(io::Error::other(error))) // never: the name is neither empty nor too long
 }
 
-/// Why a wish is not granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a client gets no token.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
-    /// It has the room recorded, and [`Policy::allow_client_egress`] is not set.
+    /// The request starts a recording, and [`Policy::allow_client_egress`] is not set.
+    #[error("a client must not start recordings of its room")]
     ClientEgress,
     /// The system has no randomness.
-    NoRandomness(getrandom::Error),
-}
-
-impl fmt::Display for PolicyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ClientEgress => f.write_str("a client may not have its room recorded"),
-            Self::NoRandomness(_) => f.write_str("the system has no randomness"),
-        }
-    }
-}
-
-impl std::error::Error for PolicyError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::NoRandomness(error) => Some(error),
-            Self::ClientEgress => None,
-        }
-    }
+    #[error("the system has no randomness")]
+    NoRandomness(#[source] io::Error),
 }

@@ -1,13 +1,16 @@
-//! Owns the floors of the house: a file imports from its own floor and those below, the time and the environment come in at
-//! one place each, and every file says what it owns. Reads the source as text, so that it also sees what a feature hides.
+//! Tests of the architecture: a file imports only from its own floor and those below, the files of the server import each other
+//! without cycles, the time and the environment are each read in one place, and every file begins with a description. Reads the
+//! source as tokens, so that it also sees what a feature hides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+
 use crate::fixtures;
 
-/// Each place under `src`, a file or a folder, and its floor. `lib.rs` is on none: it is the map.
+/// Each file or folder directly under `src` and its floor. `lib.rs` has none: it contains the map.
 const FLOORS: [(&str, u8); 12] = [
     ("jws", 1),
     ("clock", 1),
@@ -28,80 +31,61 @@ fn floor(place: &str) -> Option<u8> {
     FLOORS.iter().find(|(each, _)| *each == place).map(|(_, floor)| *floor)
 }
 
-/// `source` without comments and without what strings and characters hold.
-fn code_of(source: &str) -> String {
-    let mut code = String::new();
-    let mut rest = source;
-    while let Some(first) = rest.chars().next() {
-        let hashes = rest.strip_prefix('r').map(|raw| raw.len() - raw.trim_start_matches('#').len());
-        let after_word = code.ends_with(|last: char| last.is_alphanumeric() && last != 'b' && last != 'c');
-        let skipped = if rest.starts_with("//") {
-            rest.find('\n')
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map(|end| end + 2)
-        } else if let Some(hashes) = hashes.filter(|hashes| !after_word && rest[1 + hashes..].starts_with('"')) {
-            let end = format!("\"{}", "#".repeat(hashes));
-            rest[hashes + 2..].find(&end).map(|at| hashes + 2 + at + end.len())
-        } else if first == '"' {
-            end_of_literal(rest, '"')
-        } else if first == '\'' && (rest[1..].starts_with('\\') || rest.chars().nth(2) == Some('\'')) {
-            end_of_literal(rest, '\'')
-        } else {
-            code.push(first);
-            rest = &rest[first.len_utf8()..];
-            continue;
-        };
-        code.push(' ');
-        rest = &rest[skipped.unwrap_or(rest.len())..];
-    }
-    code
-}
-
-/// Where the literal ends with which `text` begins.
-fn end_of_literal(text: &str, quote: char) -> Option<usize> {
-    let mut escaped = false;
-    text.char_indices().skip(1).find_map(|(at, letter)| {
-        let ends = letter == quote && !escaped;
-        escaped = letter == '\\' && !escaped;
-        ends.then_some(at + 1)
-    })
-}
-
-/// Words, `::`, and every other character on its own.
-fn tokens_of(code: &str) -> Vec<&str> {
+/// The tokens of `source`: names, literals, `::`, and every other character on its own. Comments are left out.
+fn tokens_of(source: &str) -> Vec<String> {
     let mut tokens = Vec::new();
-    let mut rest = code.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
-        let length = match rest.find(|letter| !is_word(letter)) {
-            Some(0) if rest.starts_with("::") => 2,
-            Some(0) => first.len_utf8(),
-            Some(end) => end,
-            None => rest.len(),
-        };
-        tokens.push(&rest[..length]);
-        rest = rest[length..].trim_start();
-    }
+    flatten(source.parse().unwrap(), &mut tokens);
     tokens
+}
+
+fn flatten(stream: TokenStream, tokens: &mut Vec<String>) {
+    let mut is_half = false; // of a `::`
+    for tree in stream {
+        match tree {
+            TokenTree::Group(group) => {
+                let (open, close) = match group.delimiter() {
+                    Delimiter::Parenthesis => ("(", ")"),
+                    Delimiter::Bracket => ("[", "]"),
+                    Delimiter::Brace | Delimiter::None => ("{", "}"),
+                };
+                tokens.push(open.to_owned());
+                flatten(group.stream(), tokens);
+                tokens.push(close.to_owned());
+            }
+            TokenTree::Punct(punct) if is_half => {
+                is_half = false;
+                tokens.last_mut().unwrap().push(punct.as_char());
+                continue;
+            }
+            TokenTree::Punct(punct) => {
+                is_half = punct.as_char() == ':' && punct.spacing() == Spacing::Joint;
+                tokens.push(punct.to_string());
+                continue;
+            }
+            TokenTree::Literal(_) => tokens.push("\"\"".to_owned()),
+            TokenTree::Ident(name) => tokens.push(name.to_string()),
+        }
+    }
 }
 
 fn is_name(token: &str) -> bool {
     token.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
 
-/// A path as it stands in the source, groups taken apart.
+/// A path in the source. Groups in braces are expanded.
 #[derive(Debug, PartialEq)]
-struct Found<'a> {
-    path: Vec<&'a str>,
-    /// The name that it has after `as`.
-    alias: Option<&'a str>,
-    /// How many modules within its file it stands in.
+struct FoundPath {
+    path: Vec<String>,
+    /// The name after `as`.
+    alias: Option<String>,
+    /// The number of modules within the file that contain it.
     inline: usize,
 }
 
-/// All paths of two names and more.
-fn paths_of(code: &str) -> Vec<Found<'_>> {
-    let tokens = tokens_of(code);
+/// All paths with at least two names.
+fn paths_of(source: &str) -> Vec<FoundPath> {
+    let tokens = tokens_of(source);
+    let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
     let (mut found, mut depth, mut modules, mut at) = (Vec::new(), 0, Vec::new(), 0);
     while at < tokens.len() {
         match tokens[at] {
@@ -112,7 +96,7 @@ fn paths_of(code: &str) -> Vec<Found<'_>> {
                 modules.retain(|module| *module < depth);
             }
             name if is_name(name) && tokens.get(at + 1) == Some(&"::") => {
-                at = tree(&tokens, at, &[], modules.len(), &mut found);
+                at = follow_path(&tokens, at, &[], modules.len(), &mut found);
                 continue;
             }
             _ => {}
@@ -122,20 +106,20 @@ fn paths_of(code: &str) -> Vec<Found<'_>> {
     found
 }
 
-/// Follows the path that begins `at` and every branch of it; tells where it ends.
-fn tree<'a>(tokens: &[&'a str], mut at: usize, prefix: &[&'a str], inline: usize, found: &mut Vec<Found<'a>>) -> usize {
+/// Follows the path that begins `at` and all its branches, and returns where it ends.
+fn follow_path(tokens: &[&str], mut at: usize, prefix: &[String], inline: usize, found: &mut Vec<FoundPath>) -> usize {
     let mut path = prefix.to_vec();
     while let Some(&token) = tokens.get(at) {
         at += 1;
         if token == "{" {
             while tokens.get(at).is_some_and(|next| *next != "}") {
-                at = tree(tokens, at, &path, inline, found).max(at + 1);
+                at = follow_path(tokens, at, &path, inline, found).max(at + 1);
                 at += usize::from(tokens.get(at) == Some(&","));
             }
             return at + 1;
         }
         if is_name(token) || token == "*" {
-            path.push(token);
+            path.push(token.to_owned());
         }
         if tokens.get(at) != Some(&"::") {
             break;
@@ -145,9 +129,10 @@ fn tree<'a>(tokens: &[&'a str], mut at: usize, prefix: &[&'a str], inline: usize
             break;
         }
     }
-    let alias = if tokens.get(at) == Some(&"as") { tokens.get(at + 1).copied() } else { None };
-    found.push(Found { path, alias, inline });
-    if alias.is_some() { at + 2 } else { at }
+    let alias = if tokens.get(at) == Some(&"as") { tokens.get(at + 1).map(|alias| (*alias).to_owned()) } else { None };
+    at += if alias.is_some() { 2 } else { 0 };
+    found.push(FoundPath { path, alias, inline });
+    at
 }
 
 /// The modules that lead to the file `src/<file>`.
@@ -160,21 +145,20 @@ fn modules_of(file: &Path) -> Vec<String> {
     modules
 }
 
-/// The place that each name in the crate's root stands for.
+/// The file or folder that each name in the crate's root comes from.
 fn exports_of(lib: &str) -> BTreeMap<String, String> {
-    let code = code_of(lib);
-    let export = |found: Found<'_>| {
-        let path: Vec<_> = found.path.into_iter().skip_while(|part| matches!(*part, "crate" | "self")).collect();
-        Some(((*found.alias.as_ref().or(path.last())?).to_owned(), (*path.first()?).to_owned()))
+    let export = |found: FoundPath| {
+        let path: Vec<_> = found.path.into_iter().skip_while(|part| matches!(&**part, "crate" | "self")).collect();
+        Some((found.alias.or(path.last().cloned())?, path.first()?.clone()))
     };
-    paths_of(&code).into_iter().filter_map(export).collect()
+    paths_of(lib).into_iter().filter_map(export).collect()
 }
 
-/// The name in the crate's root that `found` goes through, unless it stays within its own modules.
-fn root_of<'a>(found: &Found<'a>, file: &Path) -> Option<&'a str> {
+/// The name in the crate's root that `found` begins at, unless it stays within its own modules.
+fn root_of<'a>(found: &'a FoundPath, file: &Path) -> Option<&'a str> {
     let mut depth = modules_of(file).len() + found.inline;
     let is_program = file == Path::new("main.rs");
-    let mut path = found.path.iter().copied();
+    let mut path = found.path.iter().map(String::as_str);
     match path.next()? {
         "roomkey" => return path.next(),
         "crate" if !is_program => return path.next(),
@@ -190,27 +174,28 @@ fn root_of<'a>(found: &Found<'a>, file: &Path) -> Option<&'a str> {
     if depth == 0 { next } else { None }
 }
 
-/// What `source`, which is `src/<file>`, does against the rules.
+/// The rules that `source`, the text of `src/<file>`, breaks.
 fn violations(file: &Path, source: &str, exports: &BTreeMap<String, String>) -> Vec<String> {
     let place = modules_of(file).swap_remove(0);
     let own = if place == "lib" { None } else { floor(&place) };
-    let code = code_of(source);
     let mut violations = Vec::new();
     let mut against = |what: String| violations.push(format!("src/{}: {what}", file.display()));
 
     if !source.starts_with("//!") {
-        against("does not open with what it owns (`//!`)".to_owned());
+        against("does not begin with a description (`//!`)".to_owned());
     }
     if own.is_none() && place != "lib" {
         against(format!("`{place}` is on no floor"));
     }
-    for found in paths_of(&code) {
+    for found in paths_of(source) {
         let path = found.path.join("::");
         let calls = |of: &str| found.path.windows(2).any(|pair| pair == [of, "now"]);
         if calls("SystemTime") && place != "clock" || calls("UnixTime") && place != "clock" && own != Some(OUTERMOST) {
             against(format!("takes the time itself: `{path}`"));
         }
-        if (found.path.starts_with(&["std", "env"]) || found.path[0] == "env") && own != Some(OUTERMOST) {
+        if (found.path.windows(2).next().is_some_and(|pair| pair == ["std", "env"]) || found.path[0] == "env")
+            && own != Some(OUTERMOST)
+        {
             against(format!("reads the environment: `{path}`"));
         }
         if let (Some(own), Some(root)) = (own, root_of(&found, file)) {
@@ -253,6 +238,47 @@ fn every_file_keeps_to_its_floor() {
     assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
+/// The files of `files` that `file` imports, by paths that begin with `crate::`.
+fn imports_of<'a>(file: &Path, source: &str, files: &'a [PathBuf]) -> Vec<&'a Path> {
+    let file_of = |path: &[String]| {
+        let longest = (1..=path.len()).rev().map(|length| path[..length].to_vec());
+        longest.filter_map(|modules| files.iter().find(|file| modules_of(file) == modules)).next()
+    };
+    let is_crate = |found: &FoundPath| found.path[0] == "crate";
+    let paths = paths_of(source).into_iter().filter(is_crate);
+    paths.filter_map(|found| file_of(&found.path[1..])).map(PathBuf::as_path).filter(|target| *target != file).collect()
+}
+
+/// A cycle of imports that begins and ends at `at`, if there is one.
+fn cycle<'a>(imports: &BTreeMap<&'a Path, Vec<&'a Path>>, at: &'a Path) -> Option<Vec<&'a Path>> {
+    let (mut seen, mut open) = (BTreeSet::new(), vec![vec![at]]);
+    while let Some(way) = open.pop() {
+        for next in imports.get(way[way.len() - 1]).into_iter().flatten() {
+            if *next == at {
+                return Some(way);
+            }
+            if seen.insert(*next) {
+                open.push([&way[..], &[*next]].concat());
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn the_files_of_the_server_import_each_other_without_cycles() {
+    let src = fixtures::path("src");
+    let files: Vec<PathBuf> =
+        sources_under(&src.join("http")).iter().map(|path| path.strip_prefix(&src).unwrap().to_owned()).collect();
+    let sources: Vec<String> = files.iter().map(|file| fs::read_to_string(src.join(file)).unwrap()).collect();
+    let imports: BTreeMap<&Path, Vec<&Path>> =
+        files.iter().zip(&sources).map(|(file, source)| (file.as_path(), imports_of(file, source, &files))).collect();
+    assert!(imports[Path::new("http/router.rs")].contains(&Path::new("http/edge.rs")));
+    let mut cycles: Vec<_> = files.iter().filter_map(|file| cycle(&imports, file)).collect();
+    cycles.retain(|cycle| !cycle.contains(&Path::new("http/content.rs"))); // a body and the state of its connection know each other
+    assert!(cycles.is_empty(), "{cycles:#?}");
+}
+
 /// The rows of the code map in `lib.rs`: each place and its floor.
 fn code_map(lib: &str) -> BTreeMap<String, u8> {
     let mut map = BTreeMap::new();
@@ -275,13 +301,13 @@ fn the_code_map_shows_every_place_on_its_floor() {
 
 #[test]
 fn the_time_is_taken_in_the_clock() {
-    let clock = code_of(&fs::read_to_string(fixtures::path("src/clock.rs")).unwrap());
-    assert!(paths_of(&clock).iter().any(|found| found.path.ends_with(&["SystemTime", "now"])));
+    let clock = fs::read_to_string(fixtures::path("src/clock.rs")).unwrap();
+    assert!(paths_of(&clock).iter().any(|found| found.path.windows(2).any(|pair| pair == ["SystemTime", "now"])));
 }
 
 #[test]
 fn paths_are_found_however_they_are_written() {
-    let paths = |code: &str| paths_of(&code_of(code)).iter().map(|found| found.path.join("::")).collect::<Vec<_>>();
+    let paths = |code: &str| paths_of(code).iter().map(|found| found.path.join("::")).collect::<Vec<_>>();
     for (code, expected) in [
         ("use crate::jws;", &["crate::jws"][..]),
         (
@@ -337,8 +363,8 @@ fn a_breach_of_the_floors_is_noticed() {
         (false, "http/mod.rs", "fn f() { env::var(\"X\") }"),
         (false, "lib.rs", "fn f() { std::env::var(\"X\") }"),
     ] {
-        let found = violations(Path::new(file), &format!("//! Owns nothing.\n{code}"), &exports);
+        let found = violations(Path::new(file), &format!("//! For a test.\n{code}"), &exports);
         assert_eq!(found.is_empty(), allowed, "src/{file}: {code}: {found:?}");
     }
-    assert!(!violations(Path::new("jws.rs"), "use std::fmt;", &exports).is_empty(), "a file that does not say what it owns");
+    assert!(!violations(Path::new("jws.rs"), "use std::fmt;", &exports).is_empty(), "a file without a description");
 }

@@ -75,9 +75,9 @@ async fn serve(config: Config) -> Outcome {
 }
 
 fn edge(config: &Config, retention: Retention, inbox: &Inbox, has_metrics: bool) -> Result<Edge, Failure> {
-    let new_metrics = || Metrics::new(UnixTime::now())?.with_inbox(inbox.clone())?.with_log_lines_dropped(log::lines_dropped);
-    let metrics = has_metrics.then(new_metrics).transpose();
+    let metrics = has_metrics.then(|| Metrics::new(UnixTime::now())).transpose();
     let metrics = metrics.map_err(|error| Failure::wrong(format_args!("cannot set up the metrics: {error}")))?;
+    let metrics = metrics.map(|metrics| metrics.with_inbox(inbox.clone()).with_log_lines_dropped(log::lines_dropped));
     let defaults = Limits::default();
     let limits = Limits {
         connections: config.max_connections.unwrap_or_else(affordable_connections),

@@ -1,15 +1,15 @@
-//! Owns `GET /healthz`, 200 as long as the process answers at all, and `GET /readyz`, 200 as long as it can do its work and means
-//! to go on.
+//! `GET /healthz`: 200 as long as the process answers. `GET /readyz`: 200 as long as it can do its work and is not about to stop.
 
-use crate::http::Edge;
-use crate::http::reply::{self, Refusal, Reply};
+use crate::http::edge::Edge;
+use crate::http::refusal::Refusal;
+use crate::http::reply::{self, Reply};
 
 /// `{"status":"ok"}`.
 pub(crate) fn alive() -> Reply {
     reply::json(r#"{"status":"ok"}"#)
 }
 
-/// Likewise, or why not.
+/// The same, or the reason why the server is not ready.
 pub(crate) fn ready(edge: &Edge) -> Result<Reply, Refusal> {
     if edge.stop.is_announced() {
         return Err(Refusal::Stopping);

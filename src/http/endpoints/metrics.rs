@@ -1,10 +1,11 @@
-//! Owns `GET /metrics`, on the listener for those who watch.
+//! `GET /metrics`, on the metrics listener.
 
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
-use crate::http::Edge;
 use crate::http::content::Content;
-use crate::http::reply::{Refusal, Reply};
+use crate::http::edge::Edge;
+use crate::http::refusal::Refusal;
+use crate::http::reply::Reply;
 
 /// Prometheus' text format, version 0.0.4.
 pub(crate) fn answer(edge: &Edge) -> Result<Reply, Refusal> {

@@ -1,4 +1,4 @@
-//! Owns `POST /token`: the contract of OpenVidu's LiveKit tutorials, which their application clients speak.
+//! `POST /token`: the token endpoint of OpenVidu's LiveKit tutorials and their application clients.
 
 use std::borrow::Cow;
 
@@ -6,16 +6,18 @@ use hyper::Request;
 use hyper::body::Incoming;
 use serde::Deserialize;
 
-use crate::http::reply::{self, FieldError, Refusal, Reply};
+use crate::http::body;
+use crate::http::edge::Edge;
+use crate::http::refusal::{FieldError, Refusal};
+use crate::http::reply::{self, Reply};
 use crate::http::trace::Trace;
-use crate::http::{Edge, body};
 use crate::json::{self, Members, ObjectWriter, name};
 use crate::livekit::access_token::{Identity, NameError, RoomName};
 
 /// The fields as clients send them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Fields<'a> {
+struct TutorialFields<'a> {
     #[serde(borrow)]
     room_name: Cow<'a, str>,
     #[serde(borrow)]
@@ -26,25 +28,25 @@ struct Fields<'a> {
 pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let trust = edge.keyring.current();
     body::require_json(request.headers())?;
-    let body = body::read(request.body_mut(), edge.limits.token_body_bytes, edge.limits.body, &edge.token_budget).await?;
+    let body = body::read(request.body_mut(), edge.limits.token_body_bytes, edge.limits.body, &edge.tokens.budget).await?;
     let (room, identity) = names(body.as_ref())?;
 
     let mut json = Vec::with_capacity(512);
     let mut object = ObjectWriter::begin(&mut json);
-    let token = edge.policy.tutorial_token(room, identity);
+    let token = edge.tokens.policy.tutorial_token(room, identity);
     object.member(name!("token"), |json| token.write_json(json, trust.keys.minting(), edge.clock.now()));
     object.end();
     trace.token(&token, trust.keys.minting());
     Ok(reply::json(json))
 }
 
-/// The room and who wants to join it, kept to the byte. What is not as clients send it is looked at member by member, which takes
-/// longer and tells what is wrong.
+/// The room and the identity, byte for byte. The quick reader takes what clients usually send. The slow one takes every JSON object,
+/// and says what is wrong.
 fn names(body: &[u8]) -> Result<(RoomName, Identity), Refusal> {
-    let as_sent = body.starts_with(b"{").then(|| json::from_utf8::<Fields<'_>>(body).ok());
+    let usual = body.starts_with(b"{").then(|| json::from_utf8::<TutorialFields<'_>>(body).ok());
     let room = |text| name("roomName", text, RoomName::new);
     let identity = |text| name("participantName", text, Identity::new);
-    if let Some(Fields { room_name, participant_name }) = as_sent.flatten() {
+    if let Some(TutorialFields { room_name, participant_name }) = usual.flatten() {
         return Ok((room(room_name)?, identity(participant_name)?));
     }
     let fields = Members::parse(body).or(Err(Refusal::NotTheTutorialsFields))?;

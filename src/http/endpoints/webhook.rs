@@ -1,16 +1,17 @@
-//! Owns `POST /webhook`, where LiveKit Server reports: the token is judged before a byte of the body is read, and an authentic
-//! delivery gets a 200 whatever its body says, once the inbox has it.
-
-use std::fmt::Write;
+//! `POST /webhook`: takes LiveKit Server's deliveries. The token is verified before any byte of the body is read. An authentic
+//! delivery gets 200 once the inbox has stored it, whatever its body says.
 
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use tracing::{Level, info};
 
-use crate::http::reply::{self, Refusal, Reply};
+use crate::http::body;
+use crate::http::edge::Edge;
+use crate::http::headers::only;
+use crate::http::refusal::Refusal;
+use crate::http::reply::{self, Reply};
 use crate::http::trace::{RequestId, Trace};
-use crate::http::{Edge, body};
 use crate::inbox::Arrival;
 
 /// 200 with an empty body.
@@ -18,10 +19,10 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     let now = edge.clock.now();
     let authenticated =
         edge.keyring.current().receiver.authenticate(authorization(request.headers())?, now).map_err(Refusal::Webhook)?;
-    let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.webhook_budget).await?;
+    let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.webhooks.budget).await?;
     let delivery = authenticated.accept(body).map_err(Refusal::Webhook)?;
     if !edge.inbox.keeps() && !tracing::enabled!(Level::INFO) {
-        return Ok(reply::empty()); // reading the event costs more than all the rest
+        return Ok(reply::empty()); // parsing the event costs more than all the rest
     }
     let arrival = Arrival::new(delivery, now);
     log(&trace.request, &arrival);
@@ -29,17 +30,16 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     Ok(reply::empty())
 }
 
-/// The one value of `Authorization`. Two of them are as one that is no token.
+/// The value of `Authorization`. A repeated header counts as a malformed token.
 fn authorization(headers: &HeaderMap) -> Result<&str, Refusal> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next().ok_or(Refusal::NoAuthorization)?;
-    match values.next() {
-        None => Ok(value.to_str().unwrap_or_default()),
-        Some(_) => Ok(""),
+    match only(headers, AUTHORIZATION) {
+        Ok(Some(value)) => Ok(value.to_str().unwrap_or_default()),
+        Ok(None) => Err(Refusal::NoAuthorization),
+        Err(_) => Ok(""),
     }
 }
 
-/// One line a delivery. It names parts of the event, for the whole holds secrets.
+/// Logs one line for each delivery. It names only parts of the event, because the whole contains secrets.
 fn log(id: &RequestId, arrival: &Arrival) {
     if arrival.is_event() {
         info!(
@@ -57,14 +57,11 @@ fn log(id: &RequestId, arrival: &Arrival) {
             bytes = arrival.body().len(),
             sha256 = hex(arrival.digest()),
             key = arrival.key(),
-            "undecodable delivery: authentic, but no JSON object"
+            "undecodable delivery: authentic, but not a JSON object"
         );
     }
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}"); // cannot fail
-        hex
-    })
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

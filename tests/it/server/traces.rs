@@ -129,7 +129,7 @@ fn a_stream_is_a_line_when_it_begins_and_one_when_it_ends() {
     let mut outdated = program.connect();
     let brief = stream(&mut outdated, "/events?room=brief", &bearer(all(), 2));
     let ended: Value = serde_json::from_str(&program.wait_for("reader ended")).unwrap();
-    assert_eq!((&ended["request"], &ended["why"]), (&json!(brief), &json!("the token ended, or its key was removed")));
+    assert_eq!((&ended["request"], &ended["why"]), (&json!(brief), &json!("the token expired, or its key was removed")));
     assert_eq!((&ended["room"], &ended["grant"], &ended["after"]), (&json!("brief"), &json!("roomList"), &json!("the oldest")));
 
     let daily = VideoGrants { room_admin: true, room: "daily".to_owned(), ..VideoGrants::default() };
@@ -137,7 +137,7 @@ fn a_stream_is_a_line_when_it_begins_and_one_when_it_ends() {
     let second = stream(&mut stopped, &format!("/events?after={cursor}"), &bearer(daily, 600));
     program.signal(rustix::process::Signal::TERM);
     let ended: Value = serde_json::from_str(&program.wait_for("reader ended")).unwrap();
-    assert_eq!((&ended["request"], &ended["why"]), (&json!(second), &json!("the server stops")));
+    assert_eq!((&ended["request"], &ended["why"]), (&json!(second), &json!("the server is stopping")));
     assert!(program.wait().success());
 
     let log: Vec<Value> = program.log().iter().map(|line| serde_json::from_str(line).unwrap()).collect();

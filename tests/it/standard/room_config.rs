@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::support::{Answered, Asked, BOTH, STANDARD};
 use crate::server::program::{Program, Start};
 
-const EGRESS_REFUSED: &str = "room_config.egress is not allowed here, for recordings cost: the server's setting --allow-client-egress (ALLOW_CLIENT_EGRESS) would allow it";
+const EGRESS_REFUSED: &str = "room_config.egress is not allowed here, because recordings cost money: the server's setting --allow-client-egress (ALLOW_CLIENT_EGRESS) would allow it";
 
 /// Recordings that bear no credentials.
 fn egress() -> Value {

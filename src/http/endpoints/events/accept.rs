@@ -1,8 +1,8 @@
-//! Owns the choice of the answer's form by `Accept` (RFC 9110, section 12.5.1).
+//! Chooses between JSON and Server-Sent Events by `Accept` (RFC 9110, section 12.5.1). Does not know what is answered.
 
 use hyper::header::{ACCEPT, HeaderMap};
 
-/// Whether the reader wants Server-Sent Events rather than JSON. One who has no preference gets JSON, unless it names the other.
+/// Whether the client prefers Server-Sent Events to JSON. If it likes both equally, it gets JSON, unless it names the other type.
 pub(super) fn wants_stream(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let ranges: Vec<Range<'_>> = values.flat_map(|value| value.split(',')).map(Range::parse).collect();
@@ -11,7 +11,7 @@ pub(super) fn wants_stream(headers: &HeaderMap) -> bool {
     stream > json || (stream == json && stream > 0.0 && is_named)
 }
 
-/// How much a media type is wanted, from 0 to 1, and whether it is named. The most specific range counts.
+/// The weight of a media type, from 0 to 1, and whether it is named. The most specific range counts.
 fn preference(ranges: &[Range<'_>], kind: &str, subtype: &str) -> (f32, bool) {
     let is = |range: &Range<'_>, wanted: (&str, &str)| {
         range.kind.eq_ignore_ascii_case(wanted.0) && range.subtype.eq_ignore_ascii_case(wanted.1)
@@ -23,7 +23,7 @@ fn preference(ranges: &[Range<'_>], kind: &str, subtype: &str) -> (f32, bool) {
     }
 }
 
-/// A range of media types, and how much it is wanted.
+/// A range of media types and its weight.
 struct Range<'a> {
     kind: &'a str,
     subtype: &'a str,
@@ -35,7 +35,7 @@ impl<'a> Range<'a> {
         let mut parts = text.split(';').map(str::trim);
         let (kind, subtype) = parts.next().and_then(|range| range.split_once('/')).unwrap_or_default();
         let weight = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
-        // A weight that is none is as if it were not there.
+        // An invalid weight is ignored.
         let weight = weight.and_then(|(_, weight)| weight.trim().parse().ok()).filter(|weight| (0.0..=1.0).contains(weight));
         Self { kind, subtype, weight: weight.unwrap_or(1.0) }
     }
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_for_those_who_prefer_or_name_it() {
+    fn clients_that_prefer_or_name_it_get_a_stream() {
         for values in [
             &["text/event-stream"][..],
             &["Text/Event-Stream; charset=utf-8"],
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn json_for_all_others() {
+    fn all_others_get_json() {
         for values in [
             &[][..],
             &["*/*"],

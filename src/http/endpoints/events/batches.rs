@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tracing::debug;
 
-use crate::http::Edge;
+use crate::http::edge::Edge;
 use crate::http::endpoints::events::large_bodies::{Allowance, Hold, weight};
 use crate::http::endpoints::events::query::Start;
 use crate::http::limits::{CURSOR_LEEWAY, READ_AHEAD_BYTES};
-use crate::http::reply::{FieldError, Refusal};
+use crate::http::refusal::{FieldError, Refusal};
 use crate::http::stop::Stop;
 use crate::inbox::{Cursor, Filter, Follower, Inbox, Page, PageLimit, ReadError};
 

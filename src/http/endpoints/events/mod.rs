@@ -1,14 +1,14 @@
-//! Owns `GET /events`, where whoever is entitled follows the inbox from any cursor: as a page of JSON, or as Server-Sent Events.
-//! The way of a request: who asks, for what, from where, in which form. Replay and live are one path: [`batches`].
+//! `GET /events`: the events after a cursor, as a page of JSON or as Server-Sent Events. Old and new events come the same way:
+//! [`batches`]. Does not know how events are stored.
 
 mod accept;
 mod access;
 mod batches;
 mod frames;
-mod large_bodies;
+pub(crate) mod large_bodies;
 mod page;
 mod query;
-mod reader;
+mod reader_log;
 mod right;
 mod sse;
 
@@ -19,16 +19,15 @@ use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, VARY};
 use hyper::{Method, Request, Uri};
 
 use crate::http::content::Content;
-use crate::http::reply::{self, Refusal, Reply};
+use crate::http::cors;
+use crate::http::edge::Edge;
+use crate::http::refusal::Refusal;
+use crate::http::reply::{self, Reply};
 use crate::http::trace::Trace;
-use crate::http::{Edge, cors};
 use access::Access;
 use batches::BatchReader;
 use query::Query;
-use reader::Reader;
-
-pub(crate) use large_bodies::LargeBodies;
-pub(crate) use query::PARAMETERS;
+use reader_log::ReaderLog;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -36,16 +35,16 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The events after a cursor.
 pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
-    let access = Access::judge(edge, request.headers(), query.access_token.as_deref())?;
+    let access = Access::check(edge, request.headers(), query.access_token.as_deref())?;
     let filter = access.filter(query.room.as_deref(), query.events.clone())?;
     let start = query.start(request.headers())?;
     let (limit, wait, is_named) = (query.limit()?, query.wait()?, query.is_named()?);
     let is_stream = accept::wants_stream(request.headers());
     let is_last = wants_close(request.headers());
     let is_head = request.method() == Method::HEAD; // reads nothing
-    let_go(request);
-    let reader =
-        Reader { trace: trace.clone(), key: access.right.key(), grant: access.grant(), room: filter.room.clone(), start };
+    release_head(request);
+    let log =
+        ReaderLog { trace: trace.clone(), key: access.right.key(), grant: access.grant(), room: filter.room.clone(), start };
 
     let redacts = access.redacts();
     let events = BatchReader::new(edge, start, filter, access.allowance, redacts).await;
@@ -57,9 +56,9 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     };
     let content = match content {
         content if is_head => content,
-        Content::Stream(stream) if is_stream => Content::Stream(stream.on_end(reader.stream(Arc::clone(&edge.stop)))),
+        Content::Stream(stream) if is_stream => Content::Stream(stream.on_end(log.stream(Arc::clone(&edge.stop)))),
         content => {
-            reader.page(&edge.readers);
+            log.page(&edge.events.readers);
             content
         }
     };
@@ -74,19 +73,20 @@ fn answered(content: Content, content_type: HeaderValue) -> Reply {
     let mut reply = reply::private(content, content_type);
     let headers = reply.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("Accept"));
-    // nginx would hold a stream back until it has a buffer full of it.
+    // Otherwise nginx would hold a stream back until its buffer is full.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     reply
 }
 
-/// Whether the client wants the connection to end with the answer (RFC 9112, section 9.6).
+/// Whether the client asks for the connection to end with the answer (RFC 9112, section 9.6).
 fn wants_close(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("close"))
 }
 
-/// Lets go of the request's head, which keeps hyper's read buffer, for the answer may take its time. The token goes with it.
-fn let_go(request: &mut Request<Incoming>) {
+/// Drops the request's head, and the token with it, because the head keeps hyper's read buffer and the answer may take long. Only
+/// what the router needs later is copied.
+fn release_head(request: &mut Request<Incoming>) {
     let origin = cors::origin(request.headers()).and_then(|origin| HeaderValue::from_bytes(origin.as_bytes()).ok());
     *request.headers_mut() = HeaderMap::new();
     if let Some(origin) = origin {

@@ -14,7 +14,7 @@ use crate::http::content::{Content, Stream};
 use crate::http::endpoints::events::batches::{Batch, BatchReader, Next, Reading};
 use crate::http::endpoints::events::frames::{Frames, shown};
 use crate::http::endpoints::events::right::Right;
-use crate::http::reply::Refusal;
+use crate::http::refusal::Refusal;
 use crate::inbox::{Cursor, Entry};
 
 /// The end of the year 9999, the last that RFC 3339 can express, in milliseconds since 1970.

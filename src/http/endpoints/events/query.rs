@@ -1,4 +1,5 @@
-//! Owns the reading of the query (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>) and of `Last-Event-ID`.
+//! Parses the query (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>) and `Last-Event-ID`. Does not know what the
+//! client may read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,17 +8,17 @@ use std::time::Duration;
 use hyper::header::HeaderMap;
 
 use crate::http::limits::{LONGEST_WAIT, PAGE_ENTRIES, PARAMETER_CHARS, QUERY_BYTES, QUERY_EVENTS};
-use crate::http::reply::{FieldError, Refusal};
+use crate::http::refusal::{FieldError, Refusal};
 use crate::inbox::Cursor;
 
 /// The parameters that a query may have.
-pub(crate) const PARAMETERS: [&str; 8] = ["after", "lastEventId", "limit", "wait", "room", "event", "named", "access_token"];
-/// One more, which means nothing: scripts add it so that no cache answers.
+const PARAMETERS: &[&str] = &["after", "lastEventId", "limit", "wait", "room", "event", "named", "access_token"];
+/// Ignored. Scripts add it so that no cache answers.
 const CACHE_BUSTER: &str = "_";
-/// The place that a reader begins at to get only what comes.
+/// The value of `after` for new events only.
 const LATEST: &str = "latest";
 
-/// What a reader asks for, decoded.
+/// The decoded query.
 #[derive(Default)]
 pub(super) struct Query<'a> {
     after: Option<Cow<'a, str>>,
@@ -33,22 +34,22 @@ pub(super) struct Query<'a> {
 /// Where a reader begins.
 #[derive(Clone, Copy)]
 pub(super) enum Start {
-    /// Before everything that is kept.
+    /// Before the oldest event.
     Oldest,
-    /// Behind everything that is there now.
+    /// After the newest event.
     Latest,
-    /// Behind a cursor; the field says so.
+    /// After a cursor, which came in this field.
     After(&'static str, Cursor),
 }
 
 impl Start {
-    /// The cursor that the reader knows.
+    /// The cursor that the client sent.
     pub(super) fn cursor(self) -> Option<Cursor> {
         if let Self::After(_, cursor) = self { Some(cursor) } else { None }
     }
 }
 
-/// As the log tells it.
+/// For the log.
 impl fmt::Display for Start {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -60,30 +61,30 @@ impl fmt::Display for Start {
 }
 
 impl<'a> Query<'a> {
-    /// Reads the part of a target behind its `?`. A parameter that is unknown is refused: a misspelt filter would filter nothing.
+    /// Parses the part of a target after `?`. An unknown parameter is refused, because a misspelt filter would have no effect.
     pub(super) fn parse(query: &'a str) -> Result<Self, Refusal> {
         if query.len() > QUERY_BYTES {
             return Err(Refusal::QueryTooLong);
         }
-        let mut read = Self::default();
+        let mut parsed = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if name == CACHE_BUSTER {
                 continue;
             }
-            let known = PARAMETERS.into_iter().find(|known| *known == name).ok_or_else(|| unknown(&name))?;
+            let known = PARAMETERS.iter().copied().find(|known| *known == name).ok_or_else(|| unknown(&name))?;
             let place = match known {
-                "after" => &mut read.after,
-                "lastEventId" => &mut read.last_event_id,
-                "limit" => &mut read.limit,
-                "wait" => &mut read.wait,
-                "named" => &mut read.named,
-                "access_token" => &mut read.access_token,
-                "room" => &mut read.room,
-                _ if read.events.len() >= QUERY_EVENTS => {
+                "after" => &mut parsed.after,
+                "lastEventId" => &mut parsed.last_event_id,
+                "limit" => &mut parsed.limit,
+                "wait" => &mut parsed.wait,
+                "named" => &mut parsed.named,
+                "access_token" => &mut parsed.access_token,
+                "room" => &mut parsed.room,
+                _ if parsed.events.len() >= QUERY_EVENTS => {
                     return Err(Refusal::Field("event", FieldError::TooMany(QUERY_EVENTS)));
                 }
                 _ => {
-                    read.events.push(value.into_owned());
+                    parsed.events.push(value.into_owned());
                     continue;
                 }
             };
@@ -91,11 +92,11 @@ impl<'a> Query<'a> {
                 return Err(Refusal::Field(known, FieldError::Twice));
             }
         }
-        Ok(read)
+        Ok(parsed)
     }
 
-    /// Where to begin. `Last-Event-ID` beats the query, because an `EventSource` that comes back keeps its address; `lastEventId` is
-    /// that header of polyfills that cannot set it. Both are empty before the first event.
+    /// Where to begin. `Last-Event-ID` takes precedence, because an `EventSource` that reconnects sends the same query again.
+    /// `lastEventId` is that header from polyfills that cannot set it. Both are empty before the first event.
     pub(super) fn start(&self, headers: &HeaderMap) -> Result<Start, Refusal> {
         let header = headers.get("last-event-id").map(|value| ("Last-Event-ID", value.to_str().unwrap_or("?")));
         let queried = self.last_event_id.as_deref().map(|id| ("lastEventId", id));
@@ -109,7 +110,7 @@ impl<'a> Query<'a> {
         cursor.parse().map(|cursor| Start::After(field, cursor)).or(Err(Refusal::Field(field, FieldError::NotACursor)))
     }
 
-    /// How many events a page has at most.
+    /// The largest number of events in a page.
     pub(super) fn limit(&self) -> Result<usize, Refusal> {
         let (usual, most) = PAGE_ENTRIES;
         match self.limit.as_deref().map(whole) {
@@ -138,12 +139,13 @@ impl<'a> Query<'a> {
     }
 }
 
-/// The name is escaped and cut: it may be anything, perhaps a token that stands in the wrong place.
+/// Escapes and shortens the name, because it may be anything, even a misplaced token.
 fn unknown(name: &str) -> Refusal {
-    Refusal::UnknownParameter(name.chars().take(PARAMETER_CHARS).flat_map(char::escape_debug).collect())
+    let name = name.chars().take(PARAMETER_CHARS).flat_map(char::escape_debug).collect();
+    Refusal::UnknownParameter { name, known: PARAMETERS }
 }
 
-/// A whole number in digits, however many; the largest that there is for one beyond it.
+/// A whole number of any length. One that is too large becomes the largest.
 fn whole(text: &str) -> Option<u64> {
     let is_whole = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_whole.then(|| text.parse().unwrap_or(u64::MAX))

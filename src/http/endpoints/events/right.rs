@@ -1,5 +1,4 @@
-//! Owns how long a reader may read: until its token ends, and no longer than the key that signed it is among the keys. Does not
-//! know what is read.
+//! How long a client may read: until its token expires or the key that signed it is removed. Does not know what is read.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -9,26 +8,26 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::clock::{Clock, UnixTime};
-use crate::http::Edge;
+use crate::http::edge::Edge;
 use crate::http::keyring::Trust;
 
-/// A reader's right to read, which may end at any time. Each clone is of its own.
+/// The right to read, which may end at any time. Clones are independent.
 #[derive(Clone, Debug)]
 pub(super) struct Right {
     until: UnixTime,
     clock: Clock,
-    /// The name of the key that signed the token, and the keys that the right was last judged by.
+    /// The name of the key that signed the token, and the keys at the last check.
     key: Arc<str>,
     trust: Arc<Trust>,
     keyring: watch::Receiver<Arc<Trust>>,
-    /// Between two looks at the clock, which may be set.
-    look: Duration,
+    /// The time between two checks of the clock, which may be set.
+    period: Duration,
 }
 
 impl Right {
-    /// Of the key of this name among the keys in `trust`, until `until`.
+    /// Ends at `until`, or when the key of this name changes or is no longer in the keyring. `trust` has the keys of now.
     pub(super) fn new(edge: &Edge, trust: Arc<Trust>, key: Arc<str>, until: UnixTime) -> Self {
-        Self { until, clock: edge.clock.clone(), key, trust, keyring: edge.keyring.watch(), look: edge.limits.silence }
+        Self { until, clock: edge.clock.clone(), key, trust, keyring: edge.keyring.watch(), period: edge.limits.silence }
     }
 
     /// The name of the key that signed the token.
@@ -46,18 +45,18 @@ impl Right {
         let trust = Arc::clone(&self.keyring.borrow_and_update());
         let has_key = trust.keys.find(&self.key).is_some_and(|key| self.trust.keys.find(&self.key) == Some(key));
         if has_key {
-            self.trust = trust; // so that keys that were removed are forgotten
+            self.trust = trust; // drops the keys that were removed
         }
         has_key
     }
 
-    /// Done when it has ended.
+    /// Completes when it has ended.
     pub(super) async fn ended(mut self) {
         while !self.is_over() {
-            let look = self.look.min(self.until.since(self.clock.now()));
+            let pause = self.period.min(self.until.since(self.clock.now()));
             tokio::select! {
                 changed = self.keyring.changed() => if changed.is_err() { pending::<()>().await },
-                () = sleep(look) => {}
+                () = sleep(pause) => {}
             }
         }
     }

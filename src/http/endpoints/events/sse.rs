@@ -15,7 +15,7 @@ use crate::http::content::{Content, Stream};
 use crate::http::endpoints::events::batches::{Batch, BatchReader, Gap, Next, Reading};
 use crate::http::endpoints::events::frames::{Frames, shown};
 use crate::http::endpoints::events::right::Right;
-use crate::http::reply::Refusal;
+use crate::http::refusal::Refusal;
 use crate::inbox::{Cursor, ReadError};
 
 /// How events are rendered.

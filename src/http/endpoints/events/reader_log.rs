@@ -1,4 +1,4 @@
-//! Owns what the log tells of a reader: what it may read, from where, and when and why that ended. Does not know what it was given.
+//! Logs readers of events: what each may read, where it begins, and why a stream ended. Does not know what was read.
 
 use std::sync::Arc;
 
@@ -7,18 +7,18 @@ use tracing::{debug, info};
 
 use crate::http::content::End;
 use crate::http::endpoints::events::query::Start;
-use crate::http::recent::Recent;
+use crate::http::once_a_minute::OnceAMinute;
 use crate::http::stop::Stop;
 use crate::http::trace::Trace;
 
-/// A reader, as log lines name it.
-pub(super) struct Reader {
+/// The fields of the log lines about one reader.
+pub(super) struct ReaderLog {
     pub(super) trace: Trace,
     /// The name of the key that signed its token.
     pub(super) key: Arc<str>,
-    /// The grant by which it reads.
+    /// The grant that allows it.
     pub(super) grant: &'static str,
-    /// The one room of which it reads.
+    /// The only room that it reads.
     pub(super) room: Option<String>,
     /// Where it begins.
     pub(super) start: Start,
@@ -41,27 +41,27 @@ macro_rules! line {
     };
 }
 
-impl Reader {
-    /// Tells that it asks for a page. Who goes on from page to page is told of once a minute, and of each page at debug.
-    pub(super) fn page(&self, recent: &Recent) {
-        if recent.is_news((&self.key, self.grant, &self.room, self.trace.client), Instant::now()) {
+impl ReaderLog {
+    /// Logs a page: the first one within a minute at level info, the others at level debug.
+    pub(super) fn page(&self, limit: &OnceAMinute) {
+        if limit.is_first((&self.key, self.grant, &self.room, self.trace.client), Instant::now()) {
             line!(info, self, "page", "reader");
         } else {
             line!(debug, self, "page", "reader");
         }
     }
 
-    /// Tells that its stream begins, and gives what tells of the end.
+    /// Logs the beginning of a stream, and gives the function that logs its end.
     pub(super) fn stream(self, stop: Arc<Stop>) -> impl FnOnce(End) + Send + 'static {
         line!(info, self, "stream", "reader");
         let begin = Instant::now();
         move |end| {
             let why = match end {
                 End::Left => "the client left",
-                End::Slow => "the client took too little",
-                End::Right => "the token ended, or its key was removed",
-                End::Done if stop.ends_connections() => "the server stops",
-                End::Done => "what comes next is not kept any more",
+                End::Slow => "the client read too slowly",
+                End::Right => "the token expired, or its key was removed",
+                End::Done if stop.ends_connections() => "the server is stopping",
+                End::Done => "the next events were deleted",
             };
             line!(info, self, "stream", "reader ended", why = why, seconds = begin.elapsed().as_secs());
         }

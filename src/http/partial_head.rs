@@ -1,11 +1,11 @@
-//! Owns the reading of a head that hyper refused, so that even its sender gets an answer that it can read, and the log a name.
-//! Judges nothing: what is read here is used for the answer's headers and for the log alone.
+//! Reads what it can of a head that hyper refused, so that the answer has the headers that its client needs, and the log a name.
+//! Validates nothing: the result is used for these headers and for the log alone.
 
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Request, Uri};
 
-/// What can be read of a request whose `head` is not complete, or not well formed.
-pub(crate) fn read(head: &[u8]) -> Request<()> {
+/// The readable parts of a `head` that is incomplete or malformed.
+pub(crate) fn parse(head: &[u8]) -> Request<()> {
     let mut request = Request::new(());
     let mut lines =
         head.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n")).map(<[u8]>::trim_ascii);
@@ -20,7 +20,7 @@ pub(crate) fn read(head: &[u8]) -> Request<()> {
         let mut parts = line.splitn(2, |byte| *byte == b':');
         let (Some(name), Some(value)) = (parts.next(), parts.next()) else { continue };
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value.trim_ascii())) {
-            let _ = request.headers_mut().try_append(name, value); // a head has fewer lines than a map has places
+            let _ = request.headers_mut().try_append(name, value); // a head has fewer lines than the map can hold
         }
     }
     request
@@ -29,18 +29,18 @@ pub(crate) fn read(head: &[u8]) -> Request<()> {
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, reason = "a test that breaks says so by panicking")]
 mod tests {
-    use super::read;
+    use super::parse;
 
     #[test]
     fn what_can_be_read_of_a_head() {
-        let request = read(
+        let request = parse(
             b"POST /webhook?x HTTP/1.1\r\nno header\r\nb\xe4d: x\r\nOrigin:  https://a.example \r\nX: \0\r\nX-Request-Id: cut o",
         );
         assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/webhook"));
         assert_eq!(request.headers().len(), 1);
         assert_eq!(request.headers()["origin"], "https://a.example");
         for head in ["", "\r\n", "\n\n\n", "a", "POST", "P()ST  \r\n", "\0\u{ff} :::\r\n:\r\n: :\r\n\r\na: b\r\n"] {
-            let request = read(head.as_bytes());
+            let request = parse(head.as_bytes());
             assert_eq!((request.uri().path(), request.headers().len()), ("/", 0), "{head:?}");
         }
     }

@@ -1,0 +1,241 @@
+//! Why a request is refused, and everything that follows from it: status, label in metrics, text, header. Does not know the format
+//! of the answer, which depends on the client.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+
+use crate::http::limits::QUERY_BYTES;
+use crate::http::methods::Methods;
+use crate::inbox::{AppendError, ReadError, StoreError};
+use crate::jws;
+use crate::livekit::access_token::{AccessTokenError, NameError};
+use crate::livekit::room_config::RoomConfigurationError;
+use crate::livekit::token_verifier::TokenError;
+use crate::livekit::webhook::WebhookError;
+use crate::policy::PolicyError;
+
+/// Why a request is refused. A new variant needs one line in [`Refusal::facts`].
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    Framing(&'static str),
+    NoSuchPath,
+    Method(Methods),
+    HeadTooLarge,
+    QueryTooLong,
+    /// The query has a parameter that is none of `known`.
+    UnknownParameter {
+        name: Box<str>,
+        known: &'static [&'static str],
+    },
+    HeadTooLate,
+    ContentType,
+    BodyTooLarge {
+        limit: usize,
+    },
+    BodyTooLate,
+    BodyBroken,
+    Overloaded,
+    Stopping,
+    NotTheTutorialsFields,
+    NotAnObject,
+    TooManyValues {
+        limit: usize,
+    },
+    MissingField(&'static str),
+    Field(&'static str, FieldError),
+    RoomConfiguration(&'static str, RoomConfigurationError),
+    Policy(PolicyError),
+    SandboxId,
+    NoAuthorization,
+    Webhook(WebhookError),
+    Inbox(AppendError),
+    NotReady(Arc<StoreError>),
+    WorkerDown(&'static str),
+    Reader(Option<TokenError>),
+    NotAllowedToRead,
+    ForeignPage,
+    Read(ReadError),
+    Panic,
+}
+
+/// What is wrong with a field or a parameter.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FieldError {
+    #[error("must be a string")]
+    NotText,
+    #[error("must be an object of strings")]
+    NotTexts,
+    #[error("must appear only once")]
+    Twice,
+    #[error("must not appear in both casings")]
+    BothCasings,
+    #[error("must be a cursor that was given here")]
+    NotACursor,
+    #[error("must be a cursor that was given here: this one is later than every event, and more than an hour in the future")]
+    CursorAhead,
+    #[error("must not appear more than {0} times")]
+    TooMany(usize),
+    #[error("must be a whole number")]
+    NotANumber,
+    #[error("must be true or false")]
+    NotABoolean,
+    #[error("{}", .0.reason())]
+    Name(NameError),
+    #[error(transparent)]
+    Limit(AccessTokenError),
+}
+
+/// Everything that follows from a [`Refusal`].
+pub(crate) struct Facts<'a> {
+    pub(crate) status: StatusCode,
+    /// Its name in metrics.
+    pub(crate) label: &'static str,
+    /// What the client is told.
+    pub(crate) text: Cow<'static, str>,
+    pub(crate) header: Option<(HeaderName, HeaderValue)>,
+    /// What the log says instead of the text.
+    logged: Option<&'a dyn fmt::Display>,
+}
+
+impl<'a> Facts<'a> {
+    /// The reason, for the log. It may say more than the client is told.
+    pub(crate) fn reason(&self) -> &dyn fmt::Display {
+        self.logged.unwrap_or(&self.text)
+    }
+
+    fn with(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self { header: Some((name, value)), ..self }
+    }
+
+    /// Ends the connection, because nobody can tell where the next request begins.
+    fn closes(self) -> Self {
+        self.with(CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    fn asks_for_token(self) -> Self {
+        self.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    fn logged_as(self, error: &'a dyn fmt::Display) -> Self {
+        Self { logged: Some(error), ..self }
+    }
+}
+
+fn facts<'a>(status: StatusCode, label: &'static str, text: impl Into<Cow<'static, str>>) -> Facts<'a> {
+    Facts { status, label, text: text.into(), header: None, logged: None }
+}
+
+const BAD: StatusCode = StatusCode::BAD_REQUEST;
+const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+
+const NOT_JSON: &str = "Content-Type must be application/json";
+const WORKER_DOWN: &str = "a part of this server failed and is being restarted";
+const HEAD_TOO_LARGE: &str = "the request's head is too large";
+const TOO_LATE: &str = "the request did not arrive in time";
+const EGRESS: &str = "room_config.egress is not allowed here, because recordings cost money: the server's setting --allow-client-egress (ALLOW_CLIENT_EGRESS) would allow it";
+const WENT_WRONG: &str = "something went wrong here";
+const NO_READER: &str = "a valid LiveKit token is required, as Authorization: Bearer or as access_token";
+const NOT_ALLOWED: &str =
+    "the token does not allow reading these events: roomList allows all of them, roomAdmin those of its room";
+const FOREIGN_PAGE: &str = "pages of other sites must not read events here, because this server trusts LiveKit's development key, whose secret everyone knows: open the page from localhost, list its origin in the server's setting CORS_ORIGIN, or use a key of your own";
+
+impl Refusal {
+    /// The table of refusals: the only place that maps errors to statuses.
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        use StatusCode as Code;
+        match self {
+            Self::Framing(text) => facts(BAD, "framing", *text).closes(),
+            Self::NoSuchPath => facts(Code::NOT_FOUND, "path", "there is nothing at this path"),
+            Self::Method(allowed) => {
+                let text = format!("this path takes {allowed} only");
+                facts(Code::METHOD_NOT_ALLOWED, "method", text).with(ALLOW, allowed.header())
+            }
+            Self::HeadTooLarge => facts(Code::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", HEAD_TOO_LARGE).closes(),
+            Self::HeadTooLate => facts(Code::REQUEST_TIMEOUT, "head_too_late", TOO_LATE).closes(),
+            Self::QueryTooLong => facts(Code::URI_TOO_LONG, "query_too_long", at_most("query", QUERY_BYTES)),
+            Self::UnknownParameter { name, known } => {
+                facts(BAD, "field", format!("the query must not have \"{name}\": it can have {}", known.join(", ")))
+            }
+            Self::ContentType => facts(Code::UNSUPPORTED_MEDIA_TYPE, "content_type", NOT_JSON),
+            Self::BodyTooLarge { limit } => facts(Code::PAYLOAD_TOO_LARGE, "body_too_large", at_most("body", *limit)),
+            Self::BodyTooLate => facts(Code::REQUEST_TIMEOUT, "body_too_late", TOO_LATE).closes(),
+            Self::BodyBroken => facts(BAD, "body_broken", "the body ended before its end"),
+            Self::NotTheTutorialsFields => facts(BAD, "not_json", "roomName and participantName are required"),
+            Self::NotAnObject => facts(BAD, "not_json", "the body must be a JSON object"),
+            Self::TooManyValues { limit } => facts(BAD, "too_many_values", format!("the body must hold at most {limit} values")),
+            Self::MissingField(field) => facts(BAD, "field", format!("{field} is required")),
+            Self::Field(field, FieldError::Limit(error)) => facts(BAD, "field", format!("{field}: {error}")),
+            Self::Field(field, error) => facts(BAD, "field", format!("{field} {error}")),
+            Self::RoomConfiguration(field, error) => room_configuration(field, error),
+            Self::Policy(error @ PolicyError::ClientEgress) => facts(Code::FORBIDDEN, "policy", EGRESS).logged_as(error),
+            Self::Policy(error) => facts(Code::INTERNAL_SERVER_ERROR, "policy", WENT_WRONG).logged_as(error),
+            Self::SandboxId => facts(Code::UNAUTHORIZED, "sandbox_id", "the X-Sandbox-ID header is missing or wrong"),
+            Self::NoAuthorization => facts(BAD, "no_authorization", "the Authorization header is missing"),
+            Self::Webhook(error) => webhook(error).logged_as(error),
+            Self::Reader(None) => facts(Code::UNAUTHORIZED, "no_token", NO_READER).asks_for_token(),
+            Self::Reader(Some(error)) => {
+                facts(Code::UNAUTHORIZED, token_label(error), NO_READER).asks_for_token().logged_as(error)
+            }
+            Self::NotAllowedToRead => facts(Code::FORBIDDEN, "not_allowed", NOT_ALLOWED),
+            Self::ForeignPage => facts(Code::FORBIDDEN, "not_allowed", FOREIGN_PAGE),
+            Self::Read(error) => facts(read_status(error), "read", error.to_string()),
+            Self::Overloaded => facts(UNAVAILABLE, "overloaded", "too much at once, try again later"),
+            Self::Stopping => facts(UNAVAILABLE, "stopping", "this server is about to stop"),
+            Self::Inbox(error @ AppendError::QueueFull) => facts(UNAVAILABLE, "inbox_full", error.to_string()),
+            Self::Inbox(error) => facts(UNAVAILABLE, "inbox", error.to_string()),
+            Self::NotReady(error) => facts(UNAVAILABLE, "not_ready", error.to_string()),
+            Self::WorkerDown(worker) => facts(UNAVAILABLE, "not_ready", format!("{WORKER_DOWN}: {worker}")),
+            Self::Panic => facts(Code::INTERNAL_SERVER_ERROR, "panic", WENT_WRONG),
+        }
+    }
+}
+
+fn at_most(what: &str, bytes: usize) -> String {
+    format!("the {what} must be at most {bytes} bytes")
+}
+
+fn room_configuration<'a>(field: &str, error: &RoomConfigurationError) -> Facts<'a> {
+    let text = if error.path().is_empty() { format!("{field} {error}") } else { format!("{field}.{error}") };
+    match error {
+        RoomConfigurationError::Webhooks { .. } => facts(StatusCode::FORBIDDEN, "policy", text),
+        _ => facts(BAD, "field", text),
+    }
+}
+
+/// The sender is not told why: every token and body that is wrong gets the same text.
+fn webhook<'a>(error: &WebhookError) -> Facts<'a> {
+    let label = match error {
+        WebhookError::Token(error) => token_label(error),
+        WebhookError::NoDigest => "no_digest",
+        WebhookError::Digest => "digest",
+    };
+    if error.is_malformed() {
+        return facts(BAD, label, "the Authorization header is not a token");
+    }
+    facts(StatusCode::UNAUTHORIZED, label, "Error validating webhook event")
+}
+
+fn token_label(error: &TokenError) -> &'static str {
+    match error {
+        TokenError::Jws(jws::Error::Signature) => "signature",
+        TokenError::Jws(jws::Error::Malformed) => "malformed",
+        TokenError::Jws(_) => "jws",
+        TokenError::Claims => "claims",
+        TokenError::UnknownKey { .. } => "unknown_key",
+        TokenError::NoExpiry => "no_expiry",
+        TokenError::Expired { .. } => "expired",
+        TokenError::NotYetValid { .. } => "not_yet_valid",
+    }
+}
+
+fn read_status(error: &ReadError) -> StatusCode {
+    match error {
+        ReadError::NotKept => StatusCode::NOT_FOUND,
+        ReadError::Gone { .. } => StatusCode::GONE,
+        ReadError::Store(_) => UNAVAILABLE,
+    }
+}

@@ -1,0 +1,111 @@
+//! The route table: each path, the methods that it takes, and its endpoint. Does not know what an endpoint does.
+
+use std::net::IpAddr;
+
+use crate::http::methods::Methods;
+use crate::http::reply::ErrorFormat;
+
+/// The path that LiveKit Server is configured with.
+pub(crate) const WEBHOOK: &str = "/webhook";
+
+/// The public routes. In a request's path several leading slashes count as one, and a trailing slash is ignored.
+const PUBLIC: &[Route] = &[
+    Route { path: "/token", methods: Methods::POST, endpoint: Endpoint::Token },
+    Route { path: "/connection-details", methods: Methods::POST, endpoint: Endpoint::ConnectionDetails },
+    Route { path: "/api/v2/sandbox/connection-details", methods: Methods::POST, endpoint: Endpoint::Sandbox },
+    Route { path: WEBHOOK, methods: Methods::POST, endpoint: Endpoint::Webhook },
+    Route { path: "/livekit/webhook", methods: Methods::POST, endpoint: Endpoint::Webhook },
+    Route { path: "/events", methods: Methods::GET, endpoint: Endpoint::Events },
+    Route { path: "/healthz", methods: Methods::GET, endpoint: Endpoint::Health },
+    Route { path: "/readyz", methods: Methods::GET, endpoint: Endpoint::Ready },
+    Route { path: "/openapi.json", methods: Methods::GET, endpoint: Endpoint::OpenApi },
+];
+/// The routes of the metrics listener.
+const METRICS: &[Route] = &[Route { path: "/metrics", methods: Methods::GET, endpoint: Endpoint::Metrics }];
+
+/// The listener that a request came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Public,
+    Metrics,
+}
+
+impl Door {
+    /// The name of the worker that accepts its connections.
+    pub(crate) fn listener(self) -> &'static str {
+        match self {
+            Self::Public => "listener",
+            Self::Metrics => "metrics-listener",
+        }
+    }
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) door: Door,
+    pub(crate) client: IpAddr,
+}
+
+#[derive(Debug)]
+pub(crate) struct Route {
+    path: &'static str,
+    pub(crate) methods: Methods,
+    pub(crate) endpoint: Endpoint,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Token,
+    ConnectionDetails,
+    Sandbox,
+    Webhook,
+    Events,
+    Health,
+    Ready,
+    OpenApi,
+    Metrics,
+}
+
+impl Endpoint {
+    /// Its name in metrics and in the log.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::ConnectionDetails => "connection_details",
+            Self::Sandbox => "sandbox",
+            Self::Webhook => "webhook",
+            Self::Events => "events",
+            Self::Health => "healthz",
+            Self::Ready => "readyz",
+            Self::OpenApi => "openapi",
+            Self::Metrics => "metrics",
+        }
+    }
+
+    /// The format of its errors.
+    pub(crate) fn error_format(self) -> ErrorFormat {
+        match self {
+            Self::Token => ErrorFormat::TUTORIAL,
+            Self::ConnectionDetails | Self::Sandbox => ErrorFormat::STANDARD,
+            _ => ErrorFormat::OTHER,
+        }
+    }
+}
+
+/// The public paths.
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
+    PUBLIC.iter().map(|route| route.path)
+}
+
+/// The route of `path`, which begins with `base_path` on the public listener.
+pub(crate) fn find(door: Door, base_path: &str, path: &str) -> Option<&'static Route> {
+    let (routes, base_path) = if door == Door::Public { (PUBLIC, base_path) } else { (METRICS, "") };
+    let path = path.trim_start_matches('/').strip_prefix(base_path.trim_start_matches('/'))?;
+    if !base_path.is_empty() && !path.starts_with('/') {
+        return None;
+    }
+    let path = path.trim_start_matches('/');
+    let path = path.strip_suffix('/').unwrap_or(path);
+    routes.iter().find(|route| route.path.strip_prefix('/') == Some(path))
+}

@@ -1,0 +1,114 @@
+//! Warns about refused webhooks. LiveKit Server tells nobody about a refusal and does not send most refused webhooks again, so
+//! without this warning events would be lost unnoticed. Does not know why a webhook is refused.
+
+use std::borrow::Cow;
+
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::{Method, Request};
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::http::limits::{WARNING_NAME_CHARS, WARNINGS_A_MINUTE};
+use crate::http::once_a_minute::OnceAMinute;
+use crate::http::refusal::Refusal;
+use crate::http::routes;
+use crate::http::trace::Trace;
+use crate::jws;
+use crate::livekit::key::ApiKeys;
+use crate::livekit::token_verifier::{TokenError, claimed_key};
+use crate::livekit::webhook::{WebhookError, strip_bearer};
+
+/// The type that LiveKit Server sends.
+const CONTENT_TYPE_OF_WEBHOOKS: &str = "application/webhook+json";
+
+/// The warnings of the last minute.
+#[derive(Debug)]
+pub(crate) struct WebhookWarnings {
+    /// About known keys. They have their own limit, so that made-up names cannot displace them.
+    known_keys: OnceAMinute,
+    others: OnceAMinute,
+}
+
+impl Default for WebhookWarnings {
+    fn default() -> Self {
+        Self { known_keys: OnceAMinute::new(WARNINGS_A_MINUTE), others: OnceAMinute::new(WARNINGS_A_MINUTE) }
+    }
+}
+
+/// A refused request that is a webhook, as warnings name it.
+pub(crate) struct RefusedWebhook<'a> {
+    path: &'a str,
+    /// Whether its path is one for webhooks.
+    is_path_right: bool,
+    /// The key that its token names, unverified.
+    key: Option<String>,
+}
+
+impl<'a> RefusedWebhook<'a> {
+    /// `request`, if its path or its type says that it is a webhook.
+    pub(crate) fn of<B>(request: &'a Request<B>, is_path_right: bool) -> Option<Self> {
+        let header = |name| request.headers().get(name)?.to_str().ok();
+        let has_type = || {
+            let essence = header(CONTENT_TYPE).and_then(|value| value.split(';').next());
+            essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(CONTENT_TYPE_OF_WEBHOOKS))
+        };
+        if request.method() != Method::POST || !(is_path_right || has_type()) {
+            return None;
+        }
+        let key = header(AUTHORIZATION).and_then(|value| claimed_key(strip_bearer(value)));
+        Some(Self { path: request.uri().path(), is_path_right, key })
+    }
+}
+
+impl WebhookWarnings {
+    /// Warns about `webhook`, unless the same warning was logged within the last minute. There is no warning about a 5xx: LiveKit
+    /// Server sends the webhook again, and the cause has its own warning.
+    pub(crate) fn warn(&self, keys: &ApiKeys, base_path: &str, trace: &Trace, webhook: &RefusedWebhook<'_>, refusal: &Refusal) {
+        let facts = refusal.facts();
+        if facts.status.is_server_error() {
+            return;
+        }
+        let key = shorten(webhook.key.as_deref().unwrap_or_default());
+        let path = shorten(webhook.path);
+        let limit = if keys.find(key).is_some() { &self.known_keys } else { &self.others };
+        let subject = if webhook.is_path_right { key } else { path };
+        if limit.is_first((webhook.is_path_right, subject, facts.label), Instant::now()) {
+            let reason = facts.reason().to_string();
+            let help = if webhook.is_path_right {
+                help(keys, refusal)
+            } else {
+                let url = format!("{base_path}{}", routes::WEBHOOK);
+                format!("in LiveKit Server's webhook.urls, let the URL of this server end with {url}").into()
+            };
+            let (client, request) = (trace.client, &trace.request);
+            warn!(path, key, reason, help = &*help, %client, %request, "webhook refused: its event may be lost");
+        }
+    }
+}
+
+/// What to do about it. Empty if the reason says enough.
+fn help(keys: &ApiKeys, refusal: &Refusal) -> Cow<'static, str> {
+    match refusal {
+        Refusal::Webhook(WebhookError::Token(TokenError::UnknownKey { .. })) => {
+            let names: Vec<&str> = keys.names().collect();
+            format!("webhook.api_key of LiveKit Server must be a key of this server, which has: {}", names.join(", ")).into()
+        }
+        Refusal::Webhook(WebhookError::Token(TokenError::Jws(jws::Error::Signature))) => {
+            "give this key the same secret in LiveKit Server and here".into()
+        }
+        Refusal::Webhook(WebhookError::Token(TokenError::Expired { .. } | TokenError::NotYetValid { .. })) => {
+            "set the clocks of both machines right; an old token may also be a request that somebody repeats".into()
+        }
+        Refusal::Webhook(WebhookError::Digest) => {
+            "something between LiveKit Server and here changes bodies: roomkey webhook verify shows how".into()
+        }
+        Refusal::NoAuthorization => "let proxies pass the Authorization header on; LiveKit Server always sends it".into(),
+        _ => "".into(),
+    }
+}
+
+/// The beginning of a text that anyone may have chosen.
+fn shorten(text: &str) -> &str {
+    let end = text.char_indices().nth(WARNING_NAME_CHARS).map_or(text.len(), |(end, _)| end);
+    text.get(..end).unwrap_or(text)
+}
