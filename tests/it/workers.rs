@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use roomkey::UnixTime;
 
 use crate::fixtures::SERVER_KEY;
-use crate::inbox::redis_server::RedisServer;
-use crate::server::client::{Client, get, post, request};
-use crate::server::program::{Program, Start};
-use crate::server::sender::{authorization_at, forge_claims};
+use crate::harness::client::{Client, get, post, request};
+use crate::harness::program::{Program, Start};
+use crate::harness::redis_server::RedisServer;
+use crate::harness::sender::{authorization_at, forge_claims};
 
 /// Within which whatever has to happen happens, even on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(30);

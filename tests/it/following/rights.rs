@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use roomkey::{ApiKey, ApiKeys};
 use serde_json::Value;
 
-use super::client::{Answer, Events, PATIENCE, send};
+use super::client::{Answer, Events, send};
+use crate::harness::wait::PATIENCE;
 use super::support::{ALL, DAILY, SSE, Server, bearer_of, event};
 use crate::fixtures::{EGRESS_KEY, SERVER_KEY, api_key};
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use super::client::{PATIENCE, send};
+use super::client::{send};
+use crate::harness::wait::PATIENCE;
 use super::support::{ALL, SSE, Server, bearer, cursor_at, event, over_all};
 use crate::fixtures::NOW;
 

@@ -1,4 +1,4 @@
-//! The inbox: one contract over every backend, and what each does when it is killed, starved or robbed.
+//! Tests of the inbox: one contract over every backend, and what each does when it is killed or its storage fails.
 
 mod bounds;
 mod clock;
@@ -8,13 +8,12 @@ mod kill;
 mod moving;
 mod outages;
 mod power;
-mod program;
 mod redis;
 mod redis_bounds;
 mod redis_connections;
 mod redis_damage;
-pub(crate) mod redis_server;
 mod redis_start;
+mod sender;
 mod starts;
 pub(crate) mod support;
 mod watching;

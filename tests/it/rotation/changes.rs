@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::support::{FILE, NEW, OLD, Rotating, list, set_mode, wait_for_looks, write_secret};
 use crate::fixtures::{EGRESS_KEY, SERVER_KEY};
-use crate::server::program::{Program, Start};
+use crate::harness::program::{Program, Start};
 
 #[test]
 fn a_file_that_another_one_replaces() {

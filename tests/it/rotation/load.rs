@@ -9,8 +9,8 @@ use rustix::process::Signal;
 
 use super::support::{Key, NEW, OLD, Rotating, list, minting, webhook};
 use crate::fixtures::payload;
-use crate::server::client::{Client, post_head};
-use crate::server::sender::authorization_at;
+use crate::harness::client::{Client, post_head};
+use crate::harness::sender::authorization_at;
 
 const BODY: &str = r#"{"roomName":"daily","participantName":"alice"}"#;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use roomkey::{AccessToken, ApiKey, UnixTime, VideoGrants};
 
 use super::support::{FILE, Key, NEW, OLD, Rotating, list};
-use crate::server::program::Start;
+use crate::harness::program::Start;
 
 /// Without a sign of life, after which a test fails.
 const PATIENCE: Duration = Duration::from_secs(40);

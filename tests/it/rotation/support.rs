@@ -11,9 +11,9 @@ use roomkey::UnixTime;
 use rustix::process::Signal;
 
 use crate::fixtures::payload;
-use crate::server::client::{Client, post};
-use crate::server::program::{Program, Start};
-use crate::server::sender::authorization_at;
+use crate::harness::client::{Client, post};
+use crate::harness::program::{Program, Start};
+use crate::harness::sender::authorization_at;
 
 pub(super) type Key = (&'static str, &'static str);
 

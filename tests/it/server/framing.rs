@@ -1,8 +1,8 @@
 //! Owns the tests of framing (RFC 9112): what may be taken for the end of a request, and what must not. Each payload goes over a
 //! socket of its own as it stands here, and all that comes back until the server closes or falls silent is judged.
 
-use super::client::{Client, get};
-use super::edge::Server;
+use crate::harness::client::{Client, get};
+use crate::harness::edge::Server;
 
 const BODY: &str = r#"{"roomName":"r","participantName":"a"}"#;
 const CHUNKS: &str = "26\r\n{\"roomName\":\"r\",\"participantName\":\"a\"}\r\n0\r\n\r\n";

@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use roomkey::UnixTime;
 use serde_json::Value;
 
-use super::client::{post, post_head, request};
-use super::program::{Program, Start};
-use super::sender::{STRANGER, authorization_at};
 use crate::fixtures::{EGRESS_KEY, HEADER, SERVER_KEY, digest, forge};
+use crate::harness::client::{post, post_head, request};
+use crate::harness::program::{Program, Start};
+use crate::harness::sender::{STRANGER, authorization_at};
 
 const TYPE: (&str, &str) = ("Content-Type", "application/webhook+json");
 
 fn start() -> Start {
     let keys = format!("{}: {}\n{}: {}\n", SERVER_KEY.0, SERVER_KEY.1, EGRESS_KEY.0, EGRESS_KEY.1);
-    Start::new().env("LIVEKIT_KEYS", keys).env("LOG_FORMAT", "json").env("ROOMKEY_INBOX", "none")
+    let start = Start::new().env("LIVEKIT_KEYS", keys).env("LIVEKIT_URL", "wss://livekit.example.com");
+    start.env("LOG_FORMAT", "json").env("ROOMKEY_INBOX", "none")
 }
 
 /// The warnings in the log of `program`, which ends.

@@ -8,10 +8,11 @@ use std::process::Command;
 
 use roomkey::UnixTime;
 
-use super::client::{get, post};
-use super::program::{Directory, Program, Start};
-use super::sender::authorization_at;
 use crate::fixtures::{api_key, payload};
+use crate::harness::client::{get, post};
+use crate::harness::directory::Directory;
+use crate::harness::program::{Program, Start};
+use crate::harness::sender::authorization_at;
 
 fn readme() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap()
@@ -91,7 +92,7 @@ fn its_table_of_settings_is_the_programs() {
     let section = readme.split("## Settings").nth(1).unwrap().split("\n## ").next().unwrap();
     let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
     let told: BTreeSet<&str> = rows.iter().map(|row| row.split('`').nth(1).unwrap()).collect();
-    let (_, help, _) = Start::bare().flags(&["--help"]).run();
+    let help = Start::bare().flags(&["--help"]).run().stdout;
     for name in &told {
         assert!(help.contains(name), "--help does not tell {name}");
     }
@@ -123,8 +124,8 @@ fn its_log_line_is_the_one_that_is_printed() {
     let mut program = Program::start();
     let url = format!("http://{}/webhook", program.address());
     let event = ["--event", "participant_joined", "--room", "daily-standup", "--identity", "alice"];
-    let (status, ..) = Start::bare().flags(&[&["webhook", "send", "--url", &url][..], &event].concat()).run();
-    assert_eq!(status, Some(0));
+    let status = Start::bare().flags(&[&["webhook", "send", "--url", &url][..], &event].concat()).run().status;
+    assert_eq!(status, 0);
     assert_eq!(shape(&block_with("text", "INFO delivery")), shape(&program.wait_for("INFO delivery")));
 }
 

@@ -4,10 +4,10 @@ use hmac::{Hmac, KeyInit, Mac};
 use roomkey::UnixTime;
 use sha2::{Digest, Sha256, Sha384};
 
-use super::client::{Answer, post};
-use super::edge::{Server, Setup};
-use super::sender::{STRANGER, authorization, authorization_at, forge_claims, part, request_of};
 use crate::fixtures::{EGRESS_KEY, HEADER, NOW, SERVER_KEY, api_key, base64url, digest, first_recorded, forge, recorded, sign};
+use crate::harness::client::{Answer, post};
+use crate::harness::edge::{Server, Setup};
+use crate::harness::sender::{STRANGER, authorization, authorization_at, forge_claims, part, request_of};
 
 /// The one body of every 401.
 const REFUSED: &[u8] = br#"{"errorMessage":"Error validating webhook event"}"#;

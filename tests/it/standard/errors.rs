@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::support::{Answered, Asked, BOTH};
-use crate::server::client::{self, Answer};
-use crate::server::edge::Setup;
-use crate::server::program::{Program, Start};
+use crate::harness::client::{self, Answer};
+use crate::harness::edge::Setup;
+use crate::harness::program::{Program, Start};
 
 #[track_caller]
 fn assert_twofold(answer: &Answer, status: u16) {

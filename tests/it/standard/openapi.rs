@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::support::Asked;
 use crate::fixtures::{SERVER_KEY, api_key, now};
-use crate::server::program::{Program, Start};
+use crate::harness::program::{Program, Start};
 
 fn document(server: &Program) -> Value {
     let answer = server.request("GET", "/openapi.json", &[], "");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::support::{Answered, Asked, BOTH, SANDBOX, STANDARD};
-use crate::server::program::{Program, Start};
+use crate::harness::program::{Program, Start};
 
 /// Each field in both casings, with a value of a right type.
 fn fields() -> [(&'static str, &'static str, Value); 6] {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::support::{Answered, Asked, BOTH, STANDARD};
-use crate::server::program::{Program, Start};
+use crate::harness::program::{Program, Start};
 
 const EGRESS_REFUSED: &str = "room_config.egress is not allowed here, for recordings cost: the server's setting --allow-client-egress (ALLOW_CLIENT_EGRESS) would allow it";
 
@@ -156,7 +156,7 @@ fn a_token_is_no_longer_than_what_was_asked_for() {
         let outputs = format!(r#"{{"advanced":{{"keyFrameInterval":{number}}}}}"#);
         let body = format!(r#"{{"room_config":{{"egress":{{"participant":{outputs}}}}}}}"#);
         let token = server.post(STANDARD, &body).token();
-        let payload = String::from_utf8(crate::server::sender::part(&token, 1)).unwrap();
+        let payload = String::from_utf8(crate::harness::sender::part(&token, 1)).unwrap();
         assert!(payload.contains(&format!(r#""egress":{{"participant":{outputs}}}"#)), "{number} is written otherwise");
     }
     let agents = vec![r#"{"agentName":"a"}"#; 5000].join(",");

@@ -1,7 +1,7 @@
 //! Owns the tests of the development token server's path and of the ids that it may want.
 
 use super::support::{Answered, Asked, SANDBOX, STANDARD};
-use crate::server::program::{Program, Start};
+use crate::harness::program::{Program, Start};
 
 const MISSING: &str = "the X-Sandbox-ID header is missing or wrong";
 

@@ -4,8 +4,8 @@ use roomkey::{Claims, TokenVerifier, UnixTime};
 use serde_json::{Map, Value};
 
 use crate::fixtures;
-use crate::server::client::{self, Answer};
-use crate::server::program::Program;
+use crate::harness::client::{self, Answer};
+use crate::harness::program::Program;
 
 pub(crate) const STANDARD: &str = "/connection-details";
 pub(crate) const SANDBOX: &str = "/api/v2/sandbox/connection-details";
