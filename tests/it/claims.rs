@@ -1,5 +1,5 @@
-//! Owns what the claims of a token must be for it to hold: its times, its names, its types. The tokens are forged with the
-//! right key, so that each is refused for the one thing that its row names.
+//! Tests of the claims that a valid token must have: its times, its names, its types. The tokens are forged with the right key, so
+//! that each is refused only for what its row names.
 
 use roomkey::{Claims, ParticipantKind, TokenError, TrackSource, UnixTime};
 

@@ -1,4 +1,4 @@
-//! Owns the recorded deliveries as webhooks: at their own time they hold, and with anything else about them changed they do not.
+//! Tests of the recorded deliveries as webhooks: each verifies at its own time, and none does if anything about it is changed.
 
 use std::collections::BTreeMap;
 

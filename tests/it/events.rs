@@ -1,4 +1,4 @@
-//! Owns the reading of events: the recorded ones as they are, and bodies that are authentic and strange.
+//! Tests of reading events: the recorded ones, and bodies that are authentic and strange.
 
 use std::borrow::Cow;
 

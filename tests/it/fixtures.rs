@@ -1,5 +1,5 @@
-//! Owns what the tests share: the recorded deliveries and tokens, keys and receivers that trust them, and a signer that is
-//! not the crate's, so that it can sign anything. Knows nothing of what is expected.
+//! What the tests share: the recorded deliveries and tokens, keys and receivers that trust them, and a signer that is not the
+//! crate's, so that it can sign anything. Does not know what any test expects.
 
 use std::fmt::Write;
 use std::fs;

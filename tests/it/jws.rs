@@ -1,5 +1,5 @@
-//! Owns what a JWS may look like: form, encoding, header, signature. Each token here is signed right, so that what is wrong
-//! with it is the one thing that its row names.
+//! Tests of the form of a JWS: encoding, header, signature. Each token here is signed correctly, so that only what its row names is
+//! wrong with it.
 
 use roomkey::jws::{Error, Key, Signer, Unverified};
 

@@ -1,4 +1,4 @@
-//! Owns keys: which can be, which of several does what, and that none shows its secret.
+//! Tests of keys: which names and secrets are valid, what each of several keys does, and that none shows its secret.
 
 use roomkey::livekit::key::MIN_SECRET_BYTES;
 use roomkey::{AccessToken, ApiKey, ApiKeys, KeyError, TokenVerifier, WebhookReceiver, jws};

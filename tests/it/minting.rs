@@ -1,4 +1,4 @@
-//! Owns the minting of tokens: what exactly they say, and what they refuse to.
+//! Tests of minting: what exactly tokens say, and what is refused.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Owns room configurations: what LiveKit would read is taken in either casing, what it would choke on is refused by its
-//! path, and so is whatever the bearer of a token must not see.
+//! Tests of room configurations: what LiveKit can read is accepted in either casing, what it cannot read is refused with its path,
+//! and so is whatever the bearer of a token must not see.
 
 use roomkey::{RoomConfiguration, RoomConfigurationError};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Owns the tokens that LiveKit's own libraries minted: all of them verify, say what their payloads say, and come out the
-//! same when their claims are minted here.
+//! Tests of the tokens that LiveKit's own libraries minted: all verify, say what their payloads say, and come out the same when
+//! their claims are minted here.
 
 use roomkey::{
     AccessToken, AgentEndpointGrants, AgentGrants, AgentThreadGrants, ApiKey, Claims, InferenceGrants, ObservabilityGrants,

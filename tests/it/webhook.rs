@@ -1,5 +1,5 @@
-//! Owns what a webhook's token must say, and the ways in which it can say something else. The tokens are forged with the
-//! right key, so that each is refused for the one thing that its row names.
+//! Tests of what a webhook's token must say. The tokens are forged with the right key, so that each is refused only for what its
+//! row names.
 
 use roomkey::{Delivery, TokenError, UnixTime, WebhookError};
 

@@ -1,4 +1,4 @@
-//! Owns the vectors of Project Wycheproof for HS256, against `roomkey::jws`.
+//! The vectors of Project Wycheproof for HS256, run against `roomkey::jws`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! Owns the tests of `token create`: who a token is for, how long it holds, and how it is told.
+//! Tests of `token create`: the identity, the lifetime, and how the token is printed.
 
 use roomkey::{TokenVerifier, UnixTime};
 use serde_json::{Value, json};

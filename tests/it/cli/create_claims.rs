@@ -1,4 +1,4 @@
-//! Owns the tests of `token create` for what a token allows: every flag, and the claims that JSON adds.
+//! Tests of `token create` for what a token allows: every flag, and the claims that JSON adds.
 
 use serde_json::{Value, json};
 

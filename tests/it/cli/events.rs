@@ -1,4 +1,4 @@
-//! Owns the tests of `events` against the real server: what is printed of what is there, and each way in which the answer is no.
+//! Tests of `events` against the real server: what is printed, and each way in which the answer is no.
 
 use std::net::TcpListener;
 

@@ -1,4 +1,4 @@
-//! Owns the tests of `events --follow`: live events, a server that is restarted, and each way in which it ends.
+//! Tests of `events --follow`: live events, a server that is restarted, and each way in which it ends.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

@@ -1,4 +1,4 @@
-//! Owns the tests of `token inspect`: the tokens of LiveKit's own libraries in words, each danger, and when the status is 1.
+//! Tests of `token inspect`: the tokens of LiveKit's own libraries in words, each danger, and when the status is 1.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Owns the tests of what a command prints: where stdout or stderr does not take it, and that the names that others chose do
-//! nothing to whoever reads it.
+//! Tests of what commands print: a stdout or stderr that cannot be written, and names chosen by others, which must not harm the
+//! terminal.
 
 use std::fs::File;
 use std::io;

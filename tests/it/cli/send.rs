@@ -1,4 +1,4 @@
-//! Owns the tests of `webhook send` against the server: every event arrives, signed and in a shape that the library reads.
+//! Tests of `webhook send` against the server: every event arrives, signed and in a shape that the library reads.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;

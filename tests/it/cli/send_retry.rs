@@ -1,4 +1,4 @@
-//! Owns the tests of `webhook send --retry`: what is tried again, when, and that each try is the same to the byte.
+//! Tests of `webhook send --retry`: what is tried again, when, and that each try is the same to the byte.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};

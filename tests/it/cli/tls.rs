@@ -1,4 +1,4 @@
-//! Owns the tests of the commands that reach a server through a proxy that ends TLS, as most are reached.
+//! Tests of the commands that reach a server through a proxy that terminates TLS.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Owns the tests of wrong use, and of the help: a sentence that names the flag and repeats no value, and status 2.
+//! Tests of wrong use and of the help: a sentence that names the flag and repeats no value, and status 2.
 
 use super::assert_says;
 use crate::harness::program::Start;

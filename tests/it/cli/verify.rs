@@ -1,4 +1,4 @@
-//! Owns the tests of `token verify`: the tokens of LiveKit's own libraries, and each reason why one does not hold.
+//! Tests of `token verify`: the tokens of LiveKit's own libraries, and each reason why a token is invalid.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Owns the tests of `webhook verify`: the recorded deliveries, and each way in which a body is changed on the way.
+//! Tests of `webhook verify`: the recorded deliveries, and each way in which a body is changed on the way.
 
 use std::io::Write;
 

@@ -1,5 +1,5 @@
-//! Owns the proof that replay and live are one path: followers that are cut and come back at random, while events come in, at one
-//! roomkey or at either of two that share their inbox.
+//! Tests that replay and live are one path: followers are cut and come back at random while events come in, at one roomkey or at
+//! two that share an inbox.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

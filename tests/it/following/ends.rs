@@ -1,4 +1,4 @@
-//! Owns the tests of how streams and waits end: with the token, with the server, with the reader.
+//! Tests of how streams and waits end: with the token, with the server, with the reader.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -1,5 +1,5 @@
-//! Owns the tests of readers that come while the inbox cannot be read: a stream begins and waits, because an `EventSource` never
-//! comes back after another status than 200; a page is refused.
+//! Tests of readers that come while the inbox cannot be read: a stream begins and waits, because an `EventSource` never reconnects
+//! after a status other than 200; a page is refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,9 +94,9 @@ async fn a_stream_begins_and_waits_for_a_store_that_hangs() {
     let redis = Arc::new(redis);
     let server = Server::with(|limits| limits.silence = Duration::from_millis(300), redis.clone()).await;
     server.append_ids(["before"]).await;
-    redis.stop();
+    redis.pause();
     let (_, mut all) = open_until_comment(&server, "/events", &[]).await;
-    redis.go_on();
+    redis.resume();
     read_until(&mut all, "\"before\"").await;
 }
 

@@ -1,4 +1,4 @@
-//! Owns the tests of readers whose right to read ends while they read: their key is removed, or its secret is another one.
+//! Tests of readers that lose the right to read while they read: their key is removed, or its secret changes.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

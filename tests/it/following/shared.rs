@@ -1,4 +1,4 @@
-//! Owns the tests of two roomkeys that share one Redis: what came to one is followed at the other, from the same cursors.
+//! Tests of two roomkeys that share one Redis: a delivery to one can be followed at the other, with the same cursors.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Owns the tests of streams: their form, by a parser that is not ours and to the byte, and that replay goes over into live.
+//! Tests of streams: their form, both parsed by a parser that is not ours and to the byte, and that replay turns into live.
 
 use std::time::Duration;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use roomkey::clock::Clock;
 use roomkey::inbox::{Inbox, RedisUrl, Retention};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::directory::Directory;
 use super::outside::is_installed;
@@ -13,10 +14,10 @@ use super::program::free_address;
 use super::wait::eventually_blocking;
 use crate::inbox::support::Backend;
 
-/// What an acknowledged event needs to survive the server's end.
+/// Settings with which an acknowledged event survives the end of the server.
 pub(crate) const SAFE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
-/// One server, or the place for one.
+/// A server, or the port and the directory for one.
 pub(crate) struct RedisServer {
     port: u16,
     directory: Directory,
@@ -36,7 +37,7 @@ impl RedisServer {
         Some(server)
     }
 
-    /// A free port where a server may come to run.
+    /// A free port where a server may run later.
     pub(crate) fn absent(settings: &[&str]) -> Option<Self> {
         if !is_installed("redis-server", "--version") {
             return None;
@@ -82,17 +83,17 @@ impl RedisServer {
         }
     }
 
-    pub(crate) fn stop(&self) {
-        self.signal("-STOP");
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
     }
 
-    pub(crate) fn go_on(&self) {
-        self.signal("-CONT");
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
     }
 
-    fn signal(&self, signal: &str) {
-        let id = self.process.lock().unwrap().as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    fn signal(&self, signal: Signal) {
+        let process = self.process.lock().unwrap();
+        kill_process(Pid::from_child(process.as_ref().unwrap()), signal).unwrap();
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -112,7 +113,7 @@ impl RedisServer {
         redis::from_redis_value(self.command(command)).unwrap()
     }
 
-    /// What the section `replication` of its `INFO` says of `field`; nothing where it says nothing.
+    /// The value of `field` in the section `replication` of its `INFO`; empty if it is not there.
     pub(crate) fn info(&self, field: &str) -> String {
         let info: String = redis::from_redis_value(self.command(&["INFO", "replication"])).unwrap();
         let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));

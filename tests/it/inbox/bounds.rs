@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use roomkey::clock::Clock;
-use roomkey::inbox::{Appended, Inbox, Retention};
+use roomkey::inbox::{Appended, Retention};
 use rusqlite::Connection;
 
 use super::sender::{Sender, fetch, place, send_until_committed, start};
-use super::support::{append, arrival, event, everything};
+use super::support::{append, arrival, event, everything, open_sqlite};
 use crate::harness::directory::Directory;
 use crate::harness::program::free_address;
 use crate::harness::wait::eventually;
@@ -35,7 +35,7 @@ async fn large_deliveries_do_not_outrun_the_bound() {
     const MOST: u64 = 4 * MIB;
     let scratch = Directory::new();
     let file = scratch.file("inbox.db");
-    let inbox = Inbox::sqlite(&file, Retention { bytes: MOST, ..Retention::default() }, Clock::system()).unwrap();
+    let inbox = open_sqlite(&file, Retention { bytes: MOST, ..Retention::default() }, Clock::system());
     let limit = MOST + MOST / 2 + 16 * MIB;
     let padding = "x".repeat(512 * 1024);
     let all: Vec<_> = (0..120).map(|number| arrival(event(&number.to_string(), &padding, "y"))).collect();
@@ -68,13 +68,13 @@ async fn an_inbox_with_a_lowered_bound_shrinks_and_takes_deliveries_meanwhile() 
     let scratch = Directory::new();
     let file = scratch.file("inbox.db");
     let padding = "x".repeat(MIB as usize);
-    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    let inbox = open_sqlite(&file, Retention::default(), Clock::system());
     for number in 0..40 {
         append(&inbox, event(&number.to_string(), &padding, "y")).await;
     }
     inbox.close().await;
     drop(inbox);
-    let inbox = Inbox::sqlite(&file, Retention { bytes: MIB, ..Retention::default() }, Clock::system()).unwrap();
+    let inbox = open_sqlite(&file, Retention { bytes: MIB, ..Retention::default() }, Clock::system());
     assert_eq!(append(&inbox, event("new", "x", "y")).await, Appended::Committed);
     eventually("it shrinks", async || inbox.usage().unwrap().bytes <= MIB).await;
     assert_eq!(everything(&inbox).await.last().unwrap().id, "new");

@@ -9,7 +9,7 @@ use roomkey::clock::Clock;
 use roomkey::inbox::{Appended, Arrival, Filter, Inbox, Retention};
 
 use super::sender::{Sender, place, start};
-use super::support::{ALL, Backend, KEYS, Sqlite, backends, delivery_of, event, everything};
+use super::support::{ALL, Backend, KEYS, Sqlite, backends, delivery_of, event, everything, open_sqlite};
 use crate::harness::clock::TestClock;
 use crate::harness::directory::Directory;
 use crate::harness::disk::failing_disk;
@@ -120,6 +120,6 @@ async fn the_program_warns_of_a_leap() {
     drop(program);
     let said = fs::read_to_string(&said).unwrap();
     assert_eq!(said.lines().count(), 1, "{said}");
-    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    let inbox = open_sqlite(&file, Retention::default(), Clock::system());
     assert_eq!(inbox.usage().unwrap().entries, 300);
 }

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use roomkey::clock::Clock;
-use roomkey::inbox::{Appended, Inbox, Retention};
+use roomkey::inbox::{Appended, Retention};
 use rusqlite::Connection;
 
 use super::sender::{Sender, place, serve};
-use super::support::{append, event, everything};
+use super::support::{append, event, everything, open_sqlite};
 use crate::harness::directory::Directory;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +52,7 @@ async fn every_acknowledged_event_outlives_a_kill_once_to_the_byte_and_in_its_se
         }
     }
 
-    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    let inbox = open_sqlite(&file, Retention::default(), Clock::system());
     let entries = everything(&inbox).await;
     let kept: HashMap<_, _> = entries.iter().enumerate().map(|(place, entry)| (&*entry.id, (place, &entry.body))).collect();
     assert_eq!(kept.len(), entries.len(), "an event is there twice");
@@ -73,7 +73,7 @@ async fn every_acknowledged_event_outlives_a_kill_once_to_the_byte_and_in_its_se
 async fn it_starts_within_a_second_with_a_million_entries_after_a_kill() {
     let scratch = Directory::new();
     let file = scratch.file("inbox.db");
-    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    let inbox = open_sqlite(&file, Retention::default(), Clock::system());
     append(&inbox, event("first", "x", "y")).await;
     inbox.close().await;
     drop(inbox);
@@ -103,7 +103,7 @@ async fn it_starts_within_a_second_with_a_million_entries_after_a_kill() {
     assert!(took < Duration::from_secs(1), "{took:?}");
     drop(program);
 
-    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    let inbox = open_sqlite(&file, Retention::default(), Clock::system());
     assert_eq!(inbox.usage().unwrap().entries, 1_000_502);
     assert_eq!(append(&inbox, event("first", "x", "y")).await, Appended::Duplicate);
 }

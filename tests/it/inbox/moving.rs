@@ -1,5 +1,5 @@
-//! Owns the proof that a reader that moves on by the clock misses nothing: entries that are late, clocks that are set back, a
-//! restart, and a second roomkey.
+//! Tests that a reader whose cursor moves with the clock misses nothing: late entries, clocks that are set back, a restart, and a
+//! second roomkey.
 
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,7 @@ use roomkey::inbox::{AppendError, Filter, Inbox, Retention, StoreError};
 use rusqlite::Connection;
 
 use super::sender::{Sender, fetch, place, send_until_committed, serve, start, start_by_script};
-use super::support::{ALL, append, arrival, event, everything};
+use super::support::{ALL, append, arrival, event, everything, open_sqlite};
 use crate::harness::directory::Directory;
 use crate::harness::disk::SmallDisk;
 use crate::harness::disk::failing_disk;
@@ -19,7 +19,7 @@ use crate::harness::program::free_address;
 use crate::harness::wait::eventually;
 
 fn open(file: &Path) -> Inbox {
-    Inbox::sqlite(file, Retention::default(), Clock::system()).unwrap()
+    open_sqlite(file, Retention::default(), Clock::system())
 }
 
 /// Appends fail within 5 s, and reading goes on.

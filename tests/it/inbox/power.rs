@@ -14,20 +14,20 @@ use rusqlite::Connection;
 use rustix::process::Signal;
 
 use super::sender::{Sender, place, send_until_committed, start, start_by_script};
-use super::support::{append, event, everything};
+use super::support::{append, event, everything, open_sqlite};
 use crate::harness::directory::Directory;
 use crate::harness::disk::failing_disk;
 use crate::harness::program::free_address;
 use crate::harness::wait::eventually;
 
 fn open(file: &Path) -> Inbox {
-    Inbox::sqlite(file, Retention::default(), Clock::system()).unwrap()
+    open_sqlite(file, Retention::default(), Clock::system())
 }
 
 /// An inbox begins at `file`, and works.
 async fn assert_begins(file: &Path, what: &str) {
     for expected in [Appended::Committed, Appended::Duplicate] {
-        let inbox = Inbox::sqlite(file, Retention::default(), Clock::system()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let inbox = open_sqlite(file, Retention::default(), Clock::system());
         assert_eq!(append(&inbox, event("EV_1", "x", "y")).await, expected, "{what}");
         inbox.close().await;
     }

@@ -58,10 +58,10 @@ async fn a_server_that_hangs_is_waited_for_but_not_by_the_sender() {
     let inbox = server.inbox();
     append(&inbox, "EV_1").await.unwrap();
 
-    server.stop();
+    server.pause();
     assert_refuses(&inbox, "EV_2").await;
     assert!(matches!(inbox.read(None, &Arc::default(), ALL).await, Err(ReadError::Store(_))));
-    server.go_on();
+    server.resume();
     assert_comes_back(&inbox, "EV_3").await;
 
     // What was under way when the server hung came through, or not.

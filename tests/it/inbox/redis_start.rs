@@ -63,12 +63,12 @@ fn while_the_server_is_away_webhooks_come_again_and_tokens_go_on() {
     for round in 0..3 {
         match round {
             0 => {} // it was not there yet
-            1 => server.stop(),
+            1 => server.pause(),
             _ => server.kill(),
         }
         assert_away(events.next().unwrap());
         if round == 1 {
-            server.go_on();
+            server.resume();
         } else {
             server.run();
         }

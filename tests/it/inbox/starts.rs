@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use roomkey::clock::Clock;
-use roomkey::inbox::{Appended, Inbox, Retention};
+use roomkey::inbox::{Appended, Retention};
 use rusqlite::Connection;
 
 use super::sender::{Sender, failed_start, place, serve, start, start_by_script};
-use super::support::{append, append_all, event};
+use super::support::{append, append_all, event, open_sqlite};
 use crate::harness::directory::Directory;
 use crate::harness::disk::SmallDisk;
 
@@ -20,7 +20,7 @@ const NOBODY: u32 = 65534;
 /// An inbox with some entries, closed in good order.
 async fn inbox(scratch: &Directory) -> PathBuf {
     let file = scratch.file("inbox.db");
-    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    let inbox = open_sqlite(&file, Retention::default(), Clock::system());
     append_all(&inbox, (0..500).map(|number| event(&number.to_string(), &"x".repeat(500), "y"))).await;
     inbox.close().await;
     file
@@ -182,7 +182,7 @@ async fn a_name_that_means_no_file_to_sqlite_is_a_files_all_the_same() {
             // Relative, as someone would write it; tests share their working directory, so that it is not changed.
             let up: PathBuf = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect();
             let file = up.join(scratch.file(name).strip_prefix("/").unwrap());
-            let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+            let inbox = open_sqlite(&file, Retention::default(), Clock::system());
             assert_eq!(append(&inbox, event("EV_1", "x", "y")).await, expected, "{name}");
             inbox.close().await;
         }
@@ -196,7 +196,7 @@ async fn a_copy_made_by_vacuum_is_a_backup_that_can_be_used() {
     let file = inbox(&scratch).await;
     let copy = scratch.file("copy.db");
     Connection::open(&file).unwrap().execute("VACUUM INTO ?", [copy.to_str().unwrap()]).unwrap();
-    let inbox = Inbox::sqlite(&copy, Retention::default(), Clock::system()).unwrap();
+    let inbox = open_sqlite(&copy, Retention::default(), Clock::system());
     assert_eq!(inbox.usage().unwrap().entries, 500);
     assert_eq!(super::support::everything(&inbox).await.len(), 500);
 }

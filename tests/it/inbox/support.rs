@@ -2,9 +2,11 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
+use std::path::Path;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::harness::directory::Directory;
 use crate::harness::redis_server::RedisServer;
+use crate::harness::wait::PATIENCE;
 
 pub(super) const KEYS: [&str; 2] = ["APIone", "APItwo"];
 pub(super) const SECRET: &str = "a-secret-of-at-least-32-bytes-0123";
@@ -69,7 +72,21 @@ pub(crate) struct Sqlite(pub(crate) Directory);
 
 impl Backend for Sqlite {
     fn open(&self, retention: Retention, clock: Clock) -> Inbox {
-        Inbox::sqlite(&self.0.file("inbox.db"), retention, clock).unwrap()
+        open_sqlite(&self.0.file("inbox.db"), retention, clock)
+    }
+}
+
+/// Opens the inbox at `file`. Its lock may outlive the inbox that had it for a moment: while another test starts a program, the
+/// child holds every descriptor of this process until it becomes that program.
+pub(crate) fn open_sqlite(file: &Path, retention: Retention, clock: Clock) -> Inbox {
+    let begin = Instant::now();
+    loop {
+        match Inbox::sqlite(file, retention, clock.clone()) {
+            Err(error) if error.to_string().contains("another roomkey") && begin.elapsed() < PATIENCE => {
+                sleep(Duration::from_millis(5))
+            }
+            opened => return opened.unwrap(),
+        }
     }
 }
 

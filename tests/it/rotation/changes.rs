@@ -1,4 +1,4 @@
-//! Owns the tests of changes that are taken in, however the file is changed.
+//! Tests of changes that are taken in, however the file is changed.
 
 use std::fs;
 use std::os::unix::fs::symlink;

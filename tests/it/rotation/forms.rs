@@ -1,4 +1,4 @@
-//! Owns the tests of the forms that a file of keys may have: those that LiveKit Server takes.
+//! Tests of the forms that a file of keys may have: those that LiveKit Server takes.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Owns the tests of requests under way while keys change: none fails, and each ends with the keys it began with.
+//! Tests of requests under way while keys change: none fails, and each ends with the keys it began with.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread;

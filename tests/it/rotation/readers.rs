@@ -1,4 +1,4 @@
-//! Owns the tests of readers of the inbox whose key is taken out of the file while they read.
+//! Tests of readers of the inbox whose key is taken out of the file while they read.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! Owns the tests of a start with a file of keys that cannot be used: status 2, and one sentence.
+//! Tests of a start with a file of keys that cannot be used: status 2, and one sentence.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! Owns the program with a file of keys: changed as people and orchestrators change files, and asked which keys it has.
+//! The program with a file of keys, which is changed as people and orchestrators change files, and how a test asks it which keys
+//! it has.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;

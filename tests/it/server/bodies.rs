@@ -1,4 +1,4 @@
-//! Owns the tests of bodies: how large they may be, in which pieces they come, and when they are read at all.
+//! Tests of request bodies: how large they may be, in which pieces they come, and when they are read at all.
 
 use crate::fixtures::first_recorded;
 use crate::harness::client::{Answer, Client, chunk, chunked_head, get, post, post_head};

@@ -1,4 +1,4 @@
-//! Owns the tests of many requests: at once, one after the other, and beside one that goes wrong.
+//! Tests of many requests: at once, one after the other, and next to one that fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

@@ -1,4 +1,4 @@
-//! Owns the tests of CORS: which pages may read the answers, errors included.
+//! Tests of CORS: which pages may read the answers, errors included.
 
 use roomkey::http::Cors;
 

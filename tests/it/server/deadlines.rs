@@ -1,5 +1,5 @@
-//! Owns the tests of the edge's bounds in time and memory, each shortened: what drips, what stalls, what does not read, and what
-//! is too much at once. That a deadline does not come early is seen from what is still answered after a part of it.
+//! Tests of the limits in time and memory, each shortened: clients that drip, stall or do not read, and too much at once. Requests
+//! that are still answered after a part of a deadline show that it does not come early.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

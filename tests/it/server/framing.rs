@@ -1,5 +1,5 @@
-//! Owns the tests of framing (RFC 9112): what may be taken for the end of a request, and what must not. Each payload goes over a
-//! socket of its own as it stands here, and all that comes back until the server closes or falls silent is judged.
+//! Tests of framing (RFC 9112): what may be taken for the end of a request, and what must not. Each payload goes over a socket of
+//! its own as it is written here, and everything that comes back until the server closes or falls silent is checked.
 
 use crate::harness::client::{Client, get};
 use crate::harness::edge::Server;

@@ -1,4 +1,4 @@
-//! Owns the tests of requests' heads: how large they may be, and what is said to those that are larger.
+//! Tests of request heads: how large they may be, and what is answered to larger ones.
 
 use crate::harness::client::{Client, get, request};
 use crate::harness::edge::{Server, Setup};

@@ -1,4 +1,4 @@
-//! Owns the tests of kept connections while the server stops: each answer says that it is the last, and a real nginx that keeps
+//! Tests of kept connections while the server stops: each answer says that it is the last, and a real nginx that keeps
 //! connections loses no request over a restart.
 
 use std::io::{Read, Write};

@@ -1,4 +1,4 @@
-//! Owns the tests of connections: how many there may be, and how long one may say nothing.
+//! Tests of connections: how many there may be, and how long one may be silent.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Owns the tests of the log: what each delivery leaves in it, and what nothing ever does.
+//! Tests of the log: what each delivery leaves in it, and what never appears in it.
 
 use roomkey::UnixTime;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Owns the tests of the warning about refused webhooks: which are warned of, what the line says, and how often.
+//! Tests of the warning about refused webhooks: which are warned of, what the line says, and how often.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ const TYPE: (&str, &str) = ("Content-Type", "application/webhook+json");
 
 fn start() -> Start {
     let keys = format!("{}: {}\n{}: {}\n", SERVER_KEY.0, SERVER_KEY.1, EGRESS_KEY.0, EGRESS_KEY.1);
-    let start = Start::new().env("LIVEKIT_KEYS", keys).env("LIVEKIT_URL", "wss://livekit.example.com");
+    let start = Start::new().env("LIVEKIT_KEYS", keys).env("LIVEKIT_URL", "ws://livekit.internal");
     start.env("LOG_FORMAT", "json").env("ROOMKEY_INBOX", "none")
 }
 

@@ -1,5 +1,4 @@
-//! Owns the tests of settings that cannot be used: status 2, and one sentence that names the setting or the file, and never a
-//! secret.
+//! Tests of invalid settings: status 2, and one sentence that names the setting or the file and never a secret.
 
 use std::ffi::OsStr;
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! Owns the tests of webhooks that are refused: a 400 for what is no token, and one and the same 401 for everything else.
+//! Tests of refused webhooks: 400 if there is no token, one and the same 401 for everything else.
 
 use hmac::{Hmac, KeyInit, Mac};
 use roomkey::UnixTime;

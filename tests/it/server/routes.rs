@@ -1,4 +1,4 @@
-//! Owns the tests of paths and methods, and of the form of every error.
+//! Tests of paths and methods, and of the form of every error.
 
 use crate::fixtures::first_recorded;
 use crate::harness::client::{get, post, request};

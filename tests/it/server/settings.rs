@@ -1,4 +1,4 @@
-//! Owns the tests of settings that can be used: what each does, and which of its sources counts.
+//! Tests of valid settings: what each does, and which of its sources wins.
 
 use roomkey::{TokenVerifier, UnixTime};
 

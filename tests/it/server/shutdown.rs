@@ -1,4 +1,4 @@
-//! Owns the tests of the end: what a signal lets finish, what it ends, and the status.
+//! Tests of the shutdown: what a signal lets finish, what it ends, and the exit status.
 
 use std::net::TcpStream;
 use std::time::Duration;

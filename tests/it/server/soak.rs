@@ -1,6 +1,5 @@
-//! Owns the soak: for a while, thousands of connections that are silent or slow, of every kind that the edge bounds, and good
-//! requests between them, each of which has to get its 200. `cargo test --release --test it soak -- --ignored`; `SOAK_SECONDS`
-//! says for how long.
+//! The soak test: thousands of connections that are silent or slow, of every kind that the edge bounds, and between them good
+//! requests, each of which must get its 200. `cargo test --release --test it soak -- --ignored`; `SOAK_SECONDS` sets how long.
 
 use std::future::pending;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Owns the tests of the start without settings: where the program listens, what it tells, and which keys it has then.
+//! Tests of a start without settings: where the program listens, what it logs, and which keys it uses.
 
 use roomkey::{TokenVerifier, UnixTime};
 

@@ -1,5 +1,5 @@
-//! Owns the tests of a stderr that does not take what is logged: its reader is gone, its disk is full, nobody drains it, or it was
-//! closed before the start. None of that may be noticed by anybody but the log's reader.
+//! Tests of a stderr that does not take the log: its reader is gone, its disk is full, nobody drains it, or it was closed before
+//! the start. Only the reader of the log may notice.
 
 use std::fs::{self, File};
 use std::io::{self, PipeReader, Read};

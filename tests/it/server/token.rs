@@ -1,4 +1,4 @@
-//! Owns the tests of `POST /token`: the contract of the tutorials, and what the tokens say to the byte.
+//! Tests of `POST /token`: the contract of the tutorials, and what the tokens say to the byte.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Owns the tests of what the log tells of a request that gets something: a line for each token, lines for each reader, and ids.
+//! Tests of what the log says about requests that succeed: a line for each token, lines for each reader, and ids.
 
 use roomkey::{AccessToken, UnixTime, VideoGrants};
 use serde_json::{Value, json};

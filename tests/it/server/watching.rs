@@ -1,5 +1,5 @@
-//! Owns the tests of what is there for operators: readiness, the delay before the end, a base path, request ids, metrics, and a
-//! socket that a supervisor holds.
+//! Tests of what operators use: readiness, the delay before the shutdown, a base path, request ids, metrics, and a socket that a
+//! supervisor holds.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};

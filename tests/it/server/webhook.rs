@@ -1,4 +1,4 @@
-//! Owns the tests of deliveries that are authentic: all of them are a 200 without a body, whatever they say.
+//! Tests of authentic deliveries: each is answered with 200 and no body, whatever it says.
 
 use crate::fixtures::{EGRESS_KEY, HEADER, NOW, SERVER_KEY, api_key, digest, first_recorded, forge, recorded};
 use crate::harness::client::post;

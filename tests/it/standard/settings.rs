@@ -1,4 +1,4 @@
-//! Owns the tests of the settings of LiveKit's standard endpoint.
+//! Tests of the settings of LiveKit's standard endpoint.
 
 use crate::harness::ended::Ended;
 use crate::harness::program::Start;
