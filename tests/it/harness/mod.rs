@@ -1,6 +1,6 @@
 //! What the tests of the server and of the command line share. Does not know what any test expects.
 //!
-//! - `program` runs the real binary, `ended` is a run that has ended
+//! - `program` is the real binary, `start` starts it, `ended` is a run that has ended
 //! - `edge` runs the server in this process
 //! - `client` writes raw bytes and reads one answer at a time, `sender` signs deliveries and tokens
 //! - `redis_server`, `nginx`, `disk`, `outside` are what else runs on a machine
@@ -17,4 +17,5 @@ pub(crate) mod outside;
 pub(crate) mod program;
 pub(crate) mod redis_server;
 pub(crate) mod sender;
+mod start;
 pub(crate) mod wait;
