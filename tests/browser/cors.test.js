@@ -1,4 +1,4 @@
-// Owns the tests of which pages may read answers, errors above all: a page that may not is told nothing, not even a status.
+// Tests which pages may read answers, errors above all: other pages learn nothing, not even a status.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

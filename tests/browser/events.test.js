@@ -1,4 +1,4 @@
-// Owns the tests of /events as the EventSource of a page of another origin follows it: what was, what comes, and on over a restart.
+// Tests /events with the EventSource of a page of another origin: past events, new ones, and a restart of the server.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

@@ -1,5 +1,5 @@
-// Owns what the tests share: the real roomkey, a web server for pages of another origin, and a real Chromium. Knows nothing of
-// what is expected.
+// What the tests share: the real roomkey, a web server for pages of another origin, and a real Chromium. Does not know what any
+// test expects.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ import { chromium } from 'playwright-core';
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 const LIVEKIT_CLIENT = fileURLToPath(new URL('node_modules/livekit-client/dist/livekit-client.esm.mjs', import.meta.url));
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
-// Without a display, a sandbox (which root has none of), and whatever Chromium does on the network by itself.
+// Without a display, without a sandbox (root cannot have one), and without what Chromium does on the network by itself.
 const CHROMIUM_ARGUMENTS = [
   '--headless',
   '--no-sandbox',
@@ -35,7 +35,7 @@ const PAGE = `<!doctype html>
 
 let built;
 
-/** The program as it is now; what was built already is found, not built again. */
+/** The program as it is now, built once. */
 function roomkeyProgram() {
   built ??= buildRoomkey();
   return built;
@@ -54,19 +54,19 @@ function buildRoomkey() {
   return program;
 }
 
-/** Runs roomkey with these arguments to its end; tells what it prints. */
+/** Runs roomkey with these arguments, and returns what it prints. */
 export function runRoomkey(...args) {
   const { status, stdout, stderr } = spawnSync(roomkeyProgram(), args, { env: {}, encoding: 'utf8' });
   if (status !== 0) throw new Error(`roomkey ended with status ${status}: ${stderr}`);
   return stdout.trim();
 }
 
-/** Starts roomkey with these variables and arguments, on a port of its own; tells its URL, without a slash at its end. */
+/** Starts roomkey with these variables and arguments on a free port. Its URL has no slash at its end. */
 export async function startRoomkey({ env = {}, args = [] } = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'roomkey-'));
   const start = (port) => startRoomkeyIn(directory, { SERVER_PORT: port, ...env }, args);
   let { url, end } = await start('0');
-  /** Ends it, and starts it again at the same address once `meanwhile` is done. */
+  /** Stops it, waits for `meanwhile`, and starts it again at the same address. */
   const restart = async (meanwhile) => {
     await end();
     await meanwhile?.();
@@ -100,7 +100,7 @@ async function startRoomkeyIn(directory, env, args) {
   throw new Error(`roomkey ended with status ${await ended}`);
 }
 
-/** Starts nginx in front of the server at `upstream`; tells its URL, and the statuses that it has answered with. */
+/** Starts nginx in front of the server at `upstream`. `statuses` returns the statuses of its answers so far. */
 export async function startNginx(upstream) {
   const directory = mkdtempSync(join(tmpdir(), 'nginx-'));
   const port = await freePort();
@@ -147,7 +147,7 @@ export function guideScript(page, part) {
   return blocks.map((block) => block.split('```')[0]).find((block) => block.includes(part));
 }
 
-/** Serves the page; it has two origins, for `localhost` is another one than `127.0.0.1`. */
+/** Serves the page at two origins: `localhost` is another one than `127.0.0.1`. */
 export async function startPages() {
   const files = { '/': ['text/html', PAGE], '/livekit-client.mjs': ['text/javascript', readFileSync(LIVEKIT_CLIENT)] };
   const server = createServer((request, response) => {
@@ -163,12 +163,12 @@ export async function startPages() {
   return { origin: `http://127.0.0.1:${port}`, otherOrigin: `http://localhost:${port}`, stop };
 }
 
-/** Starts Chromium with a profile that is new, and gone at last. */
+/** Starts Chromium with a temporary profile. */
 export function startBrowser() {
   return chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGUMENTS });
 }
 
-/** Opens the page at `origin`, with livekit-client in `window.livekit`; `requests` are the POSTs that it sends. */
+/** Opens the page at `origin`, with livekit-client in `window.livekit`. `requests` collects the POSTs that it sends. */
 export async function openPage(browser, origin) {
   const page = await browser.newPage();
   const requests = [];

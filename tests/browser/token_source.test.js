@@ -1,4 +1,4 @@
-// Owns the tests of livekit-client's token sources: what they get, and what they keep.
+// Tests livekit-client's token sources: what they get, and what they keep.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

@@ -1,4 +1,4 @@
-// Owns the test of /token as the JavaScript client of OpenVidu's LiveKit tutorials asks for it.
+// Tests /token as the JavaScript client of OpenVidu's LiveKit tutorials uses it.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

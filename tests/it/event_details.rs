@@ -1,4 +1,4 @@
-//! Owns the reading of an event's details: the recorded ones as they are, and bodies that are authentic and strange.
+//! Tests of the details of events: of the recorded ones, and of bodies that are authentic and strange.
 
 use roomkey::EventDetails;
 use serde_json::{Map, Value};

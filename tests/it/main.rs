@@ -1,5 +1,5 @@
-//! Owns the tests of everything public, a module a topic; those of the server are behind its feature. `fixtures` holds what
-//! they share: recordings, keys, and a signer of its own that signs what the crate would refuse to.
+//! The tests of everything public, one module for each topic. They share `fixtures` (recordings, keys, and a signer of its own,
+//! which signs what the crate would refuse to sign) and, with the feature `server`, `harness` (programs, clients, directories).
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -7,10 +7,12 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test that breaks says so by panicking"
+    reason = "a test fails by panicking"
 )]
 
 mod fixtures;
+#[cfg(feature = "server")]
+mod harness;
 
 mod architecture;
 mod claims;

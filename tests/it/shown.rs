@@ -1,4 +1,4 @@
-//! Owns what the library's types show of themselves: `Debug` tells no secret, token or metadata, and every error has its words.
+//! Tests of what the library's types print: `Debug` shows no secret, token or metadata, and every error has its text.
 
 use std::error::Error;
 

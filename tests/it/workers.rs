@@ -1,5 +1,5 @@
-//! Owns the tests of background work that ends by mistake: each worker of the real binary is made to panic, which only debug
-//! builds allow, and has to come back. Until it has, the server says that it is not ready.
+//! Tests of background work that ends by mistake: each worker of the real binary is made to panic, which only debug builds
+//! allow, and must come back. Until then the server says that it is not ready.
 
 use std::fs;
 use std::thread::sleep;
@@ -8,31 +8,30 @@ use std::time::{Duration, Instant};
 use roomkey::UnixTime;
 
 use crate::fixtures::SERVER_KEY;
-use crate::inbox::redis_server::RedisServer;
-use crate::server::client::{Client, get, post, request};
-use crate::server::program::{Program, Start};
-use crate::server::sender::{authorization_at, forge_claims};
+use crate::harness::client::{Client, get, post, request};
+use crate::harness::program::{Program, Start};
+use crate::harness::redis_server::RedisServer;
+use crate::harness::sender::{authorization_at, forge_claims};
+use crate::harness::wait::eventually_blocking;
 
-/// Within which whatever has to happen happens, even on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(30);
-const LINE: &str = "a worker panicked and is restarted";
+const LINE: &str = "a worker panicked and is started again";
 
 /// The program, whose workers panic on demand.
-struct Clumsy(Program);
+struct FaultyProgram(Program);
 
-impl Clumsy {
+impl FaultyProgram {
     fn start(start: Start) -> Self {
         let start = start.directory("panics").env("ROOMKEY_TEST_PANICS", "panics");
         let start = start.env("LIVEKIT_API_KEY", SERVER_KEY.0).env("LIVEKIT_API_SECRET", SERVER_KEY.1);
         Self(start.serve())
     }
 
-    /// Lets `worker` panic at each of its steps.
-    fn trip(&self, worker: &str) {
+    /// Makes `worker` panic at each of its steps.
+    fn make_panic(&self, worker: &str) {
         fs::write(self.0.directory().join("panics").join(worker), "").unwrap();
     }
 
-    fn let_go(&self, worker: &str) {
+    fn stop_panicking(&self, worker: &str) {
         fs::remove_file(self.0.directory().join("panics").join(worker)).unwrap();
     }
 
@@ -47,11 +46,7 @@ impl Clumsy {
     /// Waits until it says that it is ready.
     #[track_caller]
     fn assert_soon_ready(&self) {
-        let begin = Instant::now();
-        while self.readiness() != 200 {
-            assert!(begin.elapsed() < PATIENCE, "it does not become ready");
-            sleep(Duration::from_millis(50));
-        }
+        eventually_blocking("it becomes ready", || self.readiness() == 200);
     }
 
     /// Waits for the line that says that `worker` panicked, and for readiness once it no longer does.
@@ -60,7 +55,7 @@ impl Clumsy {
         let line = self.0.wait_for(LINE);
         assert!(line.contains("ERROR") && line.contains(worker), "{line}");
         assert_eq!(self.readiness(), 503, "it is ready without {worker}");
-        self.let_go(worker);
+        self.stop_panicking(worker);
         self.assert_soon_ready();
     }
 }
@@ -69,8 +64,8 @@ fn event(id: &str) -> String {
     format!(r#"{{"event":"room_started","id":"{id}"}}"#)
 }
 
-/// `Authorization` of someone who may read all events.
-fn reader() -> String {
+/// An `Authorization` header that may read all events.
+fn reader_authorization() -> String {
     let end = UnixTime::now().as_secs() + 600;
     format!("Bearer {}", forge_claims(&format!(r#""exp":{end},"video":{{"roomList":true}}"#)))
 }
@@ -86,9 +81,9 @@ fn deliver(client: &mut Client, body: &str) -> u16 {
 
 #[test]
 fn the_inbox_takes_deliveries_again_after_its_writer_panicked() {
-    let mut program = Clumsy::start(Start::new());
+    let mut program = FaultyProgram::start(Start::new());
     assert_eq!(program.deliver("before"), 200);
-    program.trip("inbox");
+    program.make_panic("inbox");
     // The panic may come before the delivery: then it waits for the restart, which panics too.
     assert_eq!(program.deliver("lost"), 503);
     assert_eq!(program.readiness(), 503);
@@ -102,24 +97,24 @@ fn the_inbox_takes_deliveries_again_after_its_writer_panicked() {
 /// The writer then does not know what its file holds.
 #[test]
 fn what_was_committed_just_before_a_panic_is_there_once() {
-    let mut program = Clumsy::start(Start::new());
+    let mut program = FaultyProgram::start(Start::new());
     assert_eq!(program.deliver("1"), 200);
-    program.trip("inbox-committed");
+    program.make_panic("inbox-committed");
     assert_eq!(program.deliver("2"), 503);
     assert!(program.0.wait_for(LINE).contains("inbox-committed"));
-    program.let_go("inbox-committed");
+    program.stop_panicking("inbox-committed");
     for id in ["2", "3", "1"] {
         assert_eq!(program.deliver(id), 200, "{id}");
     }
-    let events = program.0.ask(request("GET", "/events", &[("Authorization", &reader())], b"")).json();
+    let events = program.0.ask(request("GET", "/events", &[("Authorization", &reader_authorization())], b"")).json();
     let ids: Vec<&str> = events["events"].as_array().unwrap().iter().map(|each| each["event"]["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["1", "2", "3"]);
 }
 
 #[test]
 fn a_writer_that_panics_at_every_restart_is_never_ready_and_logs_one_line() {
-    let mut program = Clumsy::start(Start::new());
-    program.trip("inbox");
+    let mut program = FaultyProgram::start(Start::new());
+    program.make_panic("inbox");
     program.0.wait_for(LINE);
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(5) {
@@ -135,8 +130,8 @@ fn a_writer_that_panics_at_every_restart_is_never_ready_and_logs_one_line() {
 
 #[test]
 fn the_log_of_the_inbox_is_moved_again_after_its_thread_panicked() {
-    let mut program = Clumsy::start(Start::new());
-    program.trip("inbox-log");
+    let mut program = FaultyProgram::start(Start::new());
+    program.make_panic("inbox-log");
     // 8 MiB wake it.
     let body = format!(r#"{{"event":"x","filler":"{}"}}"#, "x".repeat(5 << 20));
     let mut client = program.0.connect();
@@ -149,16 +144,16 @@ fn the_log_of_the_inbox_is_moved_again_after_its_thread_panicked() {
 
 #[test]
 fn a_read_that_panics_is_answered_and_takes_no_place_for_good() {
-    let program = Clumsy::start(Start::new());
-    let authorization = reader();
+    let program = FaultyProgram::start(Start::new());
+    let authorization = reader_authorization();
     let read = || program.0.ask(request("GET", "/events", &[("Authorization", &authorization)], b""));
-    program.trip("inbox-read");
+    program.make_panic("inbox-read");
     for _ in 0..10 {
         let answer = read();
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
         answer.error();
     }
-    program.let_go("inbox-read");
+    program.stop_panicking("inbox-read");
     let client = &mut program.0.connect();
     for _ in 0..10 {
         client.send(request("HEAD", "/events", &[("Authorization", &authorization)], b""));
@@ -171,9 +166,9 @@ fn the_file_of_keys_is_watched_again_after_the_watcher_panicked() {
     let keys = |name: &str| format!("{name}: {}\n", SERVER_KEY.1);
     let start = Start::new().directory("panics").env("ROOMKEY_TEST_PANICS", "panics").env("ROOMKEY_INBOX", "none");
     let start = start.secret_file("keys.yaml", keys("APIold")).env("LIVEKIT_KEYS_FILE", "keys.yaml");
-    let mut program = Clumsy(start.serve());
+    let mut program = FaultyProgram(start.serve());
     assert_eq!(program.readiness(), 200);
-    program.trip("key-watcher");
+    program.make_panic("key-watcher");
     program.assert_comes_back("key-watcher");
     fs::write(program.0.directory().join("keys.yaml"), keys("APInew")).unwrap();
     assert!(program.0.wait_for("keys reloaded").contains("APInew"));
@@ -181,24 +176,24 @@ fn the_file_of_keys_is_watched_again_after_the_watcher_panicked() {
 
 #[test]
 fn connections_are_accepted_again_after_a_listener_panicked() {
-    let mut program = Clumsy::start(Start::new().env("METRICS_BIND", "127.0.0.1:0").env("ROOMKEY_INBOX", "none"));
+    let mut program = FaultyProgram::start(Start::new().env("METRICS_BIND", "127.0.0.1:0").env("ROOMKEY_INBOX", "none"));
     let mut kept = program.0.connect();
     kept.assert_usable();
-    program.trip("listener");
+    program.make_panic("listener");
     program.0.connect().assert_closed();
     let line = program.0.wait_for(LINE);
     assert!(line.contains("listener"), "{line}");
     assert_eq!(kept.ask(get("/readyz")).status, 503);
-    program.let_go("listener");
+    program.stop_panicking("listener");
     program.assert_soon_ready();
 }
 
 #[test]
 fn wake_ups_over_redis_come_again_after_their_thread_panicked() {
     let Some(redis) = RedisServer::start() else { return };
-    let mut program = Clumsy::start(Start::new().env("ROOMKEY_INBOX", redis.url()));
+    let mut program = FaultyProgram::start(Start::new().env("ROOMKEY_INBOX", redis.url()));
     program.assert_soon_ready();
-    program.trip("inbox-wake-ups");
+    program.make_panic("inbox-wake-ups");
     assert_eq!(program.deliver("wakes it"), 200);
     program.assert_comes_back("inbox-wake-ups");
     assert_eq!(program.deliver("after"), 200);
@@ -207,9 +202,9 @@ fn wake_ups_over_redis_come_again_after_their_thread_panicked() {
 #[test]
 fn the_writer_over_redis_comes_back_too() {
     let Some(redis) = RedisServer::start() else { return };
-    let mut program = Clumsy::start(Start::new().env("ROOMKEY_INBOX", redis.url()));
+    let mut program = FaultyProgram::start(Start::new().env("ROOMKEY_INBOX", redis.url()));
     program.assert_soon_ready();
-    program.trip("inbox");
+    program.make_panic("inbox");
     assert_eq!(program.deliver("lost"), 503);
     program.assert_comes_back("inbox");
     assert_eq!(program.deliver("lost"), 200);

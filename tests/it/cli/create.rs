@@ -1,15 +1,17 @@
-//! Owns the tests of `token create`: who a token is for, how long it holds, and how it is told.
+//! Tests of `token create`: the identity, the lifetime, and how the token is printed.
 
 use roomkey::{TokenVerifier, UnixTime};
 use serde_json::{Value, json};
 
-use super::program::{Ended, Roomkey, assert_says, present};
+use super::{assert_says, present};
 use crate::fixtures::{SERVER_KEY, payload, verifier};
+use crate::harness::ended::Ended;
+use crate::harness::program::Start;
 
 /// What `token create` makes with these flags, its registered claims left out.
 #[track_caller]
 pub(super) fn created(flags: &[&str]) -> Value {
-    let token = Roomkey::with_keys([&["token", "create", "--token-only"], flags].concat()).run().done();
+    let token = Start::command_with_keys([&["token", "create", "--token-only"], flags].concat()).run().done();
     let mut claims = payload(token.trim_end());
     claims.retain(|name, _| !["iss", "exp", "nbf", "iat"].contains(&name.as_str()));
     Value::Object(claims)
@@ -17,7 +19,7 @@ pub(super) fn created(flags: &[&str]) -> Value {
 
 #[track_caller]
 pub(super) fn wrong(flags: &[&str]) -> String {
-    Roomkey::with_keys([&["token", "create"], flags].concat()).run().wrong()
+    Start::command_with_keys([&["token", "create"], flags].concat()).run().wrong()
 }
 
 #[test]
@@ -35,7 +37,7 @@ fn a_token_to_join_is_what_lk_makes() {
 #[test]
 fn a_token_holds_by_the_key_that_mints() {
     let before = present();
-    let token = Roomkey::with_keys(["token", "create", "--join", "--token-only"]).run().done();
+    let token = Start::command_with_keys(["token", "create", "--join", "--token-only"]).run().done();
     let claims = verifier().verify(token.trim_end(), UnixTime::from_secs(before)).unwrap();
     assert_eq!(claims.iss, SERVER_KEY.0);
     let iat = claims.iat.unwrap().as_secs();
@@ -43,33 +45,33 @@ fn a_token_holds_by_the_key_that_mints() {
     assert_eq!((claims.nbf, claims.exp.unwrap().as_secs()), (claims.iat, iat + 300), "5 minutes where nothing is said");
 
     // Without settings it is LiveKit's development key, and a flag or a file of settings beats that.
-    let token = Roomkey::new(["token", "create", "--join", "--token-only"]).run().done();
+    let token = Start::command(["token", "create", "--join", "--token-only"]).run().done();
     let development = TokenVerifier::with_api_key("devkey", "secret").unwrap();
     assert!(development.verify(token.trim_end(), UnixTime::from_secs(before)).is_ok());
     let flags =
         ["token", "create", "--join", "--token-only", "--livekit-api-key", SERVER_KEY.0, "--livekit-api-secret-file", "s"];
-    let token = Roomkey::new(flags).file("s", SERVER_KEY.1).run().done();
+    let token = Start::command(flags).file("s", SERVER_KEY.1).run().done();
     assert!(verifier().verify(token.trim_end(), UnixTime::from_secs(before)).is_ok());
     let dotenv = format!("LIVEKIT_API_KEY={}\nLIVEKIT_API_SECRET={}\n", SERVER_KEY.0, SERVER_KEY.1);
-    let token = Roomkey::new(["token", "create", "--join", "--token-only"]).file(".env", dotenv).run().done();
+    let token = Start::command(["token", "create", "--join", "--token-only"]).file(".env", dotenv).run().done();
     assert!(verifier().verify(token.trim_end(), UnixTime::from_secs(before)).is_ok());
 }
 
 #[test]
 fn a_missing_room_and_identity_of_one_who_joins_are_made_up_and_told() {
-    let ended = Roomkey::with_keys(["token", "create", "--join", "--token-only"]).run();
+    let ended = Start::command_with_keys(["token", "create", "--join", "--token-only"]).run();
     let claims = payload(ended.stdout.trim_end());
     let (room, identity) = (claims["video"]["room"].as_str().unwrap(), claims["sub"].as_str().unwrap());
     assert!(room.starts_with("room-") && room.len() == 21, "{room}");
     assert!(identity.starts_with("participant-") && identity.len() == 28, "{identity}");
     assert_eq!(claims["name"], identity);
     assert_says(&ended.stderr, &[room, identity]);
-    let other = Roomkey::with_keys(["token", "create", "--join", "--token-only"]).run();
+    let other = Start::command_with_keys(["token", "create", "--join", "--token-only"]).run();
     assert_ne!(payload(other.stdout.trim_end())["video"]["room"], room);
 
     // One who does not join needs neither.
     assert_eq!(created(&["--list"]), json!({"video": {"roomList": true}}));
-    let ended = Roomkey::with_keys(["token", "create", "--list", "--token-only"]).run();
+    let ended = Start::command_with_keys(["token", "create", "--list", "--token-only"]).run();
     assert_eq!(ended.stderr, "");
 }
 
@@ -84,7 +86,7 @@ fn valid_for_is_as_go_writes_durations() {
     for (text, seconds) in
         [("1s", 1), ("90s", 90), ("5m", 300), ("1h10m", 4200), ("1.5h", 5400), ("24h", 86_400), ("1h1m1.9s", 3661)]
     {
-        let token = Roomkey::with_keys(["token", "create", "--list", "--token-only", "--valid-for", text]).run().done();
+        let token = Start::command_with_keys(["token", "create", "--list", "--token-only", "--valid-for", text]).run().done();
         let claims = payload(token.trim_end());
         assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), seconds, "{text}");
     }
@@ -125,7 +127,7 @@ fn names_metadata_and_attributes_are_kept_to_the_byte() {
 fn attributes_of_a_file_beat_the_others_as_in_lk() {
     let with_file = |content: &str| {
         let flags = ["token", "create", "--list", "--token-only", "-a", "a=flag", "-a", "b=flag", "--attribute-file", "f.json"];
-        Roomkey::with_keys(flags).file("f.json", content).run()
+        Start::command_with_keys(flags).file("f.json", content).run()
     };
     let token = with_file(r#"{"b": "file", "c": "file"}"#).done();
     assert_eq!(payload(token.trim_end())["attributes"], json!({"a": "flag", "b": "file", "c": "file"}));
@@ -133,7 +135,8 @@ fn attributes_of_a_file_beat_the_others_as_in_lk() {
         assert_says(&with_file(content).wrong(), &["--attribute-file", "f.json", "strings"]);
     }
     assert_says(&wrong(&["--list", "--attribute-file", "nowhere.json"]), &["nowhere.json"]);
-    let token = Roomkey::with_keys(["token", "create", "--list", "--token-only", "--attribute-file", "-"]).stdin("{\"a\":\"1\"}");
+    let token =
+        Start::command_with_keys(["token", "create", "--list", "--token-only", "--attribute-file", "-"]).stdin("{\"a\":\"1\"}");
     assert_eq!(payload(token.run().done().trim_end())["attributes"], json!({"a": "1"}));
 }
 
@@ -154,7 +157,7 @@ fn limits_are_those_of_livekit_in_bytes() {
     // One argument cannot be as long as metadata may be, so a file of attributes shows that much may come.
     let long = format!("{{\"k\":\"{}\"}}", "x".repeat(512 * 1024));
     let flags = ["token", "create", "--list", "--attribute-file", "f"];
-    assert_says(&Roomkey::with_keys(flags).file("f", long).run().wrong(), &["attributes", "65536 bytes"]);
+    assert_says(&Start::command_with_keys(flags).file("f", long).run().wrong(), &["attributes", "65536 bytes"]);
 }
 
 #[test]
@@ -167,7 +170,7 @@ fn nothing_allowed_is_wrong_use() {
 #[test]
 fn the_three_ways_to_tell_it() {
     let base = ["token", "create", "--join", "-r", "daily", "-i", "alice", "-n", "Alice", "--metadata", "m"];
-    let run = |more: &[&str]| -> Ended { Roomkey::with_keys([&base, more].concat()).run() };
+    let run = |more: &[&str]| -> Ended { Start::command_with_keys([&base, more].concat()).run() };
     let grants = json!({"identity": "alice", "name": "Alice", "metadata": "m", "video": {"roomJoin": true, "room": "daily"}});
 
     let told = run(&[]);
@@ -198,7 +201,7 @@ fn what_is_dangerous_is_told_beside_the_token() {
         (&["--list", "--claims", r#"{"mine": 1}"#], "mine"),
         (&["--admin"], "--room"),
     ] {
-        let ended = Roomkey::with_keys([&["token", "create", "--token-only"], flags].concat()).run();
+        let ended = Start::command_with_keys([&["token", "create", "--token-only"], flags].concat()).run();
         assert_says(&ended.stderr, &["warning", part]);
         assert_eq!(ended.done().lines().count(), 1);
     }

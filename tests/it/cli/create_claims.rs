@@ -1,10 +1,11 @@
-//! Owns the tests of `token create` for what a token allows: every flag, and the claims that JSON adds.
+//! Tests of `token create` for what a token allows: every flag, and the claims that JSON adds.
 
 use serde_json::{Value, json};
 
+use super::assert_says;
 use super::create::{created, wrong};
-use super::program::{Roomkey, assert_says};
 use crate::fixtures::payload;
+use crate::harness::program::Start;
 
 /// The claims with these flags beside a join.
 #[track_caller]
@@ -143,7 +144,7 @@ fn an_agent_is_dispatched_by_joining() {
 fn a_room_configuration_comes_from_a_file_and_is_checked() {
     let with_file = |content: &str, more: &[&str]| {
         let flags = [&["token", "create", "--join", "--token-only", "--room-configuration", "c.json"], more].concat();
-        Roomkey::with_keys(flags).file("c.json", content).run()
+        Start::command_with_keys(flags).file("c.json", content).run()
     };
     let config = r#"{"empty_timeout": 60, "maxParticipants": 2, "agents": [{"agent_name": "one", "future": 2}], "future": [1],
         "webhooks": [{"url": "https://example.com", "signing_key": "k"}], "egress": {"room": {"layout": "grid", "future": 3}}}"#;

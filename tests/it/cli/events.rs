@@ -1,15 +1,15 @@
-//! Owns the tests of `events` against the real server: what is printed of what is there, and each way in which the answer is no.
+//! Tests of `events` against the real server: what is printed, and each way in which the answer is no.
 
 use std::net::TcpListener;
 
 use roomkey::{AccessToken, UnixTime};
 use serde_json::{Value, json};
 
-use super::program::{Roomkey, assert_says, present};
 use super::send_retry::Scripted;
+use super::{assert_says, present};
 use crate::fixtures::{SERVER_KEY, api_key, digest, payload, recorded};
-use crate::server::client::{Client, post};
-use crate::server::program::{Program, Start};
+use crate::harness::client::{Client, post};
+use crate::harness::program::{Program, Start};
 
 /// The server, with the keys of the recordings, on this machine alone.
 pub(super) fn server() -> Start {
@@ -18,8 +18,8 @@ pub(super) fn server() -> Start {
 }
 
 /// `events` of the server at `url`.
-pub(super) fn events(url: &str, more: &[&str]) -> Roomkey {
-    Roomkey::with_keys([&["events", "--url", url], more].concat())
+pub(super) fn events(url: &str, more: &[&str]) -> Start {
+    Start::command_with_keys([&["events", "--url", url], more].concat())
 }
 
 pub(super) fn url(server: &Program) -> String {
@@ -180,7 +180,7 @@ fn below_a_base_path() {
 fn a_no_is_status_1_and_says_why() {
     let server = server().serve();
     for more in [&[][..], &["--follow"]] {
-        let stranger = Roomkey::new([&["events", "--url", &url(&server)], more].concat()).run().refused();
+        let stranger = Start::command([&["events", "--url", &url(&server)], more].concat()).run().refused();
         assert_says(&stranger, &["401 Unauthorized", "token", "\"devkey\"", "secret"]);
         assert!(!stranger.contains("eyJ"), "no token is told");
         let gone = events(&url(&server), &[&["--after", "0001d2a0b3c40000"], more].concat()).run().refused();

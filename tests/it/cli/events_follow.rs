@@ -1,4 +1,4 @@
-//! Owns the tests of `events --follow`: live events, a server that is restarted, and each way in which it ends.
+//! Tests of `events --follow`: live events, a server that is restarted, and each way in which it ends.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -8,12 +8,13 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::assert_says;
 use super::events::{deliver, event, events, server, url};
-use super::program::{Roomkey, Running, assert_says};
 use super::send_retry::Scripted;
 use crate::fixtures::SERVER_KEY;
-use crate::server::client::Client;
-use crate::server::program::{Directory, Program, Start};
+use crate::harness::client::Client;
+use crate::harness::directory::Directory;
+use crate::harness::program::{Program, Start};
 
 /// The server at one port over one inbox, each time that it is started.
 pub(super) struct Place {
@@ -43,7 +44,7 @@ impl Place {
 }
 
 /// The id of the next event, of one that follows with `--json`.
-fn next_id(following: &mut Running) -> String {
+fn next_id(following: &mut Program) -> String {
     let entry: Value = serde_json::from_str(&following.line()).unwrap();
     entry["event"]["id"].as_str().unwrap().to_owned()
 }
@@ -61,9 +62,9 @@ fn each_event_once_and_in_order_over_restarts() {
         }
     };
     deliver_some(&server);
-    let mut following = events(&url(&server), &["--follow", "--json"]).start();
+    let mut following = events(&url(&server), &["--follow", "--json"]).spawn();
     let mut expected = 0..;
-    let mut read_some = |following: &mut Running| {
+    let mut read_some = |following: &mut Program| {
         for id in expected.by_ref().take(25) {
             assert_eq!(next_id(following), id.to_string());
         }
@@ -98,7 +99,7 @@ fn a_tail_begins_now_and_misses_nothing_over_restarts() {
     let place = Place::new();
     let server = place.serve();
     deliver(&mut server.connect(), event("before", "x", "daily"));
-    let mut following = events(&url(&server), &["--tail", "--json"]).start();
+    let mut following = events(&url(&server), &["--tail", "--json"]).spawn();
     // From here it cannot be seen when it has begun. What is delivered until then is not for it.
     let (is_begun, address) = (AtomicBool::new(false), server.address());
     let (first, count) = thread::scope(|scope| {
@@ -126,7 +127,7 @@ fn a_tail_begins_now_and_misses_nothing_over_restarts() {
         assert_eq!(next_id(&mut following), id);
     }
     following.signal(Signal::TERM);
-    assert_eq!(following.wait(), 0);
+    assert_eq!(following.wait().code(), Some(0));
 }
 
 #[test]
@@ -149,7 +150,7 @@ fn a_tail_learns_its_place_before_it_waits() {
 fn it_waits_for_what_is_asked_for_and_a_signal_ends_it() {
     for signal in [Signal::INT, Signal::TERM] {
         let server = server().serve();
-        let mut following = events(&url(&server), &["-f", "--room", "daily"]).start();
+        let mut following = events(&url(&server), &["-f", "--room", "daily"]).spawn();
         let mut client = server.connect();
         for (id, room) in ["daily", "other", "daily"].iter().enumerate() {
             deliver(&mut client, event(&id.to_string(), &format!("event_{id}"), room));
@@ -168,7 +169,7 @@ fn a_reader_that_leaves_ends_it_quietly() {
     deliver(&mut server.connect(), event("1", "x", "daily"));
     // While it waits, and while it writes.
     for more in [&["--follow"][..], &["--follow", "--json"]] {
-        let mut following = events(&url(&server), more).start();
+        let mut following = events(&url(&server), more).spawn();
         following.line();
         following.close_stdout();
         let ended = following.ended();
@@ -179,7 +180,7 @@ fn a_reader_that_leaves_ends_it_quietly() {
         deliver(&mut client, event(&id.to_string(), &"x".repeat(1000), "daily"));
     }
     for more in [&["--json"][..], &["--json", "--follow"]] {
-        let mut reading = events(&url(&server), more).start();
+        let mut reading = events(&url(&server), more).spawn();
         reading.line();
         reading.close_stdout();
         let ended = reading.ended();
@@ -194,10 +195,10 @@ fn a_signal_ends_it_where_nobody_takes_what_it_writes() {
     for id in 0..200 {
         deliver(&mut client, event(&id.to_string(), &"x".repeat(1000), "daily"));
     }
-    let mut following = events(&url(&server), &["--json", "--follow"]).start();
+    let mut following = events(&url(&server), &["--json", "--follow"]).spawn();
     following.line();
     following.signal(Signal::INT);
-    assert_eq!(following.wait(), 0);
+    assert_eq!(following.wait().code(), Some(0));
 }
 
 #[test]
@@ -218,7 +219,7 @@ fn what_passes_is_waited_for_and_a_no_ends_it() {
         &answer("410 Gone", "", r#"{"errorMessage":"what is left begins after 0000000000000005"}"#),
     ];
     let server = Scripted::answering(&script.map(|each| each.as_str()));
-    let mut following = events(&server.url(), &["--follow", "--json"]).start();
+    let mut following = events(&server.url(), &["--follow", "--json"]).spawn();
     for id in 1..=3 {
         assert_eq!(next_id(&mut following), id.to_string());
     }
@@ -241,7 +242,7 @@ fn keys_that_were_changed_meanwhile_are_read_again() {
     let path = server.path("keys");
     let mut server = server.serve();
     let arguments = ["events", "--follow", "--json", "--url", &url(&server), "--keys-file", path.to_str().unwrap()];
-    let mut following = Roomkey::new(arguments).start();
+    let mut following = Start::command(arguments).spawn();
     std::fs::write(&path, keys.concat()).unwrap();
     server.signal(Signal::HUP);
     server.wait_for("keys reloaded");
@@ -255,5 +256,5 @@ fn keys_that_were_changed_meanwhile_are_read_again() {
         assert_eq!(next_id(&mut following), id);
     }
     following.signal(Signal::TERM);
-    assert_eq!(following.wait(), 0);
+    assert_eq!(following.wait().code(), Some(0));
 }

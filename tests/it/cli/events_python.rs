@@ -59,7 +59,7 @@ fn it_goes_on_over_restarts() {
     let mut server = place.serve();
     let Some(mut reading) = Loop::start(&url(&server)) else { return };
     let mut count = 0;
-    let mut deliver_one = |server: &crate::server::program::Program| {
+    let mut deliver_one = |server: &crate::harness::program::Program| {
         let name = format!("event_{count}");
         count += 1;
         deliver(&mut server.connect(), event(&name, &name, "daily"));

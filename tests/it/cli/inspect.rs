@@ -1,16 +1,17 @@
-//! Owns the tests of `token inspect`: the tokens of LiveKit's own libraries in words, each danger, and when the status is 1.
+//! Tests of `token inspect`: the tokens of LiveKit's own libraries in words, each danger, and when the status is 1.
 
 use serde_json::{Value, json};
 
-use super::program::{Roomkey, assert_says, present};
+use super::{assert_says, present};
 use crate::fixtures::{HEADER, NOW, SERVER_KEY, forge, forge_with, library_tokens, payload, recorded};
+use crate::harness::program::Start;
 
-fn inspect(token: &str) -> Roomkey {
-    Roomkey::with_keys(["token", "inspect", token, "--at", &NOW.to_string()])
+fn inspect(token: &str) -> Start {
+    Start::command_with_keys(["token", "inspect", token, "--at", &NOW.to_string()])
 }
 
 fn findings(token: &str) -> Value {
-    let ended = Roomkey::with_keys(["token", "inspect", token, "--json", "--at", &NOW.to_string()]).run();
+    let ended = Start::command_with_keys(["token", "inspect", token, "--json", "--at", &NOW.to_string()]).run();
     assert_eq!(ended.stderr, "");
     serde_json::from_str(&ended.stdout).unwrap()
 }
@@ -31,13 +32,13 @@ fn every_token_of_the_libraries_is_told() {
     for each in library_tokens() {
         let claims = payload(&each.token);
         let nbf = claims["nbf"].as_u64().unwrap();
-        let told = Roomkey::with_keys(["token", "inspect", &each.token, "--at", &nbf.to_string()]).run().done();
+        let told = Start::command_with_keys(["token", "inspect", &each.token, "--at", &nbf.to_string()]).run().done();
         assert_says(&told, &["the token is valid", "2026-11-22"]);
         if let Some(identity) = claims.get("sub").and_then(Value::as_str).filter(|identity| !identity.is_empty()) {
             assert_says(&told, &[&format!("identity   {identity:?}")]);
         }
         // Without the key nothing is refused, but the reader is told.
-        let told = Roomkey::new(["token", "inspect", &each.token]).run().done();
+        let told = Start::command(["token", "inspect", &each.token]).run().done();
         assert_says(&told, &["not checked", &each.key, "ago"]);
     }
 }
@@ -205,7 +206,7 @@ fn the_leeway_is_told_where_it_lets_a_token_hold() {
         assert_eq!(findings["holds"], true);
         let verdict = findings["verdict"].as_str().unwrap();
         assert_says(&told, &[verdict]);
-        let verify = Roomkey::with_keys(["token", "verify", &token, "--at", &NOW.to_string()]).run();
+        let verify = Start::command_with_keys(["token", "verify", &token, "--at", &NOW.to_string()]).run();
         assert_eq!(verify.status, 0);
         match leeway {
             None => assert!(!verdict.contains("leeway") && verify.stderr.is_empty(), "{verdict}, {}", verify.stderr),
@@ -243,27 +244,28 @@ fn json_has_all_of_it() {
 #[test]
 fn a_webhooks_token_is_told_and_a_token_comes_on_stdin_too() {
     let first = &recorded()[0];
-    let told = Roomkey::with_keys(["token", "inspect", "-", "--at", &first.at.to_string()]).stdin(first.authorization.as_str());
+    let told =
+        Start::command_with_keys(["token", "inspect", "-", "--at", &first.at.to_string()]).stdin(first.authorization.as_str());
     assert_says(&told.run().done(), &["vouch for one body", "5 minutes in all", "No danger"]);
 }
 
 #[test]
 fn the_development_key_is_known_without_settings() {
-    let token = Roomkey::new(["token", "create", "--join", "-r", "daily", "-i", "alice", "--token-only"]).run().done();
+    let token = Start::command(["token", "create", "--join", "-r", "daily", "-i", "alice", "--token-only"]).run().done();
     assert_says(
-        &Roomkey::new(["token", "inspect", token.trim_end()]).run().done(),
+        &Start::command(["token", "inspect", token.trim_end()]).run().done(),
         &["the token is valid, signed with the key \"devkey\""],
     );
     let dangers = |token: &str| {
-        let told = Roomkey::new(["token", "inspect", token, "--json"]).run().stdout;
+        let told = Start::command(["token", "inspect", token, "--json"]).run().stdout;
         let findings: Value = serde_json::from_str(&told).unwrap();
         findings["dangers"].as_array().unwrap().iter().map(|danger| danger["danger"].clone()).collect::<Vec<_>>()
     };
     assert_eq!(dangers(token.trim_end()), ["development_key"]);
     // A key that only has that name is another one.
     let other = ["token", "create", "--join", "-r", "daily", "-i", "alice", "--token-only"];
-    let other = Roomkey::new(other).env("LIVEKIT_API_KEY", "devkey").env("LIVEKIT_API_SECRET", SERVER_KEY.1).run().done();
+    let other = Start::command(other).env("LIVEKIT_API_KEY", "devkey").env("LIVEKIT_API_SECRET", SERVER_KEY.1).run().done();
     assert_eq!(dangers(other.trim_end()), [Value::Null; 0]);
     let late = (present() + 400).to_string();
-    assert_eq!(Roomkey::new(["token", "inspect", token.trim_end(), "--at", &late]).run().status, 1);
+    assert_eq!(Start::command(["token", "inspect", token.trim_end(), "--at", &late]).run().status, 1);
 }

@@ -1,7 +1,7 @@
-//! Owns the tests of the command line: each runs the real binary, in a directory of its own, with nothing in its environment
-//! but what the test puts there.
+//! Tests of the command line: each runs the real binary, in a directory of its own, with nothing in its environment but what
+//! the test puts there.
 
-mod program;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 mod create;
 mod create_claims;
@@ -16,3 +16,15 @@ mod tls;
 mod usage;
 mod verify;
 mod webhook_verify;
+
+/// The present, in seconds.
+fn present() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[track_caller]
+fn assert_says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is missing: {text}");
+    }
+}

@@ -1,14 +1,14 @@
-//! Owns the tests of what a command prints: where stdout or stderr does not take it, and that the names that others chose do
-//! nothing to whoever reads it.
+//! Tests of what commands print: a stdout or stderr that cannot be written, and names chosen by others, which must not harm the
+//! terminal.
 
 use std::fs::File;
 use std::io;
 use std::process::Stdio;
 
+use super::assert_says;
 use super::events::{deliver, event, server, url};
-use super::program::{Roomkey, assert_says};
 use crate::fixtures::{NOW, digest, forge_with};
-use crate::server::program::Program;
+use crate::harness::program::{Program, Start};
 
 /// What misleads: controls of both kinds, and what changes the direction or the lines of a text.
 const MISLEADING: &str = "a\u{1b}[31m\u{7f}\u{85}\u{9b}\u{61c}\u{200e}\u{2028}\u{202e}\u{2069}\n\u{feff}";
@@ -54,7 +54,7 @@ fn a_result_that_cannot_be_written_is_a_failure() {
     let server = server_with_an_event();
     for words in commands(&server) {
         for full in [File::options().write(true).open("/dev/full").unwrap(), File::open("/dev/null").unwrap()] {
-            let ended = Roomkey::with_keys(&words).stdin("{}").stdout(full).run();
+            let ended = Start::command_with_keys(&words).stdin("{}").stdout(full).run();
             assert_eq!(ended.status, 2, "{words:?}: {ended:?}");
             let last = ended.stderr.lines().last().unwrap_or_else(|| panic!("{words:?} says nothing"));
             assert!(last.starts_with("roomkey: cannot write to stdout: "), "{words:?}: {ended:?}");
@@ -67,7 +67,7 @@ fn a_command_whose_reader_is_gone_ends_quietly() {
     let server = server_with_an_event();
     for words in commands(&server) {
         let (_, gone) = io::pipe().unwrap();
-        let ended = Roomkey::with_keys(&words).stdin("{}").stdout(gone).run();
+        let ended = Start::command_with_keys(&words).stdin("{}").stdout(gone).run();
         let told: Vec<_> = ended.stderr.lines().filter(|line| !line.contains("valid for")).collect();
         assert_eq!((ended.status, told.as_slice()), (0, &[][..]), "{words:?}: {ended:?}");
     }
@@ -78,13 +78,13 @@ fn a_stderr_that_takes_nothing_changes_no_result() {
     let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
     let gone = || Stdio::from(io::pipe().unwrap().1);
     for stderr in [full, gone] {
-        let ended = Roomkey::with_keys(["token", "create", "--list"]).stderr(stderr()).run();
+        let ended = Start::command_with_keys(["token", "create", "--list"]).stderr(stderr()).run();
         assert_eq!(ended.status, 0);
         assert_says(&ended.stdout, &["Access token: "]);
-        assert_eq!(Roomkey::with_keys(["token", "verify", "a.b.c"]).stderr(stderr()).run().status, 1);
-        assert_eq!(Roomkey::with_keys(["--nonsense"]).stderr(stderr()).run().status, 2);
-        let both =
-            Roomkey::with_keys(["token", "create", "--list"]).stdout(File::options().write(true).open("/dev/full").unwrap());
+        assert_eq!(Start::command_with_keys(["token", "verify", "a.b.c"]).stderr(stderr()).run().status, 1);
+        assert_eq!(Start::command_with_keys(["--nonsense"]).stderr(stderr()).run().status, 2);
+        let both = Start::command_with_keys(["token", "create", "--list"])
+            .stdout(File::options().write(true).open("/dev/full").unwrap());
         assert_eq!(both.stderr(stderr()).run().status, 2);
     }
     // A pipe that nobody drains, full from the start.
@@ -92,7 +92,7 @@ fn a_stderr_that_takes_nothing_changes_no_result() {
     writer.set_nonblocking(true).unwrap();
     while io::Write::write(&mut &writer, &[0; 4096]).is_ok() {}
     writer.set_nonblocking(false).unwrap();
-    let ended = Roomkey::with_keys(["token", "create", "--list"]).stderr(std::os::fd::OwnedFd::from(writer)).run();
+    let ended = Start::command_with_keys(["token", "create", "--list"]).stderr(std::os::fd::OwnedFd::from(writer)).run();
     assert_eq!(ended.status, 0);
     assert_says(&ended.stdout, &["Access token: "]);
     drop(reader);
@@ -128,7 +128,7 @@ fn names_that_others_chose_are_printed_escaped() {
         &["events", "--url", &url, "--json"],
     ];
     for words in commands {
-        let ended = Roomkey::with_keys(*words).stdin(body.as_str()).run();
+        let ended = Start::command_with_keys(*words).stdin(body.as_str()).run();
         let printed = format!("{}{}", ended.stdout, ended.stderr);
         let misleads = |letter: char| {
             letter.is_control() && letter != '\n'

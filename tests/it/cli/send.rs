@@ -1,4 +1,4 @@
-//! Owns the tests of `webhook send` against the server: every event arrives, signed and in a shape that the library reads.
+//! Tests of `webhook send` against the server: every event arrives, signed and in a shape that the library reads.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -7,10 +7,11 @@ use roomkey::livekit::event::EVENTS;
 use roomkey::{UnixTime, WebhookEvent};
 use serde_json::Value;
 
-use super::program::{Roomkey, assert_says, present};
 use super::send_retry::Scripted;
+use super::{assert_says, present};
 use crate::fixtures::{SERVER_KEY, digest, payload, recorded};
-use crate::server::edge::{Server, Setup};
+use crate::harness::edge::{Server, Setup};
+use crate::harness::program::Start;
 
 /// The server in this process, by the system's clock, with both keys.
 fn server() -> Server {
@@ -21,8 +22,8 @@ fn url(server: &Server, path: &str) -> String {
     format!("http://{}{path}", server.address)
 }
 
-fn send(url: &str, more: &[&str]) -> Roomkey {
-    Roomkey::with_keys([&["webhook", "send", "--url", url], more].concat())
+fn send(url: &str, more: &[&str]) -> Start {
+    Start::command_with_keys([&["webhook", "send", "--url", url], more].concat())
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn an_answer_that_is_not_2xx_is_status_1() {
     let ended = send(&url(&server, "/nowhere"), &["--event", "room_started"]).run();
     assert_eq!(ended.status, 1);
     assert_says(&ended.stdout, &["404 Not Found in", "errorMessage"]);
-    let stranger = Roomkey::new(["webhook", "send", "--url", &url(&server, "/webhook"), "--event", "room_started"]).run();
+    let stranger = Start::command(["webhook", "send", "--url", &url(&server, "/webhook"), "--event", "room_started"]).run();
     assert_eq!(stranger.status, 1);
     assert_says(&stranger.stdout, &["401 Unauthorized in"]);
     assert!(!stranger.stdout.contains("eyJ"), "no token is told");

@@ -1,4 +1,4 @@
-//! Owns the tests of `webhook send --retry`: what is tried again, when, and that each try is the same to the byte.
+//! Tests of `webhook send --retry`: what is tried again, when, and that each try is the same to the byte.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
-use super::program::{Roomkey, assert_says};
+use super::assert_says;
+use crate::harness::program::Start;
 
 /// A receiver that gives these answers, one a connection, and then is gone.
 pub(super) struct Scripted {
@@ -77,8 +78,8 @@ fn exchange(listener: &TcpListener, answer: &str) -> Request {
     Request { head, body, at }
 }
 
-fn send(receiver: &Scripted, more: &[&str]) -> Roomkey {
-    Roomkey::with_keys([&["webhook", "send", "--url", &receiver.url(), "--event", "room_started", "--json"], more].concat())
+fn send(receiver: &Scripted, more: &[&str]) -> Start {
+    Start::command_with_keys([&["webhook", "send", "--url", &receiver.url(), "--event", "room_started", "--json"], more].concat())
 }
 
 fn answer(status: &str, more: &str) -> String {

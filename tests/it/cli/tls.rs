@@ -1,4 +1,4 @@
-//! Owns the tests of the commands that reach a server through a proxy that ends TLS, as most are reached.
+//! Tests of the commands that reach a server through a proxy that terminates TLS.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 
+use super::assert_says;
 use super::events::server;
-use super::program::{Roomkey, assert_says};
+use crate::harness::program::Start;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tls").join(name)
@@ -52,7 +53,7 @@ fn commands_reach_a_server_behind_tls_and_check_who_it_is() {
     let port = proxy(&runtime, server.address(), "localhost.pem").port();
     let run = |host: &str, authority: &str, arguments: &[&str]| {
         let roomkey =
-            Roomkey::with_keys(arguments.iter().map(|argument| argument.replace("URL", &format!("https://{host}:{port}"))));
+            Start::command_with_keys(arguments.iter().map(|argument| argument.replace("URL", &format!("https://{host}:{port}"))));
         roomkey.env("SSL_CERT_FILE", fixture(authority).to_str().unwrap()).run()
     };
 
@@ -85,7 +86,7 @@ fn a_file_of_authorities_is_trusted() {
         (&["events", "--url", &events], "room_started"),
     ] {
         let run = |content: &[u8]| {
-            Roomkey::with_keys(arguments.iter().copied().chain(["--ca-file", "ca.pem"])).file("ca.pem", content).run()
+            Start::command_with_keys(arguments.iter().copied().chain(["--ca-file", "ca.pem"])).file("ca.pem", content).run()
         };
         assert_says(&run(bundle.as_bytes()).done(), &[part]);
         let ended = run(pem("expired.pem").as_bytes());
@@ -96,7 +97,7 @@ fn a_file_of_authorities_is_trusted() {
         {
             assert_says(&run(content).wrong(), &["--ca-file", "ca.pem", "certificate"]);
         }
-        let missing = Roomkey::with_keys(arguments.iter().copied().chain(["--ca-file", "nowhere.pem"])).run().wrong();
+        let missing = Start::command_with_keys(arguments.iter().copied().chain(["--ca-file", "nowhere.pem"])).run().wrong();
         assert_says(&missing, &["nowhere.pem"]);
     }
 }
@@ -121,7 +122,7 @@ fn a_certificate_that_is_refused_is_explained() {
             itself => itself,
         });
         let url = format!("https://{host}:{port}");
-        let ended = Roomkey::with_keys(["events", "--url", &url, "--ca-file", authority.to_str().unwrap()]).run();
+        let ended = Start::command_with_keys(["events", "--url", &url, "--ca-file", authority.to_str().unwrap()]).run();
         let sentence = ended.refused();
         assert_says(&sentence, parts);
         assert_says(&sentence, &["no connection: "]);

@@ -1,6 +1,7 @@
-//! Owns the tests of wrong use, and of the help: a sentence that names the flag and repeats no value, and status 2.
+//! Tests of wrong use and of the help: a sentence that names the flag and repeats no value, and status 2.
 
-use super::program::{Roomkey, assert_says};
+use super::assert_says;
+use crate::harness::program::Start;
 
 /// In no answer, wherever it stood in the arguments.
 const HUSH: &str = "hushhush-0123456789-0123456789-012345";
@@ -56,7 +57,7 @@ fn wrong_use_is_told_in_one_sentence_without_values() {
         (&["serve", "--log-level"], "--log-level needs a value"),
         (&["serve", HUSH], "one argument too many"),
     ] {
-        let sentence = Roomkey::new(arguments).run().wrong();
+        let sentence = Start::command(arguments).run().wrong();
         assert_says(&sentence, &[part]);
         assert!(!sentence.contains("hushhush"), "a value is told: {sentence}");
     }
@@ -65,7 +66,7 @@ fn wrong_use_is_told_in_one_sentence_without_values() {
 #[test]
 fn settings_of_serve_count_with_and_without_the_word() {
     for words in [&["--log-level", "loud"][..], &["serve", "--log-level", "loud"]] {
-        assert_says(&Roomkey::new(words).run().wrong(), &["LOG_LEVEL", "must be"]);
+        assert_says(&Start::command(words).run().wrong(), &["LOG_LEVEL", "must be"]);
     }
 }
 
@@ -78,9 +79,10 @@ fn keys_that_cannot_be_end_every_command_that_needs_them() {
         &["webhook", "send", "--url", "http://localhost:1/", "--event", "room_started"],
         &["events", "--url", "http://localhost:1/"],
     ] {
-        let half = Roomkey::new(arguments).env("LIVEKIT_API_KEY", "APIhalf").run().wrong();
+        let half = Start::command(arguments).env("LIVEKIT_API_KEY", "APIhalf").run().wrong();
         assert_says(&half, &["LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"]);
-        let dotenv = Roomkey::new(arguments).file(".env", format!("LIVEKIT_API_KEY=a\nLIVEKIT_API_SECRET={}", &HUSH[..31])).run();
+        let dotenv =
+            Start::command(arguments).file(".env", format!("LIVEKIT_API_KEY=a\nLIVEKIT_API_SECRET={}", &HUSH[..31])).run();
         let sentence = dotenv.wrong();
         assert_says(&sentence, &["LIVEKIT_API_SECRET", "32 bytes"]);
         assert!(!sentence.contains("hushhush"));
@@ -89,15 +91,15 @@ fn keys_that_cannot_be_end_every_command_that_needs_them() {
 
 #[test]
 fn a_command_that_needs_no_key_is_not_stopped_by_one_that_cannot_be() {
-    let token = Roomkey::with_keys(["token", "create", "--list", "--token-only"]).run().done();
+    let token = Start::command_with_keys(["token", "create", "--list", "--token-only"]).run().done();
     for arguments in [&["token", "inspect", token.trim()][..], &["completions", "bash"], &["man"], &["--help"]] {
         for roomkey in [
-            Roomkey::new(arguments).env("LIVEKIT_API_KEY", "APIhalf"),
-            Roomkey::new(arguments).env("LIVEKIT_API_SECRET", ""),
-            Roomkey::new(arguments).env("LIVEKIT_KEYS", HUSH),
-            Roomkey::new(arguments).env("LIVEKIT_KEYS_FILE", "none"),
-            Roomkey::new(arguments).file(".env", "LIVEKIT_API_SECRET='hushhush\n"),
-            Roomkey::new(arguments).file(".env", [0; 10]),
+            Start::command(arguments).env("LIVEKIT_API_KEY", "APIhalf"),
+            Start::command(arguments).env("LIVEKIT_API_SECRET", ""),
+            Start::command(arguments).env("LIVEKIT_KEYS", HUSH),
+            Start::command(arguments).env("LIVEKIT_KEYS_FILE", "none"),
+            Start::command(arguments).file(".env", "LIVEKIT_API_SECRET='hushhush\n"),
+            Start::command(arguments).file(".env", [0; 10]),
         ] {
             let ended = roomkey.run();
             assert_eq!((ended.status, &*ended.stderr), (0, ""), "{arguments:?}");
@@ -107,13 +109,13 @@ fn a_command_that_needs_no_key_is_not_stopped_by_one_that_cannot_be() {
     }
     // Other settings of the server are none of theirs.
     let create = ["token", "create", "--list"];
-    Roomkey::with_keys(create).env("TOKEN_TTL", "soon").file(".env", "SERVER_PORT=1 2\nCORS_ORIGIN='\n").run().done();
+    Start::command_with_keys(create).env("TOKEN_TTL", "soon").file(".env", "SERVER_PORT=1 2\nCORS_ORIGIN='\n").run().done();
 }
 
 #[test]
 fn a_command_that_falls_back_to_the_development_key_says_so() {
     const NOTICE: &str = "no key is set";
-    let token = Roomkey::new(["token", "create", "--list", "--token-only"]).run().done();
+    let token = Start::command(["token", "create", "--list", "--token-only"]).run().done();
     for arguments in [
         &["token", "create", "--list"][..],
         &["token", "verify", token.trim()],
@@ -122,13 +124,13 @@ fn a_command_that_falls_back_to_the_development_key_says_so() {
         &["webhook", "send", "--url", "http://127.0.0.1:1/", "--event", "room_started"],
         &["events", "--url", "http://127.0.0.1:1/"],
     ] {
-        let ended = Roomkey::new(arguments).file("b", "{}").run();
+        let ended = Start::command(arguments).file("b", "{}").run();
         assert_eq!(ended.stderr.matches(NOTICE).count(), 1, "{arguments:?}: {ended:?}");
         assert_says(&ended.stderr, &["LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"]);
         assert!(!ended.stdout.contains(NOTICE));
         for ended in [
-            Roomkey::with_keys(arguments).file("b", "{}").run(),
-            Roomkey::new(arguments).env("LIVEKIT_KEYS", "devkey: secret").file("b", "{}").run(),
+            Start::command_with_keys(arguments).file("b", "{}").run(),
+            Start::command(arguments).env("LIVEKIT_KEYS", "devkey: secret").file("b", "{}").run(),
         ] {
             assert!(!ended.stderr.contains(NOTICE), "{arguments:?}: {ended:?}");
         }
@@ -151,25 +153,25 @@ fn help_teaches_with_examples() {
         (&["events", "--help"], &["Examples:", "--follow", "Status 1", "http://127.0.0.1:6080"]),
         (&["completions", "--help"], &["Examples:", "fish"]),
     ] {
-        let ended = Roomkey::new(arguments).run();
+        let ended = Start::command(arguments).run();
         assert_eq!(ended.stderr, "");
         assert!(!ended.stdout.contains('\u{1b}'), "colours without a terminal");
         assert_says(&ended.done(), parts);
     }
-    assert_eq!(Roomkey::new(["--version"]).run().done(), concat!("roomkey ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(Start::command(["--version"]).run().done(), concat!("roomkey ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]
 fn completions_of_every_shell() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
-        assert_says(&Roomkey::new(["completions", shell]).run().done(), &["roomkey", "inspect", "valid-for"]);
+        assert_says(&Start::command(["completions", shell]).run().done(), &["roomkey", "inspect", "valid-for"]);
     }
 }
 
 #[test]
 fn man_pages_of_the_program_and_its_commands() {
-    assert_says(&Roomkey::new(["man"]).run().done(), &[".TH roomkey 1", "LIVEKIT_API_SECRET", "roomkey\\-token"]);
-    let page = Roomkey::new(["man", "token", "create"]).run().done();
+    assert_says(&Start::command(["man"]).run().done(), &[".TH roomkey 1", "LIVEKIT_API_SECRET", "roomkey\\-token"]);
+    let page = Start::command(["man", "token", "create"]).run().done();
     assert_says(
         &page,
         &[".TH roomkey-token-create 1", concat!("roomkey ", env!("CARGO_PKG_VERSION")), "valid\\-for", "Examples:"],

@@ -1,14 +1,15 @@
-//! Owns the tests of `token verify`: the tokens of LiveKit's own libraries, and each reason why one does not hold.
+//! Tests of `token verify`: the tokens of LiveKit's own libraries, and each reason why a token is invalid.
 
 use serde_json::Value;
 
-use super::program::{Roomkey, assert_says};
+use super::assert_says;
 use crate::fixtures::{
     EGRESS_KEY, HEADER, NOW, SERVER_KEY, first_recorded, forge, forge_with, library_tokens, payload, payload_bytes, recorded,
 };
+use crate::harness::program::Start;
 
-fn verify(token: &str, at: u64) -> Roomkey {
-    Roomkey::with_keys(["token", "verify", token, "--at", &at.to_string()])
+fn verify(token: &str, at: u64) -> Start {
+    Start::command_with_keys(["token", "verify", token, "--at", &at.to_string()])
 }
 
 #[test]
@@ -34,8 +35,9 @@ fn a_webhooks_token_verifies_as_well() {
 fn the_claims_keep_their_order_and_their_numbers() {
     let token = forge_with(r#""z":1.50,"a":[123456789012345678901234567890,"\u00fc/"]"#);
     let bytes = String::from_utf8(payload_bytes(&token)).unwrap();
-    let run =
-        |more: &[&str]| Roomkey::with_keys([&["token", "verify", &token, "--at", &NOW.to_string()], more].concat()).run().done();
+    let run = |more: &[&str]| {
+        Start::command_with_keys([&["token", "verify", &token, "--at", &NOW.to_string()], more].concat()).run().done()
+    };
     assert_eq!(run(&["--json"]).trim_end(), bytes);
     assert_says(&run(&[]), &["\n  \"z\": 1.50,\n", "    123456789012345678901234567890,\n", "\"\\u00fc/\""]);
 }
@@ -45,10 +47,10 @@ fn a_token_comes_as_an_argument_or_on_stdin() {
     let token = forge_with("");
     let at = NOW.to_string();
     for stdin in [token.clone(), format!("{token}\n"), format!("  {token}\r\n"), format!("Bearer {token}\n")] {
-        Roomkey::with_keys(["token", "verify", "-", "--at", &at]).stdin(stdin).run().done();
+        Start::command_with_keys(["token", "verify", "-", "--at", &at]).stdin(stdin).run().done();
     }
     verify(&format!("bearer  {token}"), NOW).run().done();
-    assert_says(&Roomkey::with_keys(["token", "verify", "-"]).stdin(b"\xff".to_vec()).run().wrong(), &["stdin", "UTF-8"]);
+    assert_says(&Start::command_with_keys(["token", "verify", "-"]).stdin(b"\xff".to_vec()).run().wrong(), &["stdin", "UTF-8"]);
 }
 
 #[test]
@@ -80,7 +82,7 @@ fn each_reason_is_one_sentence() {
 #[test]
 fn now_is_the_default() {
     let first = first_recorded();
-    assert_says(&Roomkey::with_keys(["token", "verify", &first.authorization]).run().refused(), &["expired", "ago"]);
-    let token = Roomkey::with_keys(["token", "create", "--list", "--token-only"]).run().done();
-    Roomkey::with_keys(["token", "verify", token.trim_end()]).run().done();
+    assert_says(&Start::command_with_keys(["token", "verify", &first.authorization]).run().refused(), &["expired", "ago"]);
+    let token = Start::command_with_keys(["token", "create", "--list", "--token-only"]).run().done();
+    Start::command_with_keys(["token", "verify", token.trim_end()]).run().done();
 }

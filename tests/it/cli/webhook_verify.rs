@@ -1,4 +1,4 @@
-//! Owns the tests of `webhook verify`: the recorded deliveries, and each way in which a body is changed on the way.
+//! Tests of `webhook verify`: the recorded deliveries, and each way in which a body is changed on the way.
 
 use std::io::Write;
 
@@ -6,14 +6,16 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use super::program::{Ended, Roomkey, assert_says};
+use super::assert_says;
 use crate::fixtures::{NOW, Recorded, SERVER_KEY, digest, first_recorded, forge_with, recorded};
+use crate::harness::ended::Ended;
+use crate::harness::program::Start;
 
 /// Judges `body` by the token of `delivery`, at its own time.
 fn judge(delivery: &Recorded, body: impl AsRef<[u8]>, more: &[&str]) -> Ended {
     let at = delivery.at.to_string();
     let arguments = ["webhook", "verify", "--body", "body", "--authorization", &delivery.authorization, "--at", &at];
-    Roomkey::with_keys([&arguments, more].concat()).file("body", body).run()
+    Start::command_with_keys([&arguments, more].concat()).file("body", body).run()
 }
 
 /// A delivery of any body, signed by the server's key.
@@ -30,10 +32,10 @@ fn every_recorded_delivery_holds() {
         let at = each.at.to_string();
         let arguments = ["webhook", "verify", "--body", &file("body"), "--head", &file("head"), "--at", &at];
         let event = each.json();
-        let told = Roomkey::with_keys(arguments).run().done();
+        let told = Start::command_with_keys(arguments).run().done();
         assert_says(&told, &["the delivery is valid", each.event(), event["id"].as_str().unwrap(), &each.key]);
 
-        let verdict = Roomkey::with_keys([&arguments[..], &["--json"]].concat()).run().json();
+        let verdict = Start::command_with_keys([&arguments[..], &["--json"]].concat()).run().json();
         let told: Vec<_> = ["holds", "key", "event", "id"].map(|name| &verdict[name]).into();
         assert_eq!(told, [&json!(true), &json!(each.key), &event["event"], &event["id"]]);
         assert_eq!(
@@ -47,14 +49,14 @@ fn every_recorded_delivery_holds() {
 fn a_delivery_that_does_not_hold_says_why() {
     let (first, second) = (&first_recorded(), &recorded()[1]);
     assert_says(&judge(first, &second.body, &[]).refused(), &["not the one", "another delivery"]);
-    let late =
-        Roomkey::with_keys(["webhook", "verify", "--body", "b", "--authorization", &first.authorization]).file("b", &first.body);
+    let late = Start::command_with_keys(["webhook", "verify", "--body", "b", "--authorization", &first.authorization])
+        .file("b", &first.body);
     assert_says(&late.run().refused(), &["expired", &format!("--at {}", first.at)]);
     let stranger =
-        Roomkey::new(["webhook", "verify", "--body", "b", "--authorization", &first.authorization]).file("b", &first.body);
+        Start::command(["webhook", "verify", "--body", "b", "--authorization", &first.authorization]).file("b", &first.body);
     assert_says(&stranger.run().refused(), &[SERVER_KEY.0, "not among the keys"]);
     let arguments = ["webhook", "verify", "--body", "b", "--authorization", &forge_with(""), "--at", &NOW.to_string()];
-    assert_says(&Roomkey::with_keys(arguments).file("b", "{}").run().refused(), &["no sha256"]);
+    assert_says(&Start::command_with_keys(arguments).file("b", "{}").run().refused(), &["no sha256"]);
 
     let ended = judge(first, &second.body, &["--json"]);
     assert_eq!((ended.status, ended.stderr.as_str()), (1, ""));
@@ -173,7 +175,7 @@ fn a_head_is_read_as_it_came() {
     let at = each.at.to_string();
     let with_head = |head: String, body: &[u8]| {
         let arguments = ["webhook", "verify", "--body", "body", "--head", "head", "--at", &at];
-        Roomkey::with_keys(arguments).file("head", head).file("body", body).run()
+        Start::command_with_keys(arguments).file("head", head).file("body", body).run()
     };
     let token = &each.authorization;
     for head in [
@@ -195,11 +197,11 @@ fn a_head_is_read_as_it_came() {
 #[test]
 fn files_that_cannot_be_read() {
     let arguments = ["webhook", "verify", "--body", "nowhere", "--authorization", "x"];
-    assert_says(&Roomkey::with_keys(arguments).run().wrong(), &["cannot read nowhere"]);
+    assert_says(&Start::command_with_keys(arguments).run().wrong(), &["cannot read nowhere"]);
     let arguments = ["webhook", "verify", "--body", "b", "--head", "nowhere"];
-    assert_says(&Roomkey::with_keys(arguments).file("b", "").run().wrong(), &["cannot read nowhere"]);
+    assert_says(&Start::command_with_keys(arguments).file("b", "").run().wrong(), &["cannot read nowhere"]);
     let arguments = ["webhook", "verify", "--body", "-", "--head", "-"];
-    assert_says(&Roomkey::with_keys(arguments).run().wrong(), &["stdin"]);
+    assert_says(&Start::command_with_keys(arguments).run().wrong(), &["stdin"]);
 }
 
 #[test]
@@ -207,9 +209,9 @@ fn a_body_and_a_token_come_on_stdin_too() {
     let each = first_recorded();
     let at = each.at.to_string();
     let arguments = ["webhook", "verify", "--body", "-", "--authorization", &each.authorization, "--at", &at];
-    Roomkey::with_keys(arguments).stdin(each.body.clone()).run().done();
+    Start::command_with_keys(arguments).stdin(each.body.clone()).run().done();
     let arguments = ["webhook", "verify", "--body", "b", "--authorization", "-", "--at", &at];
-    Roomkey::with_keys(arguments).file("b", &each.body).stdin(format!("{}\n", each.authorization)).run().done();
+    Start::command_with_keys(arguments).file("b", &each.body).stdin(format!("{}\n", each.authorization)).run().done();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Owns the tests of who may read what, and of what a page of another origin may.
+//! Tests of who may read which events, and of what a page of another origin may do.
 
 use super::client::Events;
 use super::support::{ALL, DAILY, SSE, Server, bearer, event, token, token_until};

@@ -1,7 +1,6 @@
-//! Owns a client that is not ours: hyper's for HTTP, `sse_stream`'s for the events.
+//! A client that is not ours: hyper for HTTP, `sse_stream` for the events.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, Empty};
@@ -14,8 +13,7 @@ use sse_stream::{Sse, SseStream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// After which a test fails instead of waiting for ever.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+use crate::harness::wait::PATIENCE;
 
 pub(super) type Headers<'a> = &'a [(&'a str, &'a str)];
 

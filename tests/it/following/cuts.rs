@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::client::{Events, send};
 use super::support::{ALL, SSE, Server, bearer, event, over_all, try_append};
 use crate::fixtures::now;
-use crate::inbox::redis_server::RedisServer;
+use crate::harness::redis_server::RedisServer;
 
 const FOLLOWERS: u64 = 50;
 const EVENTS: usize = 800;

@@ -5,7 +5,8 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::client::{Answer, Events, PATIENCE, send};
+use super::client::{Answer, Events, send};
+use crate::harness::wait::PATIENCE;
 use super::support::{ALL, SSE, Server, bearer, cursor_at, event, token_until};
 use crate::fixtures::NOW;
 

@@ -1,4 +1,4 @@
-//! Owns the tests of streams whose events were deleted before they were read: the reader is told once, and goes on.
+//! Tests of streams whose events were deleted before they were read: the reader is told once, and goes on.
 
 use std::time::{Duration, Instant};
 

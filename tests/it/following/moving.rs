@@ -1,5 +1,5 @@
-//! Owns the tests of readers that get no event: they move on by the clock, so that retention does not pass them by, they learn
-//! nothing of other rooms from that, and they miss nothing.
+//! Tests of readers that get no events: their cursor moves with the clock, so that retention does not overtake it. It tells them
+//! nothing about other rooms, and they miss nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

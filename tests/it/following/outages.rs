@@ -1,5 +1,5 @@
-//! Owns the tests of readers that come while the inbox cannot be read: a stream begins and waits, because an `EventSource` never
-//! comes back after another status than 200; a page is refused.
+//! Tests of readers that come while the inbox cannot be read: a stream begins and waits, because an `EventSource` never reconnects
+//! after a status other than 200; a page is refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +7,13 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use super::client::{Events, PATIENCE, send};
-use super::program::Program;
-use super::support::{ALL, Directory, SSE, Server, append_at, bearer, cursor_at, event};
+use super::client::{Events, send};
+use crate::harness::wait::PATIENCE;
+use super::process::{bearer_from_now, deliver, start};
+use super::support::{ALL, SSE, Server, append_at, bearer, cursor_at, event};
+use crate::harness::directory::Directory;
 use crate::fixtures::NOW;
-use crate::inbox::redis_server::RedisServer;
+use crate::harness::redis_server::RedisServer;
 use roomkey::UnixTime;
 use roomkey::inbox::Inbox;
 
@@ -92,9 +94,9 @@ async fn a_stream_begins_and_waits_for_a_store_that_hangs() {
     let redis = Arc::new(redis);
     let server = Server::with(|limits| limits.silence = Duration::from_millis(300), redis.clone()).await;
     server.append_ids(["before"]).await;
-    redis.stop();
+    redis.pause();
     let (_, mut all) = open_until_comment(&server, "/events", &[]).await;
-    redis.go_on();
+    redis.resume();
     read_until(&mut all, "\"before\"").await;
 }
 
@@ -111,16 +113,15 @@ async fn a_stream_waits_for_a_store_that_was_never_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_of_the_real_program_waits_for_its_file() {
-    let directory = Directory::new();
-    let panics = directory.file("panics");
-    std::fs::create_dir(&panics).unwrap();
-    let program = Program::start_with(directory, &[("ROOMKEY_TEST_PANICS", "panics")]);
+    let start = start().directory("panics").env("ROOMKEY_TEST_PANICS", "panics");
+    let panics = start.path("panics");
+    let program = start.serve();
     let point = panics.join("inbox-read");
     std::fs::write(&point, "").unwrap();
-    let headers = [("authorization", &*program.bearer())];
-    assert_eq!(send(program.address, "GET", "/events", &headers).await.status(), 503);
-    let mut events = Events::read(send(program.address, "GET", "/events", &[headers[0], SSE]).await);
+    let headers = [("authorization", &*bearer_from_now())];
+    assert_eq!(send(program.address(), "GET", "/events", &headers).await.status(), 503);
+    let mut events = Events::read(send(program.address(), "GET", "/events", &[headers[0], SSE]).await);
     std::fs::remove_file(&point).unwrap();
-    program.deliver(&event("1", "room_started", "daily")).await;
+    deliver(&program, &event("1", "room_started", "daily")).await;
     assert_eq!(events.next().await.unwrap().data.unwrap(), event("1", "room_started", "daily"));
 }

@@ -1,4 +1,4 @@
-//! Owns the tests of pages: their form, where they begin and go on, what a query may ask, and the wait for a first event.
+//! Tests of pages: their form, where they begin and continue, what a query may ask for, and the wait for a first event.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Owns the tests of what one who may read a room's events does not see in them.
+//! Tests of what the reader of one room does not see in its events.
 
 use serde_json::Value;
 

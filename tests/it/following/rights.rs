@@ -1,4 +1,4 @@
-//! Owns the tests of readers whose right to read ends while they read: their key is removed, or its secret is another one.
+//! Tests of readers that lose the right to read while they read: their key is removed, or its secret changes.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use roomkey::{ApiKey, ApiKeys};
 use serde_json::Value;
 
-use super::client::{Answer, Events, PATIENCE, send};
+use super::client::{Answer, Events, send};
+use crate::harness::wait::PATIENCE;
 use super::support::{ALL, DAILY, SSE, Server, bearer_of, event};
 use crate::fixtures::{EGRESS_KEY, SERVER_KEY, api_key};
 

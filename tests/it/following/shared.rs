@@ -1,4 +1,4 @@
-//! Owns the tests of two roomkeys that share one Redis: what came to one is followed at the other, from the same cursors.
+//! Tests of two roomkeys that share one Redis: a delivery to one can be followed at the other, with the same cursors.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::client::{Answer, Events, send};
 use super::support::{ALL, SSE, Server, bearer, event};
 use crate::fixtures::{digest, forge_with};
-use crate::inbox::redis_server::RedisServer;
-use crate::server::client::{Client, post};
+use crate::harness::redis_server::RedisServer;
+use crate::harness::client::{Client, post};
 
 async fn two_roomkeys() -> Option<[Server; 2]> {
     let redis = Arc::new(RedisServer::start()?);

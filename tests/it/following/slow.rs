@@ -12,8 +12,9 @@ use roomkey::inbox::{Inbox, Retention};
 use socket2::{Domain, Socket, Type};
 
 use super::client::{Events, send};
-use super::program::Program;
-use super::support::{ALL, DAILY, Directory, SSE, Server, append, bearer, event, token_until};
+use super::process::{bearer_from_now, follow, follow_and_read, start};
+use super::support::{ALL, DAILY, SSE, Server, append, bearer, event, token_until};
+use crate::harness::directory::Directory;
 use crate::fixtures::NOW;
 
 const KIB: usize = 1024;
@@ -156,15 +157,15 @@ async fn a_reader_that_takes_a_large_event_in_drops_is_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_readers_that_take_nothing_cost_little() {
     for (count, bytes, most_kib) in [(3_000, 4 * KIB, 20_000), (15, 1_000 * KIB, 90_000)] {
-        let directory = Directory::new();
-        fill(&directory.file("roomkey.db"), count, bytes).await;
-        let program = Program::start(directory);
+        let start = start();
+        fill(&start.path("roomkey.db"), count, bytes).await;
+        let program = start.serve();
         // What the first reads cost once is not the readers'.
-        let first = program.follow_one();
-        let before = program.resident_kib();
-        let deaf: Vec<_> = (0..20).map(|_| deaf(program.address, &program.bearer())).collect();
+        let first = follow_and_read(&program);
+        let before = (program.resident_bytes() / 1024);
+        let deaf: Vec<_> = (0..20).map(|_| deaf(program.address(), &bearer_from_now())).collect();
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let more = program.resident_kib().saturating_sub(before);
+        let more = (program.resident_bytes() / 1024).saturating_sub(before);
         eprintln!("20 followers that do not read cost {more} KiB more, where {count} events of {} KiB wait", bytes / KIB);
         assert!(more < most_kib, "{more} KiB");
         drop((deaf, first));
@@ -174,16 +175,16 @@ async fn twenty_readers_that_take_nothing_cost_little() {
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_idle_followers_cost_little() {
     const FOLLOWERS: usize = 500;
-    let program = Program::start(Directory::new());
+    let program = start().serve();
     let begin = || {
-        let mut stream = program.follow("/events");
+        let mut stream = follow(&program, "/events");
         stream.read_exact(&mut [0; 100]).unwrap(); // of its head
         stream
     };
     let first = begin();
-    let before = program.resident_kib();
+    let before = (program.resident_bytes() / 1024);
     let followers: Vec<_> = (0..FOLLOWERS).map(|_| begin()).collect();
-    let each = program.resident_kib().saturating_sub(before) as f64 / FOLLOWERS as f64;
+    let each = (program.resident_bytes() / 1024).saturating_sub(before) as f64 / FOLLOWERS as f64;
     eprintln!("an idle follower costs {each:.1} KiB");
     assert!(each <= 16.0, "{each:.1} KiB");
     drop((first, followers));

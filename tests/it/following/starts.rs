@@ -1,4 +1,4 @@
-//! Owns the tests of where a reader begins: now, behind the last event that it says it got, or nowhere, to learn a cursor.
+//! Tests of where a reader begins: now, after the last event that it got, or nowhere, to learn a cursor.
 
 use std::time::Duration;
 

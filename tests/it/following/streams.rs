@@ -1,11 +1,12 @@
-//! Owns the tests of streams: their form, by a parser that is not ours and to the byte, and that replay goes over into live.
+//! Tests of streams: their form, both parsed by a parser that is not ours and to the byte, and that replay turns into live.
 
 use std::time::Duration;
 
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use super::client::{PATIENCE, send};
+use super::client::{send};
+use crate::harness::wait::PATIENCE;
 use super::support::{ALL, SSE, Server, bearer, cursor_at, event, over_all};
 use crate::fixtures::NOW;
 

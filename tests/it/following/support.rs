@@ -1,11 +1,8 @@
-//! Owns the server in this process, over an inbox on disk of its own, or over one of every backend that can be had.
+//! The server in this process, over an inbox on disk, or over one of each backend that is installed here.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use roomkey::clock::Clock;
 use roomkey::http::{self, Bind, Edge, Keyring, Limits};
 use roomkey::inbox::{AppendError, Appended, Arrival, Inbox, Retention};
 use roomkey::policy::Policy;
@@ -14,9 +11,12 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::client::{Answer, Events, Headers, PATIENCE, send};
+use super::client::{Answer, Events, Headers, send};
 use crate::fixtures::{self, EGRESS_KEY, HEADER, NOW, SERVER_KEY, api_key, base64url, digest, forge, sign};
-use crate::inbox::support::{Backend, Scratch, Sqlite, backends};
+use crate::harness::clock::TestClock;
+use crate::harness::wait::PATIENCE;
+use crate::inbox::support::{Backend, Sqlite, backends};
+use crate::harness::directory::Directory;
 
 /// The grants that let read everything, and those of one room alone.
 pub(super) const ALL: &str = r#"{"roomList":true}"#;
@@ -70,35 +70,12 @@ pub(super) async fn try_append(inbox: &Inbox, body: impl AsRef<[u8]>, received: 
     inbox.append(Arrival::new(delivery, received)).await
 }
 
-/// A directory that goes when this does.
-pub(super) struct Directory(PathBuf);
-
-impl Directory {
-    pub(super) fn new() -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("following-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
+/// A server in this process.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) inbox: Inbox,
     pub(super) keyring: Keyring,
-    /// In milliseconds.
-    time: Arc<AtomicU64>,
+    time: TestClock,
     stop: Option<oneshot::Sender<()>>,
     end: JoinHandle<()>,
     _backend: Arc<dyn Backend>,
@@ -119,7 +96,7 @@ impl Server {
 
     /// With the limits that `change` changes.
     pub(super) async fn limited(change: impl FnOnce(&mut Limits)) -> Self {
-        Self::with(change, Arc::new(Sqlite(Scratch::new()))).await
+        Self::with(change, Arc::new(Sqlite(Directory::new()))).await
     }
 
     /// With the inbox that `backend` keeps, which another server may share.
@@ -133,9 +110,8 @@ impl Server {
 
     /// With an inbox that keeps what `retention` says.
     pub(super) async fn keeping(retention: Retention, change: impl FnOnce(&mut Limits), backend: Arc<dyn Backend>) -> Self {
-        let time = Arc::new(AtomicU64::new(NOW * 1000));
-        let hands = Arc::clone(&time);
-        let clock = Clock::from_fn(move || UnixTime::from_millis(hands.load(Relaxed)));
+        let time = TestClock::at(fixtures::now());
+        let clock = time.clock();
         let inbox = backend.open(retention, clock.clone());
         let mut limits = Limits::default();
         change(&mut limits);
@@ -154,7 +130,7 @@ impl Server {
 
     /// Moves its clock.
     pub(super) fn set_time(&self, seconds: u64) {
-        self.time.store(seconds * 1000, Relaxed);
+        self.time.set(UnixTime::from_secs(seconds));
     }
 
     pub(super) async fn append(&self, body: impl AsRef<[u8]>) {

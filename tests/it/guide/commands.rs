@@ -9,9 +9,10 @@ use roomkey::UnixTime;
 
 use super::{block, blocks, page};
 use crate::fixtures::{api_key, payload};
-use crate::server::client::{get, post};
-use crate::server::program::{Directory, Program, Start};
-use crate::server::sender::authorization_at;
+use crate::harness::client::{get, post};
+use crate::harness::directory::Directory;
+use crate::harness::program::{Program, Start};
+use crate::harness::sender::authorization_at;
 
 /// Runs a block of commands in `directory`.
 fn run_in(directory: &Path, block: &str) {
@@ -88,7 +89,7 @@ fn the_readmes_way_to_follow_prints_an_event() {
 fn the_table_of_settings_is_the_programs() {
     let page = page("src/guide/settings.md");
     let section = page.split("\n## ").next().unwrap();
-    let (_, help, _) = Start::bare().flags(&["--help"]).run();
+    let help = Start::bare().flags(&["--help"]).run().stdout;
     for row in section.lines().filter(|line| line.starts_with("| `")) {
         let name = row.split('`').nth(1).unwrap();
         assert!(help.contains(name), "--help lacks {name}");
@@ -101,7 +102,7 @@ fn the_table_of_settings_is_the_programs() {
 
 #[test]
 fn help_names_the_guide() {
-    let (_, help, _) = Start::bare().flags(&["--help"]).run();
+    let help = Start::bare().flags(&["--help"]).run().stdout;
     assert!(help.contains("https://docs.rs/roomkey/latest/roomkey/guide/"), "{help}");
 }
 

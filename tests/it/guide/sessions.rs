@@ -6,8 +6,9 @@ use std::process::Command;
 use roomkey::UnixTime;
 
 use super::{block, blocks};
-use crate::server::program::{Directory, Program};
-use crate::server::sender::authorization_at;
+use crate::harness::directory::Directory;
+use crate::harness::program::Program;
+use crate::harness::sender::authorization_at;
 
 const PAGE: &str = "src/guide/cli.md";
 const KEY: (&str, &str) = ("APImyKey", "a-secret-of-at-least-32-bytes-0123");
@@ -48,7 +49,7 @@ fn the_tokens_of_the_examples_are_created() {
 
 #[test]
 fn what_the_commands_print_is_what_the_page_shows() {
-    let server = crate::server::program::Start::new().env("LIVEKIT_API_KEY", KEY.0).env("LIVEKIT_API_SECRET", KEY.1).serve();
+    let server = crate::harness::program::Start::new().env("LIVEKIT_API_KEY", KEY.0).env("LIVEKIT_API_SECRET", KEY.1).serve();
     let directory = Directory::new();
     let authorization = authorization_at(UnixTime::now(), KEY, r#"{"event": "room_started", "id": "EV_1"}"#);
     directory.write("delivery.head", format!("POST /webhook HTTP/1.1\r\nAuthorization: {authorization}\r\n\r\n"));

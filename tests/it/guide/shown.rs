@@ -7,9 +7,9 @@ use roomkey::{AccessToken, UnixTime, VideoGrants};
 
 use super::{blocks, page};
 use crate::fixtures::api_key;
-use crate::server::client::{Client, get, post, request};
-use crate::server::program::{Program, Start};
-use crate::server::sender::authorization_at;
+use crate::harness::client::{Client, get, post, request};
+use crate::harness::program::{Program, Start};
+use crate::harness::sender::authorization_at;
 
 const DEVELOPMENT: (&str, &str) = ("devkey", "secret");
 const NAMES: &str = r#"{"roomName": "daily", "participantName": "alice"}"#;

@@ -8,8 +8,13 @@ use roomkey::UnixTime;
 use roomkey::clock::Clock;
 use roomkey::inbox::{Appended, Arrival, Filter, Inbox, Retention};
 
-use super::program::{Program, command, failing_disk, place};
-use super::support::{ALL, Backend, Hands, KEYS, Scratch, Sqlite, backends, delivery_of, event, eventually, everything};
+use super::sender::{Sender, place, start};
+use super::support::{ALL, Backend, KEYS, Sqlite, backends, delivery_of, event, everything, open_sqlite};
+use crate::harness::clock::TestClock;
+use crate::harness::directory::Directory;
+use crate::harness::disk::failing_disk;
+use crate::harness::program::free_address;
+use crate::harness::wait::eventually;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -25,7 +30,7 @@ async fn append(inbox: &Inbox, ids: std::ops::Range<usize>, received: UnixTime) 
 
 /// Runs `test` over every backend.
 async fn a_year_ahead(backend: Box<dyn Backend>, ahead: usize) {
-    let hands = Hands::at(UnixTime::now());
+    let hands = TestClock::at(UnixTime::now());
     let retention = Retention { age: MINUTE * 30, ..Retention::default() };
     let mut inbox = backend.open(retention, hands.clock());
     append(&inbox, 0..300, hands.now()).await;
@@ -66,13 +71,13 @@ async fn a_clock_that_leaps_ahead_deletes_nothing_and_retention_works_when_it_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_entries_of_the_future_do_not_keep_later_ones() {
-    a_year_ahead(Box::new(Sqlite(Scratch::new())), 3000).await;
+    a_year_ahead(Box::new(Sqlite(Directory::new())), 3000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_of_the_future_go_at_their_age_from_when_they_were_seen() {
-    let hands = Hands::at(UnixTime::now());
-    let backend = Sqlite(Scratch::new());
+    let hands = TestClock::at(UnixTime::now());
+    let backend = Sqlite(Directory::new());
     let inbox = backend.open(Retention { age: Duration::from_secs(3), ..Retention::default() }, hands.clock());
     append(&inbox, 0..2000, hands.now().saturating_add(YEAR)).await;
     eventually("they go", async || inbox.usage().is_some_and(|usage| usage.entries == 0)).await;
@@ -97,13 +102,12 @@ async fn a_clock_at_the_end_of_time_does_not_end_appending() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_warns_of_a_leap() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let Some(library) = failing_disk(&scratch) else { return };
     let (file, ahead, said) = (scratch.file("inbox.db"), scratch.file("ahead"), scratch.file("stderr"));
-    let (mut command, address) = command(&[], &place(&file));
-    command.env("LD_PRELOAD", &library).env("AHEAD_BY", &ahead);
-    let program = Program::start_with_log((command, address), &said);
-    let mut sender = program.sender();
+    let start = start(&place(&file)).env("LD_PRELOAD", &library).env("AHEAD_BY", &ahead);
+    let program = start.stderr(fs::File::create(&said).unwrap()).serve_at(free_address());
+    let mut sender = Sender::connect(&program);
     for number in 0..300 {
         assert!(sender.send(&event(&number.to_string(), "x", "y")).unwrap().is_committed());
     }
@@ -116,6 +120,6 @@ async fn the_program_warns_of_a_leap() {
     drop(program);
     let said = fs::read_to_string(&said).unwrap();
     assert_eq!(said.lines().count(), 1, "{said}");
-    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    let inbox = open_sqlite(&file, Retention::default(), Clock::system());
     assert_eq!(inbox.usage().unwrap().entries, 300);
 }

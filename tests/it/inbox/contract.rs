@@ -7,9 +7,9 @@ use std::time::Duration;
 use roomkey::UnixTime;
 use roomkey::inbox::{Appended, Arrival, Cursor, Filter, PageLimit, ReadError, Retention};
 
-use super::support::{
-    ALL, Backend, Hands, KEYS, append, append_all, arrival, backends, delivery_of, event, eventually, everything, read_all,
-};
+use super::support::{ALL, Backend, KEYS, append, append_all, arrival, backends, delivery_of, event, everything, read_all};
+use crate::harness::clock::TestClock;
+use crate::harness::wait::eventually;
 
 /// Runs `test` over every backend.
 async fn over_all<F: Future<Output = ()>>(test: impl Fn(Box<dyn Backend>) -> F) {
@@ -123,7 +123,7 @@ async fn an_entrys_room_is_the_first_that_the_payload_names() {
 #[tokio::test(flavor = "multi_thread")]
 async fn cursors_strictly_increase_as_values_and_as_text_whatever_the_clock_does() {
     over_all(async |backend| {
-        let hands = Hands::at(UnixTime::from_secs(2_000_000_000));
+        let hands = TestClock::at(UnixTime::from_secs(2_000_000_000));
         let inbox = backend.open(Retention::default(), hands.clock());
         for number in 0_u64..30 {
             // The clock moves ahead, back, and not at all.
@@ -316,7 +316,7 @@ async fn a_follower_wakes_as_soon_as_there_is_something_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_old_goes_and_is_no_duplicate_any_more() {
     over_all(async |backend| {
-        let hands = Hands::at(UnixTime::now());
+        let hands = TestClock::at(UnixTime::now());
         let retention = Retention { age: Duration::from_secs(3000), ..Retention::default() };
         let inbox = backend.open(retention, hands.clock());
         let appended = |ids: std::ops::Range<usize>| {

@@ -11,9 +11,11 @@ use tokio::io::{AsyncReadExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::program::{Program, send_until_committed};
-use super::redis_server::{RedisServer, SAFE};
-use super::support::{ALL, event, eventually, everything};
+use super::sender::{Sender, fetch, send_until_committed, serve};
+use super::support::{ALL, event, everything};
+use crate::harness::program::Program;
+use crate::harness::redis_server::{RedisServer, SAFE};
+use crate::harness::wait::eventually;
 
 /// How soon the program accepts webhooks again once there is a primary.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -100,7 +102,7 @@ impl Senders {
     fn start(program: &Program) -> Self {
         let (acknowledged, stop) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
         let threads = (0..4).map(|room| {
-            let (mut sender, acknowledged, stop) = (program.sender(), acknowledged.clone(), stop.clone());
+            let (mut sender, acknowledged, stop) = (Sender::connect(program), acknowledged.clone(), stop.clone());
             thread::spawn(move || {
                 let mut bodies = Vec::new();
                 while !stop.load(Relaxed) {
@@ -129,16 +131,16 @@ impl Senders {
 /// Asserts that a delivery is refused in time, and that readiness shows it.
 async fn assert_refuses(program: &Program) {
     let begin = Instant::now();
-    let answer = program.sender().send(&event("EV_refused", "room_started", "daily")).unwrap();
-    assert!(answer.is_come_again(), "{answer:?}");
+    let answer = Sender::connect(program).send(&event("EV_refused", "room_started", "daily")).unwrap();
+    assert!(answer.is_try_again(), "{answer:?}");
     assert!(begin.elapsed() < Duration::from_secs(5), "answered after {:?}", begin.elapsed());
-    eventually("readiness says so", async || Program::get(program.address(), "/readyz").0 == 503).await;
+    eventually("readiness says so", async || fetch(program.address(), "/readyz").0 == 503).await;
 }
 
 /// Asserts that deliveries are accepted again in time, including this one, the last.
 fn assert_takes(program: &Program) {
-    send_until_committed(&mut program.sender(), BACK_WITHIN, || event("EV_last", "room_finished", "daily"));
-    assert_eq!(Program::get(program.address(), "/readyz").0, 200);
+    send_until_committed(&mut Sender::connect(program), BACK_WITHIN, || event("EV_last", "room_finished", "daily"));
+    assert_eq!(fetch(program.address(), "/readyz").0, 200);
 }
 
 /// Asserts that `inbox` holds every acknowledged event once and in order, and recognizes it when it comes again.
@@ -148,7 +150,7 @@ async fn assert_keeps(inbox: &Inbox, acknowledged: &[Vec<String>], program: &Pro
         let of_room = kept.iter().filter(|entry| entry.room == room.to_string());
         assert!(of_room.map(|entry| &entry.body[..]).eq(bodies.iter().map(String::as_bytes)), "of the room {room}");
     }
-    let mut sender = program.sender();
+    let mut sender = Sender::connect(program);
     for body in acknowledged.iter().flatten().step_by(7) {
         assert!(sender.send(body).unwrap().is_committed());
     }
@@ -158,7 +160,7 @@ async fn assert_keeps(inbox: &Inbox, acknowledged: &[Vec<String>], program: &Pro
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_becomes_a_replica_and_primary_again() {
     let Some(Pair { primary, replica }) = Pair::start().await else { return };
-    let program = Program::start(&primary.url());
+    let program = serve(&primary.url());
     let senders = Senders::start(&program);
     senders.deliver_some().await;
     hand_over(&primary, &replica).await;
@@ -173,7 +175,7 @@ async fn a_primary_that_becomes_a_replica_and_primary_again() {
 async fn a_replica_that_takes_over_the_address_as_planned() {
     let Some(Pair { primary, replica }) = Pair::start().await else { return };
     let address = Address::of(&primary).await;
-    let program = Program::start(&address.url());
+    let program = serve(&address.url());
     let follower = follow(&address);
     let senders = Senders::start(&program);
     senders.deliver_some().await;
@@ -194,7 +196,7 @@ async fn a_replica_that_takes_over_the_address_as_planned() {
 async fn a_replica_that_takes_over_from_a_primary_that_died() {
     let Some(pair) = Pair::start().await else { return };
     let address = Address::of(&pair.primary).await;
-    let program = Program::start(&address.url());
+    let program = serve(&address.url());
     let senders = Senders::start(&program);
     senders.deliver_some().await;
     let before = senders.stop();

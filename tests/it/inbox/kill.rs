@@ -6,36 +6,35 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use roomkey::clock::Clock;
-use roomkey::inbox::{Appended, Inbox, Retention};
+use roomkey::inbox::{Appended, Retention};
 use rusqlite::Connection;
 
-use super::program::{Program, Sender, place};
-use super::support::{Scratch, append, event, everything};
+use super::sender::{Sender, place, serve};
+use super::support::{append, event, everything, open_sqlite};
+use crate::harness::directory::Directory;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_event_outlives_a_kill_once_to_the_byte_and_in_its_senders_order() {
     const ROUNDS: u64 = 6;
     const SENDERS: usize = 16;
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = scratch.file("inbox.db");
     let mut acknowledged: Vec<Vec<(String, String)>> = vec![Vec::new(); SENDERS];
     for round in 0..ROUNDS {
-        let mut program = Program::start(&place(&file));
-        let address = program.address();
+        let mut program = serve(&place(&file));
         let stop = Arc::new(AtomicBool::new(false));
         let senders: Vec<_> = (0..SENDERS)
             .map(|number| {
-                let stop = Arc::clone(&stop);
+                let (stop, mut sender) = (Arc::clone(&stop), Sender::connect(&program));
                 std::thread::spawn(move || {
-                    let mut sender = Sender::connect(address).unwrap();
                     let mut sent = Vec::new();
                     for count in 0.. {
                         let id = format!("{round} {number} {count}");
                         let body = event(&id, &"x".repeat(count % 1500), &number.to_string());
                         match sender.send(&body) {
-                            Ok(answer) if answer.is_committed() => sent.push((id, body)),
-                            Ok(answer) => panic!("{answer:?}"),
-                            Err(_) => break, // it was killed
+                            Some(answer) if answer.is_committed() => sent.push((id, body)),
+                            Some(answer) => panic!("{answer:?}"),
+                            None => break, // it was killed
                         }
                         if stop.load(Relaxed) {
                             break;
@@ -53,7 +52,7 @@ async fn every_acknowledged_event_outlives_a_kill_once_to_the_byte_and_in_its_se
         }
     }
 
-    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    let inbox = open_sqlite(&file, Retention::default(), Clock::system());
     let entries = everything(&inbox).await;
     let kept: HashMap<_, _> = entries.iter().enumerate().map(|(place, entry)| (&*entry.id, (place, &entry.body))).collect();
     assert_eq!(kept.len(), entries.len(), "an event is there twice");
@@ -72,9 +71,9 @@ async fn every_acknowledged_event_outlives_a_kill_once_to_the_byte_and_in_its_se
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes some 500 MB"]
 async fn it_starts_within_a_second_with_a_million_entries_after_a_kill() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = scratch.file("inbox.db");
-    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    let inbox = open_sqlite(&file, Retention::default(), Clock::system());
     append(&inbox, event("first", "x", "y")).await;
     inbox.close().await;
     drop(inbox);
@@ -90,21 +89,21 @@ async fn it_starts_within_a_second_with_a_million_entries_after_a_kill() {
         )
         .unwrap();
 
-    let mut program = Program::start(&place(&file));
-    let mut sender = program.sender();
+    let mut program = serve(&place(&file));
+    let mut sender = Sender::connect(&program);
     for number in 0..500 {
         assert!(sender.send(&event(&format!("later {number}"), "x", "y")).unwrap().is_committed());
     }
     program.kill();
     let begin = Instant::now();
-    let program = Program::start(&place(&file));
-    assert!(program.sender().send(&event("last", "x", "y")).unwrap().is_committed());
+    let program = serve(&place(&file));
+    assert!(Sender::connect(&program).send(&event("last", "x", "y")).unwrap().is_committed());
     let took = begin.elapsed();
     eprintln!("started with a million entries in {took:?}");
     assert!(took < Duration::from_secs(1), "{took:?}");
     drop(program);
 
-    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    let inbox = open_sqlite(&file, Retention::default(), Clock::system());
     assert_eq!(inbox.usage().unwrap().entries, 1_000_502);
     assert_eq!(append(&inbox, event("first", "x", "y")).await, Appended::Duplicate);
 }

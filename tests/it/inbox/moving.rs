@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 use roomkey::UnixTime;
 use roomkey::inbox::{Appended, Arrival, Cursor, Filter, Inbox, Retention};
 
-use super::redis_server::RedisServer;
-use super::support::{ALL, Backend, Hands, KEYS, Scratch, Sqlite, backends, delivery_of, event, eventually};
+use super::support::{ALL, Backend, KEYS, Sqlite, backends, delivery_of, event};
+use crate::harness::clock::TestClock;
+use crate::harness::directory::Directory;
+use crate::harness::redis_server::RedisServer;
+use crate::harness::wait::eventually;
 
 /// With this, marks move every second.
 const RETENTION: Retention = Retention { age: Duration::from_secs(8), bytes: 1 << 30 };
@@ -46,7 +49,7 @@ async fn what_is_committed_late_or_by_a_clock_that_is_behind_comes_after_the_mar
     for (name, backend) in backends() {
         eprintln!("over {name}");
         let now = UnixTime::now();
-        let hands = Hands::at(now);
+        let hands = TestClock::at(now);
         // Nothing is too old here.
         let retention = Retention { age: Duration::from_secs(365 * 24 * 3600), ..RETENTION };
         let inbox = backend.open(retention, hands.clock());
@@ -58,7 +61,7 @@ async fn what_is_committed_late_or_by_a_clock_that_is_behind_comes_after_the_mar
         drop(inbox);
 
         // After a restart, with a clock that is a day behind.
-        let behind = Hands::at(now.saturating_sub(Duration::from_secs(24 * 3600)));
+        let behind = TestClock::at(now.saturating_sub(Duration::from_secs(24 * 3600)));
         let inbox = backend.open(retention, behind.clock());
         eventually("it works again", async || inbox.is_ready().is_ok()).await;
         append_at(&inbox, "after a restart", "quiet", behind.now()).await;
@@ -74,12 +77,12 @@ async fn a_mark_alone_survives_the_end_of_the_process() {
     for (name, backend) in backends() {
         eprintln!("over {name}");
         let now = UnixTime::now();
-        let inbox = backend.open(RETENTION, Hands::at(now).clock());
+        let inbox = backend.open(RETENTION, TestClock::at(now).clock());
         let given = mark(&inbox, now).await;
         inbox.close().await;
         drop(inbox);
-        // No entry shows the earlier time.
-        let behind = Hands::at(now.saturating_sub(Duration::from_secs(3600)));
+        // No entry tells of the time before.
+        let behind = TestClock::at(now.saturating_sub(Duration::from_secs(3600)));
         let inbox = backend.open(RETENTION, behind.clock());
         eventually("it works again", async || inbox.is_ready().is_ok()).await;
         append_at(&inbox, "later", "quiet", behind.now()).await;
@@ -91,7 +94,7 @@ async fn a_mark_alone_survives_the_end_of_the_process() {
 async fn two_roomkeys_with_clocks_that_differ_keep_one_order() {
     let Some(redis) = RedisServer::start() else { return };
     let now = UnixTime::now();
-    let (ahead, behind) = (Hands::at(now), Hands::at(now.saturating_sub(Duration::from_secs(60))));
+    let (ahead, behind) = (TestClock::at(now), TestClock::at(now.saturating_sub(Duration::from_secs(60))));
     let retention = Retention { age: Duration::from_secs(3600), ..RETENTION };
     let (one, other) = (redis.open(retention, ahead.clock()), redis.open(retention, behind.clock()));
     for inbox in [&one, &other] {
@@ -160,9 +163,9 @@ async fn readers_that_come_back_with_each_cursor_miss_nothing_while_marks_move()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_written_while_nobody_reads() {
-    let backend = Sqlite(Scratch::new());
+    let backend = Sqlite(Directory::new());
     let written = || std::fs::metadata(backend.0.file("inbox.db-wal")).unwrap().len();
-    let hands = Hands::at(UnixTime::now());
+    let hands = TestClock::at(UnixTime::now());
     let inbox = backend.open(RETENTION, hands.clock());
     mark(&inbox, hands.now()).await;
     // It moves once more, for the readers so far.

@@ -10,11 +10,16 @@ use roomkey::clock::Clock;
 use roomkey::inbox::{AppendError, Filter, Inbox, Retention, StoreError};
 use rusqlite::Connection;
 
-use super::program::{Program, command, failing_disk, place, send_until_committed};
-use super::support::{ALL, Scratch, SmallDisk, append, arrival, event, eventually, everything};
+use super::sender::{Sender, fetch, place, send_until_committed, serve, start, start_by_script};
+use super::support::{ALL, append, arrival, event, everything, open_sqlite};
+use crate::harness::directory::Directory;
+use crate::harness::disk::SmallDisk;
+use crate::harness::disk::failing_disk;
+use crate::harness::program::free_address;
+use crate::harness::wait::eventually;
 
 fn open(file: &Path) -> Inbox {
-    Inbox::sqlite(file, Retention::default(), Clock::system()).unwrap()
+    open_sqlite(file, Retention::default(), Clock::system())
 }
 
 /// Asserts that appends fail within 5 s, and that reads still work.
@@ -27,7 +32,7 @@ async fn assert_failing(inbox: &Inbox, id: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_of_another_process() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = scratch.file("inbox.db");
     let inbox = open(&file);
     append(&inbox, event("before", "x", "y")).await;
@@ -44,7 +49,7 @@ async fn a_lock_of_another_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_taken_away() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = scratch.file("inbox.db");
     let inbox = open(&file);
     append(&inbox, event("before", "x", "y")).await;
@@ -58,11 +63,11 @@ async fn a_file_that_is_taken_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fills_up_and_is_emptied() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = scratch.file("inbox.db");
     // The soft limit on the size of files can be moved while it runs. 512 blocks of 512 bytes.
-    let program = Program::start_by(command(&["sh", "-c", "ulimit -S -f 512; exec \"$0\" \"$@\""], &place(&file)));
-    let mut sender = program.sender();
+    let program = start_by_script("ulimit -S -f 512; exec \"$0\" \"$@\"", &place(&file)).serve_at(free_address());
+    let mut sender = Sender::connect(&program);
     let mut committed = Vec::new();
     let refused = loop {
         let body = event(&committed.len().to_string(), &"x".repeat(1000), "y");
@@ -73,7 +78,7 @@ async fn a_disk_that_fills_up_and_is_emptied() {
         committed.push(body);
         assert!(committed.len() < 10_000, "the limit does not hold");
     };
-    assert!(refused.is_come_again(), "{refused:?}");
+    assert!(refused.is_try_again(), "{refused:?}");
 
     let widened = Command::new("prlimit").args(["--pid", &program.id().to_string(), "--fsize=unlimited"]).status().unwrap();
     assert!(widened.success());
@@ -89,24 +94,24 @@ async fn a_disk_that_fills_up_and_is_emptied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_disk_that_fills_up_and_is_emptied() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let Some(disk) = SmallDisk::mount(&scratch) else { return };
     let file = disk.file("inbox.db");
-    let program = Program::start(&place(&file));
-    let mut sender = program.sender();
+    let program = serve(&place(&file));
+    let mut sender = Sender::connect(&program);
     let mut committed = vec![event("0", "x", "y")];
     assert!(sender.send(&committed[0]).unwrap().is_committed());
     let filler = disk.fill();
     loop {
         let body = event(&committed.len().to_string(), &"x".repeat(3000), "y");
         let answer = sender.send(&body).unwrap();
-        if answer.is_come_again() {
+        if answer.is_try_again() {
             break;
         }
         assert!(answer.is_committed() && committed.len() < 1000, "{answer:?}");
         committed.push(body);
     }
-    let (status, why) = Program::get(program.address(), "/readyz");
+    let (status, why) = fetch(program.address(), "/readyz");
     assert!(status == 503 && why.contains("full"), "{status} {why}");
     std::fs::remove_file(&filler).unwrap();
     let mut count = 0;
@@ -114,7 +119,7 @@ async fn a_small_disk_that_fills_up_and_is_emptied() {
         count += 1;
         event(&format!("after {count}"), "x", "y")
     }));
-    assert_eq!(Program::get(program.address(), "/readyz").0, 200);
+    assert_eq!(fetch(program.address(), "/readyz").0, 200);
     drop(program);
     let kept: Vec<_> = everything(&open(&file)).await.into_iter().map(|entry| entry.body).collect();
     assert!(committed.iter().all(|body| kept.iter().any(|kept| kept == body)));
@@ -122,18 +127,16 @@ async fn a_small_disk_that_fills_up_and_is_emptied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_hangs() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let Some(shim) = failing_disk(&scratch) else { return };
     let (file, hang) = (scratch.file("inbox.db"), scratch.file("hang"));
-    let (mut command, address) = command(&[], &place(&file));
-    command.env("LD_PRELOAD", &shim).env("HANG_WHILE", &hang);
-    let program = Program::start_by((command, address));
-    let mut sender = program.sender();
+    let program = start(&place(&file)).env("LD_PRELOAD", &shim).env("HANG_WHILE", &hang).serve_at(free_address());
+    let mut sender = Sender::connect(&program);
     let before = event("before", "x", "y");
     assert!(sender.send(&before).unwrap().is_committed());
 
     std::fs::write(&hang, "").unwrap();
-    let mut others: Vec<_> = (0..8).map(|_| program.sender()).collect();
+    let mut others: Vec<_> = (0..8).map(|_| Sender::connect(&program)).collect();
     let waiting: Vec<_> = others
         .drain(..)
         .enumerate()
@@ -147,11 +150,11 @@ async fn a_sync_that_hangs() {
         .collect();
     for waiting in waiting {
         let (answer, took) = waiting.join().unwrap();
-        assert!(answer.is_come_again() && took < Duration::from_secs(5), "{answer:?} after {took:?}");
+        assert!(answer.is_try_again() && took < Duration::from_secs(5), "{answer:?} after {took:?}");
     }
     // New deliveries do not wait at all.
     let begin = Instant::now();
-    assert!(sender.send(&event("late", "x", "y")).unwrap().is_come_again());
+    assert!(sender.send(&event("late", "x", "y")).unwrap().is_try_again());
     assert!(begin.elapsed() < Duration::from_secs(1));
 
     std::fs::remove_file(&hang).unwrap();
@@ -167,13 +170,11 @@ async fn a_sync_that_hangs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_fails() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let Some(shim) = failing_disk(&scratch) else { return };
     let (file, fail) = (scratch.file("inbox.db"), scratch.file("fail"));
-    let (mut command, address) = command(&[], &place(&file));
-    command.env("LD_PRELOAD", &shim).env("FAIL_WHILE", &fail);
-    let program = Program::start_by((command, address));
-    let mut sender = program.sender();
+    let program = start(&place(&file)).env("LD_PRELOAD", &shim).env("FAIL_WHILE", &fail).serve_at(free_address());
+    let mut sender = Sender::connect(&program);
     let mut committed = Vec::new();
     for round in 0..3 {
         for number in 0..20 {
@@ -183,7 +184,7 @@ async fn a_sync_that_fails() {
         }
         std::fs::write(&fail, "").unwrap();
         for number in 0..5 {
-            assert!(sender.send(&event(&format!("during {round} {number}"), "x", "y")).unwrap().is_come_again());
+            assert!(sender.send(&event(&format!("during {round} {number}"), "x", "y")).unwrap().is_try_again());
         }
         std::fs::remove_file(&fail).unwrap();
     }
@@ -197,10 +198,10 @@ async fn a_sync_that_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_log_was_shortened_what_is_acknowledged_is_kept() {
     for length in [0, 5000, 20_000] {
-        let scratch = Scratch::new();
+        let scratch = Directory::new();
         let file = scratch.file("inbox.db");
-        let mut program = Program::start(&place(&file));
-        let mut sender = program.sender();
+        let mut program = serve(&place(&file));
+        let mut sender = Sender::connect(&program);
         for number in 0..20 {
             assert!(sender.send(&event(&format!("before {number}"), "x", "y")).unwrap().is_committed());
         }
@@ -210,7 +211,7 @@ async fn after_a_log_was_shortened_what_is_acknowledged_is_kept() {
                 send_until_committed(&mut sender, Duration::from_secs(10), || event(&format!("after {number}"), "x", "y"))
             })
             .collect();
-        assert_eq!(Program::get(program.address(), "/readyz").0, 200);
+        assert_eq!(fetch(program.address(), "/readyz").0, 200);
         program.kill();
         let kept: Vec<_> = everything(&open(&file)).await.into_iter().map(|entry| entry.body).collect();
         assert!(committed.iter().all(|body| kept.iter().any(|kept| kept == body)), "{length}");
@@ -220,10 +221,10 @@ async fn after_a_log_was_shortened_what_is_acknowledged_is_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_is_removed() {
     for ending in ["-wal", "-shm"] {
-        let scratch = Scratch::new();
+        let scratch = Directory::new();
         let file = scratch.file("inbox.db");
-        let mut program = Program::start(&place(&file));
-        let mut sender = program.sender();
+        let mut program = serve(&place(&file));
+        let mut sender = Sender::connect(&program);
         let mut committed: Vec<_> = (0..20).map(|number| event(&format!("before {number}"), "x", "y")).collect();
         assert!(committed.iter().all(|body| sender.send(body).unwrap().is_committed()));
 
@@ -238,15 +239,15 @@ async fn a_log_that_is_removed() {
         }));
         std::fs::remove_file(&log).unwrap();
         let refused = sender.send(&event("after", "x", "y")).unwrap();
-        assert!(refused.is_come_again(), "{refused:?}");
-        let why = Program::get(program.address(), "/readyz");
+        assert!(refused.is_try_again(), "{refused:?}");
+        let why = fetch(program.address(), "/readyz");
         assert!(why.0 == 200 || why.1.contains("-wal or -shm"), "{why:?}");
         committed.push(send_until_committed(&mut sender, Duration::from_secs(10), || event("after", "x", "y")));
         for number in 0..20 {
             committed.push(event(&format!("at last {number}"), "x", "y"));
             assert!(sender.send(committed.last().unwrap()).unwrap().is_committed());
         }
-        assert_eq!(Program::get(program.address(), "/readyz").0, 200);
+        assert_eq!(fetch(program.address(), "/readyz").0, 200);
         program.kill();
         let kept: Vec<_> = everything(&open(&file)).await.into_iter().map(|entry| entry.body).collect();
         assert!(committed.iter().all(|body| kept.iter().any(|kept| kept == body)), "{ending}");

@@ -10,18 +10,23 @@ use std::time::{Duration, Instant};
 use roomkey::clock::Clock;
 use roomkey::inbox::{Appended, Inbox, Retention};
 use rusqlite::Connection;
+use rustix::process::Signal;
 
-use super::program::{Program, command, failing_disk, place, send_until_committed};
-use super::support::{Scratch, append, event, eventually, everything};
+use super::sender::{Sender, place, send_until_committed, start, start_by_script};
+use super::support::{append, event, everything, open_sqlite};
+use crate::harness::directory::Directory;
+use crate::harness::disk::failing_disk;
+use crate::harness::program::free_address;
+use crate::harness::wait::eventually;
 
 fn open(file: &Path) -> Inbox {
-    Inbox::sqlite(file, Retention::default(), Clock::system()).unwrap()
+    open_sqlite(file, Retention::default(), Clock::system())
 }
 
 /// An inbox begins at `file`, and works.
 async fn assert_begins(file: &Path, what: &str) {
     for expected in [Appended::Committed, Appended::Duplicate] {
-        let inbox = Inbox::sqlite(file, Retention::default(), Clock::system()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let inbox = open_sqlite(file, Retention::default(), Clock::system());
         assert_eq!(append(&inbox, event("EV_1", "x", "y")).await, expected, "{what}");
         inbox.close().await;
     }
@@ -38,19 +43,19 @@ fn copy(from: &Path, to: &Path) -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_start_that_ends_at_any_write() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let Some(library) = failing_disk(&scratch) else { return };
     for step in 1.. {
         let (place_of, disk) = (scratch.file(&format!("at {step}")), scratch.file(&format!("disk {step}")));
         fs::create_dir(&place_of).unwrap();
         fs::create_dir(&disk).unwrap();
-        let (mut command, address) = command(&[], &place(&place_of.join("inbox.db")));
-        command.env("LD_PRELOAD", &library).env("STOP_AT", step.to_string()).env("DISK", &disk);
-        let mut child = command.spawn().unwrap();
+        let address = free_address();
+        let start = start(&place(&place_of.join("inbox.db"))).env("SERVER_PORT", address.port().to_string());
+        let mut program = start.env("LD_PRELOAD", &library).env("STOP_AT", step.to_string()).env("DISK", &disk).spawn();
         let begin = Instant::now();
         let ended = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break Some(status);
+            if program.has_ended() {
+                break Some(program.wait());
             }
             let answer = TcpStream::connect(address).and_then(|mut stream| {
                 stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: roomkey\r\nConnection: close\r\n\r\n")?;
@@ -62,9 +67,8 @@ async fn a_first_start_that_ends_at_any_write() {
             assert!(begin.elapsed() < Duration::from_secs(20), "it neither starts nor ends");
             std::thread::sleep(Duration::from_millis(2));
         };
-        let _ = child.kill();
-        child.wait().unwrap();
-        // The system keeps running, or the power is cut too.
+        program.kill();
+        // The system goes on, or the power is cut as well.
         assert_begins(&place_of.join("inbox.db"), &format!("step {step}, by the system")).await;
         let left = copy(&disk, &scratch.file(&format!("left {step}")));
         assert_begins(&left, &format!("step {step}, by the disk")).await;
@@ -112,7 +116,7 @@ async fn a_file_that_was_being_made() {
         }),
     ];
     for (what, make) in states {
-        let scratch = Scratch::new();
+        let scratch = Directory::new();
         let file = scratch.file("inbox.db");
         make(&file);
         assert_begins(&file, what).await;
@@ -121,14 +125,14 @@ async fn a_file_that_was_being_made() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_fails_takes_nothing_with_it_that_is_acknowledged_later() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let Some(library) = failing_disk(&scratch) else { return };
     let (file, disk, fail) = (scratch.file("inbox.db"), scratch.file("disk"), scratch.file("fail"));
     fs::create_dir(&disk).unwrap();
-    let (mut command, address) = command(&[], &place(&file));
-    command.args(["--inbox-keep", "1s"]).env("LD_PRELOAD", &library).env("DISK", &disk).env("FAIL_WHILE", &fail);
-    let mut program = Program::start_by((command, address));
-    let mut sender = program.sender();
+    let start = start(&place(&file)).flags(&["--inbox-keep", "1s"]);
+    let start = start.env("LD_PRELOAD", &library).env("DISK", &disk).env("FAIL_WHILE", &fail);
+    let mut program = start.serve_at(free_address());
+    let mut sender = Sender::connect(&program);
     for round in 0..3 {
         // Old entries are deleted; the deletion is in the log.
         for number in 0..50 {
@@ -137,7 +141,7 @@ async fn a_sync_that_fails_takes_nothing_with_it_that_is_acknowledged_later() {
         let count = || Connection::open(&file)?.query_row("SELECT count(*) FROM entry", [], |row| row.get::<_, i64>(0));
         eventually("they are deleted", async || count().is_ok_and(|count| count == 0)).await;
         fs::write(&fail, "").unwrap();
-        assert!(sender.send(&event(&format!("{round} during"), "x", "y")).unwrap().is_come_again());
+        assert!(sender.send(&event(&format!("{round} during"), "x", "y")).unwrap().is_try_again());
         fs::remove_file(&fail).unwrap();
         let mut sent = 0;
         let mut acknowledged = vec![send_until_committed(&mut sender, Duration::from_secs(10), || {
@@ -149,8 +153,7 @@ async fn a_sync_that_fails_takes_nothing_with_it_that_is_acknowledged_later() {
             assert!(sender.send(acknowledged.last().unwrap()).unwrap().is_committed());
         }
         // The power is cut.
-        let status = std::process::Command::new("kill").args(["-STOP", &program.id().to_string()]).status().unwrap();
-        assert!(status.success());
+        program.signal(Signal::STOP);
         let left = open(&copy(&disk, &scratch.file(&format!("left {round}"))));
         let deleted = Connection::open(scratch.file(&format!("left {round}/inbox.db"))).unwrap();
         let deleted: i64 = deleted.query_row("SELECT deleted_number FROM inbox", [], |row| row.get(0)).unwrap();
@@ -162,18 +165,17 @@ async fn a_sync_that_fails_takes_nothing_with_it_that_is_acknowledged_later() {
             acknowledged.iter().rev().zip(kept.iter().rev()).all(|(body, entry)| entry.body == body.as_bytes()),
             "round {round}"
         );
-        let status = std::process::Command::new("kill").args(["-CONT", &program.id().to_string()]).status().unwrap();
-        assert!(status.success());
+        program.signal(Signal::CONT);
     }
     program.kill();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_files_are_for_their_owner_alone() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = scratch.file("inbox.db");
-    let program = Program::start_by(command(&["sh", "-c", "umask 0; exec \"$0\" \"$@\""], &place(&file)));
-    assert!(program.sender().send(&event("1", "x", "y")).unwrap().is_committed());
+    let program = start_by_script("umask 0; exec \"$0\" \"$@\"", &place(&file)).serve_at(free_address());
+    assert!(Sender::connect(&program).send(&event("1", "x", "y")).unwrap().is_committed());
     for ending in ["", "-wal", "-shm"] {
         let mode = fs::metadata(format!("{}{ending}", file.display())).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{ending}");

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use roomkey::UnixTime;
 use roomkey::inbox::{AppendError, Appended, Arrival, Cursor, Filter, Follower, Inbox, ReadError, Retention};
 
-use super::redis_server::RedisServer;
-use super::support::{ALL, Hands, KEYS, arrival, delivery_of, event, eventually, everything};
+use super::support::{ALL, KEYS, arrival, delivery_of, event, everything};
+use crate::harness::clock::TestClock;
+use crate::harness::redis_server::RedisServer;
+use crate::harness::wait::eventually;
 
 /// How soon a delivery is refused.
 const REFUSED_WITHIN: Duration = Duration::from_secs(5);
@@ -56,10 +58,10 @@ async fn a_server_that_hangs_is_waited_for_but_not_by_the_sender() {
     let inbox = server.inbox();
     append(&inbox, "EV_1").await.unwrap();
 
-    server.stop();
+    server.pause();
     assert_refuses(&inbox, "EV_2").await;
     assert!(matches!(inbox.read(None, &Arc::default(), ALL).await, Err(ReadError::Store(_))));
-    server.go_on();
+    server.resume();
     assert_comes_back(&inbox, "EV_3").await;
 
     // Deliveries in progress when the server hung may or may not be committed.
@@ -187,7 +189,7 @@ async fn a_user_who_may_no_more_than_is_needed_suffices() {
         +xadd +xlen +xrange +xrevrange +xread +xtrim";
     server.command(&["ACL", "SETUSER", "roomkey"].into_iter().chain(rules.split_whitespace()).collect::<Vec<_>>());
     let url = format!("redis://roomkey:secret@127.0.0.1:{}", server.port()).parse().unwrap();
-    let hands = Hands::at(UnixTime::now());
+    let hands = TestClock::at(UnixTime::now());
     let inbox = Inbox::redis(url, Retention { age: Duration::from_secs(60), ..Retention::default() }, hands.clock()).unwrap();
     append(&inbox, "EV_1").await.unwrap();
     let mut follower = inbox.follow(None, Filter::default());
@@ -290,7 +292,7 @@ async fn a_follower_hears_at_once_of_what_another_roomkey_commits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_old_or_too_much_goes_with_its_memory_of_duplicates() {
     let Some(server) = RedisServer::start() else { return };
-    let hands = Hands::at(UnixTime::now());
+    let hands = TestClock::at(UnixTime::now());
     // More at once would be a leap of the clock.
     let age = Duration::from_secs(50 * 60);
     let inbox = server.inbox_with(Retention { age, bytes: 64 * 1024 }, hands.clock());

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use roomkey::clock::Clock;
 use roomkey::inbox::{Cursor, Filter, Inbox, PageLimit, Retention};
 
-use super::redis_server::RedisServer;
-use super::support::{ALL, append, arrival, event, eventually, everything};
+use super::support::{ALL, append, arrival, event, everything};
+use crate::harness::redis_server::RedisServer;
+use crate::harness::wait::eventually;
 
 const MIB: usize = 1 << 20;
 

@@ -9,8 +9,9 @@ use roomkey::inbox::{Appended, Inbox, Retention};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::redis_server::RedisServer;
-use super::support::{ALL, append, arrival, event, eventually, everything};
+use super::support::{ALL, append, arrival, event, everything};
+use crate::harness::redis_server::RedisServer;
+use crate::harness::wait::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_append_and_read_after_connections_were_killed_work() {

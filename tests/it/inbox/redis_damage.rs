@@ -1,16 +1,18 @@
 //! A Redis that other programs have changed: foreign and damaged entries, damaged counts, keys of other programs, and a newer roomkey.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roomkey::inbox::{AppendError, Appended, Arrival, Filter, Inbox, Retention, StoreError};
 use roomkey::{AccessToken, ApiKey, UnixTime, VideoGrants};
 
-use super::program::{Program, command, failed_start};
-use super::redis_server::{RedisServer, SAFE};
-use super::support::{ALL, Hands, KEYS, SECRET, append, arrival, delivery_of, event, eventually, everything, read_all};
+use super::sender::{failed_start, fetch, serve, start};
+use super::support::{ALL, KEYS, SECRET, append, arrival, delivery_of, event, everything, read_all};
+use crate::harness::clock::TestClock;
+use crate::harness::ended::Ended;
+use crate::harness::program::Program;
+use crate::harness::redis_server::{RedisServer, SAFE};
+use crate::harness::wait::{eventually, eventually_blocking};
 
 const ENTRIES: &str = "{roomkey}:entries";
 const INDEX: &str = "{roomkey}:index";
@@ -145,7 +147,7 @@ async fn an_entry_with_more_fields_is_read_wherever_they_stand() {
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_of_other_programs_go_with_age_and_size() {
     let Some(server) = RedisServer::start() else { return };
-    let hands = Hands::at(UnixTime::now());
+    let hands = TestClock::at(UnixTime::now());
     let minute = Duration::from_secs(60);
     let inbox = server.inbox_with(Retention { age: 20 * minute, bytes: 64 << 10 }, hands.clock());
     for fields in FOREIGN {
@@ -174,7 +176,7 @@ async fn entries_of_other_programs_go_with_age_and_size() {
 async fn entries_dated_in_the_future_keep_no_others() {
     let Some(server) = RedisServer::start() else { return };
     let now = UnixTime::now();
-    let hands = Hands::at(now);
+    let hands = TestClock::at(now);
     let age = Duration::from_secs(40 * 60);
     let inbox = server.inbox_with(Retention { age, ..Retention::default() }, hands.clock());
     let put_at = async |id: String, received: UnixTime| {
@@ -276,15 +278,9 @@ async fn a_key_of_another_program_is_said() {
 #[test]
 fn entries_of_other_programs_are_warned_of_without_a_flood() {
     let Some(server) = RedisServer::start() else { return };
-    let (mut command, address) = command(&[], &server.url());
-    let mut child = Reaped(command.stderr(Stdio::piped()).spawn().unwrap());
-    let stderr = BufReader::new(child.0.stderr.take().unwrap());
-    let lines = std::thread::spawn(move || stderr.lines().map_while(Result::ok).collect::<Vec<_>>());
-    let begin = Instant::now();
-    while std::net::TcpStream::connect(address).is_err() || Program::get(address, "/readyz").0 != 200 {
-        assert!(begin.elapsed() < Duration::from_secs(20), "it does not start");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let program = serve(&server.url());
+    let address = program.address();
+    eventually_blocking("it is ready", || fetch(address, "/readyz").0 == 200);
     let grants = VideoGrants { room_list: true, ..VideoGrants::default() };
     let key = ApiKey::new(KEYS[0], SECRET).unwrap();
     let token = AccessToken::new().with_grants(grants).to_jwt(&key, UnixTime::now()).unwrap();
@@ -293,24 +289,13 @@ fn entries_of_other_programs_are_warned_of_without_a_flood() {
             add(&server, "*", fields);
         }
         add_not_text(&server);
-        let (status, page) = Program::get(address, &format!("/events?access_token={token}"));
+        let (status, page) = fetch(address, &format!("/events?access_token={token}"));
         assert_eq!(status, 200, "{page}");
     }
-    drop(child);
-    let lines = lines.join().unwrap();
+    let lines = program.kill_and_read_log();
     let warned: Vec<_> = lines.iter().filter(|line| line.contains("did not write")).collect();
     assert_eq!(warned.len(), 1, "{lines:#?}");
     assert!(warned[0].contains("WARN"), "{lines:#?}");
-}
-
-/// A child that ends with the test.
-struct Reaped(Child);
-
-impl Drop for Reaped {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -332,7 +317,7 @@ fn the_schema_of_a_newer_roomkey_ends_the_start_with_one_sentence() {
     let Some(server) = RedisServer::start() else { return };
     for schema in ["2", "1000", "", "one"] {
         server.command(&["HSET", STATE, "schema", schema]);
-        let (status, said) = failed_start(command(&[], &server.url()));
+        let (status, said) = failed_start(start(&server.url()));
         assert_eq!(status, Some(2), "{said}");
         assert!(said.starts_with("roomkey: ") && said.contains("newer roomkey"), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
@@ -340,19 +325,10 @@ fn the_schema_of_a_newer_roomkey_ends_the_start_with_one_sentence() {
     assert_eq!(server.number(&["HLEN", STATE]), 1, "nothing was written");
 }
 
-/// Asserts that the program ends by itself and reports the reason.
-fn assert_ends(mut child: Reaped) {
-    let begin = Instant::now();
-    let status = loop {
-        if let Some(status) = child.0.try_wait().unwrap() {
-            break status;
-        }
-        assert!(begin.elapsed() < Duration::from_secs(30), "it goes on");
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    let mut said = String::new();
-    child.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert_eq!(status.code(), Some(2), "{said}");
+/// That the program ends by itself, and says why.
+fn assert_ends(program: Program) {
+    let Ended { status, stderr: said, .. } = program.ended();
+    assert_eq!(status, 2, "{said}");
     assert!(said.lines().last().unwrap().contains("newer roomkey"), "{said}");
 }
 
@@ -360,32 +336,23 @@ fn assert_ends(mut child: Reaped) {
 fn a_newer_roomkey_that_is_met_later_ends_the_process() {
     let Some(server) = RedisServer::absent(&SAFE) else { return };
     let start = || {
-        let (mut command, address) = command(&[], &server.url());
-        let child = Reaped(command.stderr(Stdio::piped()).spawn().unwrap());
-        let begin = Instant::now();
-        while std::net::TcpStream::connect(address).is_err() {
-            assert!(begin.elapsed() < Duration::from_secs(20), "it does not start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        (child, address)
+        let program = serve(&server.url());
+        let address = program.address();
+        (program, address)
     };
     // Before the server was there.
-    let (child, address) = start();
-    assert_eq!(Program::get(address, "/readyz").0, 503);
+    let (program, address) = start();
+    assert_eq!(fetch(address, "/readyz").0, 503);
     server.run();
     server.command(&["HSET", STATE, "schema", "2"]);
-    // The program may have connected before the schema was set; then it notices while it runs.
-    assert_ends(child);
+    // The server may have been found before it was told its schema: then it is noticed while it runs.
+    assert_ends(program);
     // While it runs.
     server.command(&["FLUSHALL"]);
-    let (child, address) = start();
-    let begin = Instant::now();
-    while Program::get(address, "/readyz").0 != 200 {
-        assert!(begin.elapsed() < Duration::from_secs(20), "it is not ready");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let (program, address) = start();
+    eventually_blocking("it is ready", || fetch(address, "/readyz").0 == 200);
     server.command(&["HSET", STATE, "schema", "2"]);
-    assert_ends(child);
+    assert_ends(program);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,28 +1,19 @@
 //! Starting with a Redis: what the program logs about its settings, what it answers while the server is unreachable, and that it never
 //! shows the password.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::Stdio;
-use std::sync::mpsc;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::program::{Program, command, failed_start, send_until_committed};
-use super::redis_server::{RedisServer, SAFE};
+use super::sender::{Sender, failed_start, send_until_committed, serve, start};
 use super::support::event;
+use crate::harness::client::{self, Client};
+use crate::harness::redis_server::{RedisServer, SAFE};
 
 const PASSWORD: &str = "hunter2-of-the-inbox";
 
 /// Everything that the program logs with the inbox at `place`, until it is silent for a while.
 fn said(place: &str) -> Vec<String> {
-    let mut child = command(&[], place).0.stderr(Stdio::piped()).spawn().unwrap();
-    let (sender, lines) = mpsc::channel();
-    let stderr = BufReader::new(child.stderr.take().unwrap());
-    std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    let lines = std::iter::from_fn(|| lines.recv_timeout(Duration::from_secs(3)).ok()).collect();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    lines
+    start(place).spawn().log_until_silent_for(Duration::from_secs(3))
 }
 
 /// The settings that the program warns about if the server has `settings`.
@@ -46,29 +37,22 @@ fn settings_that_lose_events_are_warned_of_by_name() {
 
 /// The status of the answer to `request`, a method and path.
 fn status(address: SocketAddr, request: &str, body: &str) -> u16 {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let length = body.len();
-    write!(
-        stream,
-        "{request} HTTP/1.1\r\nHost: roomkey\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
+    let (method, path) = request.split_once(' ').unwrap();
+    let length = body.len().to_string();
+    let headers = [("Content-Type", "application/json"), ("Content-Length", &length)];
+    Client::connect(address).ask(client::request(method, path, &headers, body.as_bytes())).status
 }
 
 #[test]
 fn while_the_server_is_away_webhooks_come_again_and_tokens_go_on() {
     let Some(server) = RedisServer::absent(&SAFE) else { return };
-    let program = Program::start(&server.url());
+    let program = serve(&server.url());
     let mut events = (1..).map(|count| event(&format!("EV_{count}"), "room_started", "daily"));
     let ready = || status(program.address(), "GET /readyz", "");
     let assert_away = |body: String| {
         let begin = Instant::now();
-        let answer = program.sender().send(&body).unwrap();
-        assert!(answer.is_come_again(), "{answer:?}");
+        let answer = Sender::connect(&program).send(&body).unwrap();
+        assert!(answer.is_try_again(), "{answer:?}");
         assert!(begin.elapsed() < Duration::from_secs(5), "answered after {:?}", begin.elapsed());
         while ready() != 503 {
             assert!(begin.elapsed() < Duration::from_secs(6), "it still says that it is ready");
@@ -79,16 +63,16 @@ fn while_the_server_is_away_webhooks_come_again_and_tokens_go_on() {
     for round in 0..3 {
         match round {
             0 => {} // it was not there yet
-            1 => server.stop(),
+            1 => server.pause(),
             _ => server.kill(),
         }
         assert_away(events.next().unwrap());
         if round == 1 {
-            server.go_on();
+            server.resume();
         } else {
             server.run();
         }
-        send_until_committed(&mut program.sender(), Duration::from_secs(10), || events.next().unwrap());
+        send_until_committed(&mut Sender::connect(&program), Duration::from_secs(10), || events.next().unwrap());
         assert_eq!(ready(), 200);
     }
 }
@@ -112,7 +96,7 @@ fn a_malformed_url_ends_the_start_with_one_sentence() {
         format!("redsi://:{PASSWORD}@host"),
         format!("redis:{PASSWORD}"),
     ] {
-        let (status, said) = failed_start(command(&[], &url));
+        let (status, said) = failed_start(start(&url));
         assert_eq!(status, Some(2), "{url}: {said}");
         assert!(said.starts_with("roomkey: ROOMKEY_INBOX"), "{url}: {said}");
         assert_eq!(said.lines().count(), 1, "{url}: {said}");

@@ -2,40 +2,38 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use roomkey::clock::Clock;
-use roomkey::inbox::{Appended, Inbox, Retention};
+use roomkey::inbox::{Appended, Retention};
 use rusqlite::Connection;
 
-use super::program::{Program, command, failed_start, place};
-use super::support::{Scratch, SmallDisk, append, append_all, event};
+use super::sender::{Sender, failed_start, place, serve, start, start_by_script};
+use super::support::{append, append_all, event, open_sqlite};
+use crate::harness::directory::Directory;
+use crate::harness::disk::SmallDisk;
 
 /// A user without files.
 const NOBODY: u32 = 65534;
 
-/// An inbox with some entries, properly closed.
-async fn inbox(scratch: &Scratch) -> PathBuf {
+/// An inbox with some entries, closed in good order.
+async fn inbox(scratch: &Directory) -> PathBuf {
     let file = scratch.file("inbox.db");
-    let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+    let inbox = open_sqlite(&file, Retention::default(), Clock::system());
     append_all(&inbox, (0..500).map(|number| event(&number.to_string(), &"x".repeat(500), "y"))).await;
     inbox.close().await;
     file
 }
 
 /// Starts on `file`, which must fail, say so in one sentence with `why` in it, and change nothing.
-fn assert_refused(file: &Path, why: &str, before: &[&str], user: Option<u32>) {
+fn assert_refused(file: &Path, why: &str, limit: Option<&str>, user: Option<u32>) {
     // By other programs: were the file opened and closed here, this process would lose the locks that it has on it.
     let copy = file.with_extension("copy");
     let run = |program: &str| Command::new(program).args([file, &copy]).status().unwrap().success();
     assert!(run("cp"));
-    let (mut program, address) = command(before, &place(file));
-    if let Some(user) = user {
-        program.uid(user).gid(user);
-    }
-    let (status, said) = failed_start((program, address));
+    let start = limit.map_or_else(|| start(&place(file)), |limit| start_by_script(limit, &place(file)));
+    let (status, said) = failed_start(if let Some(user) = user { start.user(user) } else { start });
     assert_eq!(status, Some(2), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.contains(&*file.to_string_lossy()), "{said}");
@@ -45,117 +43,118 @@ fn assert_refused(file: &Path, why: &str, before: &[&str], user: Option<u32>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_no_database() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = scratch.file("inbox.db");
     fs::write(&file, "notes\n".repeat(1000)).unwrap();
-    assert_refused(&file, "damaged or not an inbox", &[], None);
+    assert_refused(&file, "damaged or no inbox", None, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_header() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = inbox(&scratch).await;
     let mut bytes = fs::read(&file).unwrap();
     bytes[..200].fill(0x55);
     fs::write(&file, bytes).unwrap();
-    assert_refused(&file, "damaged or not an inbox", &[], None);
+    assert_refused(&file, "damaged or no inbox", None, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_middle() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = inbox(&scratch).await;
     let mut bytes = fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle..middle + 16384].fill(0x55);
     fs::write(&file, bytes).unwrap();
-    assert_refused(&file, "damaged", &[], None);
+    assert_refused(&file, "damaged", None, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_was_cut() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = inbox(&scratch).await;
     let bytes = fs::read(&file).unwrap();
     fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
-    assert_refused(&file, "damaged", &[], None);
+    assert_refused(&file, "damaged", None, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_schema() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = inbox(&scratch).await;
     Connection::open(&file).unwrap().pragma_update(None, "user_version", 2).unwrap();
-    assert_refused(&file, "newer roomkey", &[], None);
+    assert_refused(&file, "newer roomkey", None, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_another_program() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = scratch.file("inbox.db");
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
-    assert_refused(&file, "another program", &[], None);
+    assert_refused(&file, "another program", None, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_file() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = inbox(&scratch).await;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o777)).unwrap();
     // Permissions do not apply to root.
     let is_root = chown(&file, Some(0), None).is_ok();
-    assert_refused(&file, "Permission denied", &[], is_root.then_some(NOBODY));
+    assert_refused(&file, "Permission denied", None, is_root.then_some(NOBODY));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_directory() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = inbox(&scratch).await;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let is_root = chown(&file, Some(0), None).is_ok();
-    assert_refused(&file, "", &[], is_root.then_some(NOBODY));
+    assert_refused(&file, "", None, is_root.then_some(NOBODY));
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_is_not_there() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = scratch.file("nowhere").join("inbox.db");
-    let (status, said) = failed_start(command(&[], &place(&file)));
+    let (status, said) = failed_start(start(&place(&file)));
     assert_eq!((status, said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains(&*file.to_string_lossy()), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_roomkey_on_the_same_file() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = inbox(&scratch).await;
-    let first = Program::start(&place(&file));
-    assert_refused(&file, "another roomkey uses it", &[], None);
-    assert!(first.sender().send(&event("EV_1", "x", "y")).unwrap().is_committed());
+    let first = serve(&place(&file));
+    assert_refused(&file, "another roomkey has it", None, None);
+    assert!(Sender::connect(&first).send(&event("EV_1", "x", "y")).unwrap().is_committed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_of_another_process() {
     for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE", "PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE"] {
-        let scratch = Scratch::new();
+        let scratch = Directory::new();
         let file = inbox(&scratch).await;
         let theirs = Connection::open(&file).unwrap();
         theirs.execute_batch(lock).unwrap();
-        assert_refused(&file, "another process holds its lock", &[], None);
+        assert_refused(&file, "another process holds its lock", None, None);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_full() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = inbox(&scratch).await;
-    // A limit on the size of files, in blocks of 512 bytes, acts like a full disk.
-    assert_refused(&file, "", &["sh", "-c", "ulimit -f 8; exec \"$0\" \"$@\""], None);
+    // A limit on the size of files, in blocks of 512 bytes, is as a disk without room.
+    let limit = "ulimit -f 8; exec \"$0\" \"$@\"";
+    assert_refused(&file, "", Some(limit), None);
     let none = scratch.file("none.db");
-    let (status, said) = failed_start(command(&["sh", "-c", "ulimit -f 8; exec \"$0\" \"$@\""], &place(&none)));
+    let (status, said) = failed_start(start_by_script(limit, &place(&none)));
     assert_eq!((status, said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains(&*none.to_string_lossy()), "{said}");
     assert!(!none.exists(), "a start that fails leaves nothing behind");
@@ -163,13 +162,13 @@ async fn a_disk_that_is_full() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_disk_that_is_full() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let Some(disk) = SmallDisk::mount(&scratch) else { return };
     let file = disk.file("inbox.db");
     fs::copy(inbox(&scratch).await, &file).unwrap();
     let bytes = fs::read(&file).unwrap();
     let _filler = disk.fill();
-    let (status, said) = failed_start(command(&[], &place(&file)));
+    let (status, said) = failed_start(start(&place(&file)));
     assert_eq!((status, said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains(&*file.to_string_lossy()) && said.contains("full"), "{said}");
     assert!(fs::read(&file).unwrap() == bytes, "the file has changed");
@@ -177,13 +176,13 @@ async fn a_small_disk_that_is_full() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_means_no_file_to_sqlite_is_a_files_all_the_same() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     for name in [":memory:", "file:inbox.db?mode=memory"] {
         for expected in [Appended::Committed, Appended::Duplicate] {
             // Relative, as someone would write it; tests share their working directory, so that it is not changed.
             let up: PathBuf = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect();
             let file = up.join(scratch.file(name).strip_prefix("/").unwrap());
-            let inbox = Inbox::sqlite(&file, Retention::default(), Clock::system()).unwrap();
+            let inbox = open_sqlite(&file, Retention::default(), Clock::system());
             assert_eq!(append(&inbox, event("EV_1", "x", "y")).await, expected, "{name}");
             inbox.close().await;
         }
@@ -193,11 +192,11 @@ async fn a_name_that_means_no_file_to_sqlite_is_a_files_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_made_by_vacuum_is_a_backup_that_can_be_used() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = inbox(&scratch).await;
     let copy = scratch.file("copy.db");
     Connection::open(&file).unwrap().execute("VACUUM INTO ?", [copy.to_str().unwrap()]).unwrap();
-    let inbox = Inbox::sqlite(&copy, Retention::default(), Clock::system()).unwrap();
+    let inbox = open_sqlite(&copy, Retention::default(), Clock::system());
     assert_eq!(inbox.usage().unwrap().entries, 500);
     assert_eq!(super::support::everything(&inbox).await.len(), 500);
 }

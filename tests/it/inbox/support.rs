@@ -2,12 +2,11 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::future::poll_fn;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +15,9 @@ use roomkey::inbox::{Appended, Arrival, Entry, Filter, Inbox, PageLimit, ReadErr
 use roomkey::{AccessToken, ApiKey, ApiKeys, Delivery, TokenVerifier, UnixTime, WebhookReceiver};
 use sha2::{Digest, Sha256};
 
-use super::redis_server::RedisServer;
+use crate::harness::directory::Directory;
+use crate::harness::redis_server::RedisServer;
+use crate::harness::wait::PATIENCE;
 
 pub(super) const KEYS: [&str; 2] = ["APIone", "APItwo"];
 pub(super) const SECRET: &str = "a-secret-of-at-least-32-bytes-0123";
@@ -48,101 +49,7 @@ pub(super) fn event(id: &str, name: &str, room: &str) -> String {
     format!(r#"{{"event":"{name}","room":{{"sid":"RM_x","name":"{room}"}},"id":"{id}","createdAt":"1795317315"}}"#)
 }
 
-/// A directory that is removed when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Scratch(PathBuf);
-
-impl Scratch {
-    pub(crate) fn new() -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("roomkey-inbox-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A disk of 4 MiB in memory.
-#[derive(Debug)]
-pub(super) struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    pub(super) fn mount(scratch: &Scratch) -> Option<Self> {
-        let place = scratch.file("disk");
-        std::fs::create_dir(&place).unwrap();
-        match Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&place).status() {
-            Ok(status) if status.success() => Some(Self(place)),
-            outcome => {
-                assert!(std::env::var_os("CI").is_none(), "CI has to mount a small disk: {outcome:?}");
-                eprintln!("SKIPPED: a small disk needs the right to mount one ({outcome:?}); a limit on files stands in for it");
-                None
-            }
-        }
-    }
-
-    pub(super) fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    /// Fills it, until the returned file is removed.
-    pub(super) fn fill(&self) -> PathBuf {
-        let filler = self.file("filler");
-        let mut bytes = vec![0; 8 << 20];
-        while std::fs::write(&filler, &bytes).is_err() {
-            bytes.truncate(bytes.len() - 4096);
-        }
-        filler
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
-
-/// A clock that a test moves.
-#[derive(Clone, Debug)]
-pub(super) struct Hands(Arc<AtomicU64>);
-
-impl Hands {
-    pub(super) fn at(time: UnixTime) -> Self {
-        Self(Arc::new(AtomicU64::new(time.as_millis())))
-    }
-
-    pub(super) fn now(&self) -> UnixTime {
-        UnixTime::from_millis(self.0.load(Relaxed))
-    }
-
-    pub(super) fn advance(&self, by: Duration) {
-        self.0.fetch_add(by.as_millis().try_into().unwrap(), Relaxed);
-    }
-
-    pub(super) fn turn_back(&self, by: Duration) {
-        self.0.fetch_sub(by.as_millis().try_into().unwrap(), Relaxed);
-    }
-
-    pub(super) fn clock(&self) -> Clock {
-        let hands = self.clone();
-        Clock::from_fn(move || hands.now())
-    }
-}
-
-/// A backend under the contract. Each can open the same inbox repeatedly.
+/// A backend that the contract is held against: each opens, and opens again, what one place keeps.
 pub(crate) trait Backend: Send + Sync {
     fn open(&self, retention: Retention, clock: Clock) -> Inbox;
 
@@ -153,7 +60,7 @@ pub(crate) trait Backend: Send + Sync {
 
 /// The available backends, by name.
 pub(crate) fn backends() -> Vec<(&'static str, Box<dyn Backend>)> {
-    let mut backends: Vec<(&'static str, Box<dyn Backend>)> = vec![("sqlite", Box::new(Sqlite(Scratch::new())))];
+    let mut backends: Vec<(&'static str, Box<dyn Backend>)> = vec![("sqlite", Box::new(Sqlite(Directory::new())))];
     if let Some(server) = RedisServer::start() {
         backends.push(("redis", Box::new(server)));
     }
@@ -161,11 +68,25 @@ pub(crate) fn backends() -> Vec<(&'static str, Box<dyn Backend>)> {
 }
 
 /// In a directory of its own.
-pub(crate) struct Sqlite(pub(crate) Scratch);
+pub(crate) struct Sqlite(pub(crate) Directory);
 
 impl Backend for Sqlite {
     fn open(&self, retention: Retention, clock: Clock) -> Inbox {
-        Inbox::sqlite(&self.0.file("inbox.db"), retention, clock).unwrap()
+        open_sqlite(&self.0.file("inbox.db"), retention, clock)
+    }
+}
+
+/// Opens the inbox at `file`. Its lock may outlive the inbox that had it for a moment: while another test starts a program, the
+/// child holds every descriptor of this process until it becomes that program.
+pub(crate) fn open_sqlite(file: &Path, retention: Retention, clock: Clock) -> Inbox {
+    let begin = Instant::now();
+    loop {
+        match Inbox::sqlite(file, retention, clock.clone()) {
+            Err(error) if error.to_string().contains("another roomkey") && begin.elapsed() < PATIENCE => {
+                sleep(Duration::from_millis(5))
+            }
+            opened => return opened.unwrap(),
+        }
     }
 }
 
@@ -215,15 +136,4 @@ pub(super) async fn append_all(inbox: &Inbox, bodies: impl Iterator<Item = Strin
         outcomes.insert(appended.await);
     }
     outcomes
-}
-
-/// Waits until `done`, for a while.
-pub(super) async fn eventually(what: &str, done: impl AsyncFn() -> bool) {
-    for _ in 0..500 {
-        if done().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("in vain: {what}");
 }

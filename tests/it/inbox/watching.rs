@@ -1,28 +1,28 @@
 //! What monitoring sees of the inbox.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::program::{Program, command, place};
-use super::support::{Scratch, event, eventually};
+use super::sender::{Sender, fetch, place, start};
+use super::support::event;
+use crate::harness::directory::Directory;
+use crate::harness::program::free_address;
+use crate::harness::wait::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readiness_and_metrics_tell_of_the_inbox() {
-    let scratch = Scratch::new();
+    let scratch = Directory::new();
     let file = scratch.file("inbox.db");
-    let metrics = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).unwrap();
-    let (mut command, address) = command(&[], &place(&file));
-    command.args(["--metrics-bind", &metrics.to_string()]);
-    let program = Program::start_by((command, address));
-    let mut sender = program.sender();
+    let metrics = free_address();
+    let program = start(&place(&file)).flags(&["--metrics-bind", &metrics.to_string()]).serve_at(free_address());
+    let mut sender = Sender::connect(&program);
     for body in [event("1", "x", "y"), event("2", "x", "y"), event("1", "x", "y"), event("2", "other", "y")] {
         assert!(sender.send(&body).unwrap().is_committed());
     }
     let sample = |name: &str| {
-        let (status, page) = Program::get(metrics, "/metrics");
+        let (status, page) = fetch(metrics, "/metrics");
         assert_eq!(status, 200);
         let samples: HashMap<_, _> = page.lines().filter_map(|line| line.rsplit_once(' ')).collect();
         samples.get(name).and_then(|value| value.parse::<f64>().ok()).unwrap_or_else(|| panic!("no {name} in {page}"))
@@ -42,19 +42,19 @@ async fn readiness_and_metrics_tell_of_the_inbox() {
         assert_eq!(sample(name), value, "{name}");
     }
     assert!(sample("roomkey_inbox_bytes") > 0.0);
-    assert_eq!(Program::get(program.address(), "/readyz").0, 200);
+    assert_eq!(fetch(program.address(), "/readyz").0, 200);
 
     let theirs = Connection::open(&file).unwrap();
     theirs.execute_batch("BEGIN IMMEDIATE").unwrap();
-    assert!(sender.send(&event("3", "x", "y")).unwrap().is_come_again());
-    let (status, why) = Program::get(program.address(), "/readyz");
+    assert!(sender.send(&event("3", "x", "y")).unwrap().is_try_again());
+    let (status, why) = fetch(program.address(), "/readyz");
     assert!(status == 503 && why.contains("locked by another process"), "{status} {why}");
     assert_eq!((sample("roomkey_inbox_ready"), sample("roomkey_inbox_refused_total")), (0.0, 1.0));
     theirs.execute_batch("ROLLBACK").unwrap();
     // It notices by itself, without a delivery.
     eventually("it is ready again", async || {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        Program::get(program.address(), "/readyz").0 == 200
+        fetch(program.address(), "/readyz").0 == 200
     })
     .await;
 }

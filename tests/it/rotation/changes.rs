@@ -1,4 +1,4 @@
-//! Owns the tests of changes that are taken in, however the file is changed.
+//! Tests of changes that are taken in, however the file is changed.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::support::{FILE, NEW, OLD, Rotating, list, set_mode, wait_for_looks, write_secret};
 use crate::fixtures::{EGRESS_KEY, SERVER_KEY};
-use crate::server::program::{Program, Start};
+use crate::harness::program::{Program, Start};
 
 #[test]
 fn a_file_that_another_one_replaces() {

@@ -1,11 +1,12 @@
-//! Owns the tests of the forms that a file of keys may have: those that LiveKit Server takes.
+//! Tests of the forms that a file of keys may have: those that LiveKit Server takes.
 
 use std::path::Path;
 use std::process::Command;
 
 use super::support::{FILE, Key, NEW, OLD, Rotating, list};
 use crate::fixtures::payload;
-use crate::server::program::Start;
+use crate::harness::ended::Ended;
+use crate::harness::program::Start;
 
 #[test]
 fn comments_quotes_line_ends_and_marks() {
@@ -55,11 +56,11 @@ fn commands_take_the_same_file() {
     let start = || Start::bare().secret_file(FILE, list(&[OLD, NEW]));
     let create = ["token", "create", "--join", "-r", "daily", "-i", "alice", "--token-only", "--keys-file", FILE];
     for (more, key) in [(&[][..], OLD), (&["--signing-key", NEW.0], NEW)] {
-        let (status, token, log) = start().flags(&create).flags(more).run();
-        assert_eq!(status, Some(0), "{log}");
+        let Ended { status, stdout: token, stderr: log } = start().flags(&create).flags(more).run();
+        assert_eq!(status, 0, "{log}");
         assert_eq!(payload(token.trim())["iss"], key.0);
-        let (status, _, log) = start().flags(&["token", "verify", token.trim(), "--keys-file", FILE]).run();
-        assert_eq!(status, Some(0), "{log}");
+        let Ended { status, stderr: log, .. } = start().flags(&["token", "verify", token.trim(), "--keys-file", FILE]).run();
+        assert_eq!(status, 0, "{log}");
     }
 }
 

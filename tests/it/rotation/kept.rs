@@ -1,4 +1,4 @@
-//! Owns the tests of files that cannot be used while the program runs: the keys stay, and the log tells the line and not its text.
+//! Tests of files that cannot be used while the program runs: it keeps its keys, and logs the line but not its text.
 
 use std::fs;
 use std::process::Command;

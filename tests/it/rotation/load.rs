@@ -1,4 +1,4 @@
-//! Owns the tests of requests under way while keys change: none fails, and each ends with the keys it began with.
+//! Tests of requests under way while keys change: none fails, and each ends with the keys it began with.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::thread;
@@ -9,8 +9,8 @@ use rustix::process::Signal;
 
 use super::support::{Key, NEW, OLD, Rotating, list, minting, webhook};
 use crate::fixtures::payload;
-use crate::server::client::{Client, post_head};
-use crate::server::sender::authorization_at;
+use crate::harness::client::{Client, post_head};
+use crate::harness::sender::authorization_at;
 
 const BODY: &str = r#"{"roomName":"daily","participantName":"alice"}"#;
 

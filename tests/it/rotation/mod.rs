@@ -1,4 +1,4 @@
-//! Owns the tests of keys that change while the real program runs: files, links, signals and load from outside.
+//! Tests of keys that change while the real program runs: files, links, signals and load from outside.
 
 mod changes;
 mod forms;

@@ -1,4 +1,4 @@
-//! Owns the tests of readers of the inbox whose key is taken out of the file while they read.
+//! Tests of readers of the inbox whose key is taken out of the file while they read.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use roomkey::{AccessToken, ApiKey, UnixTime, VideoGrants};
 
 use super::support::{FILE, Key, NEW, OLD, Rotating, list};
-use crate::server::program::Start;
+use crate::harness::program::Start;
 
 /// Without a sign of life, after which a test fails.
 const PATIENCE: Duration = Duration::from_secs(40);

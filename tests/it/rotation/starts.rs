@@ -1,14 +1,15 @@
-//! Owns the tests of a start with a file of keys that cannot be used: status 2, and one sentence.
+//! Tests of a start with a file of keys that cannot be used: status 2, and one sentence.
 
 use std::process::Command;
 
 use super::support::{FILE, NEW, OLD, list};
-use crate::server::program::Start;
+use crate::harness::ended::Ended;
+use crate::harness::program::Start;
 
 #[track_caller]
 fn assert_mistake(start: Start, parts: &[&str]) {
-    let (status, stdout, stderr) = start.run();
-    assert_eq!((status, stdout.as_str(), stderr.lines().count()), (Some(2), "", 1), "{parts:?}: {stderr}");
+    let Ended { status, stdout, stderr } = start.run();
+    assert_eq!((status, stdout.as_str(), stderr.lines().count()), (2, "", 1), "{parts:?}: {stderr}");
     for part in parts {
         assert!(stderr.contains(part), "{part} is missing: {stderr}");
     }

@@ -1,4 +1,5 @@
-//! Owns the program with a file of keys: changed as people and orchestrators change files, and asked which keys it has.
+//! The program with a file of keys, which is changed as people and orchestrators change files, and how a test asks it which keys
+//! it has.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
@@ -11,9 +12,9 @@ use roomkey::UnixTime;
 use rustix::process::Signal;
 
 use crate::fixtures::payload;
-use crate::server::client::{Client, post};
-use crate::server::program::{Program, Start};
-use crate::server::sender::authorization_at;
+use crate::harness::client::{Client, post};
+use crate::harness::program::{Program, Start};
+use crate::harness::sender::authorization_at;
 
 pub(super) type Key = (&'static str, &'static str);
 

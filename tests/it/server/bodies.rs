@@ -1,10 +1,10 @@
 //! Tests of bodies: how large they may be, in which pieces they come, and when they are read at all.
 
-use super::client::{Answer, Client, chunk, chunked_head, get, post, post_head};
-use super::edge::{Server, Setup};
-use super::program::Program;
-use super::sender::{authorization, request_of};
 use crate::fixtures::first_recorded;
+use crate::harness::client::{Answer, Client, chunk, chunked_head, get, post, post_head};
+use crate::harness::edge::{Server, Setup};
+use crate::harness::program::Program;
+use crate::harness::sender::{authorization, request_of};
 
 const TOKEN_LIMIT: usize = 65_536;
 const WEBHOOK_LIMIT: usize = 8 * 1024 * 1024;

@@ -6,11 +6,11 @@ use std::thread;
 
 use roomkey::UnixTime;
 
-use super::client::{chunk, chunked_head, get, post, request};
-use super::edge::{Server, Setup};
-use super::program::Start;
-use super::sender::{authorization, authorization_at, request_of};
 use crate::fixtures::{NOW, SERVER_KEY, first_recorded, payload, recorded};
+use crate::harness::client::{chunk, chunked_head, get, post, request};
+use crate::harness::edge::{Server, Setup};
+use crate::harness::program::Start;
+use crate::harness::sender::{authorization, authorization_at, request_of};
 
 #[test]
 fn sixty_four_connections_at_once() {

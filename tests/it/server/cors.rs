@@ -1,10 +1,10 @@
-//! Owns the tests of CORS: which pages may read the answers, errors included.
+//! Tests of CORS: which pages may read the answers, errors included.
 
 use roomkey::http::Cors;
 
-use super::client::{Answer, get, post, request};
-use super::edge::{Server, Setup};
 use crate::fixtures::first_recorded;
+use crate::harness::client::{Answer, get, post, request};
+use crate::harness::edge::{Server, Setup};
 
 const OURS: &str = "https://app.example.com";
 const ALSO_OURS: &str = "http://localhost:5080";

@@ -6,9 +6,9 @@ use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::client::{get, post, post_head};
-use super::edge::{Server, Setup};
-use super::sender::authorization;
+use crate::harness::client::{get, post, post_head};
+use crate::harness::edge::{Server, Setup};
+use crate::harness::sender::authorization;
 
 /// Long enough for a loaded machine to be in time.
 const SHORT: Duration = Duration::from_millis(600);

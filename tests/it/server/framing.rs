@@ -1,8 +1,8 @@
 //! Tests of framing (RFC 9112): what ends a request, and what must not. Each payload is sent unchanged on a socket of its own, and
 //! everything that comes back until the server closes the connection or falls silent is checked.
 
-use super::client::{Client, get};
-use super::edge::Server;
+use crate::harness::client::{Client, get};
+use crate::harness::edge::Server;
 
 const BODY: &str = r#"{"roomName":"r","participantName":"a"}"#;
 const CHUNKS: &str = "26\r\n{\"roomName\":\"r\",\"participantName\":\"a\"}\r\n0\r\n\r\n";

@@ -1,8 +1,8 @@
 //! Tests of requests' heads: how large they may be, and how a larger one is refused.
 
-use super::client::{Client, get, request};
-use super::edge::{Server, Setup};
-use super::program::Program;
+use crate::harness::client::{Client, get, request};
+use crate::harness::edge::{Server, Setup};
+use crate::harness::program::Program;
 
 const LIMIT: usize = 16 * 1024;
 /// More than a connection ever reads of a head.

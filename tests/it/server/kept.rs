@@ -1,19 +1,17 @@
-//! Owns the tests of kept connections while the server stops: each answer says that it is the last, and a real nginx that keeps
+//! Tests of kept connections while the server stops: each answer says that it is the last, and a real nginx that keeps
 //! connections loses no request over a restart.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use super::client::{Client, get, post, post_head, request};
-use super::program::{Directory, Program, Start};
 use super::watching::activate;
+use crate::harness::client::{get, post, post_head, request};
+use crate::harness::nginx::Nginx;
+use crate::harness::program::{Program, Start};
 
 const BODY: &str = r#"{"roomName":"r","participantName":"a"}"#;
 
@@ -93,110 +91,19 @@ fn a_request_that_was_sent_before_its_client_could_know_is_answered() {
     }
 }
 
-/// A real nginx, in front of servers whose connections it keeps.
-struct Nginx {
-    child: Child,
-    address: SocketAddr,
-    directory: Directory,
-}
-
-impl Nginx {
-    /// `None` where there is no nginx, which must not be so in CI.
-    fn before(servers: &[SocketAddr]) -> Option<Self> {
-        if Command::new("nginx").arg("-v").stderr(Stdio::null()).status().is_err() {
-            assert!(std::env::var_os("CI").is_none(), "CI needs nginx");
-            eprintln!("SKIPPED: there is no nginx");
-            return None;
-        }
-        let directory = Directory::new();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let servers: String = servers.iter().map(|server| format!("server {server} max_fails=0; ")).collect();
-        let path = directory.path().display();
-        directory.write(
-            "nginx.conf",
-            format!(
-                "daemon off; master_process off; pid {path}/pid; error_log {path}/error.log;
-                events {{ worker_connections 512; }}
-                http {{
-                    access_log off;
-                    client_body_temp_path {path}/body; proxy_temp_path {path}/proxy; fastcgi_temp_path {path}/fastcgi;
-                    uwsgi_temp_path {path}/uwsgi; scgi_temp_path {path}/scgi;
-                    upstream roomkey {{ {servers} keepalive 32; }}
-                    server {{
-                        listen {address};
-                        keepalive_requests 1000000;
-                        location / {{
-                            proxy_pass http://roomkey;
-                            proxy_http_version 1.1;
-                            proxy_set_header Connection \"\";
-                        }}
-                    }}
-                }}"
-            ),
-        );
-        let arguments = ["-p", ".", "-c", "nginx.conf", "-e", "error.log"];
-        let child = Command::new("nginx").current_dir(directory.path()).args(arguments).spawn().unwrap();
-        let nginx = Self { child, address, directory };
-        while TcpStream::connect(nginx.address).is_err() {
-            thread::sleep(Duration::from_millis(10));
-        }
-        Some(nginx)
-    }
-
-    /// Sends requests through it while `restart` runs; each gets its token.
-    fn under_load(&self, mut restart: impl FnMut()) {
-        let enough = Arc::new(AtomicBool::new(false));
-        let answered = Arc::new(AtomicUsize::new(0));
-        let clients: Vec<_> = (0..8)
-            .map(|_| {
-                let (enough, answered, address) = (Arc::clone(&enough), Arc::clone(&answered), self.address);
-                thread::spawn(move || {
-                    let mut client = Client::connect(address);
-                    let mut failed = 0;
-                    while !enough.load(Relaxed) {
-                        let answer = client.ask(post("/token", &[], BODY));
-                        failed += usize::from(answer.status != 200);
-                        answered.fetch_add(1, Relaxed);
-                    }
-                    failed
-                })
-            })
-            .collect();
-        for _ in 0..4 {
-            let before = answered.load(Relaxed);
-            while answered.load(Relaxed) < before + 500 {
-                thread::sleep(Duration::from_millis(5));
-            }
-            restart();
-        }
-        enough.store(true, Relaxed);
-        let failed: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
-        let errors = std::fs::read_to_string(self.directory.path().join("error.log")).unwrap_or_default();
-        let errors: Vec<_> = errors.lines().filter(|line| !line.contains("Connection refused")).take(10).collect();
-        assert_eq!(failed, 0, "of {}: {errors:#?}", answered.load(Relaxed));
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn nginx_loses_no_request_over_a_restart_behind_a_held_socket() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let Some(nginx) = Nginx::before(&[listener.local_addr().unwrap()]) else { return };
+    let Some(nginx) = Nginx::in_front_of(&[listener.local_addr().unwrap()]) else { return };
     let mut program = activate(&listener);
-    nginx.under_load(|| {
-        kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
-        assert_eq!(program.wait().unwrap().code(), Some(0));
+    nginx.under_load(&post("/token", &[], BODY), || {
+        program.signal(Signal::TERM);
+        assert_eq!(program.wait().code(), Some(0));
         program = activate(&listener);
     });
     drop(nginx);
-    kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
-    assert!(program.wait().unwrap().success());
+    program.signal(Signal::TERM);
+    assert!(program.wait().success());
 }
 
 #[test]
@@ -208,9 +115,9 @@ fn nginx_loses_no_request_over_restarts_in_turn() {
         };
         let mut programs = [start(0), start(0)];
         let ports = [programs[0].address(), programs[1].address()];
-        let Some(nginx) = Nginx::before(&ports) else { return };
+        let Some(nginx) = Nginx::in_front_of(&ports) else { return };
         let mut turn = 0;
-        nginx.under_load(|| {
+        nginx.under_load(&post("/token", &[], BODY), || {
             programs[turn].signal(Signal::TERM);
             assert!(programs[turn].wait().success());
             programs[turn] = start(ports[turn].port());

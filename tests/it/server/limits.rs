@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::client::{chunked_head, get, post_head, request};
-use super::edge::Setup;
-use super::sender::authorization;
+use crate::harness::client::{chunked_head, get, post_head, request};
+use crate::harness::edge::Setup;
+use crate::harness::sender::authorization;
 
 /// Soon over.
 const SHORT: Duration = Duration::from_millis(50);

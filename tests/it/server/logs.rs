@@ -1,14 +1,14 @@
-//! Owns the tests of the log: what each delivery leaves in it, and what nothing ever does.
+//! Tests of the log: what each delivery leaves in it, and what never appears in it.
 
 use roomkey::UnixTime;
 use serde_json::{Value, json};
 
-use super::client::{chunk, chunked_head, get, post, post_head, request};
-use super::program::{Program, Start};
-use super::sender::{STRANGER, authorization_at};
 use crate::fixtures::{
     EGRESS_KEY, HEADER, NEWER_KEY, RECORDED_KEYS, Recorded, SERVER_KEY, digest, forge, key_lines, recorded, sign,
 };
+use crate::harness::client::{chunk, chunked_head, get, post, post_head, request};
+use crate::harness::program::{Program, Start};
+use crate::harness::sender::{STRANGER, authorization_at};
 
 fn start(level: &str, format: &str) -> Program {
     let start = Start::new().env("LIVEKIT_KEYS", key_lines()).env("LIVEKIT_URL", "ws://livekit.internal");

@@ -1,14 +1,14 @@
-//! Owns the tests of the warning about refused webhooks: which are warned of, what the line says, and how often.
+//! Tests of the warning about refused webhooks: which are warned of, what the line says, and how often.
 
 use std::collections::BTreeSet;
 
 use roomkey::UnixTime;
 use serde_json::Value;
 
-use super::client::{post, post_head, request};
-use super::program::{Program, Start};
-use super::sender::{STRANGER, authorization_at};
 use crate::fixtures::{EGRESS_KEY, HEADER, SERVER_KEY, digest, forge};
+use crate::harness::client::{post, post_head, request};
+use crate::harness::program::{Program, Start};
+use crate::harness::sender::{STRANGER, authorization_at};
 
 const TYPE: (&str, &str) = ("Content-Type", "application/webhook+json");
 

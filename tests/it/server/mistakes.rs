@@ -1,14 +1,14 @@
-//! Owns the tests of settings that cannot be used: status 2, and one sentence that names the setting or the file, and never a
-//! secret.
+//! Tests of invalid settings: status 2, and one sentence that names the setting or the file and never a secret.
 
 use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::program::Start;
-use super::sender::STRANGER;
 use crate::fixtures::{EGRESS_KEY, SERVER_KEY};
+use crate::harness::ended::Ended;
+use crate::harness::program::Start;
+use crate::harness::sender::STRANGER;
 
 /// In no sentence, wherever it stands.
 const SECRETS: [&str; 4] = [SERVER_KEY.1, EGRESS_KEY.1, STRANGER.1, "hushhush"];
@@ -16,8 +16,8 @@ const SECRETS: [&str; 4] = [SERVER_KEY.1, EGRESS_KEY.1, STRANGER.1, "hushhush"];
 /// Runs what must end with one sentence that has `parts` in it.
 #[track_caller]
 fn assert_mistake(start: Start, parts: &[&str]) {
-    let (status, stdout, stderr) = start.run();
-    assert_eq!(status, Some(2), "{parts:?}: {stderr}");
+    let Ended { status, stdout, stderr } = start.run();
+    assert_eq!(status, 2, "{parts:?}: {stderr}");
     assert_eq!(stdout, "", "{parts:?}");
     assert_eq!(stderr.lines().count(), 1, "{parts:?}: {stderr}");
     for part in parts {

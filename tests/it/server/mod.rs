@@ -1,10 +1,4 @@
-//! Owns the tests of the server, all through real sockets. What they share: `client` speaks HTTP/1.1 byte by byte, `edge` runs
-//! the server in this process with a clock that the test moves, `program` runs the real binary, `sender` has what is sent.
-
-pub(crate) mod client;
-pub(crate) mod edge;
-pub(crate) mod program;
-pub(crate) mod sender;
+//! Tests of the server through real sockets, of the real binary or of a server in this process with a clock that the test moves.
 
 mod bodies;
 mod concurrency;

@@ -1,13 +1,13 @@
-//! Owns the tests of webhooks that are refused: a 400 for what is no token, and one and the same 401 for everything else.
+//! Tests of refused webhooks: 400 if there is no token, one and the same 401 for everything else.
 
 use hmac::{Hmac, KeyInit, Mac};
 use roomkey::UnixTime;
 use sha2::{Digest, Sha256, Sha384};
 
-use super::client::{Answer, post};
-use super::edge::{Server, Setup};
-use super::sender::{STRANGER, authorization, authorization_at, forge_claims, part, request_of};
 use crate::fixtures::{EGRESS_KEY, HEADER, NOW, SERVER_KEY, api_key, base64url, digest, first_recorded, forge, recorded, sign};
+use crate::harness::client::{Answer, post};
+use crate::harness::edge::{Server, Setup};
+use crate::harness::sender::{STRANGER, authorization, authorization_at, forge_claims, part, request_of};
 
 /// The one body of every 401.
 const REFUSED: &[u8] = br#"{"errorMessage":"Error validating webhook event"}"#;

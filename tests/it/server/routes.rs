@@ -1,9 +1,9 @@
-//! Owns the tests of paths and methods, and of the form of every error.
+//! Tests of paths and methods, and of the form of every error.
 
-use super::client::{get, post, request};
-use super::edge::{Server, Setup};
-use super::sender::request_of;
 use crate::fixtures::first_recorded;
+use crate::harness::client::{get, post, request};
+use crate::harness::edge::{Server, Setup};
+use crate::harness::sender::request_of;
 
 #[test]
 fn the_server_is_not_healthy() {

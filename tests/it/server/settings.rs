@@ -1,11 +1,12 @@
-//! Owns the tests of settings that can be used: what each does, and which of its sources counts.
+//! Tests of valid settings: what each does, and which of its sources wins.
 
 use roomkey::{TokenVerifier, UnixTime};
 
-use super::client::{post, request};
-use super::program::{Program, Start};
-use super::sender::{STRANGER, authorization_at};
 use crate::fixtures::{EGRESS_KEY, SERVER_KEY, api_key, payload};
+use crate::harness::client::{post, request};
+use crate::harness::ended::Ended;
+use crate::harness::program::{Program, Start};
+use crate::harness::sender::{STRANGER, authorization_at};
 
 fn token(program: &Program) -> String {
     let answer = program.ask(post("/token", &[], r#"{"roomName":"daily","participantName":"alice"}"#));
@@ -399,8 +400,8 @@ fn a_secret_of_exactly_32_bytes() {
 
 #[test]
 fn help_leaves_a_setting_or_a_default_out() {
-    let (status, help, log) = Start::bare().flags(&["--help"]).run();
-    assert_eq!((status, log.as_str()), (Some(0), ""));
+    let Ended { status, stdout: help, stderr: log } = Start::bare().flags(&["--help"]).run();
+    assert_eq!((status, log.as_str()), (0, ""));
     for (flag, variable, default) in [
         ("--server-port", "SERVER_PORT", "6080"),
         ("--server-bind", "SERVER_BIND", "all"),
@@ -427,7 +428,7 @@ fn help_leaves_a_setting_or_a_default_out() {
 
 #[test]
 fn help_tells_what_the_environment_holds() {
-    let (_, help, _) = with_server_key(Start::bare()).env("LIVEKIT_KEYS", line(STRANGER)).flags(&["--help"]).run();
+    let help = with_server_key(Start::bare()).env("LIVEKIT_KEYS", line(STRANGER)).flags(&["--help"]).run().stdout;
     for secret in [SERVER_KEY.1, STRANGER.1] {
         assert!(!help.contains(secret));
     }
@@ -435,7 +436,7 @@ fn help_tells_what_the_environment_holds() {
 
 #[test]
 fn the_version_is_told() {
-    let (status, version, log) = Start::bare().flags(&["--version"]).run();
-    assert_eq!((status, log.as_str()), (Some(0), ""));
+    let Ended { status, stdout: version, stderr: log } = Start::bare().flags(&["--version"]).run();
+    assert_eq!((status, log.as_str()), (0, ""));
     assert_eq!(version.trim(), format!("roomkey {}", env!("CARGO_PKG_VERSION")));
 }

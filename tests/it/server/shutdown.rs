@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::client::{Answer, Client, post_head};
-use super::edge::{Server, Setup};
-use super::program::Program;
+use crate::harness::client::{Answer, Client, post_head};
+use crate::harness::edge::{Server, Setup};
+use crate::harness::program::Program;
 
 const SIGNALS: [Signal; 2] = [Signal::TERM, Signal::INT];
 const BODY: &str = r#"{"roomName":"daily","participantName":"alice"}"#;

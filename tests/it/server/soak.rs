@@ -13,10 +13,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::client::{get, post, post_head};
-use super::program::{Program, Start};
-use super::sender::authorization_at;
 use crate::fixtures::SERVER_KEY;
+use crate::harness::client::{get, post, post_head};
+use crate::harness::program::{Program, Start};
+use crate::harness::sender::authorization_at;
 
 const SILENT: usize = 2000;
 const SLOW_OF_A_KIND: usize = 100;

@@ -1,11 +1,11 @@
-//! Owns the tests of the start without settings: where the program listens, what it tells, and which keys it has then.
+//! Tests of a start without settings: where the program listens, what it logs, and which keys it uses.
 
 use roomkey::{TokenVerifier, UnixTime};
 
-use super::client::{get, post, request};
-use super::program::{Program, Start};
-use super::sender::authorization_at;
 use crate::fixtures::{HEADER, SERVER_KEY, api_key, base64url, sign};
+use crate::harness::client::{get, post, request};
+use crate::harness::program::{Program, Start};
+use crate::harness::sender::authorization_at;
 
 const DEVELOPMENT: (&str, &str) = ("devkey", "secret");
 
@@ -159,7 +159,7 @@ fn all_interfaces_are_of_both_families_where_there_are_both() {
     if let Ok(stream) = std::net::TcpStream::connect((std::net::Ipv6Addr::LOCALHOST, port)) {
         let address = stream.peer_addr().unwrap();
         drop(stream);
-        super::client::Client::connect(address).assert_usable();
+        crate::harness::client::Client::connect(address).assert_usable();
     } else {
         let has_ipv6 = std::net::TcpListener::bind((std::net::Ipv6Addr::LOCALHOST, 0)).is_ok();
         assert!(!has_ipv6, "there is IPv6, but nobody listens there");

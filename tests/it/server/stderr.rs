@@ -1,75 +1,48 @@
-//! Owns the tests of a stderr that does not take what is logged: its reader is gone, its disk is full, nobody drains it, or it was
-//! closed before the start. None of that may be noticed by anybody but the log's reader.
+//! Tests of a stderr that does not take the log: its reader is gone, its disk is full, nobody drains it, or it was closed before
+//! the start. Only the reader of the log may notice.
 
 use std::fs::{self, File};
 use std::io::{self, PipeReader, Read};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use roomkey::UnixTime;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
-use super::client::{Client, get, post};
-use super::program::Directory;
-use super::sender::authorization_at;
 use crate::fixtures::SERVER_KEY;
+use crate::harness::client::{Client, get, post};
+use crate::harness::directory::Directory;
+use crate::harness::program::{Program, Start, free_address};
+use crate::harness::sender::authorization_at;
+use crate::harness::wait::{PATIENCE, eventually_blocking};
 
-/// After which a test fails instead of waiting for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The program with an inbox, and with whatever stderr a test gives it.
+/// A server with an inbox, and with whatever stderr a test gives it.
 struct Server {
-    child: Child,
-    address: SocketAddr,
+    program: Program,
     metrics: SocketAddr,
-    _directory: Directory,
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).unwrap()
 }
 
 impl Server {
     fn start(format: &str, stderr: impl Into<Stdio>) -> Self {
-        Self::start_by(&[], format, stderr, free_address())
+        Self::serve(Start::bare(), format, stderr, free_address())
     }
 
-    /// At `address`; `before` comes before the program, such as a shell that closes descriptors.
-    fn start_by(before: &[&str], format: &str, stderr: impl Into<Stdio>, address: SocketAddr) -> Self {
-        let (metrics, directory) = (free_address(), Directory::new());
-        let mut words = before.iter().copied().chain([env!("CARGO_BIN_EXE_roomkey")]);
-        let child = Command::new(words.next().unwrap())
-            .args(words)
-            .args(["--server-bind", "127.0.0.1", "--server-port", &address.port().to_string()])
-            .args(["--metrics-bind", &metrics.to_string(), "--inbox", "sqlite:inbox.db", "--log-format", format])
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .envs([("LIVEKIT_API_KEY", SERVER_KEY.0), ("LIVEKIT_API_SECRET", SERVER_KEY.1)])
-            .current_dir(directory.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
-        let mut server = Self { child, address, metrics, _directory: directory };
-        let begin = Instant::now();
-        while TcpStream::connect(server.address).is_err() {
-            assert_eq!(server.child.try_wait().unwrap(), None, "it does not start");
-            assert!(begin.elapsed() < PATIENCE, "it does not listen");
-            thread::sleep(Duration::from_millis(10));
-        }
-        server
+    fn serve(start: Start, format: &str, stderr: impl Into<Stdio>, address: SocketAddr) -> Self {
+        let metrics = free_address();
+        let start =
+            start.env("METRICS_BIND", metrics.to_string()).env("ROOMKEY_INBOX", "sqlite:inbox.db").env("LOG_FORMAT", format);
+        let start = start.env("LIVEKIT_API_KEY", SERVER_KEY.0).env("LIVEKIT_API_SECRET", SERVER_KEY.1);
+        Self { program: start.stdout(Stdio::null()).stderr(stderr).serve_at(address), metrics }
     }
 
     /// Delivers `count` events of this name, each of which is committed.
     fn deliver(&self, count: usize, event: &str) {
-        let mut client = Client::connect(self.address);
+        let mut client = self.program.connect();
         for id in 0..count {
             let body = format!(r#"{{"event":"{event}","id":"{id}","room":{{"name":"daily"}}}}"#);
             let authorization = authorization_at(UnixTime::now(), SERVER_KEY, &body);
@@ -80,7 +53,7 @@ impl Server {
     /// All goes on.
     fn assert_well(&self) {
         for path in ["/healthz", "/readyz"] {
-            assert_eq!(Client::connect(self.address).ask(get(path)).status, 200, "{path}");
+            assert_eq!(self.program.connect().ask(get(path)).status, 200, "{path}");
         }
     }
 
@@ -92,35 +65,13 @@ impl Server {
     }
 
     fn wait_until_dropped(&self, is_enough: impl Fn(u64) -> bool) {
-        let begin = Instant::now();
-        loop {
-            let dropped = self.dropped();
-            if is_enough(dropped) {
-                return;
-            }
-            assert!(begin.elapsed() < PATIENCE, "{dropped} lines are dropped");
-            thread::sleep(Duration::from_millis(10));
-        }
+        eventually_blocking("lines are dropped", || is_enough(self.dropped()));
     }
 
-    /// Ends it as an orchestrator would.
+    /// Ends it as an orchestrator does.
     fn stop(&mut self) -> ExitStatus {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
-        let begin = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(begin.elapsed() < PATIENCE, "it does not end");
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.program.signal(Signal::TERM);
+        self.program.wait()
     }
 }
 
@@ -287,7 +238,7 @@ fn no_line_is_longer_than_4_kib_or_misleads_its_reader() {
                 r#"{{"event":"{name}","id":"{name}","room":{{"name":"{name}"}},"participant":{{"identity":"{name}"}},"more":"x"}}"#
             );
             let authorization = authorization_at(UnixTime::now(), SERVER_KEY, &body);
-            let answer = Client::connect(server.address).ask(post("/webhook", &[("Authorization", &authorization)], body));
+            let answer = server.program.connect().ask(post("/webhook", &[("Authorization", &authorization)], body));
             assert_eq!(answer.status, 200);
         }
         assert!(server.stop().success());
@@ -308,7 +259,7 @@ fn no_line_is_longer_than_4_kib_or_misleads_its_reader() {
 
 /// What the descriptors of `server` are, in their order.
 fn descriptors(server: &Server) -> Vec<(u32, String)> {
-    let mut all: Vec<(u32, String)> = fs::read_dir(format!("/proc/{}/fd", server.child.id()))
+    let mut all: Vec<(u32, String)> = fs::read_dir(format!("/proc/{}/fd", server.program.id()))
         .unwrap()
         .map(|entry| entry.unwrap())
         .filter_map(|entry| {
@@ -331,7 +282,7 @@ fn what_is_closed_at_the_start_is_no_file_of_ours_later() {
             let script = format!("{hold}exec \"$0\" \"$@\" {closed}");
             let stderr = socket.map_or_else(Stdio::null, Stdio::from);
             let address = if held { listening.local_addr().unwrap() } else { free_address() };
-            let mut server = Server::start_by(&["sh", "-c", &script], "text", stderr, address);
+            let mut server = Server::serve(Start::by_script(&script), "text", stderr, address);
             server.deliver(10, "room_started");
             server.assert_well();
             let descriptors = descriptors(&server);

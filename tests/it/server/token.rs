@@ -1,4 +1,4 @@
-//! Owns the tests of `POST /token`: the contract of the tutorials, and what the tokens say to the byte.
+//! Tests of `POST /token`: the contract of the tutorials, and what the tokens say to the byte.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use roomkey::{TokenVerifier, UnixTime};
 use serde_json::{Value, json};
 
-use super::client::{Answer, post};
-use super::edge::{Server, Setup};
-use super::sender::part;
 use crate::fixtures::{HEADER, NOW, SERVER_KEY, api_key, payload, sign};
+use crate::harness::client::{Answer, post};
+use crate::harness::edge::{Server, Setup};
+use crate::harness::sender::part;
 
 const JSON: &[(&str, &str)] = &[("Content-Type", "application/json")];
 const BOTH_REQUIRED: &str = "roomName and participantName are required";
@@ -308,7 +308,7 @@ fn a_wrong_content_type_is_refused_before_its_body_is_read() {
     let server = Server::start();
     let mut client = server.connect();
     let headers = [("Content-Type", "text/plain"), ("Expect", "100-continue")];
-    client.send(super::client::post_head("/token", &headers, 40));
+    client.send(crate::harness::client::post_head("/token", &headers, 40));
     assert_eq!(client.answer().status, 415);
 }
 

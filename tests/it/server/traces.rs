@@ -1,12 +1,12 @@
-//! Owns the tests of what the log tells of a request that gets something: a line for each token, lines for each reader, and ids.
+//! Tests of what the log says about requests that succeed: a line for each token, lines for each reader, and ids.
 
 use roomkey::{AccessToken, UnixTime, VideoGrants};
 use serde_json::{Value, json};
 
-use super::client::{Client, get, post, request};
-use super::program::{Program, Start};
-use super::sender::authorization_at;
 use crate::fixtures::{SERVER_KEY, api_key};
+use crate::harness::client::{Client, get, post, request};
+use crate::harness::program::{Program, Start};
+use crate::harness::sender::authorization_at;
 
 fn start() -> Start {
     let key = format!("{}: {}\n", SERVER_KEY.0, SERVER_KEY.1);

@@ -1,20 +1,20 @@
-//! Owns the tests of what is there for operators: readiness, the delay before the end, a base path, request ids, metrics, and a
-//! socket that a supervisor holds.
+//! Tests of what operators use: readiness, the delay before the shutdown, a base path, request ids, metrics, and a socket that a
+//! supervisor holds.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use prometheus_parse::{Sample, Scrape, Value};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use super::client::{Client, get, post, request};
-use super::program::{Program, Start};
-use super::sender::authorization;
+use crate::harness::client::{Client, get, post, request};
+use crate::harness::program::{Program, Start};
+use crate::harness::sender::authorization;
 
 const BODY: &str = r#"{"roomName":"r","participantName":"a"}"#;
 
@@ -132,17 +132,10 @@ fn metrics_tell_what_happened() {
 }
 
 /// Starts the program with `listener` as the socket that a supervisor holds.
-pub(super) fn activate(listener: &TcpListener) -> std::process::Child {
+pub(super) fn activate(listener: &TcpListener) -> Program {
     let socket = OwnedFd::from(listener.try_clone().unwrap());
-    Command::new("sh")
-        .args(["-c", r#"exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0""#, env!("CARGO_BIN_EXE_roomkey")])
-        .env_clear()
-        .current_dir(env!("CARGO_TARGET_TMPDIR"))
-        .stdin(Stdio::from(socket))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    let start = Start::by_script(r#"exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0""#);
+    start.stdin_from(socket).stderr(Stdio::null()).spawn()
 }
 
 #[test]
@@ -169,8 +162,8 @@ fn a_restart_under_load_loses_no_connection_of_a_held_socket() {
         for _ in 0..50 {
             assert_eq!(Client::connect(address).ask(get("/healthz")).status, 200);
         }
-        kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
-        assert_eq!(program.wait().unwrap().code(), Some(0));
+        program.signal(Signal::TERM);
+        assert_eq!(program.wait().code(), Some(0));
         program = activate(&listener);
     }
     assert_eq!(Client::connect(address).ask(get("/healthz")).status, 200);
@@ -178,8 +171,8 @@ fn a_restart_under_load_loses_no_connection_of_a_held_socket() {
     for client in clients {
         assert!(client.join().unwrap() > 0);
     }
-    kill_process(Pid::from_child(&program), Signal::TERM).unwrap();
-    assert!(program.wait().unwrap().success());
+    program.signal(Signal::TERM);
+    assert!(program.wait().success());
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Owns the tests of deliveries that are authentic: all of them are a 200 without a body, whatever they say.
+//! Tests of authentic deliveries: each is answered with 200 and no body, whatever it says.
 
-use super::client::post;
-use super::edge::{Server, Setup};
-use super::sender::{authorization, authorization_at, request_of};
 use crate::fixtures::{EGRESS_KEY, HEADER, NOW, SERVER_KEY, api_key, digest, first_recorded, forge, recorded};
+use crate::harness::client::post;
+use crate::harness::edge::{Server, Setup};
+use crate::harness::sender::{authorization, authorization_at, request_of};
 use roomkey::{ApiKeys, UnixTime};
 
 #[test]

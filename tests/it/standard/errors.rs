@@ -1,18 +1,18 @@
-//! Owns the tests of the form of errors: of both paths they say it in two members, of all others in one.
+//! Tests of the form of errors: two members at both paths of this endpoint, one everywhere else.
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::support::{Answered, Asked, BOTH};
-use crate::server::client::{self, Answer};
-use crate::server::edge::Setup;
-use crate::server::program::{Program, Start};
+use super::support::BOTH;
+use crate::harness::client::{self, Answer};
+use crate::harness::edge::Setup;
+use crate::harness::program::{Program, Start};
 
 #[track_caller]
-fn assert_twofold(answer: &Answer, status: u16) {
+fn assert_both_errors(answer: &Answer, status: u16) {
     assert_eq!(answer.status, status, "{answer:?}");
-    answer.twofold();
+    answer.both_errors();
 }
 
 #[test]
@@ -20,15 +20,15 @@ fn every_error_of_both_paths_has_two_members() {
     let server = Program::start();
     let large = "x".repeat(17_000);
     for path in BOTH {
-        assert_twofold(&server.post(path, ""), 400);
-        assert_twofold(&server.request("POST", path, &[("Host", "other")], "{}"), 400);
-        assert_twofold(&server.post(path, r#"{"room_config":{"egress":{"room":{}}}}"#), 403);
-        assert_twofold(&server.request("GET", path, &[], ""), 405);
-        assert_twofold(&server.request("DELETE", path, &[], ""), 405);
-        assert_twofold(&server.request("POST", path, &[("Content-Length", "2000000")], ""), 413);
-        assert_twofold(&server.request("POST", path, &[("Content-Type", "text/plain")], "{}"), 415);
-        assert_twofold(&server.request("POST", path, &[("X", &large)], "{}"), 431);
-        assert_twofold(&server.request("GET", &format!("/{path}?x=y"), &[], ""), 405);
+        assert_both_errors(&server.post(path, ""), 400);
+        assert_both_errors(&server.request("POST", path, &[("Host", "other")], "{}"), 400);
+        assert_both_errors(&server.post(path, r#"{"room_config":{"egress":{"room":{}}}}"#), 403);
+        assert_both_errors(&server.request("GET", path, &[], ""), 405);
+        assert_both_errors(&server.request("DELETE", path, &[], ""), 405);
+        assert_both_errors(&server.request("POST", path, &[("Content-Length", "2000000")], ""), 413);
+        assert_both_errors(&server.request("POST", path, &[("Content-Type", "text/plain")], "{}"), 415);
+        assert_both_errors(&server.request("POST", path, &[("X", &large)], "{}"), 431);
+        assert_both_errors(&server.request("GET", &format!("/{path}?x=y"), &[], ""), 405);
     }
     let impatient = Setup::limited(|limits| {
         limits.body = Duration::from_millis(50);
@@ -36,8 +36,8 @@ fn every_error_of_both_paths_has_two_members() {
     });
     let impatient = impatient.start();
     for path in BOTH {
-        assert_twofold(&impatient.ask(client::request("POST", path, &[("Content-Length", "10")], b"{")), 408);
-        assert_twofold(&impatient.ask(client::post(path, &[], [b' '; 2000])), 503);
+        assert_both_errors(&impatient.ask(client::request("POST", path, &[("Content-Length", "10")], b"{")), 408);
+        assert_both_errors(&impatient.ask(client::post(path, &[], [b' '; 2000])), 503);
     }
 }
 

@@ -1,5 +1,5 @@
-//! Owns the tests of LiveKit's standard token endpoint and of the document that describes all endpoints, through the real
-//! binary and real sockets. `support` has how it is asked; the rest is that of the other tests of the server.
+//! Tests of LiveKit's standard token endpoint and of the document that describes all endpoints, through the real binary and real
+//! sockets.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Owns the test that the document says what is served: the paths, their methods, the version.
+//! Tests that the document describes what is served: the paths, their methods, the version.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,8 @@ use roomkey::http::{Edge, Limits};
 use roomkey::policy::Policy;
 use serde_json::Value;
 
-use super::support::Asked;
 use crate::fixtures::{SERVER_KEY, api_key, now};
-use crate::server::program::{Program, Start};
+use crate::harness::program::{Program, Start};
 
 fn document(server: &Program) -> Value {
     let answer = server.request("GET", "/openapi.json", &[], "");

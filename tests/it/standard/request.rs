@@ -1,11 +1,11 @@
-//! Owns the tests of what is asked and what is answered, but for `room_config`.
+//! Tests of requests and answers, except `room_config`.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::support::{Answered, Asked, BOTH, SANDBOX, STANDARD};
-use crate::server::program::{Program, Start};
+use super::support::{BOTH, SANDBOX, STANDARD};
+use crate::harness::program::{Program, Start};
 
 /// Each field in both casings, with a value of a right type.
 fn fields() -> [(&'static str, &'static str, Value); 6] {
@@ -153,7 +153,7 @@ fn a_body_that_is_no_object() {
             .into_iter()
             .chain([&b"\xef\xbb\xbf{}"[..], b"{\"room_name\":\"\xff\"}", b"\0", deep.as_bytes()])
     {
-        server.post(STANDARD, body).assert_twofold(400, "the body must be a JSON object");
+        server.post(STANDARD, body).assert_both_errors(400, "the body must be a JSON object");
     }
 }
 
@@ -172,7 +172,7 @@ fn a_wrong_type_names_its_field() {
             };
             for wrong in wrong {
                 let answer = server.post(STANDARD, json!({name: wrong}).to_string());
-                answer.assert_twofold(400, &format!("{name} must be {expected}"));
+                answer.assert_both_errors(400, &format!("{name} must be {expected}"));
             }
         }
     }
@@ -183,10 +183,10 @@ fn a_field_that_stands_there_twice() {
     let server = Program::start();
     for (snake, camel, value) in fields() {
         let both = server.post(STANDARD, format!(r#"{{"{snake}":{value},"{camel}":{value}}}"#));
-        both.assert_twofold(400, &format!("{camel} must not appear in both casings"));
+        both.assert_both_errors(400, &format!("{camel} must not stand there in both casings"));
         for name in [snake, camel] {
             let twice = server.post(STANDARD, format!(r#"{{"{name}":{value},"{name}":{value}}}"#));
-            twice.assert_twofold(400, &format!("{name} must appear only once"));
+            twice.assert_both_errors(400, &format!("{name} must not stand there twice"));
         }
     }
 }
@@ -217,7 +217,7 @@ fn a_field_over_its_limit_is_named() {
         for name in [snake, camel] {
             assert_eq!(server.post(STANDARD, json!({name: of_bytes(limit)}).to_string()).status, 200, "{name}");
             let answer = server.post(STANDARD, json!({name: of_bytes(limit + 1)}).to_string());
-            answer.assert_twofold(400, &format!("{name}{message}"));
+            answer.assert_both_errors(400, &format!("{name}{message}"));
         }
     }
 }
@@ -239,7 +239,7 @@ fn a_body_has_at_most_a_mebibyte() {
         assert_eq!(server.post(path, body(1024 * 1024)).status, 200);
         server
             .request("POST", path, &[("Content-Length", "1048577")], "")
-            .assert_twofold(413, "the body must be at most 1048576 bytes");
+            .assert_both_errors(413, "the body must be at most 1048576 bytes");
     }
 }
 
@@ -252,7 +252,7 @@ fn a_content_type_is_jsons_or_missing() {
     assert_eq!(server.request("POST", STANDARD, &[], "{}").status, 200);
     for wrong in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "application/webhook+json", ""] {
         let answer = server.request("POST", STANDARD, &[("Content-Type", wrong)], "{}");
-        answer.assert_twofold(415, "Content-Type must be application/json");
+        answer.assert_both_errors(415, "Content-Type must be application/json");
     }
 }
 
@@ -261,7 +261,9 @@ fn a_body_of_more_values_than_a_request_has() {
     let server = Program::start();
     for members in [r#""":1"#, r#""room_name":"a""#, r#""x":[{},{},{},{}]"#] {
         let body = format!("{{{}}}", vec![members; 65_000].join(","));
-        server.post(STANDARD, &body[..body.len().min(1 << 20)]).assert_twofold(400, "the body must hold at most 20000 values");
+        server
+            .post(STANDARD, &body[..body.len().min(1 << 20)])
+            .assert_both_errors(400, "the body must hold at most 20000 values");
     }
     let attributes: serde_json::Map<String, Value> = (0..9000).map(|index| (format!("k{index:04}"), json!("v"))).collect();
     let claims = server.claims(&json!({"participant_attributes": attributes}));

@@ -1,9 +1,9 @@
-//! Owns the tests of `room_config` as a client sends it; what of it is a right one is tested with the type itself.
+//! Tests of `room_config` as a client sends it. What is valid in it is tested with the type itself.
 
 use serde_json::{Value, json};
 
-use super::support::{Answered, Asked, BOTH, STANDARD};
-use crate::server::program::{Program, Start};
+use super::support::{BOTH, STANDARD};
+use crate::harness::program::{Program, Start};
 
 const EGRESS_REFUSED: &str = "room_config.egress is not allowed here, because recordings cost money: the server's setting --allow-client-egress (ALLOW_CLIENT_EGRESS) would allow it";
 
@@ -58,7 +58,7 @@ fn a_wrong_type_is_named_to_its_depth() {
     ] {
         for name in ["room_config", "roomConfig"] {
             let answer = server.post(STANDARD, json!({name: config}).to_string());
-            answer.assert_twofold(400, &format!("{name}.{message}"));
+            answer.assert_both_errors(400, &format!("{name}.{message}"));
         }
     }
 }
@@ -68,7 +68,7 @@ fn recordings_are_the_deployers_to_allow() {
     let server = Program::start();
     for path in BOTH {
         let answer = server.post(path, json!({"room_config": {"egress": egress()}}).to_string());
-        answer.assert_twofold(403, EGRESS_REFUSED);
+        answer.assert_both_errors(403, EGRESS_REFUSED);
     }
     for none in [json!(null), json!({})] {
         assert_eq!(server.post(STANDARD, json!({"room_config": {"egress": none}}).to_string()).status, 200, "{none}");
@@ -102,7 +102,7 @@ fn credentials_and_stream_outputs_are_refused_in_any_case_and_told_to_nobody() {
             ("egress.….secret", json!({"hunter2 \n hunter2": {"secret": "hunter2"}})),
         ] {
             let answer = server.post(STANDARD, json!({"room_config": {"egress": egress}}).to_string());
-            answer.assert_twofold(400, &format!("room_config.{path} must not be in a token, because its bearer can read it"));
+            answer.assert_both_errors(400, &format!("room_config.{path} must not stand in a token, which its bearer can read"));
         }
         let log = server.stop().join("\n");
         assert!(log.contains("refused") && !log.contains("hunter2"), "{log}");
@@ -121,7 +121,7 @@ fn a_client_does_not_say_where_events_go() {
                 ("egress.room.webhooks", json!({"egress": {"room": {"webhooks": webhooks}}})),
             ] {
                 let answer = server.post(path, json!({name: config}).to_string());
-                answer.assert_twofold(403, &format!("{name}.{field} {SENT}"));
+                answer.assert_both_errors(403, &format!("{name}.{field} {SENT}"));
             }
         }
     }
@@ -139,7 +139,7 @@ fn more_than_any_room_needs_is_refused_by_its_bound() {
         (r#"{"name":"a","name":"b"}"#, "must not have two members of one name in an object, nor a number beyond 1e308"),
     ] {
         for name in ["room_config", "roomConfig"] {
-            server.post(STANDARD, format!(r#"{{"{name}":{config}}}"#)).assert_twofold(400, &format!("{name} {message}"));
+            server.post(STANDARD, format!(r#"{{"{name}":{config}}}"#)).assert_both_errors(400, &format!("{name} {message}"));
         }
     }
     let answer = server.post(STANDARD, format!(r#"{{"room_config":{deeper}}}"#));
@@ -156,7 +156,7 @@ fn a_token_is_no_longer_than_what_was_asked_for() {
         let outputs = format!(r#"{{"advanced":{{"keyFrameInterval":{number}}}}}"#);
         let body = format!(r#"{{"room_config":{{"egress":{{"participant":{outputs}}}}}}}"#);
         let token = server.post(STANDARD, &body).token();
-        let payload = String::from_utf8(crate::server::sender::part(&token, 1)).unwrap();
+        let payload = String::from_utf8(crate::harness::sender::part(&token, 1)).unwrap();
         assert!(payload.contains(&format!(r#""egress":{{"participant":{outputs}}}"#)), "{number} is written otherwise");
     }
     let agents = vec![r#"{"agentName":"a"}"#; 5000].join(",");

@@ -1,14 +1,14 @@
-//! Owns the tests of the development token server's path and of the ids that it may want.
+//! Tests of the path of the development token server, and of the ids that it may require.
 
-use super::support::{Answered, Asked, SANDBOX, STANDARD};
-use crate::server::program::{Program, Start};
+use super::support::{SANDBOX, STANDARD};
+use crate::harness::program::{Program, Start};
 
 const MISSING: &str = "the X-Sandbox-ID header is missing or wrong";
 
 fn with_id(server: &Program, path: &str, id: &str) -> u16 {
     let answer = server.request("POST", path, &[("X-Sandbox-ID", id)], "{}");
     if answer.status != 200 {
-        answer.assert_twofold(401, MISSING);
+        answer.assert_both_errors(401, MISSING);
     }
     answer.status
 }
@@ -37,10 +37,10 @@ fn one_of_the_ids_opens_it() {
         for wrong in ["", "first", "first-1a2b3", "first-1a2b3cd", "FIRST-1A2B3C", "other", &long[1..], &all] {
             assert_eq!(with_id(&server, SANDBOX, wrong), 401, "{wrong}");
         }
-        server.post(SANDBOX, "{}").assert_twofold(401, MISSING);
-        server.post(SANDBOX, "").assert_twofold(401, MISSING);
+        server.post(SANDBOX, "{}").assert_both_errors(401, MISSING);
+        server.post(SANDBOX, "").assert_both_errors(401, MISSING);
         let twice = [("X-Sandbox-ID", "first-1a2b3c"), ("X-Sandbox-ID", "first-1a2b3c")];
-        server.request("POST", SANDBOX, &twice, "{}").assert_twofold(401, MISSING);
+        server.request("POST", SANDBOX, &twice, "{}").assert_both_errors(401, MISSING);
     }
 }
 
@@ -55,7 +55,7 @@ fn the_other_path_wants_no_id() {
 fn an_id_is_refused_without_its_body() {
     let server = Start::new().flags(&["--sandbox-id", "first"]).serve();
     let answer = server.request("POST", SANDBOX, &[("Content-Length", "1000000")], "");
-    answer.assert_twofold(401, MISSING);
+    answer.assert_both_errors(401, MISSING);
 }
 
 #[test]

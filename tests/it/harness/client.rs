@@ -1,4 +1,4 @@
-//! Owns a client that writes the bytes it is told to, and reads one answer at a time. Knows nothing of what is expected.
+//! A client that writes the bytes it is given, and reads one answer at a time.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// After which a test fails instead of waiting for ever. Nothing should ever come near it.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::wait::PATIENCE;
 
 /// A connection.
 pub(crate) struct Client {

@@ -1,4 +1,4 @@
-//! Owns what is sent to a server that LiveKit Server would send too, and tokens for what it never would. `fixtures` has the rest.
+//! What LiveKit Server sends, and tokens for what it never sends. `fixtures` has the rest.
 
 use std::fs;
 

@@ -2,8 +2,6 @@
 
 use std::future::pending;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -15,7 +13,9 @@ use roomkey::{ApiKeys, UnixTime};
 use tokio::sync::oneshot;
 
 use super::client::{Answer, Client};
-use crate::fixtures::{NOW, api_keys};
+use super::clock::TestClock;
+use super::wait::PATIENCE;
+use crate::fixtures::{api_keys, now};
 
 /// What a server is started with. The defaults are the program's, with the keys of the recording.
 pub(crate) struct Setup {
@@ -41,27 +41,26 @@ impl Setup {
     }
 
     pub(crate) fn start(self) -> Server {
-        let time = Arc::new(AtomicU64::new(NOW));
-        let clock = Arc::clone(&time);
-        self.start_with(time, move || UnixTime::from_secs(clock.load(Relaxed)))
+        let time = TestClock::at(now());
+        self.start_with(time.clone(), time.clock())
     }
 
     /// Starts with this clock.
     pub(crate) fn start_with_clock(self, clock: impl Fn() -> UnixTime + Send + Sync + 'static) -> Server {
-        self.start_with(Arc::default(), clock)
+        self.start_with(TestClock::at(now()), Clock::from_fn(clock))
     }
 
-    fn start_with(self, time: Arc<AtomicU64>, clock: impl Fn() -> UnixTime + Send + Sync + 'static) -> Server {
+    fn start_with(self, time: TestClock, clock: Clock) -> Server {
         let policy = Policy { ttl: self.ttl, ..Policy::default() };
-        let edge = http::Edge::new(self.keys, policy, self.limits, Clock::from_fn(clock)).with_cors(self.cors);
+        let edge = http::Edge::new(self.keys, policy, self.limits, clock).with_cors(self.cors);
         let (stop, stopped) = oneshot::channel::<()>();
-        let (tell, told) = mpsc::channel();
+        let (address_sender, address) = mpsc::channel();
         let (ended, end) = mpsc::channel();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = http::bind(&Bind::Host("127.0.0.1".to_owned()), 0).unwrap();
-                tell.send(listener.local_addr().unwrap()).unwrap();
+                address_sender.send(listener.local_addr().unwrap()).unwrap();
                 let shutdown = async {
                     // A test that drops the server without stopping it does not wait for its end.
                     if stopped.await.is_err() {
@@ -72,14 +71,14 @@ impl Setup {
             });
             let _ = ended.send(());
         });
-        Server { address: told.recv().unwrap(), time, stop: Some(stop), end }
+        Server { address: address.recv().unwrap(), time, stop: Some(stop), end }
     }
 }
 
 /// A server in this process.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    time: Arc<AtomicU64>,
+    time: TestClock,
     stop: Option<oneshot::Sender<()>>,
     end: mpsc::Receiver<()>,
 }
@@ -92,7 +91,7 @@ impl Server {
 
     /// Moves its clock.
     pub(crate) fn set_time(&self, seconds: u64) {
-        self.time.store(seconds, Relaxed);
+        self.time.set(UnixTime::from_secs(seconds));
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -111,6 +110,6 @@ impl Server {
 
     /// Waits until it and its connections have ended.
     pub(crate) fn wait(&self) {
-        self.end.recv_timeout(Duration::from_secs(30)).expect("the server does not end");
+        self.end.recv_timeout(PATIENCE).expect("the server does not end");
     }
 }

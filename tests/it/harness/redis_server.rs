@@ -1,73 +1,65 @@
-//! A real `redis-server`, started by a test on a free port and ended with it.
+//! A real `redis-server` on a free port, killed when dropped.
 
-use std::io::Write;
-use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roomkey::clock::Clock;
 use roomkey::inbox::{Inbox, RedisUrl, Retention};
+use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{Backend, Scratch};
+use super::directory::Directory;
+use super::outside::is_installed;
+use super::program::free_address;
+use super::wait::eventually_blocking;
+use crate::inbox::support::Backend;
 
-/// What an acknowledged event needs to survive the server's end.
-pub(super) const SAFE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
+/// Settings with which an acknowledged event survives the end of the server.
+pub(crate) const SAFE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// One server, or the place for one.
+/// A server, or the port and the directory for one.
 pub(crate) struct RedisServer {
     port: u16,
-    directory: Scratch,
+    directory: Directory,
     settings: Vec<String>,
     process: Mutex<Option<Child>>,
 }
 
 impl RedisServer {
-    /// A running server that keeps what it acknowledges; `None`, and a line that says so, where there is no `redis-server`.
+    /// A running server that keeps what it acknowledges; `None` if `redis-server` is not installed.
     pub(crate) fn start() -> Option<Self> {
         Self::start_with(&SAFE)
     }
 
-    pub(super) fn start_with(settings: &[&str]) -> Option<Self> {
+    pub(crate) fn start_with(settings: &[&str]) -> Option<Self> {
         let server = Self::absent(settings)?;
         server.run();
         Some(server)
     }
 
-    /// A free port where a server may come to run.
+    /// A free port where a server may run later.
     pub(crate) fn absent(settings: &[&str]) -> Option<Self> {
-        if Command::new("redis-server").arg("--version").stdout(Stdio::null()).status().is_err() {
-            assert!(std::env::var_os("CI").is_none(), "there is no redis-server to test with");
-            // Past the capture of tests that pass.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: a test of the inbox in Redis, for there is no redis-server here");
+        if !is_installed("redis-server", "--version") {
             return None;
         }
-        let port = free_port();
+        let port = free_address().port();
         let settings = settings.iter().map(|&each| each.to_owned()).collect();
-        Some(Self { port, directory: Scratch::new(), settings, process: Mutex::new(None) })
+        Some(Self { port, directory: Directory::new(), settings, process: Mutex::new(None) })
     }
 
     /// Two nodes of a cluster: one that has no keys, and one that has all.
-    pub(super) fn cluster() -> Option<(Self, Self)> {
+    pub(crate) fn cluster() -> Option<(Self, Self)> {
         let node = || {
-            let bus = free_port().to_string();
+            let bus = free_address().port().to_string();
             Self::start_with(&[&SAFE[..], &["--cluster-enabled", "yes", "--cluster-port", &bus]].concat())
                 .map(|server| (server, bus))
         };
         let ((one, bus), (owner, _)) = (node()?, node()?);
         owner.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
         owner.command(&["CLUSTER", "MEET", "127.0.0.1", &one.port.to_string(), &bus]);
-        let begin = Instant::now();
         let ask = |server: &Self| server.try_command(&["EXISTS", "{roomkey}:state"]);
         let is_moved = || ask(&one).is_err_and(|error| error.redirect_node().is_some());
-        while !is_moved() || ask(&owner).is_err() {
-            assert!(begin.elapsed() < Duration::from_secs(20), "the nodes do not meet");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        eventually_blocking("the nodes meet", || is_moved() && ask(&owner).is_ok());
         Some((one, owner))
     }
 
@@ -81,11 +73,7 @@ impl RedisServer {
             .spawn()
             .unwrap();
         *self.process.lock().unwrap() = Some(child);
-        let begin = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() || self.try_command(&["PING"]).is_err() {
-            assert!(begin.elapsed() < Duration::from_secs(20), "redis-server does not come up");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        eventually_blocking("redis-server answers", || self.try_command(&["PING"]).is_ok());
     }
 
     pub(crate) fn kill(&self) {
@@ -95,20 +83,20 @@ impl RedisServer {
         }
     }
 
-    pub(crate) fn stop(&self) {
-        self.signal("-STOP");
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
     }
 
-    pub(crate) fn go_on(&self) {
-        self.signal("-CONT");
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
     }
 
-    fn signal(&self, signal: &str) {
-        let id = self.process.lock().unwrap().as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    fn signal(&self, signal: Signal) {
+        let process = self.process.lock().unwrap();
+        kill_process(Pid::from_child(process.as_ref().unwrap()), signal).unwrap();
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
@@ -117,16 +105,16 @@ impl RedisServer {
     }
 
     /// The answer to a command.
-    pub(super) fn command(&self, command: &[&str]) -> redis::Value {
+    pub(crate) fn command(&self, command: &[&str]) -> redis::Value {
         self.try_command(command).unwrap()
     }
 
-    pub(super) fn number(&self, command: &[&str]) -> i64 {
+    pub(crate) fn number(&self, command: &[&str]) -> i64 {
         redis::from_redis_value(self.command(command)).unwrap()
     }
 
-    /// What the section `replication` of its `INFO` says of `field`; nothing where it says nothing.
-    pub(super) fn info(&self, field: &str) -> String {
+    /// The value of `field` in the section `replication` of its `INFO`; empty if it is not there.
+    pub(crate) fn info(&self, field: &str) -> String {
         let info: String = redis::from_redis_value(self.command(&["INFO", "replication"])).unwrap();
         let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         value.unwrap_or_default().to_owned()
@@ -139,12 +127,12 @@ impl RedisServer {
         redis::cmd(name).arg(arguments).query(&mut connection)
     }
 
-    pub(super) fn inbox_with(&self, retention: Retention, clock: Clock) -> Inbox {
+    pub(crate) fn inbox_with(&self, retention: Retention, clock: Clock) -> Inbox {
         let url: RedisUrl = self.url().parse().unwrap();
         Inbox::redis(url, retention, clock).unwrap()
     }
 
-    pub(super) fn inbox(&self) -> Inbox {
+    pub(crate) fn inbox(&self) -> Inbox {
         self.inbox_with(Retention::default(), Clock::system())
     }
 }

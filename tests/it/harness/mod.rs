@@ -1,0 +1,21 @@
+//! What the tests of the server and of the command line share. Does not know what any test expects.
+//!
+//! - `program` is the real binary, `start` starts it, `ended` is a run that has ended
+//! - `edge` runs the server in this process
+//! - `client` writes raw bytes and reads one answer at a time, `sender` signs deliveries and tokens
+//! - `redis_server`, `nginx`, `disk`, `outside` are what else runs on a machine
+//! - `clock`, `directory`, `wait` are what most tests need
+
+pub(crate) mod client;
+pub(crate) mod clock;
+pub(crate) mod directory;
+pub(crate) mod disk;
+pub(crate) mod edge;
+pub(crate) mod ended;
+pub(crate) mod nginx;
+pub(crate) mod outside;
+pub(crate) mod program;
+pub(crate) mod redis_server;
+pub(crate) mod sender;
+mod start;
+pub(crate) mod wait;
