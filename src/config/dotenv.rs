@@ -49,7 +49,8 @@ impl Dotenv {
             let (statement, next) = split_statement(rest);
             let name = name(statement);
             let is_readable = read_statements(statement).is_some_and(|read| matches!(&read[..], [(each, _)] if each == name))
-                && !statement.contains(char::REPLACEMENT_CHARACTER);
+                && !statement.contains(char::REPLACEMENT_CHARACTER)
+                && !refers_to_unset(statement, &assignments);
             if is_readable {
                 readable.push_str(statement);
             }
@@ -84,6 +85,24 @@ impl Dotenv {
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|assignment| assignment.name.as_str())
     }
+}
+
+/// Whether a `$` in the value stands for a variable that is not set. It would be removed without notice, and probably belongs to a
+/// secret that needs single quotes.
+fn refers_to_unset(statement: &str, above: &[Assignment]) -> bool {
+    let value = statement.split_once('=').map_or("", |(_, value)| value.trim_start());
+    let is_set =
+        |name: &str| std::env::var_os(name).is_some() || above.iter().any(|each| each.name == name && each.value.is_some());
+    let mut parts = value.split(" #").next().unwrap_or_default().split('$');
+    let mut before = parts.next().unwrap_or_default();
+    !value.starts_with('\'')
+        && parts.any(|part| {
+            let is_escaped = std::mem::replace(&mut before, part).ends_with('\\');
+            let is_name = |each: char| each.is_ascii_alphanumeric() || each == '_';
+            let bare = || part.find(|each| !is_name(each)).and_then(|end| part.get(..end)).unwrap_or(part);
+            let name = part.strip_prefix('{').map_or_else(bare, |braced| braced.split('}').next().unwrap_or_default());
+            !is_escaped && !is_set(name)
+        })
 }
 
 /// The assignments in `text`, or `None` if any of it cannot be read.
@@ -198,6 +217,16 @@ mod tests {
             (format!("X='\n{OURS}=inner\n'\n"), None),
         ] {
             assert_eq!(found(&text), Ok(expected.map(str::to_owned)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_dollar_sign_that_stands_for_nothing_is_a_mistake() {
+        for value in ["secret$Zq9", "secret$", "$$", "secret${NO_SUCH_VARIABLE}", "\"a$Zq9 b\"", "a\\$b$Zq9"] {
+            assert_eq!(found(&format!("X=$Zq9\n{OURS}={value}\n")), Err(2), "{value}");
+        }
+        for (value, expected) in [("'secret$Zq9'", "secret$Zq9"), ("secret\\$Zq9", "secret$Zq9"), ("secret # $5", "secret")] {
+            assert_eq!(found(&format!("{OURS}={value}\n")), Ok(Some(expected.to_owned())), "{value}");
         }
     }
 

@@ -53,6 +53,7 @@ fn in_urls(text: &[u8], is_wanted: fn(&[u8]) -> bool) -> Vec<Span> {
         if is_wanted(text.get(start..colon).unwrap_or_default()) {
             from = match start.checked_sub(1).and_then(|before| text.get(before)) {
                 Some(quote @ (b'"' | b'`')) => end_of_quoted(text, authority, *quote),
+                Some(b'<') => end_of_quoted(text, authority, b'>'),
                 _ => end_of_word(text, authority),
             };
             collect(text.get(..from).unwrap_or_default(), start, &mut spans);
@@ -74,12 +75,12 @@ fn end_of_quoted(text: &[u8], from: usize, quote: u8) -> usize {
 /// The end of a URL without quotes. Punctuation after it does not belong to it, nor does a bracket that it did not open.
 #[cfg(feature = "server")]
 fn end_of_word(text: &[u8], from: usize) -> usize {
-    let end = find(text, from, |byte| byte <= b' ' || matches!(byte, b'"' | b'<' | b'>' | b'`'));
+    let end = find(text, from, |byte| byte <= b' ');
     let word = text.get(from..end).unwrap_or_default();
     let is_punctuation = |byte: &&u8| match byte {
         b')' => !word.contains(&b'('),
         b']' => !word.contains(&b'['),
-        other => b".,:;!'".contains(other),
+        other => b".,:;!'\"<>`".contains(other),
     };
     end.saturating_sub(word.iter().rev().take_while(is_punctuation).count())
 }
@@ -195,6 +196,20 @@ mod tests {
             from = span.end;
         }
         shown + text.get(from..).unwrap_or("cut")
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn brackets_and_quotes_do_not_end_a_url_without_quotes() {
+        for (text, shown) in [
+            ("could not push to rtmp://u:pa>s@h/live/k", "could not push to rtmp://*@h/live/*"),
+            ("https://u:p>s@h/x failed", "https://*@h/x failed"),
+            ("rtmp://h/live/ab>s bad", "rtmp://h/live/* bad"),
+            ("rtmp://h/live/ab\"s bad", "rtmp://h/live/* bad"),
+            ("see <https://h/x?sig=a<b> or \"https://h/y?z\".", "see <https://h/x?*> or \"https://h/y?*\"."),
+        ] {
+            assert_eq!(hidden(text, &in_text(text.as_bytes())), shown);
+        }
     }
 
     #[test]

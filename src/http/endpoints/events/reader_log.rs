@@ -31,7 +31,7 @@ macro_rules! line {
             form = $form,
             grant = $reader.grant,
             room = $reader.room.as_deref().unwrap_or_default(),
-            after = %$reader.start,
+            after = $reader.start.to_string(),
             key = &*$reader.key,
             client = %$reader.trace.client,
             request = %$reader.trace.request,
