@@ -24,7 +24,7 @@ pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
     /// Deletes some of what exceeds `retention` at `now`, and returns whether there is more. One step for each batch keeps up.
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError>;
 
-    /// The time according to the entries; see [`seen`](crate::inbox::age::seen). `None` without entries.
+    /// The time according to the entries; see [`seen`](crate::inbox::trusted_time::seen). `None` without entries.
     fn known_time(&self) -> Result<Option<UnixTime>, StoreError>;
 
     /// Tries whether a commit would succeed now.

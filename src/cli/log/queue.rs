@@ -321,6 +321,9 @@ mod tests {
         for line in ["x\n".to_owned(), "x".repeat(4095) + "\n"] {
             let (queue, script, written) = start();
             queue.push("first\n");
+            while !queue.state().lines.is_empty() {
+                thread::yield_now(); // until the writer has taken it, and waits for its sink
+            }
             for _ in 0..20_000 {
                 queue.push(&line);
             }
