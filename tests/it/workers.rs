@@ -14,7 +14,7 @@ use crate::harness::redis_server::RedisServer;
 use crate::harness::sender::{authorization_at, forge_claims};
 use crate::harness::wait::eventually_blocking;
 
-const LINE: &str = "a worker panicked and is started again";
+const LINE: &str = "a worker panicked and is restarted";
 
 /// The program, whose workers panic on demand.
 struct FaultyProgram(Program);

@@ -46,7 +46,7 @@ async fn a_file_that_is_no_database() {
     let scratch = Directory::new();
     let file = scratch.file("inbox.db");
     fs::write(&file, "notes\n".repeat(1000)).unwrap();
-    assert_refused(&file, "damaged or no inbox", None, None);
+    assert_refused(&file, "damaged or not an inbox", None, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,7 +56,7 @@ async fn a_damaged_header() {
     let mut bytes = fs::read(&file).unwrap();
     bytes[..200].fill(0x55);
     fs::write(&file, bytes).unwrap();
-    assert_refused(&file, "damaged or no inbox", None, None);
+    assert_refused(&file, "damaged or not an inbox", None, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +131,7 @@ async fn another_roomkey_on_the_same_file() {
     let scratch = Directory::new();
     let file = inbox(&scratch).await;
     let first = serve(&place(&file));
-    assert_refused(&file, "another roomkey has it", None, None);
+    assert_refused(&file, "another roomkey uses it", None, None);
     assert!(Sender::connect(&first).send(&event("EV_1", "x", "y")).unwrap().is_committed());
 }
 

@@ -183,10 +183,10 @@ fn a_field_that_stands_there_twice() {
     let server = Program::start();
     for (snake, camel, value) in fields() {
         let both = server.post(STANDARD, format!(r#"{{"{snake}":{value},"{camel}":{value}}}"#));
-        both.assert_both_errors(400, &format!("{camel} must not stand there in both casings"));
+        both.assert_both_errors(400, &format!("{camel} must not appear in both casings"));
         for name in [snake, camel] {
             let twice = server.post(STANDARD, format!(r#"{{"{name}":{value},"{name}":{value}}}"#));
-            twice.assert_both_errors(400, &format!("{name} must not stand there twice"));
+            twice.assert_both_errors(400, &format!("{name} must appear only once"));
         }
     }
 }

@@ -102,7 +102,7 @@ fn credentials_and_stream_outputs_are_refused_in_any_case_and_told_to_nobody() {
             ("egress.….secret", json!({"hunter2 \n hunter2": {"secret": "hunter2"}})),
         ] {
             let answer = server.post(STANDARD, json!({"room_config": {"egress": egress}}).to_string());
-            answer.assert_both_errors(400, &format!("room_config.{path} must not stand in a token, which its bearer can read"));
+            answer.assert_both_errors(400, &format!("room_config.{path} must not be in a token, because its bearer can read it"));
         }
         let log = server.stop().join("\n");
         assert!(log.contains("refused") && !log.contains("hunter2"), "{log}");
