@@ -105,7 +105,12 @@ pub(super) async fn read_all(inbox: &Inbox, filter: Filter) -> Result<Vec<Entry>
 }
 
 pub(super) async fn everything(inbox: &Inbox) -> Vec<Entry> {
-    read_all(inbox, Filter::default()).await.unwrap()
+    loop {
+        match read_all(inbox, Filter::default()).await {
+            Err(ReadError::Gone { .. }) => {} // some were deleted while it read: once more
+            entries => return entries.unwrap(),
+        }
+    }
 }
 
 /// Appends `body`, which must work.
