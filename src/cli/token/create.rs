@@ -1,5 +1,5 @@
 //! `roomkey token create`: who a token is for, how long it is valid, and how it is printed. The flags are those of LiveKit's
-//! `lk token create`; the README lists the differences. Does not know what a token allows; that is `grant_flags`.
+//! `lk token create`; `src/guide/cli.md` lists the differences. Does not know what a token allows; that is `grant_flags`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
