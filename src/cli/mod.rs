@@ -2,21 +2,19 @@
 //! or output that fails. Results go to stdout, everything else to stderr. Does not know what a command does.
 
 mod client;
-mod completions;
 mod escapes;
 mod events;
+mod generated;
 mod input;
 mod json_spacing;
-mod key_settings;
 mod log;
-mod man;
 mod output;
 mod serve;
+mod shared_flags;
 mod stop_signals;
 mod time_words;
 mod token;
 mod usage_errors;
-mod verify_flags;
 mod webhook;
 
 use std::fmt;
@@ -30,6 +28,8 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, ConfigError, Flags};
 use log::tell;
 use output::{print, print_json};
+use token::TokenCommand;
+use webhook::WebhookCommand;
 
 /// Access tokens for LiveKit at /token, and its webhooks, verified, at /webhook. Without a command it serves.
 #[derive(Debug, Parser)]
@@ -67,16 +67,16 @@ enum Command {
     Serve(Flags),
     /// Create, inspect and verify access tokens
     #[command(subcommand)]
-    Token(token::TokenCommand),
+    Token(TokenCommand),
     /// Verify webhooks, and send them as LiveKit does
     #[command(subcommand)]
-    Webhook(webhook::WebhookCommand),
+    Webhook(WebhookCommand),
     /// Read the inbox of a running roomkey
     Events(events::ReadEvents),
     /// Print the completions for a shell
-    Completions(completions::PrintCompletions),
+    Completions(generated::PrintCompletions),
     /// Print a man page, of the program or of one of its commands
-    Man(man::PrintMan),
+    Man(generated::PrintMan),
 }
 
 /// Runs the program with the arguments and the environment of the process.
@@ -109,11 +109,14 @@ impl Command {
     fn run(self) -> Outcome {
         match self {
             Self::Serve(flags) => serve::run(flags),
-            Self::Token(command) => command.run(),
-            Self::Webhook(command) => command.run(),
+            Self::Token(TokenCommand::Create(arguments)) => token::create::run(*arguments),
+            Self::Token(TokenCommand::Inspect(arguments)) => token::inspect::run(arguments),
+            Self::Token(TokenCommand::Verify(arguments)) => token::verify::run(arguments),
+            Self::Webhook(WebhookCommand::Verify(arguments)) => webhook::verify::run(arguments),
+            Self::Webhook(WebhookCommand::Send(arguments)) => webhook::send::run(arguments),
             Self::Events(arguments) => events::run(arguments),
-            Self::Completions(arguments) => completions::run(arguments),
-            Self::Man(arguments) => man::run(arguments),
+            Self::Completions(arguments) => generated::print_completions(arguments),
+            Self::Man(arguments) => generated::print_man(arguments),
         }
     }
 }

@@ -24,11 +24,10 @@ struct Assignment {
 }
 
 impl Dotenv {
-    /// Reads the file in `directory`, if it exists.
-    pub(super) fn read(directory: &Path) -> Result<Self, ConfigError> {
-        let path = directory.join(FILE);
-        let unreadable = |source| ConfigError::Unreadable { setting: FILE, path: path.clone(), source };
-        let bytes = match File::open(&path).and_then(read_all) {
+    /// Reads the file in the working directory, if it exists. `is_set` says whether the environment has a variable.
+    pub(super) fn read(is_set: impl Fn(&str) -> bool) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { setting: FILE, path: Path::new(".").join(FILE), source };
+        let bytes = match File::open(FILE).and_then(read_all) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(unreadable(error)),
@@ -38,19 +37,20 @@ impl Dotenv {
             return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text: save it as UTF-8")));
         }
         let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
-        Ok(Self::parse(text.strip_prefix('\u{feff}').unwrap_or(&text)))
+        Ok(Self::parse(text.strip_prefix('\u{feff}').unwrap_or(&text), is_set))
     }
 
-    fn parse(text: &str) -> Self {
+    fn parse(text: &str, is_set: impl Fn(&str) -> bool) -> Self {
         let mut assignments = Vec::new();
         let mut readable = Zeroizing::new(String::with_capacity(text.len().saturating_add(1)));
         let (mut rest, mut line) = (text, 1_usize);
         while !rest.is_empty() {
             let (statement, next) = split_statement(rest);
             let name = name(statement);
+            let is_above = |name: &str| assignments.iter().any(|each: &Assignment| each.name == name && each.value.is_some());
             let is_readable = read_statements(statement).is_some_and(|read| matches!(&read[..], [(each, _)] if each == name))
                 && !statement.contains(char::REPLACEMENT_CHARACTER)
-                && !refers_to_unset(statement, &assignments);
+                && variables_in(statement).all(|name| is_set(name) || is_above(name));
             if is_readable {
                 readable.push_str(statement);
             }
@@ -87,22 +87,18 @@ impl Dotenv {
     }
 }
 
-/// Whether a `$` in the value stands for a variable that is not set. It would be removed without notice, and probably belongs to a
-/// secret that needs single quotes.
-fn refers_to_unset(statement: &str, above: &[Assignment]) -> bool {
+/// The names after each `$` in the value of `statement` that dotenvy replaces by a variable; an empty name if none follows. If there
+/// is no such variable, it removes the `$` and the name without notice: they probably belong to a secret that needs single quotes.
+fn variables_in(statement: &str) -> impl Iterator<Item = &str> {
     let value = statement.split_once('=').map_or("", |(_, value)| value.trim_start());
-    let is_set =
-        |name: &str| std::env::var_os(name).is_some() || above.iter().any(|each| each.name == name && each.value.is_some());
-    let mut parts = value.split(" #").next().unwrap_or_default().split('$');
-    let mut before = parts.next().unwrap_or_default();
-    !value.starts_with('\'')
-        && parts.any(|part| {
-            let is_escaped = std::mem::replace(&mut before, part).ends_with('\\');
-            let is_name = |each: char| each.is_ascii_alphanumeric() || each == '_';
-            let bare = || part.find(|each| !is_name(each)).and_then(|end| part.get(..end)).unwrap_or(part);
-            let name = part.strip_prefix('{').map_or_else(bare, |braced| braced.split('}').next().unwrap_or_default());
-            !is_escaped && !is_set(name)
-        })
+    let value = if value.starts_with('\'') { "" } else { value.split(" #").next().unwrap_or_default() };
+    value.match_indices('$').filter_map(move |(at, _)| {
+        let (before, after) = value.split_at_checked(at)?;
+        let after = after.strip_prefix('$')?;
+        let bare = || after.split(|each: char| !each.is_ascii_alphanumeric() && each != '_').next();
+        let name = after.strip_prefix('{').map_or_else(bare, |braced| braced.split('}').next());
+        name.filter(|_| !before.ends_with('\\'))
+    })
 }
 
 /// The assignments in `text`, or `None` if any of it cannot be read.
@@ -162,7 +158,7 @@ mod tests {
     const OURS: &str = "LIVEKIT_API_KEY";
 
     fn found(text: &str) -> Result<Option<String>, usize> {
-        match Dotenv::parse(text).find(OURS) {
+        match Dotenv::parse(text, |_| false).find(OURS) {
             Ok(value) => Ok(value.map(|value| value.to_string())),
             Err(ConfigError::DotenvLine { line, .. }) => Err(line),
             Err(_) => Err(0),

@@ -1,6 +1,5 @@
 //! Files of keys: reads one whole and bounded, and knows what its content means. Does not know when to read it again.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::config::setting::pasted;
+use crate::config::lookup::pasted;
 use crate::config::{ConfigError, key_list};
 use crate::livekit::key::{ApiKey, ApiKeys};
 
@@ -18,15 +17,14 @@ const MAX_BYTES: u64 = 1 << 20;
 const OF_OTHERS: u32 = 0o006;
 
 /// A file of keys, which may be read again.
-#[derive(Clone, Debug)]
 pub(crate) struct KeyFile {
-    setting: &'static str,
-    path: PathBuf,
-    holds: Holds,
-    signing_key: Option<String>,
+    pub(super) setting: &'static str,
+    /// The path of the file, or of a link to it.
+    pub(crate) path: PathBuf,
+    pub(super) holds: Holds,
+    pub(super) signing_key: Option<String>,
 }
 
-#[derive(Clone, Debug)]
 pub(super) enum Holds {
     Keys,
     /// The secret of the key `name`; `others` come from other settings.
@@ -36,23 +34,14 @@ pub(super) enum Holds {
     },
 }
 
-/// The content of a file of keys. Wiped when dropped; `Debug` does not show it.
-#[derive(Clone)]
+/// The content of a file of keys. Wiped when dropped.
 pub(crate) struct KeyFileContent {
     bytes: Zeroizing<Vec<u8>>,
-    is_open: bool,
+    /// Whether users other than the file's owner and group may read or write it.
+    pub(crate) is_open_to_others: bool,
 }
 
 impl KeyFile {
-    pub(super) fn new(setting: &'static str, path: String, holds: Holds, signing_key: Option<String>) -> Self {
-        Self { setting, path: path.into(), holds, signing_key }
-    }
-
-    /// The path of the file, or of a link to it.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Reads the file.
     ///
     /// # Errors
@@ -78,10 +67,6 @@ impl KeyFile {
         };
         combine(setting, keys, self.signing_key.as_deref())
     }
-
-    pub(crate) fn can_change(&self) -> bool {
-        !is_inherited(&self.path)
-    }
 }
 
 /// All of `keys`. The one that is named mints, or else the first.
@@ -98,7 +83,7 @@ pub(super) fn combine(setting: &'static str, keys: Vec<ApiKey>, signing_key: Opt
 }
 
 /// Whether `path` is a descriptor that the program was started with, such as a shell's `<(…)`, which can be read only once.
-fn is_inherited(path: &Path) -> bool {
+pub(super) fn is_inherited(path: &Path) -> bool {
     path.starts_with("/dev/fd") || path == Path::new("/dev/stdin")
 }
 
@@ -119,23 +104,12 @@ impl KeyFileContent {
             return Err(io::Error::other("it is not a regular file"));
         }
         let file = File::open(path)?;
-        let is_open = file.metadata()?.permissions().mode() & OF_OTHERS != 0;
-        Ok(Self { bytes: read_all(file)?, is_open })
+        let is_open_to_others = file.metadata()?.permissions().mode() & OF_OTHERS != 0;
+        Ok(Self { bytes: read_all(file)?, is_open_to_others })
     }
 
     /// Identifies the content without revealing its secrets.
     pub(crate) fn fingerprint(&self) -> [u8; 32] {
-        Sha256::new_with_prefix([u8::from(self.is_open)]).chain_update(&self.bytes).finalize().into()
-    }
-
-    /// Whether users other than the file's owner and group may read or write it.
-    pub(crate) fn is_open_to_others(&self) -> bool {
-        self.is_open
-    }
-}
-
-impl fmt::Debug for KeyFileContent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyFileContent").field("is_open", &self.is_open).finish_non_exhaustive()
+        Sha256::new_with_prefix([u8::from(self.is_open_to_others)]).chain_update(&self.bytes).finalize().into()
     }
 }

@@ -5,7 +5,7 @@
 use zeroize::Zeroizing;
 
 use crate::config::ConfigError;
-use crate::config::setting::pasted;
+use crate::config::lookup::pasted;
 use crate::livekit::key::{ApiKey, KeyError};
 
 /// Characters that a plain scalar cannot begin with.

@@ -1,8 +1,8 @@
 //! The settings of the keys, which the server shares with every command that signs or verifies. Does not know when a file of keys
 //! is read again.
 
-use crate::config::key_file::{Holds, KeyFile, KeyFileContent, combine};
-use crate::config::setting::{Setting, pasted};
+use crate::config::key_file::{Holds, KeyFile, KeyFileContent, combine, is_inherited};
+use crate::config::lookup::{Setting, pasted};
 use crate::config::{ConfigError, Variables, key_list};
 use crate::livekit::key::{ApiKey, ApiKeys, DEVELOPMENT_PAIR};
 
@@ -23,7 +23,6 @@ pub(crate) struct KeyFlags {
     signing_key: Option<String>,
 }
 
-#[derive(Clone, Debug)]
 pub(crate) struct Keys {
     pub(crate) api_keys: ApiKeys,
     /// The file and its content. `None` also if the file can be read only once.
@@ -37,18 +36,18 @@ impl KeyFlags {
     ///
     /// # Errors
     /// At the first setting that cannot be used. The error names it, and never contains a secret.
-    pub(crate) fn read(self, variables: &Variables) -> Result<Keys, ConfigError> {
-        let name = Setting::filled("LIVEKIT_API_KEY", self.livekit_api_key, variables)?;
-        let secret_file = Setting::of("LIVEKIT_API_SECRET_FILE", self.livekit_api_secret_file, variables)?;
-        let keys_file = Setting::filled("LIVEKIT_KEYS_FILE", self.keys_file, variables)?;
-        let signing_key = Setting::of("LIVEKIT_SIGNING_KEY", self.signing_key, variables)?.text();
+    pub(crate) fn read(&self, variables: &Variables) -> Result<Keys, ConfigError> {
+        let name = Setting::filled("LIVEKIT_API_KEY", self.livekit_api_key.clone(), variables)?;
+        let secret_file = Setting::of("LIVEKIT_API_SECRET_FILE", "", self.livekit_api_secret_file.clone(), variables)?;
+        let keys_file = Setting::filled("LIVEKIT_KEYS_FILE", self.keys_file.clone(), variables)?;
+        let signing_key = Setting::of("LIVEKIT_SIGNING_KEY", "", self.signing_key.clone(), variables)?.text();
         let secret = Setting::filled("LIVEKIT_API_SECRET", None, variables)?;
         let listed = Setting::filled("LIVEKIT_KEYS", None, variables)?;
         exclude(&keys_file, &[&listed, &name, &secret, &secret_file])?;
         exclude(&secret_file, &[&secret])?;
 
         if let Some(path) = keys_file.text() {
-            return Keys::of_file(KeyFile::new(keys_file.name, path, Holds::Keys, signing_key));
+            return Keys::of_file(KeyFile { setting: keys_file.name, path: path.into(), holds: Holds::Keys, signing_key });
         }
         let mut keys = listed.value.map(|list| key_list::parse(listed.name, list.as_bytes())).transpose()?.unwrap_or_default();
         let is_fallback = keys.is_empty() && name.value.is_none();
@@ -59,7 +58,7 @@ impl KeyFlags {
             (None, None, Some(_)) => return half(secret_file.name, name.name),
             (Some(name), _, Some(path)) => {
                 let holds = Holds::Secret { name, others: keys };
-                return Keys::of_file(KeyFile::new(secret_file.name, path, holds, signing_key));
+                return Keys::of_file(KeyFile { setting: secret_file.name, path: path.into(), holds, signing_key });
             }
             (Some(name), Some(text), None) => keys.insert(0, key(secret.name, &name, pasted(&text))?),
             (None, None, None) if is_fallback && secret_file.is_set => {
@@ -76,7 +75,7 @@ impl Keys {
     fn of_file(file: KeyFile) -> Result<Self, ConfigError> {
         let content = file.read()?;
         let api_keys = file.keys(&content)?;
-        Ok(Self { api_keys, file: file.can_change().then_some((file, content)), is_fallback: false })
+        Ok(Self { api_keys, file: (!is_inherited(&file.path)).then_some((file, content)), is_fallback: false })
     }
 }
 

@@ -1,14 +1,15 @@
 //! The settings: their names, defaults, help and meaning. A flag beats the environment, and the environment beats the file
 //! `.env`. Secrets have no flag, because other users can see the command line. Does not know what the settings are used for.
 //!
-//! A new setting is one row of the table in `settings`.
+//! A new setting is one row of the table in `settings`, and a parser in `values` if its type needs one. How the value of any setting
+//! is found is in `lookup`.
 
 mod dotenv;
 mod error;
 mod key_file;
 mod key_list;
 mod keys;
-mod setting;
+mod lookup;
 mod settings;
 mod values;
 mod variables;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
-use crate::config::setting::Setting;
+use crate::config::lookup::Setting;
 use crate::config::{ConfigError, InboxPlace, KeyFlags, Keys, LogFormat, Variables, values};
 use crate::http::{Bind, Cors};
 
@@ -31,7 +31,6 @@ macro_rules! settings {
             keys: KeyFlags,
         }
 
-        #[derive(Clone, Debug)]
         pub(crate) struct Config {
             pub(crate) keys: Keys,
             $(pub(crate) $name: $type,)*
@@ -45,7 +44,7 @@ macro_rules! settings {
             pub(crate) fn read(flags: Flags, variables: &Variables) -> Result<Self, ConfigError> {
                 Ok(Self {
                     keys: flags.keys.read(variables)?,
-                    $($name: Setting::of($variable, flags.$name, variables)?.read($default, $parse)?,)*
+                    $($name: Setting::of($variable, $default, flags.$name, variables).and_then($parse)?,)*
                 })
             }
         }
@@ -68,7 +67,7 @@ settings! {
     sandbox_id: Vec<String> => Vec<String>, (value_name = "ID") ["SANDBOX_ID" ", separated by commas", "no id is needed"]
         "An id that LiveKit's developmentTokenServer(id, …) must send to get a token; repeat it for more",
         values::sandbox_ids;
-    allow_client_egress: bool => bool, () ["ALLOW_CLIENT_EGRESS" "=true", "false"]
+    allow_client_egress: Option<String> => bool, (num_args = 0, default_missing_value = "true") ["ALLOW_CLIENT_EGRESS" "=true", "false"]
         "Let clients have their rooms recorded through room_config.egress, at your cost",
         |setting| setting.parse("true or false", |text| text.parse().ok());
     token_ttl: Option<String> => Duration, (value_name = "DURATION", allow_hyphen_values = true) ["TOKEN_TTL", "6h"]

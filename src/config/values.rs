@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::Level;
 
 use crate::config::ConfigError;
-use crate::config::setting::Setting;
+use crate::config::lookup::Setting;
 use crate::http::{Cors, parse_url};
 use crate::inbox::RedisUrl;
 

@@ -3,8 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::{env, fmt};
+use std::env;
 
 use zeroize::Zeroizing;
 
@@ -17,7 +16,7 @@ const KUBERNETES_PREFIXES: [&str; 2] = ["ROOMKEY_SERVICE_", "ROOMKEY_PORT"];
 /// How many characters of a name are compared. All names of settings are shorter.
 const MAX_COMPARED: usize = 64;
 
-/// The variables that settings are read from. `Debug` does not show their values.
+/// The variables that settings are read from.
 pub(crate) struct Variables {
     dotenv: Dotenv,
     /// The names that were asked for, which are the names of all settings.
@@ -25,12 +24,13 @@ pub(crate) struct Variables {
 }
 
 impl Variables {
-    /// The variables of the process, and of the file `.env` in `directory`, if it exists.
+    /// The variables of the process, and of the file `.env` in the working directory, if it exists.
     ///
     /// # Errors
     /// If that file cannot be read.
-    pub(crate) fn read(directory: &Path) -> Result<Self, ConfigError> {
-        Ok(Self { dotenv: Dotenv::read(directory)?, known: RefCell::default() })
+    pub(crate) fn read() -> Result<Self, ConfigError> {
+        let dotenv = Dotenv::read(|name| env::var_os(name).is_some())?;
+        Ok(Self { dotenv, known: RefCell::default() })
     }
 
     /// The values of the variable `name`, that of the environment first.
@@ -78,12 +78,6 @@ fn nearest(name: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
 pub(crate) fn nearest_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<(usize, &'a str)> {
     let name: String = name.chars().take(MAX_COMPARED).collect();
     known.into_iter().map(|each| (strsim::damerau_levenshtein(&name, each), each)).min_by_key(|(distance, _)| *distance)
-}
-
-impl fmt::Debug for Variables {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Variables").field("known", &self.known).finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]

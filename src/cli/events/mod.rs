@@ -14,13 +14,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::cli::client::{self, Target, TlsFlags};
+use crate::cli::client::{self, Target};
+use crate::cli::shared_flags::{self, ClientFlags};
 use crate::cli::stop_signals::StopSignals;
-use crate::cli::{Failure, Outcome, key_settings, output, tell};
-use crate::config::{DEFAULT_PORT, KeyFlags, nearest_name};
+use crate::cli::{Failure, Outcome, output, tell};
+use crate::config::{DEFAULT_PORT, KeyFlags, Variables, nearest_name};
 use crate::inbox::Cursor;
 use crate::livekit::event::EVENTS;
-use crate::livekit::key::ApiKey;
 use lines::LineFormat;
 use pages::{PageError, PageReader, Start, WAIT};
 
@@ -61,13 +61,8 @@ pub(super) struct ReadEvents {
     /// The cursor of the last event that was read, to continue after it [default: from the oldest event]
     #[arg(long, value_name = "CURSOR", value_parser = cursor)]
     after: Option<Cursor>,
-    /// Print one line of JSON for each event
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    tls: TlsFlags,
-    #[command(flatten)]
-    keys: KeyFlags,
+    flags: ClientFlags,
 }
 
 fn cursor(text: &str) -> Result<Cursor, &'static str> {
@@ -76,9 +71,9 @@ fn cursor(text: &str) -> Result<Cursor, &'static str> {
 
 pub(super) fn run(arguments: ReadEvents) -> Outcome {
     let local = || Target::parse_base(&format!("http://127.0.0.1:{DEFAULT_PORT}")).map_err(Failure::wrong);
-    let target = arguments.url.map_or_else(local, Ok)?.trusting(&arguments.tls)?;
-    let keys = key_settings::keys(arguments.keys.clone())?;
-    let format = if arguments.json { LineFormat::Json } else { LineFormat::Words };
+    let target = arguments.url.map_or_else(local, Ok)?.trusting(&arguments.flags.tls)?;
+    let keys = shared_flags::keys(&arguments.flags.keys)?;
+    let format = if arguments.flags.json { LineFormat::Json } else { LineFormat::Words };
     for event in arguments.event.iter().filter(|event| !EVENTS.contains(&event.as_str())) {
         let (_, nearest) = nearest_name(&event.to_ascii_lowercase(), EVENTS).unwrap_or_default();
         tell(format_args!("warning: LiveKit has no event {event:?}; the nearest is {nearest}"));
@@ -92,7 +87,7 @@ pub(super) fn run(arguments: ReadEvents) -> Outcome {
             biased;
             stopped = stopped(), if follow => stopped,
             () = reader_is_gone() => Ok(()),
-            outcome = read(pages, format, follow, &arguments.keys) => outcome,
+            outcome = read(pages, format, follow, &arguments.flags.keys) => outcome,
         }
     });
     runtime.shutdown_timeout(LAST_WRITE);
@@ -108,7 +103,7 @@ async fn read(mut pages: PageReader, format: LineFormat, follow: bool, keys: &Ke
             Ok(page) => {
                 was_reached = true;
                 if back_off.take().is_some() {
-                    tell(format_args!("{} is back", pages.target()));
+                    tell(format_args!("{} is back", pages.target));
                 }
                 let lines = page.events.iter().map(|event| format.line(event.get()) + "\n").collect();
                 write(lines).await?;
@@ -116,15 +111,10 @@ async fn read(mut pages: PageReader, format: LineFormat, follow: bool, keys: &Ke
                     return Ok(());
                 }
             }
-            Err(error)
-                if error.status() == Some(StatusCode::UNAUTHORIZED)
-                    && let Some(key) = new_key(keys, &pages) =>
-            {
-                pages.set_key(key);
-            }
+            Err(PageError::Refused { status: StatusCode::UNAUTHORIZED, .. }) if has_new_key(&mut pages, keys) => {}
             Err(error) if follow && was_reached && error.is_temporary() => {
                 if back_off.is_none() {
-                    tell(format_args!("{}: {error}; trying again", pages.target()));
+                    tell(format_args!("{}: {error}; trying again", pages.target));
                 }
                 let (first, longest) = BACK_OFF;
                 let wait = back_off.map_or(first, |last: Duration| last.saturating_mul(2)).min(longest);
@@ -136,20 +126,23 @@ async fn read(mut pages: PageReader, format: LineFormat, follow: bool, keys: &Ke
     }
 }
 
-/// The key that mints now, if it is a different one.
-fn new_key(keys: &KeyFlags, pages: &PageReader) -> Option<ApiKey> {
-    let keys = key_settings::keys_again(keys.clone()).ok()?.api_keys;
-    (keys.minting() != pages.key()).then(|| keys.minting().clone())
+/// Whether another key mints now. If so, `pages` uses it from now on.
+fn has_new_key(pages: &mut PageReader, keys: &KeyFlags) -> bool {
+    let read = Variables::read().and_then(|variables| keys.read(&variables));
+    let new = read.ok().map(|keys| keys.api_keys.minting().clone()).filter(|key| *key != pages.key);
+    new.map(|key| pages.key = key).is_some()
 }
 
 /// Why there are no events, and what helps if that is known.
 fn reason(pages: &PageReader, error: &PageError) -> String {
-    let advice = match error.status().map(|status| status.as_u16()) {
-        Some(401) => format!(": is {:?} one of its keys, with the same secret?", pages.key().name()),
-        Some(410) => ": continue with --after and that cursor".to_owned(),
+    let advice = match error {
+        PageError::Refused { status: StatusCode::UNAUTHORIZED, .. } => {
+            format!(": is {:?} one of its keys, with the same secret?", pages.key.name())
+        }
+        PageError::Refused { status: StatusCode::GONE, .. } => ": continue with --after and that cursor".to_owned(),
         _ => String::new(),
     };
-    format!("{}: {error}{advice}", pages.target())
+    format!("{}: {error}{advice}", pages.target)
 }
 
 /// Writes `lines` to stdout on another thread, so that a reader that does not read cannot delay signals.

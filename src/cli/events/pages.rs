@@ -33,8 +33,8 @@ const MAX_PAGE_BYTES: usize = 64 * 1024 * 1024;
 /// A reader of a server's inbox, with its position.
 #[derive(Debug)]
 pub(super) struct PageReader {
-    target: Target,
-    key: ApiKey,
+    pub(super) target: Target,
+    pub(super) key: ApiKey,
     filter: String,
     start: Start,
     limit: usize,
@@ -68,18 +68,6 @@ impl PageReader {
         Self { target, key, filter: filter.finish(), start, limit: MAX_EVENTS, begin: None, connection: None }
     }
 
-    pub(super) fn target(&self) -> &Target {
-        &self.target
-    }
-
-    pub(super) fn key(&self) -> &ApiKey {
-        &self.key
-    }
-
-    pub(super) fn set_key(&mut self, key: ApiKey) {
-        self.key = key;
-    }
-
     /// Returns the next events. If there are none, waits up to `wait` for new ones. After an error it continues at the same position.
     pub(super) async fn next(&mut self, wait: Duration) -> Result<EventPage, PageError> {
         loop {
@@ -106,16 +94,14 @@ impl PageReader {
             next: String,
         }
 
-        let (connection, response) =
-            timeout(PATIENCE, self.send(wait)).await.map_err(|_| ExchangeError::TimedOut(PATIENCE))??;
+        let (connection, response) = within(PATIENCE, self.send(wait)).await??;
         let (status, retry_after) = (response.status(), client::retry_after(response.headers()));
         if status != StatusCode::OK {
             let text = timeout(PATIENCE, client::text(response.into_body())).await.unwrap_or_default();
             return Err(PageError::Refused { status, retry_after, text });
         }
         let begin = date(response.headers());
-        let page = read_all(response.into_body(), wait.saturating_add(PATIENCE));
-        let page = timeout(PAGE_PATIENCE, page).await.map_err(|_| ExchangeError::TimedOut(PAGE_PATIENCE))??;
+        let page = within(PAGE_PATIENCE, read_all(response.into_body(), wait.saturating_add(PATIENCE))).await??;
         self.connection = Some(connection);
         let PageBody { events, next } = json::from_utf8(&page).or(Err(PageError::NotAPage))?;
         let next = next.parse().or(Err(PageError::NotAPage))?;
@@ -166,7 +152,7 @@ fn date(headers: &HeaderMap) -> Option<UnixTime> {
 /// Reads all of `body`. Each part must arrive within `patience`.
 async fn read_all(mut body: Incoming, patience: Duration) -> Result<Vec<u8>, PageError> {
     let mut whole = Vec::new();
-    while let Some(frame) = timeout(patience, body.frame()).await.map_err(|_| ExchangeError::TimedOut(patience))? {
+    while let Some(frame) = within(patience, body.frame()).await? {
         let frame = frame.map_err(ExchangeError::Exchange)?;
         let bytes = frame.data_ref().map(|bytes| &**bytes).unwrap_or_default();
         if whole.len().saturating_add(bytes.len()) > MAX_PAGE_BYTES {
@@ -175,6 +161,10 @@ async fn read_all(mut body: Incoming, patience: Duration) -> Result<Vec<u8>, Pag
         whole.extend_from_slice(bytes);
     }
     Ok(whole)
+}
+
+async fn within<T>(patience: Duration, exchange: impl Future<Output = T>) -> Result<T, ExchangeError> {
+    timeout(patience, exchange).await.map_err(|_| ExchangeError::TimedOut(patience))
 }
 
 /// Why there is no page. The text follows the name of the server.
@@ -204,10 +194,6 @@ impl PageError {
                 status.is_server_error() || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(status)
             }
         }
-    }
-
-    pub(super) fn status(&self) -> Option<StatusCode> {
-        if let Self::Refused { status, .. } = self { Some(*status) } else { None }
     }
 
     pub(super) fn retry_after(&self) -> Option<Duration> {

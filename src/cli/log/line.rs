@@ -15,8 +15,8 @@ use crate::config::LogFormat;
 pub(super) const MAX_LINE_BYTES: usize = 4096;
 /// The longest value of a field. A line has room for the five texts of a delivery, which others choose.
 const MAX_VALUE_BYTES: usize = 700;
-/// Reserved for the quotes and marks at the end of a line.
-const END_BYTES: usize = 24;
+/// The room for fields. The rest of a line is for the quotes and marks at its end.
+const MAX_FIELDS_BYTES: usize = MAX_LINE_BYTES - 24;
 /// A field is left out if there is less room than this in addition to its name. A number always fits.
 const MIN_FIELD_BYTES: usize = 64;
 /// The end of a value that was too long.
@@ -54,38 +54,34 @@ impl Line {
     }
 
     pub(super) fn plain(&mut self, name: &str, value: impl fmt::Display) {
-        self.field(name, None, |out| write!(out, "{value}"));
+        self.field(name, Escape::Bare, value);
     }
 
     /// Adds a text, in quotes if `is_quoted` or in JSON.
     pub(super) fn text(&mut self, name: &str, is_quoted: bool, value: impl fmt::Display) {
         let escape = match self.format {
-            LogFormat::Json => Some(Escape::Json),
-            LogFormat::Text => is_quoted.then_some(Escape::Quoted),
+            LogFormat::Json => Escape::Json,
+            LogFormat::Text if is_quoted => Escape::Quoted,
+            LogFormat::Text => Escape::Bare,
         };
-        self.field(name, escape, |out| write!(out, "{value}"));
+        self.field(name, escape, value);
     }
 
     /// Text lines do not show the name of the message.
-    fn field(&mut self, name: &str, quotes: Option<Escape>, write: impl FnOnce(&mut FieldValue<'_>) -> fmt::Result) {
-        let end = MAX_LINE_BYTES.saturating_sub(END_BYTES);
-        if self.text.len().saturating_add(name.len()).saturating_add(MIN_FIELD_BYTES) > end {
+    fn field(&mut self, name: &str, escape: Escape, value: impl fmt::Display) {
+        if self.text.len().saturating_add(name.len()).saturating_add(MIN_FIELD_BYTES) > MAX_FIELDS_BYTES {
             self.is_short = true;
             return;
         }
-        let (before, after) = match self.format {
-            LogFormat::Text if name == "message" => (" ", ["", ""]),
-            LogFormat::Text => (" ", [name, "="]),
-            LogFormat::Json => (",\"", [name, "\":"]),
-        };
-        self.text.push_str(before);
-        self.text.extend(after);
-        self.text.push_str(if quotes.is_some() { "\"" } else { "" });
-        let end = self.text.len().saturating_add(MAX_VALUE_BYTES).min(end);
-        if write(&mut FieldValue { text: &mut self.text, end, escape: quotes.unwrap_or(Escape::Bare) }).is_err() {
-            self.text.push(CUT);
-        }
-        self.text.push_str(if quotes.is_some() { "\"" } else { "" });
+        let quote = if escape == Escape::Bare { "" } else { "\"" };
+        self.text.extend(match self.format {
+            LogFormat::Text if name == "message" => [" ", "", "", quote],
+            LogFormat::Text => [" ", name, "=", quote],
+            LogFormat::Json => [",\"", name, "\":", quote],
+        });
+        let end = self.text.len().saturating_add(MAX_VALUE_BYTES).min(MAX_FIELDS_BYTES);
+        append(&mut self.text, end, escape, value);
+        self.text.push_str(quote);
     }
 }
 
@@ -113,12 +109,15 @@ impl Visit for Line {
 
 pub(super) fn message(words: impl fmt::Display) -> String {
     let mut text = "roomkey: ".to_owned();
-    let end = MAX_LINE_BYTES.saturating_sub(END_BYTES);
-    if write!(FieldValue { text: &mut text, end, escape: Escape::Bare }, "{words}").is_err() {
+    append(&mut text, MAX_FIELDS_BYTES, Escape::Bare, words);
+    text + "\n"
+}
+
+/// Appends `value`. Cuts it if `text` becomes longer than `end`.
+fn append(text: &mut String, end: usize, escape: Escape, value: impl fmt::Display) {
+    if write!(FieldValue { text, end, escape }, "{value}").is_err() {
         text.push(CUT);
     }
-    text.push('\n');
-    text
 }
 
 /// What is escaped in addition to hidden characters, and how.
@@ -232,6 +231,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(message("x".repeat(10_000)).len(), MAX_LINE_BYTES - END_BYTES + CUT.len_utf8() + 1);
+        assert_eq!(message("x".repeat(10_000)).len(), MAX_FIELDS_BYTES + CUT.len_utf8() + 1);
     }
 }

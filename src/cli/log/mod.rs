@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::PanicHookInfo;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 const TELL_PATIENCE: Duration = Duration::from_millis(100);
 
 /// There is one stderr in a process, and so there is one queue.
-static QUEUE: LineQueue = LineQueue::new();
+static QUEUE: LazyLock<LineQueue> = LazyLock::new(LineQueue::default);
 /// The format of log lines, once it is known.
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 

@@ -19,7 +19,7 @@ const MAX_WRITE_BYTES: usize = super::line::MAX_LINE_BYTES;
 const PAUSE: Duration = Duration::from_millis(10);
 const RETRY: Duration = Duration::from_secs(1);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct LineQueue {
     state: Mutex<QueueState>,
     /// Wakes the writer: there are lines, or a flush.
@@ -29,37 +29,19 @@ pub(super) struct LineQueue {
     dropped: AtomicU64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct QueueState {
     lines: Vec<u8>,
     count: usize,
     /// Lines dropped since the writer last took lines.
     dropped: u64,
-    /// Whether the writer waits for lines.
-    is_waiting: bool,
-    /// Whether the writer has nothing left to do, or cannot do it.
+    /// Whether the writer waits, because it has nothing left to do or cannot do it.
     is_idle: bool,
     /// Whether a flush waits for the writer.
     is_flushing: bool,
 }
 
 impl LineQueue {
-    pub(super) const fn new() -> Self {
-        Self {
-            state: Mutex::new(QueueState {
-                lines: Vec::new(),
-                count: 0,
-                dropped: 0,
-                is_waiting: false,
-                is_idle: false,
-                is_flushing: false,
-            }),
-            wake: Condvar::new(),
-            idle: Condvar::new(),
-            dropped: AtomicU64::new(0),
-        }
-    }
-
     /// Adds `line`, which includes its line end, or drops it if there is no room.
     pub(super) fn push(&self, line: &str) {
         let mut state = self.state();
@@ -70,7 +52,7 @@ impl LineQueue {
         }
         state.lines.extend_from_slice(line.as_bytes());
         state.count = state.count.saturating_add(1);
-        if std::mem::take(&mut state.is_waiting) {
+        if std::mem::take(&mut state.is_idle) {
             drop(state);
             self.wake.notify_one();
         }
@@ -85,8 +67,7 @@ impl LineQueue {
         let mut state = self.state();
         state.is_flushing = true;
         self.wake.notify_one();
-        let is_busy = |state: &mut QueueState| !state.is_idle || !state.lines.is_empty();
-        let waited = self.idle.wait_timeout_while(state, patience, is_busy);
+        let waited = self.idle.wait_timeout_while(state, patience, |state| !state.is_idle);
         waited.unwrap_or_else(PoisonError::into_inner).0.is_flushing = false;
     }
 
@@ -97,12 +78,8 @@ impl LineQueue {
         if state.is_idle {
             self.idle.notify_all();
         }
-        let is_empty = |state: &mut QueueState| {
-            state.is_waiting = state.lines.is_empty();
-            state.is_waiting
-        };
-        let mut state = self.wake.wait_timeout_while(state, patience, is_empty).unwrap_or_else(PoisonError::into_inner).0;
-        state.is_waiting = false;
+        let waited = self.wake.wait_timeout_while(state, patience, |state| state.lines.is_empty());
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.is_idle = false;
         state.count = 0;
         std::mem::swap(&mut state.lines, batch);
@@ -257,7 +234,7 @@ mod tests {
 
     /// A queue, whose thread lives as long as the process, with what its sink is told and tells.
     fn start() -> (Arc<LineQueue>, Sender<Step>, Receiver<String>) {
-        let (queue, (script, steps), (sender, written)) = (Arc::new(LineQueue::new()), channel(), channel());
+        let (queue, (script, steps), (sender, written)) = (Arc::new(LineQueue::default()), channel(), channel());
         let writer = LineWriter::new(Scripted { steps, written: sender }, |count| format!("{count} lost\n"));
         let of_thread = Arc::clone(&queue);
         thread::spawn(move || writer.run(&of_thread));

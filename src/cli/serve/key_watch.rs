@@ -60,7 +60,7 @@ async fn watch(file: &KeyFile, known: &mut Reading, keyring: &Keyring, is_expose
 
 /// Switches to the keys that were read, if they are valid.
 fn reload(file: &KeyFile, read: Result<KeyFileContent, String>, keyring: &Keyring, is_exposed: bool) {
-    let path = file.path().display();
+    let path = file.path.display();
     let content = read.as_ref().map_err(Clone::clone);
     let keys = content.and_then(|content| file.keys(content).map_err(|error| error.to_string()));
     match keys {
@@ -98,7 +98,7 @@ fn warn_about_development_key(keys: &ApiKeys, is_exposed: bool) {
 }
 
 fn warn_about_permissions(file: &KeyFile, content: &KeyFileContent) {
-    if content.is_open_to_others() {
-        warn!(file = %file.path().display(), "others may read or write this file of secrets: remove their permissions with `chmod o=`");
+    if content.is_open_to_others {
+        warn!(file = %file.path.display(), "others may read or write this file of secrets: remove their permissions with `chmod o=`");
     }
 }

@@ -14,9 +14,9 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::cli::stop_signals::{StopSignals, listen_for};
-use crate::cli::{Failure, Outcome, key_settings, log};
+use crate::cli::{Failure, Outcome, log};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{Config, DEFAULT_LIVEKIT_URL, Flags, MAX_CONNECTIONS};
+use crate::config::{Config, DEFAULT_LIVEKIT_URL, Flags, MAX_CONNECTIONS, Variables};
 use crate::http::{self, Edge, Limits, Metrics};
 use crate::inbox::{Inbox, Retention};
 use crate::policy::Policy;
@@ -29,7 +29,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves until a signal ends it.
 pub(super) fn run(flags: Flags) -> Outcome {
-    let variables = key_settings::variables()?;
+    let variables = Variables::read()?;
     let config = Config::read(flags, &variables)?;
     log::open(config.log_level, config.log_format);
     for (variable, nearest) in variables.unknown() {

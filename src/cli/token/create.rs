@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::token::duration;
 use crate::cli::token::grant_flags::{GrantFlags, RoomFlags};
-use crate::cli::{Failure, Outcome, input, key_settings, print, print_json, tell, time_words};
+use crate::cli::{Failure, Outcome, input, print, print_json, shared_flags, tell, time_words};
 use crate::clock::UnixTime;
 use crate::config::KeyFlags;
 use crate::livekit::access_token::{AccessToken, Identity, NameError, ParticipantName, RoomName};
@@ -64,9 +65,10 @@ struct BearerFlags {
     /// What the bearer is: standard, ingress, egress, sip, agent, connector or bridge
     #[arg(
         long, hide_possible_values = true,
-        value_parser = ["standard", "ingress", "egress", "sip", "agent", "connector", "bridge"]
+        value_parser = PossibleValuesParser::new(["standard", "ingress", "egress", "sip", "agent", "connector", "bridge"])
+            .try_map(|kind| ParticipantKind::deserialize(Value::from(kind)))
     )]
-    kind: Option<String>,
+    kind: Option<ParticipantKind>,
     /// How long the token is valid, such as 90s, 5m, 1h10m or 1.5h
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse, allow_hyphen_values = true)]
     valid_for: Duration,
@@ -90,20 +92,19 @@ fn attribute(text: &str) -> Result<(String, String), &'static str> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-pub(super) fn run(arguments: CreateToken) -> Outcome {
+pub(in crate::cli) fn run(arguments: CreateToken) -> Outcome {
     let CreateToken { bearer, grants, room, output } = arguments;
     if !grants.allow_something() {
         return Err(Failure::wrong(
             "the token would allow nothing: add --join, --list, --admin or another of `roomkey token create --help`",
         ));
     }
-    let video = grants.video(checked("--room", bearer.room.clone(), |name| RoomName::new(name).map(drop))?)?;
+    let video = grants.video(checked("--room", &bearer.room, RoomName::new)?)?;
     if let (false, Some(flag)) = (video.room_join, room.given()) {
         return Err(Failure::wrong(format_args!("{flag} is for the room that joining creates: add --join")));
     }
-    let (video, identity, notices) =
-        with_generated_names(video, checked("--identity", bearer.identity.clone(), |name| Identity::new(name).map(drop))?)?;
-    let name = checked("--name", bearer.name.clone(), |name| ParticipantName::new(name).map(drop))?;
+    let (video, identity, notices) = with_generated_names(video, checked("--identity", &bearer.identity, Identity::new)?)?;
+    let name = checked("--name", &bearer.name, ParticipantName::new)?;
     let name = name.unwrap_or_else(|| identity.clone());
 
     let mut token = bearer.token(&identity, &name)?;
@@ -114,7 +115,7 @@ pub(super) fn run(arguments: CreateToken) -> Outcome {
         token = token.with_room_config(config);
     }
     let token = grants.with_service_grants(token)?;
-    let keys = key_settings::keys(output.keys)?;
+    let keys = shared_flags::keys(&output.keys)?;
     let now = UnixTime::now();
     let jwt = token.to_jwt(keys.minting(), now).map_err(Failure::wrong)?;
 
@@ -138,15 +139,10 @@ pub(super) fn run(arguments: CreateToken) -> Outcome {
 }
 
 /// The value of `flag`, if it is a valid name.
-fn checked(
-    flag: &str,
-    value: Option<String>,
-    check: impl FnOnce(String) -> Result<(), NameError>,
-) -> Result<Option<String>, Failure> {
-    if let Some(value) = &value {
-        check(value.clone()).map_err(|error| Failure::wrong(format_args!("{flag} {}", error.reason())))?;
-    }
-    Ok(value)
+fn checked<T>(flag: &str, value: &Option<String>, check: fn(String) -> Result<T, NameError>) -> Result<Option<String>, Failure> {
+    let checked = value.clone().map(check).transpose();
+    checked.map_err(|error| Failure::wrong(format_args!("{flag} {}", error.reason())))?;
+    Ok(value.clone())
 }
 
 /// Generates the room and the identity of a token for joining if they are not given, and returns what to tell the user.
@@ -176,9 +172,7 @@ impl BearerFlags {
             .with_metadata(self.metadata.clone().unwrap_or_default())
             .with_attributes(self.attributes()?)
             .with_ttl(Duration::from_secs(self.valid_for.as_secs())); // a token counts whole seconds
-        let Some(kind) = &self.kind else { return Ok(token) };
-        let kind = ParticipantKind::deserialize(Value::from(kind.as_str()));
-        Ok(token.with_kind(kind.or(Err(Failure::wrong("--kind is not a kind that LiveKit knows")))?))
+        Ok(if let Some(kind) = self.kind { token.with_kind(kind) } else { token })
     }
 
     fn attributes(&self) -> Result<BTreeMap<String, String>, Failure> {

@@ -4,10 +4,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::cli::{Failure, input};
-use crate::json::Written;
 use crate::livekit::access_token::AccessToken;
 use crate::livekit::claims::Claims;
-use crate::livekit::grants::{InferenceGrants, SIPGrants, TrackSource, VideoGrants};
+use crate::livekit::grants::{InferenceGrants, SIPGrants, VideoGrants};
 use crate::livekit::inspection::{of_wrong_type, unknown_grants};
 use crate::livekit::room_config::RoomConfiguration;
 
@@ -84,41 +83,32 @@ const CLAIMS_WITH_FLAGS: [(&str, &str); 13] = [
 impl GrantFlags {
     /// Whether any flag allows anything.
     pub(super) fn allow_something(&self) -> bool {
-        let [rooms, services] = [
-            [self.join, self.create, self.list, self.admin, self.egress, self.ingress],
-            [self.inference, self.sip_admin, self.sip_call, self.grant.is_some(), self.claims.is_some(), false],
-        ];
-        rooms.into_iter().chain(services).any(|flag| flag)
+        let rooms = [self.join, self.create, self.list, self.admin, self.egress, self.ingress];
+        let services = [self.inference, self.sip_admin, self.sip_call, self.grant.is_some(), self.claims.is_some()];
+        rooms.contains(&true) || services.contains(&true)
     }
 
     /// The claim `video` with this `room`.
     pub(super) fn video(&self, room: Option<String>) -> Result<VideoGrants, Failure> {
-        let source = |name: &String| TrackSource::deserialize(Value::from(name.as_str())).unwrap_or(TrackSource::Unknown);
-        let grants = VideoGrants {
-            room_join: self.join,
-            room_create: self.create,
-            room_list: self.list,
-            room_admin: self.admin,
-            room_record: self.egress,
-            ingress_admin: self.ingress,
-            recorder: self.recorder,
-            hidden: self.hidden,
-            can_update_own_metadata: self.allow_update_metadata.then_some(true),
-            can_publish_sources: self.allow_source.iter().map(source).collect(),
-            room: room.unwrap_or_default(),
-            // These have no flag, but --grant sets them. All fields are named, so that a new grant needs a decision here.
-            destination_room: String::new(),
-            can_publish: None,
-            can_subscribe: None,
-            can_publish_data: None,
-            agent: false,
-            can_subscribe_metrics: None,
-            can_manage_agent_session: None,
-        };
-        match &self.grant {
-            Some(json) => overlaid(&grants, json),
-            None => Ok(grants),
+        let flags = [
+            ("roomJoin", self.join),
+            ("roomCreate", self.create),
+            ("roomList", self.list),
+            ("roomAdmin", self.admin),
+            ("roomRecord", self.egress),
+            ("ingressAdmin", self.ingress),
+            ("recorder", self.recorder),
+            ("hidden", self.hidden),
+            ("canUpdateOwnMetadata", self.allow_update_metadata),
+        ];
+        let flags = flags.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| (name.to_owned(), Value::from(true)));
+        let mut grants = Map::from_iter(flags);
+        grants.insert("room".to_owned(), room.unwrap_or_default().into());
+        grants.insert("canPublishSources".to_owned(), self.allow_source.as_slice().into());
+        if let Some(json) = &self.grant {
+            grants.extend(more_grants(json)?);
         }
+        read_grants(grants).or(Err(Failure::wrong("--grant does not contain LiveKit's grants")))
     }
 
     /// `token` with the grants outside `video`, and the further claims.
@@ -136,25 +126,24 @@ impl GrantFlags {
     }
 }
 
-/// `grants`, overridden by those in `json`, as `lk` does.
-fn overlaid(grants: &VideoGrants, json: &str) -> Result<VideoGrants, Failure> {
-    let mut given = input::object("--grant", json.as_bytes())?;
-    given.retain(|_, value| !value.is_null());
-    let as_claim = Map::from_iter([("video".to_owned(), Value::Object(given.clone()))]);
+/// The value of `--grant`, if LiveKit knows these grants. They override the flags, as in `lk`.
+fn more_grants(json: &str) -> Result<Map<String, Value>, Failure> {
+    let mut grants = input::object("--grant", json.as_bytes())?;
+    grants.retain(|_, value| !value.is_null());
+    let as_claim = Map::from_iter([("video".to_owned(), Value::Object(grants.clone()))]);
     if let Some(danger) = unknown_grants(&as_claim).first() {
         return Err(Failure::wrong(format_args!("--grant: {danger}")));
     }
-    let read = |grants| VideoGrants::deserialize(Value::Object(grants));
-    if let Some((name, _)) =
-        given.iter().find(|(name, value)| read(Map::from_iter([((*name).clone(), (*value).clone())])).is_err())
-    {
-        return Err(Failure::wrong(format_args!("--grant: {name} does not have the type that LiveKit reads")));
+    let is_wrong =
+        |(name, value): &(&String, &Value)| read_grants(Map::from_iter([((*name).clone(), (*value).clone())])).is_err();
+    match grants.iter().find(is_wrong) {
+        Some((name, _)) => Err(Failure::wrong(format_args!("--grant: {name} does not have the type that LiveKit reads"))),
+        None => Ok(grants),
     }
-    let mut base = Vec::new();
-    Written::write(grants, &mut base);
-    let mut all = input::object("--grant", &base)?;
-    all.extend(given);
-    read(all).or(Err(Failure::wrong("--grant does not contain LiveKit's grants")))
+}
+
+fn read_grants(grants: Map<String, Value>) -> Result<VideoGrants, serde_json::Error> {
+    VideoGrants::deserialize(Value::Object(grants))
 }
 
 fn with_claims(token: AccessToken, json: &str) -> Result<AccessToken, Failure> {
@@ -229,6 +218,7 @@ mod tests {
 
     use super::*;
     use crate::clock::UnixTime;
+    use crate::livekit::grants::TrackSource;
     use crate::livekit::inspection::Inspection;
     use crate::livekit::key::ApiKey;
 

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
+use crate::cli::shared_flags::{self, VerifyFlags};
 use crate::cli::token::{permissions, verify};
-use crate::cli::verify_flags::VerifyFlags;
 use crate::cli::{Failure, Outcome, input, print, print_json, time_words};
 use crate::clock::UnixTime;
 use crate::livekit::inspection::Inspection;
@@ -22,11 +22,11 @@ pub(in crate::cli) struct InspectToken {
     flags: VerifyFlags,
 }
 
-pub(super) fn run(arguments: InspectToken) -> Outcome {
+pub(in crate::cli) fn run(arguments: InspectToken) -> Outcome {
     let token = input::token(&arguments.token)?;
     let now = arguments.flags.now();
     let inspection = Inspection::of(&token, now).map_err(|error| Failure::refused(verify::reason(&error, "", now)))?;
-    let (holds, verdict) = match arguments.flags.keys() {
+    let (holds, verdict) = match shared_flags::keys(&arguments.flags.keys) {
         Err(error) => (None, format!("not checked: {error}")),
         Ok(keys) => match TokenVerifier::new(keys.clone()).verify(&token, now) {
             Ok(claims) => {
@@ -68,40 +68,29 @@ fn as_json(inspection: &Inspection, holds: Option<bool>, verdict: &str) -> Resul
 /// Everything from the token is quoted and escaped, because a terminal obeys what it is sent.
 fn in_words(inspection: &Inspection, verdict: &str, now: UnixTime) -> String {
     let claims = inspection.claims();
-    let mut lines = Vec::new();
-    let mut line = |what: &str, text: String| lines.push(format!("{what:<10} {text}"));
-    let quoted = |text: &str| if text.is_empty() { "-".to_owned() } else { format!("{text:?}") };
-
-    line("identity", quoted(claims.identity()));
-    if !claims.name.is_empty() {
-        line("name", quoted(&claims.name));
-    }
-    if let Some(kind) = claims.kind {
-        line("kind", kind.to_string());
-    }
-    line("room", quoted(claims.video.as_ref().map_or("", |video| &video.room)));
-    line("key", quoted(&claims.iss));
+    let given = |text: &str| Some(text).filter(|text| !text.is_empty()).map(|text| format!("{text:?}"));
+    let or_dash = |text: &str| given(text).or(Some("-".to_owned()));
+    let at = |time| format!("{} ({}", time_words::utc(time), time_words::relative(time, now));
     let begin = verify::begin(claims);
-    if let Some(begin) = begin {
-        line("from", format!("{} ({})", time_words::utc(begin), time_words::relative(begin, now)));
-    }
-    if let Some(end) = claims.exp {
+    let end = claims.exp.map(|end| {
         let length = begin.map(|begin| time_words::span(end.as_secs().saturating_sub(begin.as_secs())));
         let length = length.map(|length| format!(", {length} in all")).unwrap_or_default();
-        line("until", format!("{} ({}{length})", time_words::utc(end), time_words::relative(end, now)));
-    } else {
-        line("until", "no end".to_owned());
-    }
-    if !claims.metadata.is_empty() {
-        line("metadata", quoted(&claims.metadata));
-    }
-    for (key, value) in &claims.attributes {
-        line("attribute", format!("{key:?} is {value:?}"));
-    }
-    if let Some(config) = &claims.room_config {
-        line("roomConfig", config.to_json().replace(['\r', '\n'], " "));
-    }
-    line("verdict", verdict.to_owned());
+        format!("{}{length})", at(end))
+    });
+    let rows = [
+        ("identity", or_dash(claims.identity())),
+        ("name", given(&claims.name)),
+        ("kind", claims.kind.map(|kind| kind.to_string())),
+        ("room", or_dash(claims.video.as_ref().map_or("", |video| &video.room))),
+        ("key", or_dash(&claims.iss)),
+        ("from", begin.map(|begin| at(begin) + ")")),
+        ("until", end.or(Some("no end".to_owned()))),
+        ("metadata", given(&claims.metadata)),
+    ];
+    let attributes = claims.attributes.iter().map(|(key, value)| ("attribute", Some(format!("{key:?} is {value:?}"))));
+    let config = claims.room_config.as_ref().map(|config| config.to_json().replace(['\r', '\n'], " "));
+    let rows = rows.into_iter().chain(attributes).chain([("roomConfig", config), ("verdict", Some(verdict.to_owned()))]);
+    let mut lines: Vec<_> = rows.filter_map(|(what, text)| Some(format!("{what:<10} {}", text?))).collect();
 
     let may = permissions::of(claims);
     lines.push(if may.is_empty() { "\nIt allows nothing.".to_owned() } else { "\nIts bearer may".to_owned() });

@@ -1,17 +1,13 @@
 //! `roomkey token`: creates, inspects and verifies access tokens. Does not know how a token is signed.
 
-mod create;
+pub(super) mod create;
 mod duration;
 mod grant_flags;
-mod inspect;
+pub(super) mod inspect;
 mod permissions;
 pub(super) mod verify;
 
-use clap::Subcommand;
-
-use crate::cli::Outcome;
-
-#[derive(Debug, Subcommand)]
+#[derive(Debug, clap::Subcommand)]
 pub(super) enum TokenCommand {
     /// Mint an access token, with the flags of `lk token create`
     Create(Box<create::CreateToken>),
@@ -19,14 +15,4 @@ pub(super) enum TokenCommand {
     Inspect(inspect::InspectToken),
     /// Verify a token and print its claims
     Verify(verify::VerifyToken),
-}
-
-impl TokenCommand {
-    pub(super) fn run(self) -> Outcome {
-        match self {
-            Self::Create(arguments) => create::run(*arguments),
-            Self::Inspect(arguments) => inspect::run(arguments),
-            Self::Verify(arguments) => verify::run(arguments),
-        }
-    }
 }

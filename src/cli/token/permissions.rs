@@ -37,14 +37,10 @@ pub(super) fn of(claims: &Claims) -> Vec<String> {
     may(call, &format!("call the endpoint of the agent {agent_name:?}"));
     let AgentThreadGrants { all, list, create, write, read, delete, scope: _, thread_ids: _ } = agent_thread.unwrap_or_default();
     let verbs = [
-        (all, "do everything with"),
-        (list, "list"),
-        (create, "create"),
-        (write, "write to"),
-        (read, "read"),
-        (delete, "delete"),
+        all.then_some("do everything with"), list.then_some("list"), create.then_some("create"), write.then_some("write to"),
+        read.then_some("read"), delete.then_some("delete"),
     ];
-    let verbs: Vec<_> = verbs.into_iter().filter(|(is_granted, _)| *is_granted).map(|(_, verb)| verb).collect();
+    let verbs: Vec<_> = verbs.into_iter().flatten().collect();
     may(!verbs.is_empty(), &format!("{} agents' threads", verbs.join(", ")));
     may(!sha256.is_empty(), "vouch for one body, as a webhook's token");
     permissions
@@ -57,12 +53,12 @@ fn of_video(video: VideoGrants) -> Vec<String> {
         can_subscribe_metrics, can_manage_agent_session, hidden, recorder, agent, room_admin, room_create, room_list,
         room_record, ingress_admin, destination_room,
     } = video;
-    let its_room = if room.is_empty() { "no room".to_owned() } else { format!("the room {room:?}") };
+    let its_room = |none: &str| if room.is_empty() { none.to_owned() } else { format!("the room {room:?}") };
     let mut permissions = Vec::new();
     let mut may = |is_granted: bool, what: &str| permissions.extend(is_granted.then(|| what.to_owned()));
 
     if room_join {
-        may(true, &if room.is_empty() { "join any room".to_owned() } else { format!("join {its_room}") });
+        may(true, &format!("join {}", its_room("any room")));
         may(true, &publishing(can_publish, &can_publish_sources));
         may(true, if can_subscribe.unwrap_or(true) { "subscribe to others" } else { "not subscribe to others" });
         let data = can_publish_data.or(can_publish).unwrap_or(true);
@@ -74,7 +70,7 @@ fn of_video(video: VideoGrants) -> Vec<String> {
     may(hidden, "be invisible to the others");
     may(recorder, "record, and be told apart by that");
     may(agent, "register as an agent");
-    may(room_admin, &format!("moderate {its_room}"));
+    may(room_admin, &format!("moderate {}", its_room("no room")));
     may(room_create, "create and delete rooms");
     may(room_list, "list all rooms");
     may(room_record, "start and stop recordings and streams");
@@ -85,8 +81,8 @@ fn of_video(video: VideoGrants) -> Vec<String> {
 
 /// LiveKit asks `canPublish` first, and then the sources, of which none means all.
 fn publishing(can_publish: Option<bool>, sources: &[TrackSource]) -> String {
-    let sources = sources.iter().filter_map(|source| serde_json::to_value(source).ok());
-    let sources: Vec<_> = sources.filter_map(|source| source.as_str().map(str::to_owned)).collect();
+    let name = |source| Some(serde_json::to_value(source).ok()?.as_str()?.to_owned());
+    let sources: Vec<_> = sources.iter().filter_map(name).collect();
     if can_publish == Some(false) {
         "not publish tracks".to_owned()
     } else if sources.is_empty() {

@@ -1,7 +1,7 @@
 //! `roomkey token verify`: whether a token is valid, also the token of a webhook, and its claims. Does not know what they allow.
 
 use crate::cli::json_spacing::{Spacing, with_spacing};
-use crate::cli::verify_flags::VerifyFlags;
+use crate::cli::shared_flags::{self, VerifyFlags};
 use crate::cli::{Failure, Outcome, input, print_json, tell, time_words};
 use crate::clock::UnixTime;
 use crate::jws;
@@ -21,8 +21,8 @@ pub(in crate::cli) struct VerifyToken {
     flags: VerifyFlags,
 }
 
-pub(super) fn run(arguments: VerifyToken) -> Outcome {
-    let keys = arguments.flags.keys()?;
+pub(in crate::cli) fn run(arguments: VerifyToken) -> Outcome {
+    let keys = shared_flags::keys(&arguments.flags.keys)?;
     let token = input::token(&arguments.token)?;
     let now = arguments.flags.now();
     let verified = TokenVerifier::new(keys.clone()).verify(&token, now);

@@ -2,150 +2,121 @@
 //! Does not know which body is the right one.
 
 use std::io::Read;
+use std::iter::once_with;
 
 use flate2::read::GzDecoder;
+use serde::de::IgnoredAny;
 
 use crate::cli::json_spacing::{Spacing, with_spacing};
 
 /// The most bytes that a compressed body may unpack to. A longer one is not a webhook.
 const MAX_UNPACKED: u64 = 4 * 1024 * 1024;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-const INDENTS: [Spacing; 4] = [Spacing::Pretty("  "), Spacing::Pretty("    "), Spacing::Pretty("\t"), Spacing::Pretty(" ")];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyChange {
-    Compressed,
-    ByteOrderMark,
-    NewlineAdded,
-    NewlineLost,
-    ToCrLf,
-    FromCrLf,
-    JsonRewritten(JsonStyle),
-    ReadAsLatin1,
-    WrittenAsLatin1,
+/// What was done to a body; and which programs do that, and what helps.
+pub(super) type BodyChange = (&'static str, &'static str);
+/// What a body may have been before a change; nothing if the body cannot come from that change.
+type Undo = fn(&[u8]) -> Vec<Vec<u8>>;
+
+/// The changes to bytes and characters, the likely ones first.
+const OF_BYTES: [(Undo, BodyChange); 8] = [
+    (
+        |body| {
+            let stripped = [body.strip_suffix(b"\n"), body.strip_suffix(b"\r\n"), Some(body.trim_ascii_end())];
+            stripped.into_iter().flatten().map(<[u8]>::to_vec).collect()
+        },
+        (
+            "a line end was added at the end",
+            "editors, `echo` and `jq` add a line end to what they write: keep the bytes, with `printf %s` or by writing the request's raw body",
+        ),
+    ),
+    (
+        |body| vec![[body, b"\n"].concat(), [body, b"\r\n"].concat()],
+        (
+            "the line end at the end was lost",
+            "a shell's `$(...)`, `curl -d @file` and a framework's trim drop it: send with `curl --data-binary @file`, and read the raw body",
+        ),
+    ),
+    (
+        |body| body.strip_prefix(BYTE_ORDER_MARK).map(<[u8]>::to_vec).into_iter().collect(),
+        (
+            "a byte order mark (EF BB BF) is in front",
+            "an editor or a .NET or PowerShell encoder adds one when it writes UTF-8: write without it",
+        ),
+    ),
+    (
+        |body| with_lf(body).map(String::into_bytes).into_iter().collect(),
+        ("line ends were made CRLF", "git's autocrlf, Windows editors and FTP's text mode do that: transfer the body as binary"),
+    ),
+    (
+        |body| with_lf(body).map(|lines| lines.replace('\n', "\r\n").into_bytes()).into_iter().collect(),
+        ("CRLF line ends were made LF", "git's autocrlf, `dos2unix` and `curl -d @file` do that: transfer the body as binary"),
+    ),
+    (
+        |body| unpacked(body).into_iter().collect(),
+        (
+            "the body is compressed with gzip",
+            "a proxy or a recorder kept the body compressed: LiveKit sends it plain, so undo what compresses requests on the way",
+        ),
+    ),
+    (
+        |body| str::from_utf8(body).ok().and_then(latin1_bytes).into_iter().collect(),
+        (
+            "text was read as Latin-1 and written as UTF-8, so that each character beyond ASCII became two",
+            "a program read the UTF-8 bytes as Latin-1 or Windows-1252, and wrote that as UTF-8: read the body as bytes",
+        ),
+    ),
+    (
+        |body| vec![body.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes()],
+        (
+            "the text was written as Latin-1 instead of UTF-8",
+            "a program wrote the text as Latin-1, a servlet container's default charset: read the body as bytes, or as UTF-8",
+        ),
+    ),
+];
+
+/// The changes that write JSON again, by the spacing that the body has then.
+const OF_SPACING: [(&[Spacing], BodyChange); 4] = [
+    (
+        &[Spacing::Compact],
+        (
+            "the JSON was written again, without white space",
+            "a body parser read it, and JSON.stringify or similar wrote it (Express' json(), a gateway that transforms bodies): verify the raw body, as express.raw() provides it",
+        ),
+    ),
+    (&[Spacing::AfterCommas], ("the JSON was written again, with Go's spacing: blanks after commas", ANY_PARSER)),
+    (
+        &[Spacing::AfterBoth],
+        (
+            "the JSON was written again, with blanks after commas and colons",
+            "a parser read it, and Python's json.dumps or similar wrote it (request.json in Flask or FastAPI): verify request.get_data() or await request.body()",
+        ),
+    ),
+    (
+        &[Spacing::Pretty("  "), Spacing::Pretty("    "), Spacing::Pretty("\t"), Spacing::Pretty(" ")],
+        (
+            "the JSON was written again, pretty, one line for each member",
+            "`jq`, an editor's format on save or a log's pretty printer wrote it: keep the bytes that arrived",
+        ),
+    ),
+];
+const OTHER_SPACING: BodyChange = ("the JSON was written again, with other white space", ANY_PARSER);
+const OTHER_ESCAPES: BodyChange = (
+    "the JSON was written again, with other escapes in its strings",
+    "a parser read it, and PHP's json_encode (\\/), Python's json.dumps (\\u00fc), Go's json.Marshal (\\u003c) or similar wrote it: verify the raw body",
+);
+const ANY_PARSER: &str = "a proxy or framework parsed the body and wrote it again: verify the raw body, before any parser";
+
+/// What `body` may have been before one change, each with that change.
+pub(super) fn undone(body: &[u8]) -> impl Iterator<Item = (BodyChange, Vec<u8>)> {
+    let bytes = OF_BYTES.iter().flat_map(|(undo, change)| undo(body).into_iter().map(|original| (*change, original)));
+    // JSON comes last, because it takes the most time.
+    bytes.chain(once_with(|| rewritten(body)).flatten()).filter(move |(_, original)| original != body)
 }
 
-/// How the JSON that arrived is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum JsonStyle {
-    Compact,
-    AfterCommas,
-    AfterBoth,
-    Pretty,
-    Other,
-    /// With other escapes.
-    Escaped,
-}
-
-impl BodyChange {
-    /// All changes, the likely and cheap ones first.
-    pub(super) const ALL: [Self; 9] = [
-        Self::NewlineAdded,
-        Self::NewlineLost,
-        Self::ByteOrderMark,
-        Self::ToCrLf,
-        Self::FromCrLf,
-        Self::Compressed,
-        Self::JsonRewritten(JsonStyle::Other),
-        Self::ReadAsLatin1,
-        Self::WrittenAsLatin1,
-    ];
-
-    /// What `body` may have been before, each with the exact change.
-    pub(super) fn undone(self, body: &[u8]) -> Vec<(Self, Vec<u8>)> {
-        let text = str::from_utf8(body).ok();
-        let lines = text.map(|text| text.replace("\r\n", "\n"));
-        let originals = match self {
-            Self::Compressed => unpacked(body).into_iter().collect(),
-            Self::ByteOrderMark => body.strip_prefix(BYTE_ORDER_MARK).map(<[u8]>::to_vec).into_iter().collect(),
-            Self::NewlineAdded => {
-                let stripped = [body.strip_suffix(b"\n"), body.strip_suffix(b"\r\n"), Some(body.trim_ascii_end())];
-                stripped.into_iter().flatten().map(<[u8]>::to_vec).collect()
-            }
-            Self::NewlineLost => vec![[body, b"\n"].concat(), [body, b"\r\n"].concat()],
-            Self::ToCrLf => lines.map(String::into_bytes).into_iter().collect(),
-            Self::FromCrLf => lines.map(|lines| lines.replace('\n', "\r\n").into_bytes()).into_iter().collect(),
-            Self::JsonRewritten(_) => return text.map(rewritten).unwrap_or_default(),
-            Self::ReadAsLatin1 => text.and_then(latin1_bytes).into_iter().collect(),
-            Self::WrittenAsLatin1 => vec![body.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes()],
-        };
-        originals.into_iter().map(|original| (self, original)).collect()
-    }
-
-    /// What was done to the body; and which programs do that, and what helps.
-    pub(super) fn explanation(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Compressed => (
-                "the body is compressed with gzip",
-                "a proxy or a recorder kept the body compressed: LiveKit sends it plain, so undo what compresses requests on the way",
-            ),
-            Self::ByteOrderMark => (
-                "a byte order mark (EF BB BF) is in front",
-                "an editor or a .NET or PowerShell encoder adds one when it writes UTF-8: write without it",
-            ),
-            Self::NewlineAdded => (
-                "a line end was added at the end",
-                "editors, `echo` and `jq` add a line end to what they write: keep the bytes, with `printf %s` or by writing the request's raw body",
-            ),
-            Self::NewlineLost => (
-                "the line end at the end was lost",
-                "a shell's `$(...)`, `curl -d @file` and a framework's trim drop it: send with `curl --data-binary @file`, and read the raw body",
-            ),
-            Self::ToCrLf => (
-                "line ends were made CRLF",
-                "git's autocrlf, Windows editors and FTP's text mode do that: transfer the body as binary",
-            ),
-            Self::FromCrLf => (
-                "CRLF line ends were made LF",
-                "git's autocrlf, `dos2unix` and `curl -d @file` do that: transfer the body as binary",
-            ),
-            Self::JsonRewritten(style) => style.explanation(),
-            Self::ReadAsLatin1 => (
-                "text was read as Latin-1 and written as UTF-8, so that each character beyond ASCII became two",
-                "a program read the UTF-8 bytes as Latin-1 or Windows-1252, and wrote that as UTF-8: read the body as bytes",
-            ),
-            Self::WrittenAsLatin1 => (
-                "the text was written as Latin-1 instead of UTF-8",
-                "a program wrote the text as Latin-1, a servlet container's default charset: read the body as bytes, or as UTF-8",
-            ),
-        }
-    }
-}
-
-impl JsonStyle {
-    fn explanation(self) -> (&'static str, &'static str) {
-        const ANY_PARSER: &str =
-            "a proxy or framework parsed the body and wrote it again: verify the raw body, before any parser";
-        match self {
-            Self::Compact => (
-                "the JSON was written again, without white space",
-                "a body parser read it, and JSON.stringify or similar wrote it (Express' json(), a gateway that transforms bodies): verify the raw body, as express.raw() provides it",
-            ),
-            Self::AfterCommas => ("the JSON was written again, with Go's spacing: blanks after commas", ANY_PARSER),
-            Self::AfterBoth => (
-                "the JSON was written again, with blanks after commas and colons",
-                "a parser read it, and Python's json.dumps or similar wrote it (request.json in Flask or FastAPI): verify request.get_data() or await request.body()",
-            ),
-            Self::Pretty => (
-                "the JSON was written again, pretty, one line for each member",
-                "`jq`, an editor's format on save or a log's pretty printer wrote it: keep the bytes that arrived",
-            ),
-            Self::Other => ("the JSON was written again, with other white space", ANY_PARSER),
-            Self::Escaped => (
-                "the JSON was written again, with other escapes in its strings",
-                "a parser read it, and PHP's json_encode (\\/), Python's json.dumps (\\u00fc), Go's json.Marshal (\\u003c) or similar wrote it: verify the raw body",
-            ),
-        }
-    }
-
-    fn of(json: &str) -> Self {
-        let json = json.trim_ascii_end();
-        let styles =
-            [(Spacing::Compact, Self::Compact), (Spacing::AfterCommas, Self::AfterCommas), (Spacing::AfterBoth, Self::AfterBoth)];
-        let mut styles = styles.into_iter().chain(INDENTS.map(|indent| (indent, Self::Pretty)));
-        let style = styles.find(|(spacing, _)| with_spacing(json, *spacing, str::to_owned) == json);
-        style.map_or(Self::Other, |(_, style)| style)
-    }
+/// `body` with all its line ends as LF.
+fn with_lf(body: &[u8]) -> Option<String> {
+    str::from_utf8(body).ok().map(|text| text.replace("\r\n", "\n"))
 }
 
 fn unpacked(body: &[u8]) -> Option<Vec<u8>> {
@@ -158,18 +129,21 @@ fn unpacked(body: &[u8]) -> Option<Vec<u8>> {
     u64::try_from(length).is_ok_and(|length| length <= MAX_UNPACKED).then_some(unpacked)
 }
 
-/// `json` with the spacings that LiveKit or another sender may have used, with its strings unchanged and with protobuf's few
+/// `body` with the spacings that LiveKit or another sender may have used, with its strings unchanged and with protobuf's few
 /// escapes. Empty if it is not JSON.
-fn rewritten(json: &str) -> Vec<(BodyChange, Vec<u8>)> {
-    if serde_json::from_str::<serde::de::IgnoredAny>(json).is_err() {
+fn rewritten(body: &[u8]) -> Vec<(BodyChange, Vec<u8>)> {
+    const OF_SENDERS: [Spacing; 5] =
+        [Spacing::Compact, Spacing::AfterCommas, Spacing::AfterBoth, Spacing::Pretty("  "), Spacing::Pretty("    ")];
+    let Some(json) = str::from_utf8(body).ok().filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok()) else {
         return Vec::new();
-    }
-    let spacings = [Spacing::Compact, Spacing::AfterCommas, Spacing::AfterBoth, Spacing::Pretty("  "), Spacing::Pretty("    ")];
-    let variants = |style, string: fn(&str) -> String| {
-        let change = BodyChange::JsonRewritten(style);
-        spacings.map(|spacing| (change, with_spacing(json, spacing, string).into_bytes()))
     };
-    [variants(JsonStyle::of(json), str::to_owned), variants(JsonStyle::Escaped, with_few_escapes)].concat()
+    let written = json.trim_ascii_end();
+    let has = |spacing: &Spacing| with_spacing(written, *spacing, str::to_owned) == written;
+    let style = OF_SPACING.iter().find(|(spacings, _)| spacings.iter().any(has));
+    let variants =
+        |change, string: fn(&str) -> String| OF_SENDERS.map(|spacing| (change, with_spacing(json, spacing, string).into_bytes()));
+    let style = style.map_or(OTHER_SPACING, |(_, change)| *change);
+    [variants(style, str::to_owned), variants(OTHER_ESCAPES, with_few_escapes)].concat()
 }
 
 /// A JSON string with only the escapes that it needs, as protojson writes it.

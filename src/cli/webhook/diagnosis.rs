@@ -2,7 +2,7 @@
 
 use serde::de::IgnoredAny;
 
-use crate::cli::webhook::body_changes::BodyChange;
+use crate::cli::webhook::body_changes::{BodyChange, undone};
 use crate::json::Members;
 use crate::livekit::webhook::Authenticated;
 
@@ -15,20 +15,14 @@ pub(super) fn changes(authenticated: &Authenticated, body: &[u8]) -> Vec<BodyCha
     if body.len() > MAX_SEARCHED.0 {
         return Vec::new();
     }
-    let is_original = |original: &Vec<u8>| authenticated.vouches_for(original);
-    let once = BodyChange::ALL.iter().flat_map(|change| change.undone(body));
-    let once: Vec<_> = once.filter(|(_, original)| original != body).collect();
-    if let Some((change, _)) = once.iter().find(|(_, original)| is_original(original)) {
+    let is_original = |(_, original): &(BodyChange, Vec<u8>)| authenticated.vouches_for(original);
+    let once: Vec<_> = undone(body).collect();
+    if let Some((change, _)) = once.iter().find(|each| is_original(each)) {
         return vec![*change];
     }
-    for (first, between) in once.iter().filter(|(_, between)| between.len() <= MAX_SEARCHED.1) {
-        for second in BodyChange::ALL {
-            if let Some((second, _)) = second.undone(between).into_iter().find(|(_, original)| is_original(original)) {
-                return vec![*first, second];
-            }
-        }
-    }
-    Vec::new()
+    let mut short = once.iter().filter(|(_, between)| between.len() <= MAX_SEARCHED.1);
+    let twice = short.find_map(|(first, between)| Some(vec![*first, undone(between).find(is_original)?.0]));
+    twice.unwrap_or_default()
 }
 
 /// What can be seen in a body whose original cannot be found. `announced_length` is that of the request's head.

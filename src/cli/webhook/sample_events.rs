@@ -1,7 +1,7 @@
 //! Sample payloads of every event that LiveKit sends, with the fields, names and number formats of recorded ones (protobuf's JSON:
 //! 64-bit numbers as strings, no zero values). Does not know how they are signed or sent.
 //!
-//! In the templates `?` becomes 12 random letters, and `$ROOM`, `$IDENTITY` and `$NOW` the values of the scene.
+//! In the templates `?` becomes 12 random letters, and `$ROOM`, `$IDENTITY` and `$NOW` the values for the sample.
 
 use crate::cli::Failure;
 use crate::clock::UnixTime;
@@ -21,31 +21,15 @@ const INGRESS: &str = r#""ingressInfo":{"ingressId":"IN_?","name":"camera","stre
 const JOB: &str = r#""job":{"id":"$JOB","dispatchId":"AD_?","room":{"sid":"RM_?","name":$ROOM},"agentName":"helper","state":{$STATE"updatedAt":"$NOW000000000"$WORKER}}"#;
 const JOB_WORKER: &str = r#","participantIdentity":"agent-$JOB","workerId":"AW_?""#;
 
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Scene<'a> {
-    pub(super) event: &'a str,
-    pub(super) room: &'a str,
-    pub(super) identity: &'a str,
-    pub(super) now: UnixTime,
-}
-
-#[derive(Debug)]
-pub(super) struct Sample {
-    pub(super) id: String,
-    pub(super) body: Vec<u8>,
-}
-
-impl Scene<'_> {
-    pub(super) fn sample(&self) -> Result<Sample, Failure> {
-        let (id, event, now) = (random_name("EV_", ID_LETTERS)?, self.event, self.now.as_secs());
-        let members =
-            with_ids(&template(event))?.replace("$JOB", &random_name("AJ_", ID_LETTERS)?).replace("$NOW", &now.to_string());
-        // The names come last, in one pass, because they may contain what looks like a placeholder.
-        let members = members.split("$ROOM").map(|part| part.replace("$IDENTITY", &quoted(self.identity)));
-        let members = members.collect::<Vec<_>>().join(&quoted(self.room));
-        let body = format!(r#"{{"event":"{event}",{members},"id":"{id}","createdAt":"{now}"}}"#);
-        Ok(Sample { id, body: body.into_bytes() })
-    }
+/// The id and the body of a sample of `event`.
+pub(super) fn sample(event: &str, room: &str, identity: &str, now: UnixTime) -> Result<(String, Vec<u8>), Failure> {
+    let (id, job, now) = (random_name("EV_", ID_LETTERS)?, random_name("AJ_", ID_LETTERS)?, now.as_secs());
+    let members = with_ids(&template(event))?.replace("$JOB", &job).replace("$NOW", &now.to_string());
+    // The names come last, in one pass, because they may contain what looks like a placeholder.
+    let members = members.split("$ROOM").map(|part| part.replace("$IDENTITY", &quoted(identity)));
+    let members = members.collect::<Vec<_>>().join(&quoted(room));
+    let body = format!(r#"{{"event":"{event}",{members},"id":"{id}","createdAt":"{now}"}}"#);
+    Ok((id, body.into_bytes()))
 }
 
 /// The members that `event` has in addition to `event`, `id` and `createdAt`.

@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{sleep, timeout};
 
-use crate::cli::client::{self, ExchangeError, PATIENCE, Target, TlsFlags};
-use crate::cli::webhook::sample_events::{Sample, Scene};
-use crate::cli::{Failure, Outcome, input, key_settings, print, print_json, tell};
+use crate::cli::client::{self, ExchangeError, PATIENCE, Target};
+use crate::cli::shared_flags::{self, ClientFlags};
+use crate::cli::webhook::sample_events::sample;
+use crate::cli::{Failure, Outcome, input, print, print_json, tell};
 use crate::clock::UnixTime;
-use crate::config::KeyFlags;
 use crate::livekit::access_token::AccessToken;
 use crate::livekit::event::{EVENTS, WebhookEvent};
 use crate::livekit::key::ApiKey;
@@ -57,29 +57,24 @@ pub(in crate::cli) struct SendWebhook {
     /// Repeat as LiveKit does: 5 tries at 0, 1, 3, 7 and 15 s, or as Retry-After asks, while the answer is 429, 5xx or none
     #[arg(long)]
     retry: bool,
-    /// Print one line of JSON for each delivery
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    tls: TlsFlags,
-    #[command(flatten)]
-    keys: KeyFlags,
+    flags: ClientFlags,
 }
 
 fn count(text: &str) -> Result<u32, &'static str> {
     text.parse().ok().filter(|count| *count > 0).ok_or("must be a number of 1 or more")
 }
 
-pub(super) fn run(mut arguments: SendWebhook) -> Outcome {
-    arguments.url = arguments.url.trusting(&arguments.tls)?;
-    let keys = key_settings::keys(arguments.keys.clone())?;
+pub(in crate::cli) fn run(mut arguments: SendWebhook) -> Outcome {
+    arguments.url = arguments.url.trusting(&arguments.flags.tls)?;
+    let keys = shared_flags::keys(&arguments.flags.keys)?;
     let file = arguments.body.as_deref().map(input::read).transpose()?;
     let runtime = client::runtime()?;
     let mut all_accepted = true;
     for _ in 0..arguments.count {
         let delivery = SignedDelivery::new(&arguments, file.as_deref(), keys.minting())?;
         let result = runtime.block_on(deliver(&arguments, &delivery));
-        if arguments.json {
+        if arguments.flags.json {
             print_json(result.as_json(&delivery))?;
         } else {
             print(result.in_words(&delivery, &arguments.url))?;
@@ -108,8 +103,7 @@ impl SignedDelivery {
             }
             None => {
                 let event = arguments.event.clone().unwrap_or_default();
-                let scene = Scene { event: &event, room: &arguments.room, identity: &arguments.identity, now };
-                let Sample { id, body } = scene.sample()?;
+                let (id, body) = sample(&event, &arguments.room, &arguments.identity, now)?;
                 (event, id, body)
             }
         };
@@ -150,8 +144,7 @@ async fn deliver(arguments: &SendWebhook, delivery: &SignedDelivery) -> Delivery
     let mut tries: usize = 0;
     loop {
         tries = tries.saturating_add(1);
-        let answer = delivery.post(&arguments.url).await;
-        let result = DeliveryResult { tries, answer };
+        let result = DeliveryResult { tries, answer: delivery.post(&arguments.url).await };
         let Some(back_off) = waits.next().filter(|_| result.is_worth_retrying()) else { return result };
         let wait = result.retry_after().unwrap_or(*back_off);
         tell(format_args!("{}; the next try in {} s", result.reason(), wait.as_secs()));
@@ -200,9 +193,8 @@ impl DeliveryResult {
         let what = format!("{:?} {:?}", delivery.event, delivery.id).replace('"', "");
         match &self.answer {
             Ok(answer) => {
-                let said = String::from_utf8_lossy(&answer.body);
-                let said =
-                    if answer.status.is_success() || said.is_empty() { String::new() } else { format!(": {:?}", said.trim()) };
+                let said = Some(String::from_utf8_lossy(&answer.body)).filter(|said| !self.is_accepted() && !said.is_empty());
+                let said = said.map(|said| format!(": {:?}", said.trim())).unwrap_or_default();
                 format!("{} in {:.1} ms{tries}: {what}{said}", answer.status, milliseconds(answer))
             }
             Err(error) => format!("{target}: {error}{tries}: {what}"),

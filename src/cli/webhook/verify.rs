@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::shared_flags::{self, VerifyFlags};
 use crate::cli::token::verify as token_verify;
-use crate::cli::verify_flags::VerifyFlags;
-use crate::cli::webhook::body_changes::BodyChange;
 use crate::cli::webhook::diagnosis;
 use crate::cli::{Failure, Outcome, input, print, print_json};
 use crate::livekit::token_verifier::{TokenError, TokenVerifier};
@@ -45,31 +44,30 @@ impl Invalid {
     }
 }
 
-pub(super) fn run(arguments: VerifyWebhook) -> Outcome {
+pub(in crate::cli) fn run(arguments: VerifyWebhook) -> Outcome {
     let readers_of_stdin = [Some(&arguments.body), arguments.head.as_ref(), arguments.authorization.as_ref()];
     if readers_of_stdin.into_iter().flatten().filter(|from| *from == "-").count() > 1 {
         return Err(Failure::wrong("stdin can be read only once: give a file for the other input"));
     }
-    let keys = arguments.flags.keys()?;
+    let keys = shared_flags::keys(&arguments.flags.keys)?;
     let now = arguments.flags.now();
     let head = arguments.head.as_deref().map(input::read).transpose()?.map(|head| String::from_utf8_lossy(&head).into_owned());
     let given = arguments.authorization.as_deref().map(input::token).transpose()?;
     let body = input::read(&arguments.body)?;
 
-    let reason = |error: &TokenError| match error {
-        TokenError::Expired { since } => Invalid::with_advice(
-            token_verify::reason(error, keys.minting().name(), now),
-            format!(
-                "a webhook's token is valid for 5 minutes: verify it at its own time with --at {}",
-                since.as_secs().saturating_sub(300)
-            ),
-        ),
-        error => Invalid::because(token_verify::reason(error, keys.minting().name(), now)),
+    let of_token = |error: &TokenError| {
+        let advice = if let TokenError::Expired { since } = error {
+            let at = since.as_secs().saturating_sub(300);
+            Some(format!("a webhook's token is valid for 5 minutes: verify it at its own time with --at {at}"))
+        } else {
+            None
+        };
+        Invalid { reason: token_verify::reason(error, keys.minting().name(), now), advice }
     };
     let receiver = WebhookReceiver::new(TokenVerifier::new(keys.clone()));
     let verdict = authorization(head.as_deref(), given).and_then(|authorization| {
         let authenticated = receiver.authenticate(&authorization, now).map_err(|error| match error {
-            WebhookError::Token(error) => reason(&error),
+            WebhookError::Token(error) => of_token(&error),
             error => Invalid::because(error),
         })?;
         if !authenticated.vouches_for(&body) {
@@ -110,8 +108,7 @@ fn fields<'a>(head: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
 }
 
 fn body_mismatch(authenticated: &Authenticated, body: &[u8], head: Option<&str>) -> Invalid {
-    let (changes, advice): (Vec<_>, Vec<_>) =
-        diagnosis::changes(authenticated, body).into_iter().map(BodyChange::explanation).unzip();
+    let (changes, advice): (Vec<_>, Vec<_>) = diagnosis::changes(authenticated, body).into_iter().unzip();
     if changes.is_empty() {
         let announced_length = head.and_then(|head| fields(head, "content-length").next()?.parse().ok());
         let hint = diagnosis::hint(body, announced_length);

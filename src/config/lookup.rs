@@ -23,54 +23,29 @@ pub(super) struct Setting {
     default: &'static str,
 }
 
-pub(super) trait Flag {
-    fn values(self) -> Vec<String>;
-}
-
-impl Flag for Option<String> {
-    fn values(self) -> Vec<String> {
-        self.into_iter().collect()
-    }
-}
-
-impl Flag for Vec<String> {
-    fn values(self) -> Vec<String> {
-        self
-    }
-}
-
-impl Flag for bool {
-    fn values(self) -> Vec<String> {
-        self.then(|| "true".to_owned()).values()
-    }
-}
-
 impl Setting {
-    /// The flag, else the variable. An empty value counts as unset.
-    pub(super) fn of(name: &'static str, flag: impl Flag, variables: &Variables) -> Result<Self, ConfigError> {
-        let flags: Vec<_> = flag.values().into_iter().map(Zeroizing::new).collect();
+    /// The flag, else the variable, else the default. An empty value counts as unset.
+    pub(super) fn of(
+        name: &'static str,
+        default: &'static str,
+        flag: impl IntoIterator<Item = String>,
+        variables: &Variables,
+    ) -> Result<Self, ConfigError> {
+        let flags: Vec<_> = flag.into_iter().map(Zeroizing::new).collect();
         let mut set = flags.iter().cloned().chain(variables.find(name)?).peekable();
         let is_set = set.peek().is_some();
         let value = set.find(|value| !pasted(value).is_empty()).map(|value| Zeroizing::new(pasted(&value).to_owned()));
-        Ok(Self { name, value, is_set, flags, default: "" })
+        Ok(Self { name, value, is_set, flags, default })
     }
 
-    /// As [`of`](Self::of), but an empty value is an error: an orchestrator that lost a secret should not go unnoticed.
+    /// As [`of`](Self::of) without a default, but an empty value is an error: an orchestrator that lost a secret should not go
+    /// unnoticed.
     pub(super) fn filled(name: &'static str, flag: Option<String>, variables: &Variables) -> Result<Self, ConfigError> {
         let value = flag.map(Zeroizing::new).into_iter().chain(variables.find(name)?).next();
         match &value {
             Some(value) if pasted(value).is_empty() => Err(ConfigError::Empty { setting: name }),
             _ => Ok(Self { name, is_set: value.is_some(), value, flags: Vec::new(), default: "" }),
         }
-    }
-
-    /// What it means according to `read`, with this default.
-    pub(super) fn read<T>(
-        self,
-        default: &'static str,
-        read: impl FnOnce(Self) -> Result<T, ConfigError>,
-    ) -> Result<T, ConfigError> {
-        read(Self { default, ..self })
     }
 
     /// Its value, which is no secret.
