@@ -30,9 +30,8 @@ pub(super) fn relative(time: UnixTime, now: UnixTime) -> String {
 pub(super) fn span(seconds: u64) -> String {
     let units =
         [(seconds / 86_400, "day"), (seconds / 3_600 % 24, "hour"), (seconds / 60 % 60, "minute"), (seconds % 60, "second")];
-    let counts = units.into_iter().skip_while(|(count, _)| *count == 0).filter(|(count, _)| *count > 0);
-    let words = counts.map(|(count, unit)| format!("{count} {unit}{}", if count == 1 { "" } else { "s" }));
-    let words: Vec<_> = words.take(2).collect();
+    let counts = units.into_iter().filter(|(count, _)| *count > 0).take(2);
+    let words: Vec<_> = counts.map(|(count, unit)| format!("{count} {unit}{}", if count == 1 { "" } else { "s" })).collect();
     if words.is_empty() { "0 seconds".to_owned() } else { words.join(" ") }
 }
 

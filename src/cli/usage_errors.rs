@@ -9,18 +9,19 @@ pub(super) fn sentence(error: &Error) -> String {
     let context = |kind| error.get(kind).map(ToString::to_string).filter(|text| !text.is_empty());
     let flag = context(ContextKind::InvalidArg).map_or_else(|| "an argument".to_owned(), |flag| name(&flag));
     let what = match error.kind() {
-        ErrorKind::UnknownArgument => return unknown_argument(context(ContextKind::InvalidArg).as_deref().unwrap_or_default()),
-        ErrorKind::InvalidSubcommand => match context(ContextKind::SuggestedSubcommand) {
-            Some(suggestion) => format!("there is no such command: did you mean {suggestion}?"),
-            None => "there is no such command".to_owned(),
-        },
+        ErrorKind::UnknownArgument if !flag.starts_with('-') => "there is one argument too many".to_owned(),
+        ErrorKind::UnknownArgument if flag.contains("secret") || flag.contains("key") => format!(
+            "there is no flag {flag}, because flags are visible to other users (set LIVEKIT_API_KEY and LIVEKIT_API_SECRET)"
+        ),
+        ErrorKind::UnknownArgument => format!("there is no flag {flag}"),
+        ErrorKind::InvalidSubcommand => {
+            let suggestion = context(ContextKind::SuggestedSubcommand).map(|near| format!(": did you mean {near}?"));
+            format!("there is no such command{}", suggestion.unwrap_or_default())
+        }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             "a command is missing: token takes create, inspect or verify, and webhook takes verify or send".to_owned()
         }
-        ErrorKind::MissingRequiredArgument => match error.get(ContextKind::InvalidArg) {
-            Some(clap::error::ContextValue::Strings(missing)) => format!("missing: {}", missing.join(", ")),
-            _ => format!("missing: {flag}"),
-        },
+        ErrorKind::MissingRequiredArgument => format!("missing: {}", context(ContextKind::InvalidArg).unwrap_or(flag)),
         ErrorKind::ArgumentConflict => match error.get(ContextKind::PriorArg) {
             Some(prior) if error.get(ContextKind::InvalidArg).is_none() => {
                 format!("{} must come after the command", name(&prior.to_string()))
@@ -51,18 +52,4 @@ pub(super) fn sentence(error: &Error) -> String {
 /// Only a flag's name, such as `--kind` for `--kind <KIND>`.
 fn name(flag: &str) -> String {
     flag.split([' ', '=']).next().unwrap_or_default().to_owned()
-}
-
-fn unknown_argument(argument: &str) -> String {
-    if !argument.starts_with('-') {
-        return "there is one argument too many: see `roomkey --help`".to_owned();
-    }
-    let flag = name(argument);
-    if flag.contains("secret") || flag.contains("key") {
-        return format!(
-            "there is no flag {flag}, because flags are visible to other users: set LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or see \
-             `roomkey --help`"
-        );
-    }
-    format!("there is no flag {flag}: see `roomkey --help`")
 }

@@ -74,11 +74,10 @@ impl Dotenv {
     /// # Errors
     /// If a line that sets it cannot be read. The error contains the line number, and not the line.
     pub(super) fn find(&self, name: &'static str) -> Result<Option<Zeroizing<String>>, ConfigError> {
-        let mut matching = self.0.iter().filter(|assignment| assignment.name == name).peekable();
-        let first = matching.peek().and_then(|first| first.value.clone());
-        match matching.find(|assignment| assignment.value.is_none()) {
+        let mut matching = self.0.iter().filter(|assignment| assignment.name == name);
+        match matching.clone().find(|assignment| assignment.value.is_none()) {
             Some(Assignment { line, .. }) => Err(ConfigError::DotenvLine { setting: name, line: *line }),
-            None => Ok(first),
+            None => Ok(matching.next().and_then(|first| first.value.clone())),
         }
     }
 
@@ -127,16 +126,13 @@ fn split_statement(text: &str) -> (&str, &str) {
 
 /// What follows the `quote` that closes the value at the start of `text`.
 fn after_quote(text: &str, quote: char) -> Option<&str> {
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        if character == quote {
-            return Some(characters.as_str());
-        }
-        if character == '\\' && quote == '"' {
-            characters.next();
-        }
-    }
-    None
+    let mut is_escaped = false;
+    let is_end = |character: char| {
+        let (closes, escapes) = (character == quote && !is_escaped, character == '\\' && quote == '"' && !is_escaped);
+        is_escaped = escapes;
+        closes
+    };
+    text.split_once(is_end).map(|(_, after)| after)
 }
 
 /// The name at the start of `statement`, possibly after `export`; empty if there is none.

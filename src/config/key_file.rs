@@ -21,17 +21,9 @@ pub(crate) struct KeyFile {
     pub(super) setting: &'static str,
     /// The path of the file, or of a link to it.
     pub(crate) path: PathBuf,
-    pub(super) holds: Holds,
+    /// If it holds a secret and not a list of keys: the name of its key, and the keys that come from other settings.
+    pub(super) secret_of: Option<(String, Vec<ApiKey>)>,
     pub(super) signing_key: Option<String>,
-}
-
-pub(super) enum Holds {
-    Keys,
-    /// The secret of the key `name`; `others` come from other settings.
-    Secret {
-        name: String,
-        others: Vec<ApiKey>,
-    },
 }
 
 /// The content of a file of keys. Wiped when dropped.
@@ -47,8 +39,16 @@ impl KeyFile {
     /// # Errors
     /// If it cannot be read, is not a regular file, or is larger than 1 MiB.
     pub(crate) fn read(&self) -> Result<KeyFileContent, ConfigError> {
-        let unreadable = |source| ConfigError::Unreadable { setting: self.setting, path: self.path.clone(), source };
-        KeyFileContent::read(&self.path).map_err(unreadable)
+        let read = || {
+            // Before the file is opened, because opening a FIFO would wait.
+            if !is_inherited(&self.path) && !fs::metadata(&self.path)?.is_file() {
+                return Err(io::Error::other("it is not a regular file"));
+            }
+            let file = File::open(&self.path)?;
+            let is_open_to_others = file.metadata()?.permissions().mode() & OF_OTHERS != 0;
+            Ok(KeyFileContent { bytes: read_all(file)?, is_open_to_others })
+        };
+        read().map_err(|source| ConfigError::Unreadable { setting: self.setting, path: self.path.clone(), source })
     }
 
     /// The keys in `content`.
@@ -57,9 +57,9 @@ impl KeyFile {
     /// If there is no key, or an invalid one. The error names the line of a list, and never contains a secret.
     pub(crate) fn keys(&self, content: &KeyFileContent) -> Result<ApiKeys, ConfigError> {
         let setting = self.setting;
-        let keys = match &self.holds {
-            Holds::Keys => key_list::parse(setting, &content.bytes)?,
-            Holds::Secret { name, others } => {
+        let keys = match &self.secret_of {
+            None => key_list::parse(setting, &content.bytes)?,
+            Some((name, others)) => {
                 let secret = str::from_utf8(&content.bytes).or(Err(ConfigError::NotUtf8 { setting, line: None }))?;
                 let key = ApiKey::new(name, pasted(secret)).map_err(|source| ConfigError::Key { setting, line: None, source })?;
                 [&[key][..], others].concat()
@@ -98,16 +98,6 @@ pub(super) fn read_all(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 impl KeyFileContent {
-    fn read(path: &Path) -> io::Result<Self> {
-        // Before the file is opened, because opening a FIFO would wait.
-        if !is_inherited(path) && !fs::metadata(path)?.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
-        }
-        let file = File::open(path)?;
-        let is_open_to_others = file.metadata()?.permissions().mode() & OF_OTHERS != 0;
-        Ok(Self { bytes: read_all(file)?, is_open_to_others })
-    }
-
     /// Identifies the content without revealing its secrets.
     pub(crate) fn fingerprint(&self) -> [u8; 32] {
         Sha256::new_with_prefix([u8::from(self.is_open_to_others)]).chain_update(&self.bytes).finalize().into()

@@ -1,7 +1,7 @@
 //! The settings of the keys, which the server shares with every command that signs or verifies. Does not know when a file of keys
 //! is read again.
 
-use crate::config::key_file::{Holds, KeyFile, KeyFileContent, combine, is_inherited};
+use crate::config::key_file::{KeyFile, KeyFileContent, combine, is_inherited};
 use crate::config::lookup::{Setting, pasted};
 use crate::config::{ConfigError, Variables, key_list};
 use crate::livekit::key::{ApiKey, ApiKeys, DEVELOPMENT_PAIR};
@@ -47,7 +47,7 @@ impl KeyFlags {
         exclude(&secret_file, &[&secret])?;
 
         if let Some(path) = keys_file.text() {
-            return Keys::of_file(KeyFile { setting: keys_file.name, path: path.into(), holds: Holds::Keys, signing_key });
+            return Keys::of_file(KeyFile { setting: keys_file.name, path: path.into(), secret_of: None, signing_key });
         }
         let mut keys = listed.value.map(|list| key_list::parse(listed.name, list.as_bytes())).transpose()?.unwrap_or_default();
         let is_fallback = keys.is_empty() && name.value.is_none();
@@ -57,8 +57,8 @@ impl KeyFlags {
             (None, Some(_), _) => return half(secret.name, name.name),
             (None, None, Some(_)) => return half(secret_file.name, name.name),
             (Some(name), _, Some(path)) => {
-                let holds = Holds::Secret { name, others: keys };
-                return Keys::of_file(KeyFile { setting: secret_file.name, path: path.into(), holds, signing_key });
+                let secret_of = Some((name, keys));
+                return Keys::of_file(KeyFile { setting: secret_file.name, path: path.into(), secret_of, signing_key });
             }
             (Some(name), Some(text), None) => keys.insert(0, key(secret.name, &name, pasted(&text))?),
             (None, None, None) if is_fallback && secret_file.is_set => {

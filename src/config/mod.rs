@@ -17,7 +17,7 @@ mod variables;
 pub(crate) use error::ConfigError;
 pub(crate) use key_file::{KeyFile, KeyFileContent};
 pub(crate) use keys::{KeyFlags, Keys};
-pub(crate) use settings::{Config, DEFAULT_LIVEKIT_URL, DEFAULT_PORT, Flags};
+pub(crate) use settings::{Config, DEFAULT_LIVEKIT_URL, Flags};
 pub(crate) use values::{InboxPlace, LogFormat, MAX_CONNECTIONS};
 pub(crate) use variables::{Variables, nearest_name};
 

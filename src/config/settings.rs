@@ -11,7 +11,7 @@ use crate::config::lookup::Setting;
 use crate::config::{ConfigError, InboxPlace, KeyFlags, Keys, LogFormat, Variables, values};
 use crate::http::{Bind, Cors};
 
-pub(crate) const DEFAULT_PORT: &str = "6080";
+const DEFAULT_PORT: &str = "6080";
 pub(crate) const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
 
 /// Declares [`Flags`] and [`Config`] with one field for each row. A row is:

@@ -18,7 +18,7 @@ use crate::cli::client::{self, Target};
 use crate::cli::shared_flags::{self, ClientFlags};
 use crate::cli::stop_signals::StopSignals;
 use crate::cli::{Failure, Outcome, output, tell};
-use crate::config::{DEFAULT_PORT, KeyFlags, Variables, nearest_name};
+use crate::config::{KeyFlags, Variables, nearest_name};
 use crate::inbox::Cursor;
 use crate::livekit::event::EVENTS;
 use lines::LineFormat;
@@ -49,9 +49,9 @@ pub(super) struct ReadEvents {
     /// Follow only new events, as `tail -n 0 -f` does
     #[arg(long, conflicts_with = "after")]
     tail: bool,
-    /// Where roomkey is, with its base path if it has one [default: http://127.0.0.1:6080]
-    #[arg(long, value_name = "URL", value_parser = Target::parse_base)]
-    url: Option<Target>,
+    /// Where roomkey is, with its base path if it has one
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:6080", value_parser = Target::parse_base)]
+    url: Target,
     /// Only events of this room
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     room: Option<String>,
@@ -70,8 +70,7 @@ fn cursor(text: &str) -> Result<Cursor, &'static str> {
 }
 
 pub(super) fn run(arguments: ReadEvents) -> Outcome {
-    let local = || Target::parse_base(&format!("http://127.0.0.1:{DEFAULT_PORT}")).map_err(Failure::wrong);
-    let target = arguments.url.map_or_else(local, Ok)?.trusting(&arguments.flags.tls)?;
+    let target = arguments.url.trusting(&arguments.flags.tls)?;
     let keys = shared_flags::keys(&arguments.flags.keys)?;
     let format = if arguments.flags.json { LineFormat::Json } else { LineFormat::Words };
     for event in arguments.event.iter().filter(|event| !EVENTS.contains(&event.as_str())) {
@@ -111,7 +110,7 @@ async fn read(mut pages: PageReader, format: LineFormat, follow: bool, keys: &Ke
                     return Ok(());
                 }
             }
-            Err(PageError::Refused { status: StatusCode::UNAUTHORIZED, .. }) if has_new_key(&mut pages, keys) => {}
+            Err(PageError::Refused { status: StatusCode::UNAUTHORIZED, .. }) if changes_key(&mut pages, keys) => {}
             Err(error) if follow && was_reached && error.is_temporary() => {
                 if back_off.is_none() {
                     tell(format_args!("{}: {error}; trying again", pages.target));
@@ -126,8 +125,8 @@ async fn read(mut pages: PageReader, format: LineFormat, follow: bool, keys: &Ke
     }
 }
 
-/// Whether another key mints now. If so, `pages` uses it from now on.
-fn has_new_key(pages: &mut PageReader, keys: &KeyFlags) -> bool {
+/// Gives `pages` the key that mints now. Returns whether that is another one.
+fn changes_key(pages: &mut PageReader, keys: &KeyFlags) -> bool {
     let read = Variables::read().and_then(|variables| keys.read(&variables));
     let new = read.ok().map(|keys| keys.api_keys.minting().clone()).filter(|key| *key != pages.key);
     new.map(|key| pages.key = key).is_some()

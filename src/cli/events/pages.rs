@@ -73,21 +73,12 @@ impl PageReader {
         loop {
             match self.ask(wait).await {
                 Err(PageError::TooLong) if self.limit > 1 => self.limit /= 2,
-                Err(error) => return Err(error),
-                Ok((events, next)) => {
-                    // Slowly, because the next page may be too long again.
-                    self.limit = self.limit.saturating_add(self.limit / 8).saturating_add(1).min(MAX_EVENTS);
-                    let before = std::mem::replace(&mut self.start, Start::After(next));
-                    // A server that is stopping may return an empty page that has skipped only some of the unselected events.
-                    let is_last = events.is_empty() && before == Start::After(next);
-                    let is_later = self.begin.is_some_and(|begin| next >= begin);
-                    return Ok(EventPage { events, is_end: is_last || is_later });
-                }
+                result => return result,
             }
         }
     }
 
-    async fn ask(&mut self, wait: Duration) -> Result<(Vec<Box<RawValue>>, Cursor), PageError> {
+    async fn ask(&mut self, wait: Duration) -> Result<EventPage, PageError> {
         #[derive(Deserialize)]
         struct PageBody {
             events: Vec<Box<RawValue>>,
@@ -110,7 +101,13 @@ impl PageReader {
         }
         // A date has only whole seconds.
         self.begin = self.begin.or_else(|| begin.map(|date| Cursor::at(date.saturating_add(Duration::from_secs(1)))));
-        Ok((events, next))
+        // Slowly, because the next page may be too long again.
+        self.limit = self.limit.saturating_add(self.limit / 8).saturating_add(1).min(MAX_EVENTS);
+        let before = std::mem::replace(&mut self.start, Start::After(next));
+        // A server that is stopping may return an empty page that has skipped only some of the unselected events.
+        let is_last = events.is_empty() && before == Start::After(next);
+        let is_later = self.begin.is_some_and(|begin| next >= begin);
+        Ok(EventPage { events, is_end: is_last || is_later })
     }
 
     async fn send(&mut self, wait: Duration) -> Result<(ClientConnection, Response<Incoming>), PageError> {

@@ -28,24 +28,22 @@ pub(super) fn metrics(config: &Config) -> Result<Option<TcpListener>, String> {
 }
 
 fn cannot_listen(config: &Config, error: &io::Error) -> String {
-    let port = config.server_port;
     let host = match &config.server_bind {
         Bind::All => "all interfaces",
         Bind::Host(host) => host,
     };
+    let port = format!("port {} of {host}", config.server_port);
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("port {port} of {host} is in use: stop the program that uses it, or set SERVER_PORT to another port")
+            format!("{port} is in use: stop the program that uses it, or set SERVER_PORT to another port")
         }
-        io::ErrorKind::PermissionDenied => {
-            format!("this user may not use port {port} of {host}: set SERVER_PORT to 1024 or more")
-        }
+        io::ErrorKind::PermissionDenied => format!("this user may not use {port}: set SERVER_PORT to 1024 or more"),
         io::ErrorKind::AddrNotAvailable => {
             format!("{host} is not an address of this machine: set SERVER_BIND to one of its addresses")
         }
         _ if error.raw_os_error().is_none() => {
             format!("{host} is not known: set SERVER_BIND to an address or host name of this machine")
         }
-        _ => format!("cannot listen on port {port} of {host}: {error}: check SERVER_BIND and SERVER_PORT"),
+        _ => format!("cannot listen on {port}: {error}: check SERVER_BIND and SERVER_PORT"),
     }
 }

@@ -99,11 +99,12 @@ pub(in crate::cli) fn run(arguments: CreateToken) -> Outcome {
             "the token would allow nothing: add --join, --list, --admin or another of `roomkey token create --help`",
         ));
     }
-    let video = grants.video(checked("--room", &bearer.room, RoomName::new)?)?;
+    let mut video = grants.video(checked("--room", &bearer.room, RoomName::new)?)?;
     if let (false, Some(flag)) = (video.room_join, room.given()) {
         return Err(Failure::wrong(format_args!("{flag} is for the room that joining creates: add --join")));
     }
-    let (video, identity, notices) = with_generated_names(video, checked("--identity", &bearer.identity, Identity::new)?)?;
+    let mut identity = checked("--identity", &bearer.identity, Identity::new)?.unwrap_or_default();
+    let notices = generate_names(&mut video, &mut identity)?;
     let name = checked("--name", &bearer.name, ParticipantName::new)?;
     let name = name.unwrap_or_else(|| identity.clone());
 
@@ -145,22 +146,21 @@ fn checked<T>(flag: &str, value: &Option<String>, check: fn(String) -> Result<T,
     Ok(value.clone())
 }
 
-/// Generates the room and the identity of a token for joining if they are not given, and returns what to tell the user.
-fn with_generated_names(mut video: VideoGrants, identity: Option<String>) -> Result<(VideoGrants, String, Vec<String>), Failure> {
+/// Generates the room and the identity of a token for joining if they are empty, and returns what to tell the user.
+fn generate_names(video: &mut VideoGrants, identity: &mut String) -> Result<Vec<String>, Failure> {
     let mut notices = Vec::new();
-    let mut identity = identity.unwrap_or_default();
     if video.room_join && video.room.is_empty() {
         video.room = random_name("room-", GENERATED_LETTERS)?;
         notices.push(format!("no --room was given: the room is {}", video.room));
     }
     if video.room_join && identity.is_empty() {
-        identity = random_name("participant-", GENERATED_LETTERS)?;
+        *identity = random_name("participant-", GENERATED_LETTERS)?;
         notices.push(format!("no --identity was given: the identity is {identity}"));
     }
     if video.room_admin && video.room.is_empty() {
         notices.push("warning: --admin moderates the room of --room, and --room is not given".to_owned());
     }
-    Ok((video, identity, notices))
+    Ok(notices)
 }
 
 impl BearerFlags {

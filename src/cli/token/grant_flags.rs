@@ -1,7 +1,7 @@
 //! The flags of `roomkey token create` that say what a token allows, and the claims that they set. Does not know who the token is for.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::cli::{Failure, input};
 use crate::livekit::access_token::AccessToken;
@@ -108,7 +108,7 @@ impl GrantFlags {
         if let Some(json) = &self.grant {
             grants.extend(more_grants(json)?);
         }
-        read_grants(grants).or(Err(Failure::wrong("--grant does not contain LiveKit's grants")))
+        VideoGrants::deserialize(Value::Object(grants)).or(Err(Failure::wrong("--grant does not contain LiveKit's grants")))
     }
 
     /// `token` with the grants outside `video`, and the further claims.
@@ -130,20 +130,10 @@ impl GrantFlags {
 fn more_grants(json: &str) -> Result<Map<String, Value>, Failure> {
     let mut grants = input::object("--grant", json.as_bytes())?;
     grants.retain(|_, value| !value.is_null());
-    let as_claim = Map::from_iter([("video".to_owned(), Value::Object(grants.clone()))]);
-    if let Some(danger) = unknown_grants(&as_claim).first() {
-        return Err(Failure::wrong(format_args!("--grant: {danger}")));
+    for (name, value) in &grants {
+        check_claim("--grant", name, &Map::from_iter([("video".to_owned(), json!({name: value}))]))?;
     }
-    let is_wrong =
-        |(name, value): &(&String, &Value)| read_grants(Map::from_iter([((*name).clone(), (*value).clone())])).is_err();
-    match grants.iter().find(is_wrong) {
-        Some((name, _)) => Err(Failure::wrong(format_args!("--grant: {name} does not have the type that LiveKit reads"))),
-        None => Ok(grants),
-    }
-}
-
-fn read_grants(grants: Map<String, Value>) -> Result<VideoGrants, serde_json::Error> {
-    VideoGrants::deserialize(Value::Object(grants))
+    Ok(grants)
 }
 
 fn with_claims(token: AccessToken, json: &str) -> Result<AccessToken, Failure> {
@@ -151,17 +141,25 @@ fn with_claims(token: AccessToken, json: &str) -> Result<AccessToken, Failure> {
     if let Some((name, instead)) = CLAIMS_WITH_FLAGS.iter().find(|(name, _)| claims.contains_key(*name)) {
         return Err(Failure::wrong(format_args!("--claims cannot set {name}: {instead}")));
     }
-    if let Some(name) = of_wrong_type(&claims).first() {
-        return Err(Failure::wrong(format_args!("--claims: {name} does not have the type that LiveKit reads")));
-    }
-    if let Some(danger) = unknown_grants(&claims).first() {
-        return Err(Failure::wrong(format_args!("--claims: {danger}")));
+    for (name, value) in &claims {
+        check_claim("--claims", name, &Map::from_iter([(name.clone(), value.clone())]))?;
     }
     let (known, further): (Map<_, _>, Map<_, _>) = claims.into_iter().partition(|(name, _)| Claims::is_known(name));
     let known =
         Claims::deserialize(Value::Object(known)).or(Err(Failure::wrong("--claims does not contain LiveKit's claims")))?;
     let token = token.with_claims(known);
     token.with_further_claims(further).map_err(|error| Failure::wrong(format_args!("--claims: {error}")))
+}
+
+/// Refuses a claim that LiveKit would refuse or in part ignore. `name` is the part of the flag's value that it comes from.
+fn check_claim(flag: &str, name: &str, claim: &Map<String, Value>) -> Result<(), Failure> {
+    if let Some(danger) = unknown_grants(claim).first() {
+        return Err(Failure::wrong(format_args!("{flag}: {danger}")));
+    }
+    if !of_wrong_type(claim).is_empty() {
+        return Err(Failure::wrong(format_args!("{flag}: {name} does not have the type that LiveKit reads")));
+    }
+    Ok(())
 }
 
 #[derive(Debug, clap::Args)]
@@ -214,7 +212,6 @@ impl RoomFlags {
 #[allow(clippy::panic, clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
     use clap::{Args, Command};
-    use serde_json::json;
 
     use super::*;
     use crate::clock::UnixTime;

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::cli::shared_flags::{self, VerifyFlags};
+use crate::cli::time_words::{relative, span, utc};
 use crate::cli::token::{permissions, verify};
-use crate::cli::{Failure, Outcome, input, print, print_json, time_words};
+use crate::cli::{Failure, Outcome, input, print, print_json};
 use crate::clock::UnixTime;
 use crate::livekit::inspection::Inspection;
 use crate::livekit::token_verifier::{TokenError, TokenVerifier};
@@ -70,10 +71,10 @@ fn in_words(inspection: &Inspection, verdict: &str, now: UnixTime) -> String {
     let claims = inspection.claims();
     let given = |text: &str| Some(text).filter(|text| !text.is_empty()).map(|text| format!("{text:?}"));
     let or_dash = |text: &str| given(text).or(Some("-".to_owned()));
-    let at = |time| format!("{} ({}", time_words::utc(time), time_words::relative(time, now));
+    let at = |time| format!("{} ({}", utc(time), relative(time, now));
     let begin = verify::begin(claims);
     let end = claims.exp.map(|end| {
-        let length = begin.map(|begin| time_words::span(end.as_secs().saturating_sub(begin.as_secs())));
+        let length = begin.map(|begin| span(end.as_secs().saturating_sub(begin.as_secs())));
         let length = length.map(|length| format!(", {length} in all")).unwrap_or_default();
         format!("{}{length})", at(end))
     });

@@ -2,7 +2,8 @@
 
 use crate::cli::json_spacing::{Spacing, with_spacing};
 use crate::cli::shared_flags::{self, VerifyFlags};
-use crate::cli::{Failure, Outcome, input, print_json, tell, time_words};
+use crate::cli::time_words::{relative, utc};
+use crate::cli::{Failure, Outcome, input, print_json, tell};
 use crate::clock::UnixTime;
 use crate::jws;
 use crate::livekit::claims::Claims;
@@ -43,12 +44,11 @@ pub(super) fn begin(claims: &Claims) -> Option<UnixTime> {
 
 /// If a token with these `claims` is valid only because clocks may differ: a phrase that says so and follows "is valid".
 pub(super) fn leeway(claims: &Claims, now: UnixTime) -> Option<String> {
-    let relative = |time| time_words::relative(time, now);
     let forgiven = match (claims.exp.filter(|end| *end < now), begin(claims).filter(|from| *from > now)) {
         (None, None) => return None,
-        (Some(end), None) => format!("it expired {}, at {}", relative(end), time_words::utc(end)),
-        (None, Some(from)) => format!("it is valid from {} on, {}", time_words::utc(from), relative(from)),
-        (Some(end), Some(from)) => format!("it expired {}, and begins {}", relative(end), relative(from)),
+        (Some(end), None) => format!("it expired {}, at {}", relative(end, now), utc(end)),
+        (None, Some(from)) => format!("it is valid from {} on, {}", utc(from), relative(from, now)),
+        (Some(end), Some(from)) => format!("it expired {}, and begins {}", relative(end, now), relative(from, now)),
     };
     Some(format!("only because of the leeway of {} s for clocks that differ: {forgiven}", LEEWAY.as_secs()))
 }
@@ -57,15 +57,10 @@ pub(super) fn leeway(claims: &Claims, now: UnixTime) -> Option<String> {
 pub(in crate::cli) fn reason(error: &TokenError, minting: &str, now: UnixTime) -> String {
     match error {
         TokenError::Expired { since } => {
-            format!(
-                "the token expired {}, at {} (exp {})",
-                time_words::relative(*since, now),
-                time_words::utc(*since),
-                since.as_secs()
-            )
+            format!("the token expired {}, at {} (exp {})", relative(*since, now), utc(*since), since.as_secs())
         }
         TokenError::NotYetValid { until } => {
-            format!("the token is not valid yet, but {}, from {}", time_words::relative(*until, now), time_words::utc(*until))
+            format!("the token is not valid yet, but {}, from {}", relative(*until, now), utc(*until))
         }
         TokenError::UnknownKey { name } if name.is_empty() => {
             "the token names no API key (iss), so nothing can verify it".to_owned()

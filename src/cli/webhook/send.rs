@@ -119,8 +119,9 @@ impl SignedDelivery {
             let mut connection = target.connect().await?;
             let request = target.request(Method::POST, target.path(), &self.authorization);
             let response = connection.send(request.header(CONTENT_TYPE, "application/webhook+json"), self.body.clone()).await?;
-            let (took, retry_after) = (begin.elapsed(), client::retry_after(response.headers()));
-            Ok(Answer { status: response.status(), took, retry_after, body: client::text(response.into_body()).await })
+            let milliseconds = begin.elapsed().as_secs_f64() * 1000.0;
+            let (status, retry_after) = (response.status(), client::retry_after(response.headers()));
+            Ok(Answer { status, milliseconds, retry_after, body: client::text(response.into_body()).await })
         };
         timeout(PATIENCE, exchange).await.map_err(|_| ExchangeError::TimedOut(PATIENCE))?
     }
@@ -129,7 +130,7 @@ impl SignedDelivery {
 struct Answer {
     status: StatusCode,
     /// From connecting to the head of the answer.
-    took: Duration,
+    milliseconds: f64,
     retry_after: Option<Duration>,
     body: Bytes,
 }
@@ -147,7 +148,8 @@ async fn deliver(arguments: &SendWebhook, delivery: &SignedDelivery) -> Delivery
         let result = DeliveryResult { tries, answer: delivery.post(&arguments.url).await };
         let Some(back_off) = waits.next().filter(|_| result.is_worth_retrying()) else { return result };
         let wait = result.retry_after().unwrap_or(*back_off);
-        tell(format_args!("{}; the next try in {} s", result.reason(), wait.as_secs()));
+        let reason = result.answer.as_ref().map_or_else(ToString::to_string, |answer| answer.status.to_string());
+        tell(format_args!("{reason}; the next try in {} s", wait.as_secs()));
         sleep(wait).await;
     }
 }
@@ -172,17 +174,13 @@ impl DeliveryResult {
         answer.retry_after.map(|wait| wait.min(MAX_RETRY_AFTER))
     }
 
-    fn reason(&self) -> String {
-        self.answer.as_ref().map_or_else(ToString::to_string, |answer| answer.status.to_string())
-    }
-
     fn as_json(&self, delivery: &SignedDelivery) -> Value {
         let answer = self.answer.as_ref();
         json!({
             "event": delivery.event,
             "id": delivery.id,
             "status": answer.ok().map(|answer| answer.status.as_u16()),
-            "milliseconds": answer.ok().map(milliseconds),
+            "milliseconds": answer.ok().map(|answer| answer.milliseconds),
             "tries": self.tries,
             "error": answer.err().map(ToString::to_string),
         })
@@ -195,13 +193,9 @@ impl DeliveryResult {
             Ok(answer) => {
                 let said = Some(String::from_utf8_lossy(&answer.body)).filter(|said| !self.is_accepted() && !said.is_empty());
                 let said = said.map(|said| format!(": {:?}", said.trim())).unwrap_or_default();
-                format!("{} in {:.1} ms{tries}: {what}{said}", answer.status, milliseconds(answer))
+                format!("{} in {:.1} ms{tries}: {what}{said}", answer.status, answer.milliseconds)
             }
             Err(error) => format!("{target}: {error}{tries}: {what}"),
         }
     }
-}
-
-fn milliseconds(answer: &Answer) -> f64 {
-    answer.took.as_secs_f64() * 1000.0
 }
