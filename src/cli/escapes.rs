@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_misleads_is_hidden_and_what_reads_is_not() {
+    fn misleading_characters_are_hidden_and_letters_are_not() {
         let ranges =
             ['\0'..='\u{1f}', '\u{7f}'..='\u{9f}', '\u{200e}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
         for letter in ranges.into_iter().flatten().chain(['\u{61c}', '\u{ad}', '\u{feff}', '\u{e0041}']) {

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_ends_too() {
+    fn rewriting_ends_even_if_the_text_is_not_json() {
         for text in ["", "}", "]]", "\"", "\"\\", "{\"a\"", "\u{feff}{}", "nul", "::,,", "[[[["] {
             for spacing in [Spacing::Compact, Spacing::Pretty("\t")] {
                 with_spacing(text, spacing, str::to_owned);

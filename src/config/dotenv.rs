@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_others_that_cannot_be_understood() {
+    fn unreadable_lines_of_other_programs() {
         for others in [
             "APP_NAME=My App",
             "my-var=1",
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dollar_sign_that_stands_for_nothing_is_a_mistake() {
+    fn a_reference_to_no_variable_is_a_mistake() {
         for value in ["secret$Zq9", "secret$", "$$", "secret${NO_SUCH_VARIABLE}", "\"a$Zq9 b\"", "a\\$b$Zq9"] {
             assert_eq!(found(&format!("X=$Zq9\n{OURS}={value}\n")), Err(2), "{value}");
         }
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_lines_of_ours() {
+    fn unreadable_lines_that_set_our_variables() {
         for (text, line) in [
             (format!("{OURS}=a b"), 1),
             (format!("X='\n\n'\n{OURS}='a"), 4),

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn words_obey_nobody() {
+    fn words_are_quoted_and_escaped() {
         let entry = concat!(
             r#"{"cursor":"0001","receivedAt":"2026","event":{"event":"a b\u001b[31m","room":{"name":"\u001b]0;x\u0007 \u202e"},"#,
             r#""participant":{"identity":"al\rice\u009b"}}}"#

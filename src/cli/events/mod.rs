@@ -22,7 +22,7 @@ use crate::config::{KeyFlags, Variables, nearest_name};
 use crate::inbox::Cursor;
 use crate::livekit::event::EVENTS;
 use lines::LineFormat;
-use pages::{PageError, PageReader, Start, WAIT};
+use pages::{PageError, PageReader, ReadFrom, WAIT};
 
 /// The wait before the first try after a failure, and the longest one. Each further wait is twice as long.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: ReadEvents) -> Outcome {
         let (_, nearest) = nearest_name(&event.to_ascii_lowercase(), EVENTS).unwrap_or_default();
         tell(format_args!("warning: LiveKit has no event {event:?}; the nearest is {nearest}"));
     }
-    let start = if arguments.tail { Start::Latest } else { arguments.after.map_or(Start::Oldest, Start::After) };
+    let start = if arguments.tail { ReadFrom::Latest } else { arguments.after.map_or(ReadFrom::Oldest, ReadFrom::After) };
     let pages = PageReader::new(target, keys.minting().clone(), arguments.room.as_deref(), &arguments.event, start);
     let follow = arguments.follow || arguments.tail;
     let runtime = client::runtime()?;

@@ -36,7 +36,7 @@ pub(super) struct PageReader {
     pub(super) target: Target,
     pub(super) key: ApiKey,
     filter: String,
-    start: Start,
+    start: ReadFrom,
     limit: usize,
     /// Events after this cursor arrived after the reading began, by the server's clock.
     begin: Option<Cursor>,
@@ -44,7 +44,7 @@ pub(super) struct PageReader {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
+pub(super) enum ReadFrom {
     /// Before the oldest event.
     Oldest,
     /// After the newest event. The first page is empty and returns at once, so that its cursor is known before any wait.
@@ -61,7 +61,7 @@ pub(super) struct EventPage {
 }
 
 impl PageReader {
-    pub(super) fn new(target: Target, key: ApiKey, room: Option<&str>, events: &[String], start: Start) -> Self {
+    pub(super) fn new(target: Target, key: ApiKey, room: Option<&str>, events: &[String], start: ReadFrom) -> Self {
         let mut filter = form_urlencoded::Serializer::new(String::new());
         filter.extend_pairs(room.map(|room| ("room", room)));
         filter.extend_pairs(events.iter().map(|event| ("event", event)));
@@ -96,16 +96,16 @@ impl PageReader {
         self.connection = Some(connection);
         let PageBody { events, next } = json::from_utf8(&page).or(Err(PageError::NotAPage))?;
         let next = next.parse().or(Err(PageError::NotAPage))?;
-        if !events.is_empty() && matches!(self.start, Start::After(after) if next <= after) {
+        if !events.is_empty() && matches!(self.start, ReadFrom::After(after) if next <= after) {
             return Err(PageError::NotAPage); // it would be the same page again
         }
         // A date has only whole seconds.
         self.begin = self.begin.or_else(|| begin.map(|date| Cursor::at(date.saturating_add(Duration::from_secs(1)))));
         // Slowly, because the next page may be too long again.
         self.limit = self.limit.saturating_add(self.limit / 8).saturating_add(1).min(MAX_EVENTS);
-        let before = std::mem::replace(&mut self.start, Start::After(next));
+        let before = std::mem::replace(&mut self.start, ReadFrom::After(next));
         // A server that is stopping may return an empty page that has skipped only some of the unselected events.
-        let is_last = events.is_empty() && before == Start::After(next);
+        let is_last = events.is_empty() && before == ReadFrom::After(next);
         let is_later = self.begin.is_some_and(|begin| next >= begin);
         Ok(EventPage { events, is_end: is_last || is_later })
     }
@@ -130,12 +130,12 @@ impl PageReader {
 
     fn path(&self, wait: Duration) -> String {
         let mut query = form_urlencoded::Serializer::new(self.filter.clone());
-        let (limit, wait) = if self.start == Start::Latest { (0, 0) } else { (self.limit, wait.as_secs()) };
+        let (limit, wait) = if self.start == ReadFrom::Latest { (0, 0) } else { (self.limit, wait.as_secs()) };
         query.append_pair("limit", &limit.to_string()).append_pair("wait", &wait.to_string());
         match self.start {
-            Start::Oldest => {}
-            Start::Latest => drop(query.append_pair("after", "latest")),
-            Start::After(after) => drop(query.append_pair("after", &after.to_string())),
+            ReadFrom::Oldest => {}
+            ReadFrom::Latest => drop(query.append_pair("after", "latest")),
+            ReadFrom::After(after) => drop(query.append_pair("after", &after.to_string())),
         }
         format!("{}/events?{}", self.target.path().trim_end_matches('/'), query.finish())
     }

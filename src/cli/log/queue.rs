@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct LineQueue {
-    state: Mutex<QueueState>,
+    state: Mutex<PendingLines>,
     /// Wakes the writer: there are lines, or a flush.
     wake: Condvar,
     /// Wakes flushes: the writer has nothing left to do.
@@ -30,7 +30,7 @@ pub(super) struct LineQueue {
 }
 
 #[derive(Debug, Default)]
-struct QueueState {
+struct PendingLines {
     lines: Vec<u8>,
     count: usize,
     /// Lines dropped since the writer last took lines.
@@ -92,7 +92,7 @@ impl LineQueue {
     }
 
     /// A panic leaves no inconsistent state here.
-    fn state(&self) -> MutexGuard<'_, QueueState> {
+    fn state(&self) -> MutexGuard<'_, PendingLines> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -198,17 +198,17 @@ mod tests {
 
     use super::*;
 
-    /// After which a test fails instead of waiting for ever.
+    /// How long a test waits before it fails.
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// A sink that does what the test says for each write, and tells what was written.
+    /// A sink that does what the test says for each write, and reports what was written.
     struct Scripted {
         steps: Receiver<Step>,
         written: Sender<String>,
     }
 
     enum Step {
-        /// Take at most so many bytes.
+        /// Take at most this many bytes.
         Take(usize),
         Fail(ErrorKind),
         Panic,
@@ -232,7 +232,7 @@ mod tests {
         }
     }
 
-    /// A queue, whose thread lives as long as the process, with what its sink is told and tells.
+    /// A queue, whose thread lives as long as the process, with the steps and the output of its sink.
     fn start() -> (Arc<LineQueue>, Sender<Step>, Receiver<String>) {
         let (queue, (script, steps), (sender, written)) = (Arc::new(LineQueue::default()), channel(), channel());
         let writer = LineWriter::new(Scripted { steps, written: sender }, |count| format!("{count} lost\n"));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_cannot_be_written_are_counted_and_told() {
+    fn lines_that_cannot_be_written_are_counted_and_reported() {
         let (queue, script, written) = start();
         for (failure, line) in [(ErrorKind::BrokenPipe, "one\n"), (ErrorKind::StorageFull, "two\n")] {
             script.send(Step::Fail(failure)).unwrap();
@@ -260,7 +260,7 @@ mod tests {
         }
         assert_eq!(queue.dropped(), 2);
         script.send(Step::Take(usize::MAX)).unwrap();
-        // It is told without another line.
+        // The loss is reported without another line.
         assert_eq!(read_until(&written, "lost\n"), "2 lost\n");
         drop(script);
         queue.push("three\n");
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_that_panicked_goes_on() {
+    fn a_writer_that_panicked_continues() {
         let (queue, script, written) = start();
         script.send(Step::Panic).unwrap();
         script.send(Step::Panic).unwrap();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_drops_and_waits_for_nobody() {
+    fn a_full_queue_drops_lines_and_does_not_wait() {
         for line in ["x\n".to_owned(), "x".repeat(4095) + "\n"] {
             let (queue, script, written) = start();
             queue.push("first\n");

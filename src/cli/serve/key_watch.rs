@@ -19,7 +19,7 @@ const NAME: &str = "key-watcher";
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// The fingerprint of the file, or why it could not be read.
-type Reading = Result<[u8; 32], String>;
+type KeyFileReading = Result<[u8; 32], String>;
 
 /// Warns about dangerous `keys`, and from now on updates the keys of `edge` from their file. `is_exposed` says whether the server
 /// listens on more than loopback.
@@ -38,7 +38,7 @@ pub(super) fn start(keys: Keys, edge: &Edge, is_exposed: bool, mut hangup: Signa
     }
 }
 
-async fn watch(file: &KeyFile, known: &mut Reading, keyring: &Keyring, is_exposed: bool, hangup: &mut Signal) {
+async fn watch(file: &KeyFile, known: &mut KeyFileReading, keyring: &Keyring, is_exposed: bool, hangup: &mut Signal) {
     let mut last = known.clone();
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -10,16 +10,12 @@ use crate::http::{self, Bind};
 
 /// The socket that a supervisor passed on (`LISTEN_FDS`), or else a new one.
 pub(super) fn server(config: &Config) -> Result<TcpListener, String> {
-    let inherited = ListenFd::from_env().take_tcp_listener(0).and_then(|inherited| {
-        let Some(inherited) = inherited else { return Ok(None) };
-        inherited.set_nonblocking(true)?;
-        TcpListener::from_std(inherited).map(Some)
-    });
-    match inherited {
-        Ok(Some(inherited)) => Ok(inherited),
-        Ok(None) => http::bind(&config.server_bind, config.server_port).map_err(|error| cannot_listen(config, &error)),
-        Err(error) => Err(format!("LISTEN_FDS: its first descriptor is not a listening TCP socket: {error}")),
-    }
+    let unusable = |error| format!("LISTEN_FDS: its first descriptor is not a listening TCP socket: {error}");
+    let Some(inherited) = ListenFd::from_env().take_tcp_listener(0).map_err(unusable)? else {
+        return http::bind(&config.server_bind, config.server_port).map_err(|error| cannot_listen(config, &error));
+    };
+    inherited.set_nonblocking(true).map_err(unusable)?;
+    TcpListener::from_std(inherited).map_err(unusable)
 }
 
 pub(super) fn metrics(config: &Config) -> Result<Option<TcpListener>, String> {

@@ -56,13 +56,11 @@ pub(in crate::cli) fn run(arguments: VerifyWebhook) -> Outcome {
     let body = input::read(&arguments.body)?;
 
     let of_token = |error: &TokenError| {
-        let advice = if let TokenError::Expired { since } = error {
-            let at = since.as_secs().saturating_sub(300);
-            Some(format!("a webhook's token is valid for 5 minutes: verify it at its own time with --at {at}"))
-        } else {
-            None
-        };
-        Invalid { reason: token_verify::reason(error, keys.minting().name(), now), advice }
+        let reason = token_verify::reason(error, keys.minting().name(), now);
+        let TokenError::Expired { since } = error else { return Invalid::because(reason) };
+        let at = since.as_secs().saturating_sub(300);
+        let advice = format!("a webhook's token is valid for 5 minutes: verify it at its own time with --at {at}");
+        Invalid::with_advice(reason, advice)
     };
     let receiver = WebhookReceiver::new(TokenVerifier::new(keys.clone()));
     let verdict = authorization(head.as_deref(), given).and_then(|authorization| {
@@ -118,14 +116,15 @@ fn body_mismatch(authenticated: &Authenticated, body: &[u8], head: Option<&str>)
 }
 
 fn as_json(delivery: &Delivery<Vec<u8>>) -> Value {
-    let event = delivery.event().ok();
+    let event = delivery.event();
+    let event = event.as_ref().ok();
     json!({
         "holds": true,
         "key": delivery.key(),
-        "event": event.as_ref().map(|event| &event.event),
-        "id": event.as_ref().map(|event| &event.id),
-        "room": event.as_ref().and_then(|event| event.room_name()),
-        "participant": event.as_ref().and_then(|event| Some(&event.participant.as_ref()?.identity)),
+        "event": event.map(|event| &event.event),
+        "id": event.map(|event| &event.id),
+        "room": event.and_then(|event| event.room_name()),
+        "participant": event.and_then(|event| Some(&event.participant.as_ref()?.identity)),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::fixtures::{SERVER_KEY, payload, verifier};
 use crate::harness::ended::Ended;
 use crate::harness::program::Start;
 
-/// What `token create` makes with these flags, its registered claims left out.
+/// The claims of a token that `token create` makes with these flags, without the registered ones.
 #[track_caller]
 pub(super) fn created(flags: &[&str]) -> Value {
     let token = Start::command_with_keys([&["token", "create", "--token-only"], flags].concat()).run().done();
@@ -23,7 +23,7 @@ pub(super) fn wrong(flags: &[&str]) -> String {
 }
 
 #[test]
-fn a_token_to_join_is_what_lk_makes() {
+fn a_token_to_join_is_the_one_that_lk_makes() {
     assert_eq!(
         created(&["--join", "--room", "daily", "--identity", "alice"]),
         json!({"sub": "alice", "name": "alice", "video": {"roomJoin": true, "room": "daily"}})
@@ -35,7 +35,7 @@ fn a_token_to_join_is_what_lk_makes() {
 }
 
 #[test]
-fn a_token_holds_by_the_key_that_mints() {
+fn a_token_is_valid_with_the_key_that_mints() {
     let before = present();
     let token = Start::command_with_keys(["token", "create", "--join", "--token-only"]).run().done();
     let claims = verifier().verify(token.trim_end(), UnixTime::from_secs(before)).unwrap();
@@ -58,7 +58,7 @@ fn a_token_holds_by_the_key_that_mints() {
 }
 
 #[test]
-fn a_missing_room_and_identity_of_one_who_joins_are_made_up_and_told() {
+fn a_missing_room_and_identity_are_generated_for_joining_and_reported() {
     let ended = Start::command_with_keys(["token", "create", "--join", "--token-only"]).run();
     let claims = payload(ended.stdout.trim_end());
     let (room, identity) = (claims["video"]["room"].as_str().unwrap(), claims["sub"].as_str().unwrap());
@@ -69,7 +69,7 @@ fn a_missing_room_and_identity_of_one_who_joins_are_made_up_and_told() {
     let other = Start::command_with_keys(["token", "create", "--join", "--token-only"]).run();
     assert_ne!(payload(other.stdout.trim_end())["video"]["room"], room);
 
-    // One who does not join needs neither.
+    // A token that does not join needs neither.
     assert_eq!(created(&["--list"]), json!({"video": {"roomList": true}}));
     let ended = Start::command_with_keys(["token", "create", "--list", "--token-only"]).run();
     assert_eq!(ended.stderr, "");
@@ -82,7 +82,7 @@ fn a_room_always_goes_into_the_grant() {
 }
 
 #[test]
-fn valid_for_is_as_go_writes_durations() {
+fn valid_for_takes_durations_as_go_writes_them() {
     for (text, seconds) in
         [("1s", 1), ("90s", 90), ("5m", 300), ("1h10m", 4200), ("1.5h", 5400), ("24h", 86_400), ("1h1m1.9s", 3661)]
     {
@@ -124,7 +124,7 @@ fn names_metadata_and_attributes_are_kept_to_the_byte() {
 }
 
 #[test]
-fn attributes_of_a_file_beat_the_others_as_in_lk() {
+fn attributes_in_a_file_override_the_others_as_in_lk() {
     let with_file = |content: &str| {
         let flags = ["token", "create", "--list", "--token-only", "-a", "a=flag", "-a", "b=flag", "--attribute-file", "f.json"];
         Start::command_with_keys(flags).file("f.json", content).run()
@@ -154,21 +154,21 @@ fn limits_are_those_of_livekit_in_bytes() {
     let attribute = format!("k={}", "x".repeat(64 * 1024 - 1));
     created(&["--list", "-a", &attribute]);
     assert_says(&wrong(&["--list", "-a", &attribute, "-a", "x="]), &["attributes", "65536 bytes"]);
-    // One argument cannot be as long as metadata may be, so a file of attributes shows that much may come.
+    // One argument cannot be as long as metadata may be, so a file of attributes shows that so much is accepted.
     let long = format!("{{\"k\":\"{}\"}}", "x".repeat(512 * 1024));
     let flags = ["token", "create", "--list", "--attribute-file", "f"];
     assert_says(&Start::command_with_keys(flags).file("f", long).run().wrong(), &["attributes", "65536 bytes"]);
 }
 
 #[test]
-fn nothing_allowed_is_wrong_use() {
+fn a_token_that_allows_nothing_is_wrong_use() {
     for flags in [&[][..], &["--room", "daily", "--identity", "alice"], &["--hidden"], &["--allow-source", "camera"]] {
         assert_says(&wrong(flags), &["allow nothing", "--join"]);
     }
 }
 
 #[test]
-fn the_three_ways_to_tell_it() {
+fn the_three_output_formats() {
     let base = ["token", "create", "--join", "-r", "daily", "-i", "alice", "-n", "Alice", "--metadata", "m"];
     let run = |more: &[&str]| -> Ended { Start::command_with_keys([&base, more].concat()).run() };
     let grants = json!({"identity": "alice", "name": "Alice", "metadata": "m", "video": {"roomJoin": true, "room": "daily"}});
@@ -193,7 +193,7 @@ fn the_three_ways_to_tell_it() {
 }
 
 #[test]
-fn what_is_dangerous_is_told_beside_the_token() {
+fn dangers_are_reported_beside_the_token() {
     for (flags, part) in [
         (&["--join", "-r", "r", "-i", "i", "--admin"][..], "roomAdmin"),
         (&["--join", "-r", "r", "-i", "i", "--create"], "roomCreate"),

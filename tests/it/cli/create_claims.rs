@@ -7,14 +7,14 @@ use super::create::{created, wrong};
 use crate::fixtures::payload;
 use crate::harness::program::Start;
 
-/// The claims with these flags beside a join.
+/// The claims with these flags in addition to `--join`.
 #[track_caller]
 fn joining(flags: &[&str]) -> Value {
     created(&[&["--join", "-r", "r", "-i", "i"], flags].concat())
 }
 
 #[test]
-fn each_flag_is_its_grant() {
+fn each_flag_sets_its_grant() {
     for (flag, grant) in [
         ("--create", "roomCreate"),
         ("--list", "roomList"),
@@ -37,7 +37,7 @@ fn each_flag_is_its_grant() {
 }
 
 #[test]
-fn sources_are_repeated_or_a_list() {
+fn sources_may_be_repeated_or_listed() {
     let all = json!(["camera", "microphone", "screen_share", "screen_share_audio"]);
     for flags in [
         &["--allow-source", "camera,microphone,screen_share,screen_share_audio"][..],
@@ -59,7 +59,7 @@ fn every_kind() {
 }
 
 #[test]
-fn grants_as_json_beat_the_flags() {
+fn grants_as_json_override_the_flags() {
     assert_eq!(
         joining(&["--list", "--grant", r#"{"canPublish": false, "roomList": false, "canSubscribe": true, "hidden": null}"#])["video"],
         json!({"roomJoin": true, "room": "r", "canPublish": false, "canSubscribe": true})
@@ -74,7 +74,7 @@ fn grants_as_json_beat_the_flags() {
 }
 
 #[test]
-fn grants_as_json_that_livekit_would_ignore_or_refuse() {
+fn grants_as_json_that_livekit_would_ignore_or_refuse_are_wrong_use() {
     for (grant, part) in [
         (r#"{"canFly": true}"#, "video.canFly"),
         (r#"{"can_publish": false}"#, "video.can_publish"),
@@ -103,7 +103,7 @@ fn further_claims() {
 }
 
 #[test]
-fn claims_that_cannot_be_further_ones() {
+fn claims_that_the_flag_cannot_set() {
     for (claims, part) in [
         (r#"{"sub": "mallory"}"#, "--identity"),
         (r#"{"iss": "APIother"}"#, "iss"),
@@ -128,7 +128,7 @@ fn claims_that_cannot_be_further_ones() {
 }
 
 #[test]
-fn an_agent_is_dispatched_by_joining() {
+fn joining_dispatches_an_agent() {
     assert_eq!(joining(&["--agent", "helper"])["roomConfig"], json!({"agents": [{"agentName": "helper"}]}));
     assert_eq!(
         joining(&["--agent", "helper", "--deployment", "staging", "--job-metadata", "{\"lang\":\"de\"}"])["roomConfig"],

@@ -1,4 +1,4 @@
-//! Tests of `events` against the real server: what is printed, and each way in which the answer is no.
+//! Tests of `events` against the real server: what it prints, and each reason for a refusal.
 
 use std::net::TcpListener;
 
@@ -11,7 +11,7 @@ use crate::fixtures::{SERVER_KEY, api_key, digest, payload, recorded};
 use crate::harness::client::{Client, post};
 use crate::harness::program::{Program, Start};
 
-/// The server, with the keys of the recordings, on this machine alone.
+/// The server, with the keys of the recordings, reachable only from this machine.
 pub(super) fn server() -> Start {
     let (name, secret) = SERVER_KEY;
     Start::new().env("SERVER_BIND", "127.0.0.1").env("LIVEKIT_API_KEY", name).env("LIVEKIT_API_SECRET", secret)
@@ -38,7 +38,7 @@ pub(super) fn event(id: &str, name: &str, room: &str) -> String {
     event.to_string()
 }
 
-/// The entries that lines of JSON are.
+/// The entries in lines of JSON.
 fn entries(lines: &str) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -48,7 +48,7 @@ fn ids(lines: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_recorded_event_in_its_order_and_to_the_byte() {
+fn recorded_events_are_printed_unchanged_and_in_order() {
     let server = server().serve();
     let mut bodies = Vec::new();
     for delivery in recorded() {
@@ -69,7 +69,7 @@ fn every_recorded_event_in_its_order_and_to_the_byte() {
 }
 
 #[test]
-fn a_body_of_many_lines_is_one_and_keeps_its_values() {
+fn a_body_of_many_lines_is_printed_on_one_with_the_same_values() {
     let server = server().serve();
     let mut client = server.connect();
     deliver(&mut client, "{\n  \"event\" : \"a\",\r\n  \"n\": [1.50E+3,\r12345678901234567890]\n}\n");
@@ -80,7 +80,7 @@ fn a_body_of_many_lines_is_one_and_keeps_its_values() {
 }
 
 #[test]
-fn in_words_each_is_a_line_that_does_nothing_to_a_terminal() {
+fn in_words_each_event_is_one_harmless_line() {
     let server = server().serve();
     let mut client = server.connect();
     deliver(&mut client, event("1", "participant_joined", "daily"));
@@ -104,7 +104,7 @@ fn in_words_each_is_a_line_that_does_nothing_to_a_terminal() {
 }
 
 #[test]
-fn only_what_is_asked_for_and_only_after_a_cursor() {
+fn filters_and_a_cursor_select_events() {
     let server = server().serve();
     let mut client = server.connect();
     let names = ["room_started", "participant_joined", "new & unknown"];
@@ -125,7 +125,7 @@ fn only_what_is_asked_for_and_only_after_a_cursor() {
 }
 
 #[test]
-fn a_name_that_livekit_does_not_have_is_warned_of() {
+fn an_unknown_event_name_causes_a_warning() {
     let server = server().serve();
     deliver(&mut server.connect(), event("1", "participant_join", "daily"));
     for (name, nearest) in [
@@ -228,7 +228,7 @@ fn an_answer_that_is_no_page_is_status_1() {
 }
 
 #[test]
-fn each_page_is_asked_for_with_a_token_that_ends_soon() {
+fn each_page_is_requested_with_a_token_that_expires_soon() {
     let more = page(r#"{"events":[{"cursor":"0000000000000001"}],"next":"0000000000000001"}"#);
     let end = page(r#"{"events":[],"next":"0000000000000001"}"#);
     let server = Scripted::answering(&[&more, &end]);
@@ -245,7 +245,7 @@ fn each_page_is_asked_for_with_a_token_that_ends_soon() {
 }
 
 #[test]
-fn a_page_that_is_too_large_is_asked_for_in_smaller_ones() {
+fn a_page_that_is_too_large_is_requested_in_parts() {
     let large = page(&" ".repeat((64 << 20) + 1));
     let end = page(r#"{"events":[],"next":"0000000000000001"}"#);
     let server = Scripted::answering(&[&large, &large, &end]);
@@ -255,7 +255,7 @@ fn a_page_that_is_too_large_is_asked_for_in_smaller_ones() {
 }
 
 #[test]
-fn reading_ends_with_what_was_there_when_it_began() {
+fn reading_ends_with_the_events_that_existed_when_it_began() {
     let full = |date: &str, next: &str| {
         let body = format!(r#"{{"events":[{{"cursor":"{next}","receivedAt":"","event":{{"event":"x"}}}}],"next":"{next}"}}"#);
         page(&body).replacen("\r\n", &format!("\r\nDate: {date}\r\n"), 1)
@@ -269,7 +269,7 @@ fn reading_ends_with_what_was_there_when_it_began() {
 }
 
 #[test]
-fn a_page_that_would_be_given_again_and_again_is_none() {
+fn a_page_that_would_repeat_forever_is_refused() {
     let same = page(r#"{"events":[{"cursor":"0000000000000001"}],"next":"0000000000000001"}"#);
     let server = Scripted::answering(&[&same]);
     let ended = events(&server.url(), &["--after", "0000000000000001"]).run();

@@ -35,7 +35,7 @@ impl Place {
         server().env("SERVER_PORT", &self.port).env("ROOMKEY_INBOX", &self.inbox).serve()
     }
 
-    /// Deletes the inbox, which no server has now: the next one begins a new one.
+    /// Deletes the inbox, which no server uses now. The next server starts a new one.
     pub(super) fn forget(&self) {
         for name in ["inbox.db", "inbox.db-wal", "inbox.db-shm"] {
             let _ = std::fs::remove_file(self.directory.path().join(name)); // not all are there
@@ -43,14 +43,14 @@ impl Place {
     }
 }
 
-/// The id of the next event, of one that follows with `--json`.
+/// The id of the next event that `following` prints, which runs with `--json`.
 fn next_id(following: &mut Program) -> String {
     let entry: Value = serde_json::from_str(&following.line()).unwrap();
     entry["event"]["id"].as_str().unwrap().to_owned()
 }
 
 #[test]
-fn each_event_once_and_in_order_over_restarts() {
+fn each_event_is_printed_once_and_in_order_over_restarts() {
     let place = Place::new();
     let mut server = place.serve();
     let mut count = 0;
@@ -100,7 +100,7 @@ fn a_tail_begins_now_and_misses_nothing_over_restarts() {
     let server = place.serve();
     deliver(&mut server.connect(), event("before", "x", "daily"));
     let mut following = events(&url(&server), &["--tail", "--json"]).spawn();
-    // From here it cannot be seen when it has begun. What is delivered until then is not for it.
+    // The test cannot see when it has begun. It need not print what is delivered before that.
     let (is_begun, address) = (AtomicBool::new(false), server.address());
     let (first, count) = thread::scope(|scope| {
         let delivering = scope.spawn(|| {
@@ -131,7 +131,7 @@ fn a_tail_begins_now_and_misses_nothing_over_restarts() {
 }
 
 #[test]
-fn a_tail_learns_its_place_before_it_waits() {
+fn a_tail_learns_its_position_before_it_waits() {
     let page = |events: &str| {
         let body = format!(r#"{{"events":[{events}],"next":"0000000000000001"}}"#);
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
@@ -147,7 +147,7 @@ fn a_tail_learns_its_place_before_it_waits() {
 }
 
 #[test]
-fn it_waits_for_what_is_asked_for_and_a_signal_ends_it() {
+fn it_waits_for_selected_events_and_a_signal_ends_it() {
     for signal in [Signal::INT, Signal::TERM] {
         let server = server().serve();
         let mut following = events(&url(&server), &["-f", "--room", "daily"]).spawn();
@@ -189,7 +189,7 @@ fn a_reader_that_leaves_ends_it_quietly() {
 }
 
 #[test]
-fn a_signal_ends_it_where_nobody_takes_what_it_writes() {
+fn a_signal_ends_it_if_nobody_reads_its_output() {
     let server = server().serve();
     let mut client = server.connect();
     for id in 0..200 {
@@ -202,7 +202,7 @@ fn a_signal_ends_it_where_nobody_takes_what_it_writes() {
 }
 
 #[test]
-fn what_passes_is_waited_for_and_a_no_ends_it() {
+fn it_waits_out_temporary_errors_and_a_refusal_ends_it() {
     let answer =
         |status: &str, more: &str, body: &str| format!("HTTP/1.1 {status}\r\n{more}Content-Length: {}\r\n\r\n{body}", body.len());
     let page = |id: u64| {
@@ -234,7 +234,7 @@ fn what_passes_is_waited_for_and_a_no_ends_it() {
 }
 
 #[test]
-fn keys_that_were_changed_meanwhile_are_read_again() {
+fn changed_keys_are_read_again() {
     let (name, secret) = SERVER_KEY;
     let keys = ["APIold: 0123456789abcdef0123456789abcdef\n".to_owned(), format!("{name}: {secret}\n")];
     let mut server = Start::bare().env("SERVER_BIND", "127.0.0.1").env("SERVER_PORT", "0");

@@ -54,7 +54,7 @@ impl Drop for Loop {
 const GAP: &str = "events were deleted before they were read, going on from the oldest";
 
 #[test]
-fn it_goes_on_over_restarts() {
+fn it_continues_after_restarts() {
     let place = Place::new();
     let mut server = place.serve();
     let Some(mut reading) = Loop::start(&url(&server)) else { return };
@@ -72,7 +72,7 @@ fn it_goes_on_over_restarts() {
             0 => drop(server.stop()),
             _ => drop(server), // killed while a page waits
         }
-        // Long enough that it is refused once at least.
+        // Long enough that it is refused at least once.
         std::thread::sleep(std::time::Duration::from_millis(1500));
         if round == 2 {
             place.forget();
@@ -87,7 +87,7 @@ fn it_goes_on_over_restarts() {
 }
 
 #[test]
-fn it_goes_on_over_every_answer_that_passes() {
+fn it_continues_after_every_temporary_error() {
     let answer = |status: &str, more: &str, body: &str| {
         format!("HTTP/1.1 {status}\r\nConnection: close\r\n{more}Content-Length: {}\r\n\r\n{body}", body.len())
     };

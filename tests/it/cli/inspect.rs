@@ -28,7 +28,7 @@ fn with(members: &str) -> String {
 }
 
 #[test]
-fn every_token_of_the_libraries_is_told() {
+fn every_token_of_the_libraries_is_explained() {
     for each in library_tokens() {
         let claims = payload(&each.token);
         let nbf = claims["nbf"].as_u64().unwrap();
@@ -37,7 +37,7 @@ fn every_token_of_the_libraries_is_told() {
         if let Some(identity) = claims.get("sub").and_then(Value::as_str).filter(|identity| !identity.is_empty()) {
             assert_says(&told, &[&format!("identity   {identity:?}")]);
         }
-        // Without the key nothing is refused, but the reader is told.
+        // Without the key nothing is refused, but the verdict says so.
         let told = Start::command(["token", "inspect", &each.token]).run().done();
         assert_says(&told, &["not checked", &each.key, "ago"]);
     }
@@ -51,7 +51,7 @@ fn a_token_of_the_libraries_has_no_danger() {
 }
 
 #[test]
-fn what_it_may_do_is_told_in_sentences() {
+fn permissions_are_listed_in_words() {
     let join = |grants: &str| with(&format!(r#""sub":"alice","video":{{"roomJoin":true,"room":"daily"{grants}}}"#));
     for (token, expected) in [
         (join(""), json!(["join the room \"daily\"", "publish tracks of every source", "subscribe to others", "publish data"])),
@@ -148,7 +148,7 @@ fn each_danger_is_found() {
 }
 
 #[test]
-fn unknown_names_are_named() {
+fn unknown_names_are_reported() {
     let token = with(r#""tenant":1,"video":{"canFly":true,"canPublishSources":["webcam"]}"#);
     assert_says(&inspect(&token).run().done(), &["\"tenant\"", "\"video.canFly\"", "\"webcam\""]);
 }
@@ -173,7 +173,7 @@ fn status_1_is_for_no_token_and_for_one_that_our_key_refuses() {
 }
 
 #[test]
-fn each_credential_is_named() {
+fn each_credential_is_reported() {
     let token = with(
         r#""roomConfig":{"egress":{"room":{"fileOutputs":[{"s3":{"secret":"x","session_token":"x"}}],"stream_outputs":[{}]},"tracks":{"gcp":{"proxy":{"password":"x"}}}}}"#,
     );
@@ -189,7 +189,7 @@ fn each_credential_is_named() {
 }
 
 #[test]
-fn the_leeway_is_told_where_it_lets_a_token_hold() {
+fn the_verdict_says_if_a_token_is_valid_only_because_of_the_leeway() {
     let at = |begin: u64, end: u64| forge(HEADER, format!(r#"{{"iss":"{}","nbf":{begin},"exp":{end}}}"#, SERVER_KEY.0));
     for (token, leeway) in [
         (at(NOW, NOW), None),
@@ -228,7 +228,7 @@ fn a_terminal_obeys_nothing_in_a_token() {
 }
 
 #[test]
-fn json_has_all_of_it() {
+fn json_contains_everything() {
     let token = with(r#""sub":"alice","name":"Alice","video":{"roomJoin":true,"room":"daily"}"#);
     assert_eq!(
         findings(&token),
@@ -242,7 +242,7 @@ fn json_has_all_of_it() {
 }
 
 #[test]
-fn a_webhooks_token_is_told_and_a_token_comes_on_stdin_too() {
+fn a_webhooks_token_is_explained_and_stdin_is_read() {
     let first = &recorded()[0];
     let told =
         Start::command_with_keys(["token", "inspect", "-", "--at", &first.at.to_string()]).stdin(first.authorization.as_str());
@@ -262,7 +262,7 @@ fn the_development_key_is_known_without_settings() {
         findings["dangers"].as_array().unwrap().iter().map(|danger| danger["danger"].clone()).collect::<Vec<_>>()
     };
     assert_eq!(dangers(token.trim_end()), ["development_key"]);
-    // A key that only has that name is another one.
+    // Another key may have the same name.
     let other = ["token", "create", "--join", "-r", "daily", "-i", "alice", "--token-only"];
     let other = Start::command(other).env("LIVEKIT_API_KEY", "devkey").env("LIVEKIT_API_SECRET", SERVER_KEY.1).run().done();
     assert_eq!(dangers(other.trim_end()), [Value::Null; 0]);

@@ -1,4 +1,4 @@
-//! Tests of the command line: each runs the real binary, in a directory of its own, with nothing in its environment but what
+//! Tests of the command line: each runs the real binary, in a directory of its own, with nothing in its environment except what
 //! the test puts there.
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ mod usage;
 mod verify;
 mod webhook_verify;
 
-/// The present, in seconds.
+/// The current time, in seconds since 1970.
 fn present() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }

@@ -10,10 +10,10 @@ use super::events::{deliver, event, server, url};
 use crate::fixtures::{NOW, digest, forge_with};
 use crate::harness::program::{Program, Start};
 
-/// What misleads: controls of both kinds, and what changes the direction or the lines of a text.
+/// Characters that mislead: both kinds of control characters, and those that change the direction or the lines of a text.
 const MISLEADING: &str = "a\u{1b}[31m\u{7f}\u{85}\u{9b}\u{61c}\u{200e}\u{2028}\u{202e}\u{2069}\n\u{feff}";
 
-/// Every command that prints a result, with a delivery and a token that are right.
+/// Every command that prints a result, with a valid delivery and a valid token.
 fn commands(server: &Program) -> Vec<Vec<String>> {
     let (token, authorization) = (forge_with(""), forge_with(&format!(r#""sha256":"{}""#, digest("{}"))));
     let (at, url) = (NOW.to_string(), url(server));
@@ -74,7 +74,7 @@ fn a_command_whose_reader_is_gone_ends_quietly() {
 }
 
 #[test]
-fn a_stderr_that_takes_nothing_changes_no_result() {
+fn a_blocked_stderr_changes_no_result() {
     let full = || Stdio::from(File::options().write(true).open("/dev/full").unwrap());
     let gone = || Stdio::from(io::pipe().unwrap().1);
     for stderr in [full, gone] {
@@ -87,7 +87,7 @@ fn a_stderr_that_takes_nothing_changes_no_result() {
             .stdout(File::options().write(true).open("/dev/full").unwrap());
         assert_eq!(both.stderr(stderr()).run().status, 2);
     }
-    // A pipe that nobody drains, full from the start.
+    // A pipe that nobody reads, full from the start.
     let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
     writer.set_nonblocking(true).unwrap();
     while io::Write::write(&mut &writer, &[0; 4096]).is_ok() {}

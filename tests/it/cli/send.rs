@@ -13,7 +13,7 @@ use crate::fixtures::{SERVER_KEY, digest, payload, recorded};
 use crate::harness::edge::{Server, Setup};
 use crate::harness::program::Start;
 
-/// The server in this process, by the system's clock, with both keys.
+/// A server in this process, with the system's clock and both keys.
 fn server() -> Server {
     Setup::default().start_with_clock(UnixTime::now)
 }
@@ -27,7 +27,7 @@ fn send(url: &str, more: &[&str]) -> Start {
 }
 
 #[test]
-fn the_server_takes_every_event() {
+fn the_server_accepts_every_event() {
     let server = server();
     for event in EVENTS {
         let told = send(&url(&server, "/webhook"), &["--event", event]).run();
@@ -111,7 +111,7 @@ fn a_delivery_is_what_livekit_sends() {
     }
 }
 
-/// The members' names of `value` and of all that is in it, as paths; which of them are strings.
+/// The paths of all members in `value`, at every depth, and whether each is a string.
 fn shape(path: &str, value: &Value, shape: &mut BTreeSet<(String, bool)>) {
     match value {
         Value::Object(members) => members.iter().for_each(|(name, member)| self::shape(&format!("{path}.{name}"), member, shape)),
@@ -123,10 +123,10 @@ fn shape(path: &str, value: &Value, shape: &mut BTreeSet<(String, bool)>) {
 }
 
 #[test]
-fn samples_have_the_members_of_recorded_ones() {
+fn samples_have_the_members_of_recorded_events() {
     let mut seen = BTreeSet::new();
     recorded().iter().for_each(|each| shape("", &Value::Object(each.json()), &mut seen));
-    // A layer's quality is left out where it is LOW, as in most of the recorded ones; the samples' is HIGH.
+    // A layer's quality is absent if it is LOW, as in most recorded events. In the samples it is HIGH.
     for event in EVENTS.iter().filter(|event| !event.starts_with("agent_job")) {
         let receiver = Scripted::answering(&["HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]);
         send(&receiver.url(), &["--event", event]).run().done();
@@ -138,7 +138,7 @@ fn samples_have_the_members_of_recorded_ones() {
 }
 
 #[test]
-fn a_body_of_ones_own_is_sent_to_the_byte() {
+fn a_body_from_a_file_is_sent_unchanged() {
     let recorded = &recorded()[2];
     for body in [&recorded.body[..], b"", b"\xff\x00{not json\r\n\n", b"{}"] {
         let receiver = Scripted::answering(&["HTTP/1.1 204 No Content\r\n\r\n"]);

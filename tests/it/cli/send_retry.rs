@@ -1,4 +1,4 @@
-//! Tests of `webhook send --retry`: what is tried again, when, and that each try is the same to the byte.
+//! Tests of `webhook send --retry`: what is retried and when, and that all tries are identical.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -10,13 +10,13 @@ use serde_json::Value;
 use super::assert_says;
 use crate::harness::program::Start;
 
-/// A receiver that gives these answers, one a connection, and then is gone.
+/// A receiver that gives these answers, one on each connection, and then ends.
 pub(super) struct Scripted {
     address: SocketAddr,
     thread: thread::JoinHandle<Vec<Request>>,
 }
 
-/// One request that it got.
+/// A request that it received.
 pub(super) struct Request {
     pub(super) head: String,
     pub(super) body: Vec<u8>,
@@ -31,7 +31,7 @@ impl Request {
 }
 
 impl Scripted {
-    /// An answer that is empty closes the connection without one.
+    /// An empty text closes the connection without an answer.
     pub(super) fn answering(answers: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -44,7 +44,7 @@ impl Scripted {
         format!("http://{}/webhook", self.address)
     }
 
-    /// What it got, after all its answers were given.
+    /// The requests that it received, once it has given all its answers.
     pub(super) fn requests(self) -> Vec<Request> {
         self.thread.join().unwrap()
     }
@@ -114,7 +114,7 @@ fn retry_after_replaces_the_back_off_and_each_try_is_the_same() {
 }
 
 #[test]
-fn five_tries_are_all() {
+fn there_are_at_most_five_tries() {
     let busy = answer("503 Service Unavailable", "Retry-After: 0\r\n");
     let receiver = Scripted::answering(&[busy.as_str(); 5]);
     let ended = send(&receiver, &["--retry"]).run();
@@ -125,7 +125,7 @@ fn five_tries_are_all() {
 }
 
 #[test]
-fn other_answers_count_as_delivered_as_they_do_for_livekit() {
+fn other_answers_count_as_delivered_as_for_livekit() {
     for status in
         ["400 Bad Request", "401 Unauthorized", "404 Not Found", "301 Moved Permanently", "501 Not Implemented", "204 No Content"]
     {
@@ -138,7 +138,7 @@ fn other_answers_count_as_delivered_as_they_do_for_livekit() {
 
 #[test]
 fn the_back_off_is_livekits() {
-    // No answer, and an answer without Retry-After: 1 s and 2 s. A 500 heeds no Retry-After.
+    // No answer, and an answer without Retry-After: 1 s and 2 s. Retry-After of a 500 is ignored.
     let receiver = Scripted::answering(&["", &answer("500 Internal Server Error", "Retry-After: 9\r\n"), OK]);
     send(&receiver, &["--retry"]).run().done();
     let requests = receiver.requests();
@@ -147,9 +147,9 @@ fn the_back_off_is_livekits() {
 }
 
 #[test]
-fn retry_after_is_heeded_in_seconds_and_as_a_date() {
+fn retry_after_may_be_seconds_or_a_date() {
     let seconds = || "2".to_owned();
-    // A date has no parts of a second.
+    // A date has only whole seconds.
     let date = || httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(4));
     for (retry_after, expected) in [(&seconds as &dyn Fn() -> String, 1.9..3.5), (&date, 2.0..5.0)] {
         let busy = answer("503 Service Unavailable", &format!("Retry-After: {}\r\n", retry_after()));
@@ -162,7 +162,7 @@ fn retry_after_is_heeded_in_seconds_and_as_a_date() {
 }
 
 #[test]
-fn a_retry_after_that_has_passed_is_no_wait() {
+fn a_retry_after_in_the_past_means_no_wait() {
     let past = ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"];
     let past = past.map(|date| answer("503 Service Unavailable", &format!("Retry-After: {date}\r\n")));
     let receiver = Scripted::answering(&[&past[0], &past[1], &past[2], OK]);

@@ -21,11 +21,11 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tls").join(name)
 }
 
-/// Forwards what comes in TLS to `server`, until `runtime` ends.
+/// Accepts TLS and forwards what is in it to `server`, until `runtime` ends.
 fn proxy(runtime: &Runtime, server: SocketAddr, certificate: &str) -> SocketAddr {
     let certificate = CertificateDer::from_pem_file(fixture(certificate)).unwrap();
     let key = PrivateKeyDer::from_pem_file(fixture("localhost.key")).unwrap();
-    // Unlike a server that checks its own, it has any.
+    // A server that checks its own certificate would refuse some of these.
     let certified = CertifiedKey::new(vec![certificate], ring::sign::any_supported_type(&key).unwrap());
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -47,7 +47,7 @@ fn proxy(runtime: &Runtime, server: SocketAddr, certificate: &str) -> SocketAddr
 }
 
 #[test]
-fn commands_reach_a_server_behind_tls_and_check_who_it_is() {
+fn commands_reach_a_server_behind_tls_and_check_its_certificate() {
     let runtime = Runtime::new().unwrap();
     let server = server().serve();
     let port = proxy(&runtime, server.address(), "localhost.pem").port();

@@ -3,11 +3,11 @@
 use super::assert_says;
 use crate::harness::program::Start;
 
-/// In no answer, wherever it stood in the arguments.
+/// A secret that no answer contains, wherever it is in the arguments.
 const HUSH: &str = "hushhush-0123456789-0123456789-012345";
 
 #[test]
-fn wrong_use_is_told_in_one_sentence_without_values() {
+fn wrong_use_is_answered_in_one_sentence_without_values() {
     for (arguments, part) in [
         (&["nowhere"][..], "no such command"),
         (&["toke"], "token"),
@@ -64,14 +64,14 @@ fn wrong_use_is_told_in_one_sentence_without_values() {
 }
 
 #[test]
-fn settings_of_serve_count_with_and_without_the_word() {
+fn settings_of_serve_work_with_and_without_the_word() {
     for words in [&["--log-level", "loud"][..], &["serve", "--log-level", "loud"]] {
         assert_says(&Start::command(words).run().wrong(), &["LOG_LEVEL", "must be"]);
     }
 }
 
 #[test]
-fn keys_that_cannot_be_end_every_command_that_needs_them() {
+fn unusable_keys_end_every_command_that_needs_keys() {
     for arguments in [
         &["token", "create", "--join"][..],
         &["token", "verify", "a.b.c"],
@@ -90,7 +90,7 @@ fn keys_that_cannot_be_end_every_command_that_needs_them() {
 }
 
 #[test]
-fn a_command_that_needs_no_key_is_not_stopped_by_one_that_cannot_be() {
+fn a_command_that_needs_no_key_ignores_unusable_ones() {
     let token = Start::command_with_keys(["token", "create", "--list", "--token-only"]).run().done();
     for arguments in [&["token", "inspect", token.trim()][..], &["completions", "bash"], &["man"], &["--help"]] {
         for roomkey in [
@@ -107,7 +107,7 @@ fn a_command_that_needs_no_key_is_not_stopped_by_one_that_cannot_be() {
             assert!(!ended.stdout.contains("hushhush"));
         }
     }
-    // Other settings of the server are none of theirs.
+    // These commands ignore the server's other settings.
     let create = ["token", "create", "--list"];
     Start::command_with_keys(create).env("TOKEN_TTL", "soon").file(".env", "SERVER_PORT=1 2\nCORS_ORIGIN='\n").run().done();
 }
@@ -138,7 +138,7 @@ fn a_command_that_falls_back_to_the_development_key_says_so() {
 }
 
 #[test]
-fn help_teaches_with_examples() {
+fn help_shows_examples() {
     for (arguments, parts) in [
         (&["--help"][..], &["token create", "LIVEKIT_API_SECRET", "Exit status", "  man "][..]),
         (&["man", "--help"], &["Examples:", "token create"]),

@@ -43,7 +43,7 @@ fn the_claims_keep_their_order_and_their_numbers() {
 }
 
 #[test]
-fn a_token_comes_as_an_argument_or_on_stdin() {
+fn a_token_may_be_an_argument_or_on_stdin() {
     let token = forge_with("");
     let at = NOW.to_string();
     for stdin in [token.clone(), format!("{token}\n"), format!("  {token}\r\n"), format!("Bearer {token}\n")] {

@@ -11,8 +11,8 @@ use crate::fixtures::{NOW, Recorded, SERVER_KEY, digest, first_recorded, forge_w
 use crate::harness::ended::Ended;
 use crate::harness::program::Start;
 
-/// Judges `body` by the token of `delivery`, at its own time.
-fn judge(delivery: &Recorded, body: impl AsRef<[u8]>, more: &[&str]) -> Ended {
+/// Verifies `body` with the token of `delivery`, at the delivery's own time.
+fn verify(delivery: &Recorded, body: impl AsRef<[u8]>, more: &[&str]) -> Ended {
     let at = delivery.at.to_string();
     let arguments = ["webhook", "verify", "--body", "body", "--authorization", &delivery.authorization, "--at", &at];
     Start::command_with_keys([&arguments, more].concat()).file("body", body).run()
@@ -26,7 +26,7 @@ fn signed(body: impl AsRef<[u8]>) -> Recorded {
 }
 
 #[test]
-fn every_recorded_delivery_holds() {
+fn every_recorded_delivery_is_valid() {
     for each in recorded() {
         let file = |ending: &str| each.file(ending).display().to_string();
         let at = each.at.to_string();
@@ -46,9 +46,9 @@ fn every_recorded_delivery_holds() {
 }
 
 #[test]
-fn a_delivery_that_does_not_hold_says_why() {
+fn the_reason_why_a_delivery_is_invalid() {
     let (first, second) = (&first_recorded(), &recorded()[1]);
-    assert_says(&judge(first, &second.body, &[]).refused(), &["not the one", "another delivery"]);
+    assert_says(&verify(first, &second.body, &[]).refused(), &["not the one", "another delivery"]);
     let late = Start::command_with_keys(["webhook", "verify", "--body", "b", "--authorization", &first.authorization])
         .file("b", &first.body);
     assert_says(&late.run().refused(), &["expired", &format!("--at {}", first.at)]);
@@ -58,7 +58,7 @@ fn a_delivery_that_does_not_hold_says_why() {
     let arguments = ["webhook", "verify", "--body", "b", "--authorization", &forge_with(""), "--at", &NOW.to_string()];
     assert_says(&Start::command_with_keys(arguments).file("b", "{}").run().refused(), &["no sha256"]);
 
-    let ended = judge(first, &second.body, &["--json"]);
+    let ended = verify(first, &second.body, &["--json"]);
     assert_eq!((ended.status, ended.stderr.as_str()), (1, ""));
     let verdict: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(verdict["holds"], false);
@@ -71,7 +71,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// As a program does that reads bytes as Latin-1.
+/// The text that a program gets if it reads these bytes as Latin-1.
 fn as_latin1(body: &[u8]) -> String {
     body.iter().map(|byte| char::from(*byte)).collect()
 }
@@ -85,7 +85,7 @@ fn with_ascii(text: &str) -> String {
     text.chars().map(escaped).collect()
 }
 
-/// JSON without blanks and empty lists, pretty, its members in their order.
+/// JSON without blanks and empty lists as pretty JSON, with its members in the same order.
 fn pretty(body: &[u8], indent: &str) -> String {
     let (mut out, mut depth, mut in_string, mut escaped) = (String::new(), 0, false, false);
     for letter in str::from_utf8(body).unwrap().chars() {
@@ -138,13 +138,13 @@ fn each_change_to_a_recorded_body_is_found() {
         ];
         cases.retain(|(changed, ..)| changed != body);
         for (changed, what, habit) in cases {
-            assert_says(&judge(&each, changed, &[]).refused(), &[what, habit]);
+            assert_says(&verify(&each, changed, &[]).refused(), &[what, habit]);
         }
     }
 }
 
 #[test]
-fn each_change_to_a_body_that_was_written_otherwise_is_found() {
+fn each_change_to_a_body_in_another_style_is_found() {
     let compact = r#"{"event":"room_started","room":{"name":"Größe €"},"list":[1,2,{}],"id":"EV_1"}"#;
     let go = r#"{"event":"room_started", "room":{"name":"Größe €"}, "list":[1, 2, {}], "id":"EV_1"}"#;
     let python = r#"{"event": "room_started", "room": {"name": "Größe €"}, "list": [1, 2, {}], "id": "EV_1"}"#;
@@ -165,12 +165,12 @@ fn each_change_to_a_body_that_was_written_otherwise_is_found() {
         (&without_euro, windows_1252.as_bytes(), "read as Latin-1", "Windows-1252"),
         (compact, b"{\"event\" : \"room_started\",\"room\":{\"name\":\"Gr\xc3\xb6\xc3\x9fe \xe2\x82\xac\"},\"list\":[1,2,{}],\"id\":\"EV_1\"}", "other white space", "raw body"),
     ] {
-        assert_says(&judge(&signed(original), changed, &[]).refused(), &[what, habit]);
+        assert_says(&verify(&signed(original), changed, &[]).refused(), &[what, habit]);
     }
 }
 
 #[test]
-fn a_head_is_read_as_it_came() {
+fn a_head_is_read_as_it_arrived() {
     let each = first_recorded();
     let at = each.at.to_string();
     let with_head = |head: String, body: &[u8]| {
@@ -205,7 +205,7 @@ fn files_that_cannot_be_read() {
 }
 
 #[test]
-fn a_body_and_a_token_come_on_stdin_too() {
+fn a_body_or_a_token_may_be_on_stdin() {
     let each = first_recorded();
     let at = each.at.to_string();
     let arguments = ["webhook", "verify", "--body", "-", "--authorization", &each.authorization, "--at", &at];
@@ -215,7 +215,7 @@ fn a_body_and_a_token_come_on_stdin_too() {
 }
 
 #[test]
-fn a_body_that_unpacks_without_end_is_no_harm() {
+fn a_body_that_unpacks_to_too_much_is_harmless() {
     let each = first_recorded();
-    assert_says(&judge(&each, gzip(&vec![b'x'; 5 * 1024 * 1024]), &[]).refused(), &["not the one"]);
+    assert_says(&verify(&each, gzip(&vec![b'x'; 5 * 1024 * 1024]), &[]).refused(), &["not the one"]);
 }

@@ -11,6 +11,7 @@ use super::{block, blocks, page};
 use crate::fixtures::{api_key, payload};
 use crate::harness::client::{get, post};
 use crate::harness::directory::Directory;
+use crate::harness::outside::is_installed;
 use crate::harness::program::{Program, Start};
 use crate::harness::sender::authorization_at;
 
@@ -30,15 +31,6 @@ fn run(block: &str, program: &Program) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn has(program: &str) -> bool {
-    let there = Command::new(program).arg("--version").output().is_ok();
-    assert!(there || std::env::var_os("CI").is_none(), "CI needs {program}");
-    if !there {
-        eprintln!("SKIPPED: there is no {program}");
-    }
-    there
-}
-
 #[test]
 fn the_first_screen_has_the_two_commands() {
     let readme = page("README.md");
@@ -49,7 +41,7 @@ fn the_first_screen_has_the_two_commands() {
 
 #[test]
 fn the_requests_for_a_token_get_one() {
-    if !has("curl") {
+    if !is_installed("curl", "--version") {
         return;
     }
     let program = Program::start();
@@ -64,8 +56,8 @@ fn the_requests_for_a_token_get_one() {
 }
 
 #[test]
-fn the_way_to_follow_with_curl_is_let_in() {
-    if !has("curl") {
+fn the_curl_command_that_follows_is_accepted() {
+    if !is_installed("curl", "--version") {
         return;
     }
     let program = Program::start();
@@ -76,17 +68,17 @@ fn the_way_to_follow_with_curl_is_let_in() {
 }
 
 #[test]
-fn the_readmes_way_to_follow_prints_an_event() {
+fn the_readmes_command_that_follows_prints_an_event() {
     let program = Program::start();
     let address = format!("--url http://{}", program.address());
     assert!(run(&format!("roomkey webhook send {address}/webhook --event room_started"), &program).starts_with("200 OK"));
-    // It would go on for ever.
+    // It would run forever.
     let command = block("README.md", "sh", "roomkey events").replace("--follow", &address);
     assert!(run(&command, &program).contains(" room_started "));
 }
 
 #[test]
-fn the_table_of_settings_is_the_programs() {
+fn the_table_of_settings_matches_the_program() {
     let page = page("src/guide/settings.md");
     let section = page.split("\n## ").next().unwrap();
     let help = Start::bare().flags(&["--help"]).run().stdout;
@@ -116,7 +108,7 @@ fn the_program_is_installed_before_it_is_used() {
 
 #[test]
 fn the_key_for_production_reaches_livekit_and_roomkey() {
-    if !has("openssl") {
+    if !is_installed("openssl", "--version") {
         return;
     }
     let directory = Directory::new();
@@ -156,7 +148,7 @@ fn a_restore_brings_back_what_was_backed_up_and_nothing_else() {
     program.stop();
     run_in(directory.path(), "cp roomkey.db copy.db; test ! -e roomkey.db-wal");
 
-    // Killed with a log that has more than the backup.
+    // Killed while SQLite's log has an event that the backup lacks.
     let program = start();
     deliver(&program, "EV_after");
     drop(program);

@@ -1,4 +1,4 @@
-//! Checks the README and the guide: every block of code is run or says why not, links lead somewhere, tests that a page names
+//! Checks the README and the guide: every block of code is run or has a reason why not, every link has a target, and tests that a page names
 //! exist. `commands` and `sessions` run the blocks that need no harness of their own; `shown` compares log lines and metrics.
 
 mod commands;
@@ -40,13 +40,13 @@ const BLOCKS: [(&str, &str, &str, Use); 24] = [
     ("README.md", "sh", "cargo test", NotRun("it would run this test again; `.ci/run` begins with it")),
     ("README.md", "sh", "cargo install", NotRun("it installs a program")),
     ("README.md", "sh", "/token ", Run("guide::commands::the_requests_for_a_token_get_one")),
-    ("README.md", "sh", "roomkey events", Run("guide::commands::the_readmes_way_to_follow_prints_an_event")),
+    ("README.md", "sh", "roomkey events", Run("guide::commands::the_readmes_command_that_follows_prints_an_event")),
     ("src/guide/cli.md", "sh", "token create", Run("guide::sessions::the_tokens_of_the_examples_are_created")),
-    ("src/guide/cli.md", "console", "token inspect", Run("guide::sessions::what_the_commands_print_is_what_the_page_shows")),
-    ("src/guide/cli.md", "console", "token verify", Run("guide::sessions::what_the_commands_print_is_what_the_page_shows")),
-    ("src/guide/cli.md", "console", "webhook verify", Run("guide::sessions::what_the_commands_print_is_what_the_page_shows")),
-    ("src/guide/cli.md", "console", "webhook send", Run("guide::sessions::what_the_commands_print_is_what_the_page_shows")),
-    ("src/guide/cli.md", "console", "roomkey events", Run("guide::sessions::what_the_commands_print_is_what_the_page_shows")),
+    ("src/guide/cli.md", "console", "token inspect", Run("guide::sessions::the_commands_print_what_the_page_shows")),
+    ("src/guide/cli.md", "console", "token verify", Run("guide::sessions::the_commands_print_what_the_page_shows")),
+    ("src/guide/cli.md", "console", "webhook verify", Run("guide::sessions::the_commands_print_what_the_page_shows")),
+    ("src/guide/cli.md", "console", "webhook send", Run("guide::sessions::the_commands_print_what_the_page_shows")),
+    ("src/guide/cli.md", "console", "roomkey events", Run("guide::sessions::the_commands_print_what_the_page_shows")),
     ("src/guide/http-api.md", "sh", "/token ", Run("guide::commands::the_requests_for_a_token_get_one")),
     ("src/guide/http-api.md", "sh", "/connection-details ", Run("guide::commands::the_requests_for_a_token_get_one")),
     (
@@ -61,9 +61,9 @@ const BLOCKS: [(&str, &str, &str, Use); 24] = [
         "roomkey.db-wal",
         Run("guide::commands::a_restore_brings_back_what_was_backed_up_and_nothing_else"),
     ),
-    ("src/guide/inbox.md", "sh", "/events ", Run("guide::commands::the_way_to_follow_with_curl_is_let_in")),
+    ("src/guide/inbox.md", "sh", "/events ", Run("guide::commands::the_curl_command_that_follows_is_accepted")),
     ("src/guide/inbox.md", "js", "EventSource", Run("tests/browser/follow.test.js")),
-    ("src/guide/inbox.md", "python", "urllib", Run("cli::events_python::it_goes_on_over_restarts")),
+    ("src/guide/inbox.md", "python", "urllib", Run("cli::events_python::it_continues_after_restarts")),
     ("src/guide/keys.md", "sh", "echo \"APInew", Run("rotation::steps::three_steps_lose_no_webhook")),
     ("src/guide/keys.md", "sh", "grep '^APInew", Run("rotation::steps::three_steps_lose_no_webhook")),
     ("src/guide/keys.md", "sh", "grep -v '^APIold", Run("rotation::steps::three_steps_lose_no_webhook")),
@@ -127,7 +127,7 @@ fn every_page_is_listed_here_and_in_the_crate() {
 }
 
 #[test]
-fn every_block_is_run_or_says_why_not() {
+fn every_block_is_run_or_has_a_reason() {
     for (page_name, language, text, usage) in &BLOCKS {
         block(page_name, language, text);
         match usage {

@@ -23,7 +23,7 @@ fn run(directory: &Path, command: &str) -> (bool, String, String) {
     (output.status.success(), text(output.stdout), text(output.stderr))
 }
 
-/// The words of each line without what differs each time: numbers, durations, ids.
+/// The words of each line, without what differs each time: numbers, durations, ids.
 fn shape(text: &str) -> Vec<String> {
     const UNITS: [&str; 9] = ["day", "days", "hour", "hours", "minute", "minutes", "second", "seconds", "ms"];
     let word = |word: &str| {
@@ -48,7 +48,7 @@ fn the_tokens_of_the_examples_are_created() {
 }
 
 #[test]
-fn what_the_commands_print_is_what_the_page_shows() {
+fn the_commands_print_what_the_page_shows() {
     let server = crate::harness::program::Start::new().env("LIVEKIT_API_KEY", KEY.0).env("LIVEKIT_API_SECRET", KEY.1).serve();
     let directory = Directory::new();
     let authorization = authorization_at(UnixTime::now(), KEY, r#"{"event": "room_started", "id": "EV_1"}"#);
@@ -61,7 +61,7 @@ fn what_the_commands_print_is_what_the_page_shows() {
     }
 }
 
-/// What a command prints as its result. One that follows is asked for what there is now, because it has no end.
+/// What a command prints as its result. A command that follows is run without `--follow`, because it would not end.
 fn printed_by(command: &str, server: &Program, directory: &Path) -> String {
     let command = command.replace("localhost:6080", &server.address().to_string()).replace(" --follow", "");
     let (done, stdout, stderr) = run(directory, &command);

@@ -48,7 +48,7 @@ fn line_of(page: &str, text: &str) -> String {
 }
 
 #[test]
-fn the_log_lines_are_the_ones_that_are_written() {
+fn the_program_writes_the_log_lines_of_the_guide() {
     let mut program = Program::start();
     assert_eq!(program.ask(post("/token", &[], NAMES)).status, 200);
     assert_eq!(deliver(&program, DEVELOPMENT), 200);
@@ -70,7 +70,7 @@ fn the_log_lines_are_the_ones_that_are_written() {
 }
 
 #[test]
-fn the_table_of_metrics_is_the_programs() {
+fn the_table_of_metrics_matches_the_program() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let program = Start::new().env("METRICS_BIND", free.to_string()).serve();
     assert_eq!(program.ask(post("/token", &[], NAMES)).status, 200);

@@ -1,4 +1,4 @@
-//! A client that writes the bytes it is given, and reads one answer at a time.
+//! A client that writes raw bytes, and reads one answer at a time.
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
@@ -37,10 +37,10 @@ impl Client {
     /// Sends as much of `bytes` as the system takes at once.
     pub(crate) fn send_if_taken(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
-        let _ = self.stream.write_all(bytes.as_ref()); // a reader that does not read is not read from
+        let _ = self.stream.write_all(bytes.as_ref()); // the server may have stopped reading
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending side: nothing more will be sent.
     pub(crate) fn finish(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
@@ -51,12 +51,12 @@ impl Client {
         self.answer()
     }
 
-    /// Reads one answer, an interim one such as `100 Continue` too.
+    /// Reads one answer, which may be an interim one such as `100 Continue`.
     pub(crate) fn answer(&mut self) -> Answer {
         self.read_answer(true)
     }
 
-    /// The answer to `request` where the connection is still there.
+    /// The answer to `request`, if the connection is still open.
     pub(crate) fn ask_if_open(&mut self, request: impl AsRef<[u8]>) -> Option<Answer> {
         self.stream.write_all(request.as_ref()).ok()?;
         if self.received.is_empty() && !self.receive() {
@@ -65,12 +65,12 @@ impl Client {
         Some(self.answer())
     }
 
-    /// Reads the answer to a `HEAD`, which has no body whatever its headers say.
+    /// Reads the answer to a `HEAD`, which has no body, whatever its headers say.
     pub(crate) fn answer_without_body(&mut self) -> Answer {
         self.read_answer(false)
     }
 
-    /// Reads the head of an answer whose body comes over time.
+    /// Reads the head of an answer whose body arrives over time.
     pub(crate) fn head(&mut self) -> Answer {
         let head_length = loop {
             if let Some(end) = self.received.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
@@ -96,12 +96,12 @@ impl Client {
         answer
     }
 
-    /// Waits for more; `false` where the connection is closed.
+    /// Waits for more bytes. Returns `false` if the connection is closed.
     fn receive(&mut self) -> bool {
         let mut bytes = [0; 4096];
         let read = loop {
             match self.stream.read(&mut bytes) {
-                // A read with a timeout is not begun again by the system (signal(7)).
+                // The system does not restart a read with a timeout (signal(7)).
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 read => break read,
             }
@@ -123,17 +123,17 @@ impl Client {
         assert!(!more && self.received.is_empty(), "more came: {:?}", String::from_utf8_lossy(&self.received));
     }
 
-    /// Asks for something else on the same connection.
+    /// Sends another request on the same connection.
     pub(crate) fn assert_usable(&mut self) {
         assert_eq!(self.ask(get("/healthz")).status, 200, "the connection is of no more use");
     }
 }
 
-/// What came back.
+/// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// All of the head, to the byte.
+    /// The whole head, unchanged.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
@@ -174,7 +174,7 @@ impl Answer {
         self.error_in(&["errorMessage"])
     }
 
-    /// The same of an error that has its message in each of these `names`.
+    /// As [`error`](Self::error), for an error that has its message in each of these `names`.
     #[track_caller]
     pub(crate) fn error_in(&self, names: &[&str]) -> String {
         assert!(self.status >= 400, "no error: {self:?}");
@@ -188,14 +188,14 @@ impl Answer {
         message.to_owned()
     }
 
-    /// No cache may keep it, and no browser may take it for something else.
+    /// Checks that no cache may keep it, and that no browser guesses its type.
     #[track_caller]
     pub(crate) fn assert_private(&self) {
         let headers = (self.header("cache-control"), self.header("x-content-type-options"));
         assert_eq!(headers, (Some("no-store"), Some("nosniff")), "{self:?}");
     }
 
-    /// Holds the answer against a status and, of errors, their message.
+    /// Checks the status and, for an error, its message.
     #[track_caller]
     pub(crate) fn assert_error(&self, status: u16, message: &str) {
         assert_eq!((self.status, self.error().as_str()), (status, message));
@@ -206,7 +206,7 @@ pub(crate) fn get(path: &str) -> Vec<u8> {
     request("GET", path, &[], b"")
 }
 
-/// A POST with its length announced.
+/// A POST with a `Content-Length`.
 pub(crate) fn post(path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Vec<u8> {
     let mut request = post_head(path, headers, body.as_ref().len());
     request.extend_from_slice(body.as_ref());

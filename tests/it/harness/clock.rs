@@ -32,7 +32,7 @@ impl TestClock {
         self.0.fetch_sub(by.as_millis().try_into().unwrap(), Relaxed);
     }
 
-    /// What the code under test is given.
+    /// The clock for the code under test.
     pub(crate) fn clock(&self) -> Clock {
         let clock = self.clone();
         Clock::from_fn(move || clock.now())

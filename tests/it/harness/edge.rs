@@ -17,7 +17,7 @@ use super::clock::TestClock;
 use super::wait::PATIENCE;
 use crate::fixtures::{api_keys, now};
 
-/// What a server is started with. The defaults are the program's, with the keys of the recording.
+/// How a server is started. The defaults are the program's, with the keys of the recordings.
 pub(crate) struct Setup {
     pub(crate) keys: ApiKeys,
     pub(crate) cors: Cors,

@@ -1,4 +1,4 @@
-//! Programs that are not ours, and that some tests need.
+//! Programs of others that some tests need.
 
 use std::io::{self, Write};
 use std::process::{Command, Stdio};

@@ -54,7 +54,7 @@ impl Program {
         self.directory.path()
     }
 
-    /// The address that it says it listens at.
+    /// The address at which it says that it listens.
     pub(crate) fn listens_at(&self) -> SocketAddr {
         self.listens_at.unwrap()
     }
@@ -170,7 +170,7 @@ impl Program {
         std::mem::take(&mut self.log)
     }
 
-    /// Ends it as a power cut does, except that the system keeps what it holds.
+    /// Ends it as a power cut does, except that the system keeps what it has not written to disk yet.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill(); // it may have ended
         let _ = self.child.wait();

@@ -1,4 +1,4 @@
-//! How the real binary is started: in a directory of its own, with nothing in its environment but what the test puts there.
+//! How the real binary is started: in a directory of its own, with nothing in its environment except what the test puts there.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -46,12 +46,12 @@ impl Start {
         start
     }
 
-    /// The same with the keys of the recordings.
+    /// As [`command`](Self::command), with the keys of the recordings.
     pub(crate) fn command_with_keys<A: AsRef<str>>(arguments: impl IntoIterator<Item = A>) -> Self {
         Self::command(arguments).env("LIVEKIT_KEYS", key_lines())
     }
 
-    /// By a shell script that ends with `exec "$0" "$@"`.
+    /// A server that a shell script starts, which ends with `exec "$0" "$@"`.
     pub(crate) fn by_script(script: &str) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", script, BINARY]);

@@ -1,9 +1,9 @@
-//! How tests wait: until something is so, and never forever.
+//! How tests wait: until a condition is met, but never forever.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test waits before it fails. Nothing should come near it.
+/// How long a test waits before it fails. No test should need nearly as long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(10);
 
