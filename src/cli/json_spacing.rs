@@ -63,16 +63,15 @@ fn break_line(out: &mut String, spacing: Spacing, depth: usize) {
     }
 }
 
+/// Where the string at the start of `text` ends.
 fn end_of_string(text: &str) -> usize {
     let mut is_escaped = false;
-    for (at, character) in text.char_indices().skip(1) {
-        match character {
-            '"' if !is_escaped => return at.saturating_add(1),
-            '\\' => is_escaped = !is_escaped,
-            _ => is_escaped = false,
-        }
-    }
-    text.len()
+    let end = text.char_indices().skip(1).find(|(_, character)| {
+        let closes = *character == '"' && !is_escaped;
+        is_escaped = *character == '\\' && !is_escaped;
+        closes
+    });
+    end.map_or(text.len(), |(at, _)| at.saturating_add(1))
 }
 
 #[cfg(test)]

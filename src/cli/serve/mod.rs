@@ -97,13 +97,10 @@ fn edge(config: &Config, retention: Retention, inbox: &Inbox, has_metrics: bool)
 /// The connections that the limit of descriptors allows, once it is raised as far as possible, less what the program itself needs.
 fn affordable_connections() -> usize {
     const OWN_DESCRIPTORS: u64 = 32;
-    let descriptors = match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(descriptors) => descriptors,
-        Err(error) => {
-            warn!(%error, "cannot raise the limit of descriptors");
-            rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft)
-        }
-    };
+    let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
+        warn!(%error, "cannot raise the limit of descriptors");
+        rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft)
+    });
     usize::try_from(descriptors.saturating_sub(OWN_DESCRIPTORS)).unwrap_or(MAX_CONNECTIONS).clamp(1, MAX_CONNECTIONS)
 }
 

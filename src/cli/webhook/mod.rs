@@ -1,7 +1,6 @@
 //! `roomkey webhook`: verifies deliveries, and sends them as LiveKit does. Does not know how a body is signed.
 
 mod body_changes;
-mod diagnosis;
 mod sample_events;
 pub(super) mod send;
 pub(super) mod verify;

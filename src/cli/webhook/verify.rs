@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::shared_flags::{self, VerifyFlags};
 use crate::cli::token::verify as token_verify;
-use crate::cli::webhook::diagnosis;
+use crate::cli::webhook::body_changes;
 use crate::cli::{Failure, Outcome, input, print, print_json};
 use crate::livekit::token_verifier::{TokenError, TokenVerifier};
 use crate::livekit::webhook::{Authenticated, Delivery, WebhookError, WebhookReceiver};
@@ -106,10 +106,10 @@ fn fields<'a>(head: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
 }
 
 fn body_mismatch(authenticated: &Authenticated, body: &[u8], head: Option<&str>) -> Invalid {
-    let (changes, advice): (Vec<_>, Vec<_>) = diagnosis::changes(authenticated, body).into_iter().unzip();
+    let (changes, advice): (Vec<_>, Vec<_>) = body_changes::changes(authenticated, body).into_iter().unzip();
     if changes.is_empty() {
         let announced_length = head.and_then(|head| fields(head, "content-length").next()?.parse().ok());
-        let hint = diagnosis::hint(body, announced_length);
+        let hint = body_changes::hint(body, announced_length);
         return Invalid::with_advice("the body is not the one that the token was signed for", hint);
     }
     Invalid::with_advice(format_args!("the body was changed after it was signed: {}", changes.join(", and ")), advice.join("; "))
