@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
 
 use zeroize::Zeroizing;
 
@@ -26,7 +25,7 @@ struct Assignment {
 impl Dotenv {
     /// Reads the file in the working directory, if it exists. `is_set` says whether the environment has a variable.
     pub(super) fn read(is_set: impl Fn(&str) -> bool) -> Result<Self, ConfigError> {
-        let unreadable = |source| ConfigError::Unreadable { setting: FILE, path: Path::new(".").join(FILE), source };
+        let unreadable = |source| ConfigError::Unreadable { setting: FILE, path: FILE.into(), source };
         let bytes = match File::open(FILE).and_then(read_all) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -69,10 +68,7 @@ impl Dotenv {
         Self(assignments)
     }
 
-    /// The first value of the variable `name`, if there is one.
-    ///
-    /// # Errors
-    /// If a line that sets it cannot be read. The error contains the line number, and not the line.
+    /// The first value of the variable `name`, if there is one. All lines that set it must be readable.
     pub(super) fn find(&self, name: &'static str) -> Result<Option<Zeroizing<String>>, ConfigError> {
         let mut matching = self.0.iter().filter(|assignment| assignment.name == name);
         match matching.clone().find(|assignment| assignment.value.is_none()) {

@@ -1,4 +1,4 @@
-//! Why settings cannot be used, in one sentence each: which setting, and what to do. Never contains a secret.
+//! Why a setting cannot be used, in one sentence: which setting, and what to do. Contains no secret and no line of a file.
 
 use std::io;
 use std::path::PathBuf;

@@ -34,10 +34,7 @@ pub(crate) struct KeyFileContent {
 }
 
 impl KeyFile {
-    /// Reads the file.
-    ///
-    /// # Errors
-    /// If it cannot be read, is not a regular file, or is larger than 1 MiB.
+    /// Reads the file, which must be a regular one of at most 1 MiB.
     pub(crate) fn read(&self) -> Result<KeyFileContent, ConfigError> {
         let read = || {
             // Before the file is opened, because opening a FIFO would wait.
@@ -51,10 +48,7 @@ impl KeyFile {
         read().map_err(|source| ConfigError::Unreadable { setting: self.setting, path: self.path.clone(), source })
     }
 
-    /// The keys in `content`.
-    ///
-    /// # Errors
-    /// If there is no key, or an invalid one. The error names the line of a list, and never contains a secret.
+    /// The keys in `content`, at least one. An error names the line of a list.
     pub(crate) fn keys(&self, content: &KeyFileContent) -> Result<ApiKeys, ConfigError> {
         let setting = self.setting;
         let keys = match &self.secret_of {

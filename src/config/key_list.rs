@@ -67,16 +67,14 @@ fn plain(text: &str) -> Option<Scalar> {
     let is_other_yaml = text.starts_with(|first| INDICATORS.contains(first)) || text.starts_with("- ") || text.starts_with("? ");
     // Two lines that were joined look like this.
     let is_joined = [": ", " #"].iter().any(|mark| text.contains(mark)) || text.ends_with(':');
-    let is_plain = !is_other_yaml && !is_joined && !text.contains(char::is_control);
-    is_plain.then(|| Scalar::new(text.to_owned()))
+    (!is_other_yaml && !is_joined && !text.contains(char::is_control)).then(|| Scalar::new(text.to_owned()))
 }
 
 /// The quoted scalar at the start of `text`, and the rest.
 fn quoted(text: &str) -> Option<(Scalar, &str)> {
-    let quote = text.chars().next().filter(|first| matches!(first, '"' | '\''))?;
-    let mut scalar = Scalar::new(String::with_capacity(text.len()));
     let mut characters = text.chars();
-    characters.next();
+    let quote = characters.next().filter(|first| matches!(first, '"' | '\''))?;
+    let mut scalar = Scalar::new(String::with_capacity(text.len()));
     while let Some(character) = characters.next() {
         match character {
             '\\' if quote == '"' => scalar.push(characters.next().filter(|escaped| matches!(escaped, '"' | '\\' | '/'))?),

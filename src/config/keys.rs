@@ -33,9 +33,6 @@ pub(crate) struct Keys {
 
 impl KeyFlags {
     /// Reads the keys; if none is set, LiveKit's development key.
-    ///
-    /// # Errors
-    /// At the first setting that cannot be used. The error names it, and never contains a secret.
     pub(crate) fn read(&self, variables: &Variables) -> Result<Keys, ConfigError> {
         let name = Setting::filled("LIVEKIT_API_KEY", self.livekit_api_key.clone(), variables)?;
         let secret_file = Setting::of("LIVEKIT_API_SECRET_FILE", "", self.livekit_api_secret_file.clone(), variables)?;

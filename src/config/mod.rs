@@ -1,8 +1,7 @@
 //! The settings: their names, defaults, help and meaning. A flag beats the environment, and the environment beats the file
 //! `.env`. Secrets have no flag, because other users can see the command line. Does not know what the settings are used for.
 //!
-//! A new setting is one row of the table in `settings`, and a parser in `values` if its type needs one. How the value of any setting
-//! is found is in `lookup`.
+//! A new setting is one row of the table in `settings`, and a parser in `values` if its type needs one.
 
 mod dotenv;
 mod error;

@@ -37,10 +37,7 @@ macro_rules! settings {
         }
 
         impl Config {
-            /// Reads all settings.
-            ///
-            /// # Errors
-            /// At the first setting that cannot be used. The error names it, and never contains a secret.
+            /// Reads all settings. An error is about the first one that cannot be used.
             pub(crate) fn read(flags: Flags, variables: &Variables) -> Result<Self, ConfigError> {
                 Ok(Self {
                     keys: flags.keys.read(variables)?,

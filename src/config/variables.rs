@@ -25,18 +25,12 @@ pub(crate) struct Variables {
 
 impl Variables {
     /// The variables of the process, and of the file `.env` in the working directory, if it exists.
-    ///
-    /// # Errors
-    /// If that file cannot be read.
     pub(crate) fn read() -> Result<Self, ConfigError> {
         let dotenv = Dotenv::read(|name| env::var_os(name).is_some())?;
         Ok(Self { dotenv, known: RefCell::default() })
     }
 
     /// The values of the variable `name`, that of the environment first.
-    ///
-    /// # Errors
-    /// If it is not UTF-8, or the line of `.env` that sets it cannot be read.
     pub(super) fn find(&self, name: &'static str) -> Result<impl Iterator<Item = Zeroizing<String>>, ConfigError> {
         self.known.borrow_mut().insert(name);
         let of_environment = env::var_os(name).map(|value| {
@@ -67,11 +61,8 @@ impl Variables {
 /// The name in `known` that is the most similar to `name`, with or without its prefix.
 fn nearest(name: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
     let bare = name.strip_prefix(PREFIX).unwrap_or_default();
-    [name, bare]
-        .into_iter()
-        .filter_map(|name| nearest_name(name, known.iter().copied()))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, near)| near)
+    let near = |name| nearest_name(name, known.iter().copied());
+    [near(name), near(bare)].into_iter().flatten().min_by_key(|(distance, _)| *distance).map(|(_, near)| near)
 }
 
 /// The name in `known` that is the most similar to `name`, and how many edits are between them.

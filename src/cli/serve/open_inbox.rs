@@ -9,10 +9,7 @@ use crate::clock::Clock;
 use crate::config::InboxPlace;
 use crate::inbox::{Inbox, OpenError, Retention, Why};
 
-/// Opens the inbox.
-///
-/// # Errors
-/// A sentence, if it cannot be used.
+/// Opens the inbox. The error is a sentence.
 pub(super) fn open_inbox(place: &InboxPlace, retention: Retention) -> Result<Inbox, String> {
     match place {
         InboxPlace::None => Ok(Inbox::none()),
