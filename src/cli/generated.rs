@@ -1,4 +1,4 @@
-//! `roomkey completions` and `roomkey man`: completions for shells, and man pages, generated from the declared flags.
+//! `roomkey completions` and `roomkey man`: generated from the declared flags. Does not know what the flags mean.
 
 use clap::CommandFactory;
 use clap_complete::Shell;

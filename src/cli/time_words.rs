@@ -1,4 +1,4 @@
-//! Times and durations in words, for people.
+//! Times and durations in words, for people. Does not know what they are about.
 
 use std::time::{Duration, UNIX_EPOCH};
 
