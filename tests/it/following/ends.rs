@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::client::{Answer, Events, send};
-use crate::harness::wait::PATIENCE;
 use super::support::{ALL, SSE, Server, bearer, cursor_at, event, token_until};
 use crate::fixtures::NOW;
+use crate::harness::wait::PATIENCE;
 
 async fn until(server: &Server, expiry: u64) -> Events {
     let authorization = format!("Bearer {}", token_until(ALL, expiry));

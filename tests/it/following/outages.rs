@@ -8,12 +8,11 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::client::{Events, send};
-use crate::harness::wait::PATIENCE;
 use super::process::{bearer_from_now, deliver, start};
 use super::support::{ALL, SSE, Server, append_at, bearer, cursor_at, event};
-use crate::harness::directory::Directory;
 use crate::fixtures::NOW;
 use crate::harness::redis_server::RedisServer;
+use crate::harness::wait::PATIENCE;
 use roomkey::UnixTime;
 use roomkey::inbox::Inbox;
 

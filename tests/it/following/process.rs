@@ -55,7 +55,8 @@ async fn a_signal_ends_streams_in_good_order() {
     let program = start().serve();
     let mut streams = Vec::new();
     for _ in 0..5 {
-        streams.push(Events::read(send(program.address(), "GET", "/events", &[SSE, ("authorization", &bearer_from_now())]).await));
+        streams
+            .push(Events::read(send(program.address(), "GET", "/events", &[SSE, ("authorization", &bearer_from_now())]).await));
     }
     let begin = std::time::Instant::now();
     program.signal(Signal::TERM);

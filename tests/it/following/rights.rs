@@ -9,9 +9,9 @@ use roomkey::{ApiKey, ApiKeys};
 use serde_json::Value;
 
 use super::client::{Answer, Events, send};
-use crate::harness::wait::PATIENCE;
 use super::support::{ALL, DAILY, SSE, Server, bearer_of, event};
 use crate::fixtures::{EGRESS_KEY, SERVER_KEY, api_key};
+use crate::harness::wait::PATIENCE;
 
 /// Takes the egress's key away.
 fn remove_key(server: &Server) {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::client::{Answer, Events, send};
 use super::support::{ALL, SSE, Server, bearer, event};
 use crate::fixtures::{digest, forge_with};
-use crate::harness::redis_server::RedisServer;
 use crate::harness::client::{Client, post};
+use crate::harness::redis_server::RedisServer;
 
 async fn two_roomkeys() -> Option<[Server; 2]> {
     let redis = Arc::new(RedisServer::start()?);

@@ -14,10 +14,15 @@ use socket2::{Domain, Socket, Type};
 use super::client::{Events, send};
 use super::process::{bearer_from_now, follow, follow_and_read, start};
 use super::support::{ALL, DAILY, SSE, Server, append, bearer, event, token_until};
-use crate::harness::directory::Directory;
 use crate::fixtures::NOW;
+use crate::harness::program::Program;
 
 const KIB: usize = 1024;
+
+/// The memory that `program` takes, in KiB.
+fn resident_kib(program: &Program) -> usize {
+    program.resident_bytes() / 1024
+}
 
 /// An event of about this many bytes.
 fn large(id: usize, bytes: usize) -> String {
@@ -162,10 +167,10 @@ async fn twenty_readers_that_take_nothing_cost_little() {
         let program = start.serve();
         // What the first reads cost once is not the readers'.
         let first = follow_and_read(&program);
-        let before = (program.resident_bytes() / 1024);
+        let before = resident_kib(&program);
         let deaf: Vec<_> = (0..20).map(|_| deaf(program.address(), &bearer_from_now())).collect();
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let more = (program.resident_bytes() / 1024).saturating_sub(before);
+        let more = resident_kib(&program).saturating_sub(before);
         eprintln!("20 followers that do not read cost {more} KiB more, where {count} events of {} KiB wait", bytes / KIB);
         assert!(more < most_kib, "{more} KiB");
         drop((deaf, first));
@@ -182,9 +187,9 @@ async fn five_hundred_idle_followers_cost_little() {
         stream
     };
     let first = begin();
-    let before = (program.resident_bytes() / 1024);
+    let before = resident_kib(&program);
     let followers: Vec<_> = (0..FOLLOWERS).map(|_| begin()).collect();
-    let each = (program.resident_bytes() / 1024).saturating_sub(before) as f64 / FOLLOWERS as f64;
+    let each = resident_kib(&program).saturating_sub(before) as f64 / FOLLOWERS as f64;
     eprintln!("an idle follower costs {each:.1} KiB");
     assert!(each <= 16.0, "{each:.1} KiB");
     drop((first, followers));
@@ -193,12 +198,12 @@ async fn five_hundred_idle_followers_cost_little() {
 #[tokio::test(flavor = "multi_thread")]
 async fn followers_that_are_idle_after_many_events_cost_little() {
     const FOLLOWERS: usize = 200;
-    let directory = Directory::new();
-    fill(&directory.file("roomkey.db"), 20, 4 * KIB).await;
-    let program = Program::start(directory);
-    let authorization = program.bearer();
+    let start = start();
+    fill(&start.path("roomkey.db"), 20, 4 * KIB).await;
+    let program = start.serve();
+    let authorization = bearer_from_now();
     let begin = |version| {
-        let mut stream = deaf_with(version, program.address, &authorization);
+        let mut stream = deaf_with(version, program.address(), &authorization);
         let mut received = Vec::new();
         while !String::from_utf8_lossy(&received).contains("\"id\":\"19\"") {
             let mut piece = [0; 16 * KIB];
@@ -211,9 +216,9 @@ async fn followers_that_are_idle_after_many_events_cost_little() {
     };
     for version in ["HTTP/1.1", "HTTP/1.0"] {
         let first: Vec<_> = (0..10).map(|_| begin(version)).collect();
-        let before = program.resident_kib();
+        let before = resident_kib(&program);
         let followers: Vec<_> = (0..FOLLOWERS).map(|_| begin(version)).collect();
-        let each = program.resident_kib().saturating_sub(before) as f64 / FOLLOWERS as f64;
+        let each = resident_kib(&program).saturating_sub(before) as f64 / FOLLOWERS as f64;
         eprintln!("a follower of {version} that is idle after many events costs {each:.1} KiB");
         assert!(each <= 16.0, "{version}: {each:.1} KiB");
         drop((first, followers));

@@ -5,10 +5,10 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use super::client::{send};
-use crate::harness::wait::PATIENCE;
+use super::client::send;
 use super::support::{ALL, SSE, Server, bearer, cursor_at, event, over_all};
 use crate::fixtures::NOW;
+use crate::harness::wait::PATIENCE;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_and_what_comes_is_one_stream() {

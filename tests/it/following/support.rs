@@ -14,9 +14,9 @@ use tokio::time::timeout;
 use super::client::{Answer, Events, Headers, send};
 use crate::fixtures::{self, EGRESS_KEY, HEADER, NOW, SERVER_KEY, api_key, base64url, digest, forge, sign};
 use crate::harness::clock::TestClock;
+use crate::harness::directory::Directory;
 use crate::harness::wait::PATIENCE;
 use crate::inbox::support::{Backend, Sqlite, backends};
-use crate::harness::directory::Directory;
 
 /// The grants that let read everything, and those of one room alone.
 pub(super) const ALL: &str = r#"{"roomList":true}"#;
