@@ -10,10 +10,11 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap};
 use tokio::time::timeout;
 
 use crate::http::budget::{Budget, Share};
+use crate::http::headers::media_type;
 use crate::http::large::LargeBytes;
 use crate::http::limits::{ANSWER_PIECE_BYTES, DISCARDED_BYTES, LARGE_BYTES};
 use crate::http::refusal::Refusal;
@@ -47,8 +48,7 @@ impl AsRef<[u8]> for HeldBody {
 pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
     const JSON: &str = "application/json";
     let Some(content_type) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let essence = |value: &HeaderValue| value.to_str().ok()?.split(';').next().map(|essence| essence.trim().to_ascii_lowercase());
-    let is_json = content_type == JSON || essence(content_type).is_some_and(|essence| essence == JSON); // the first check is quick
+    let is_json = content_type == JSON || media_type(content_type).eq_ignore_ascii_case(JSON); // the first check is quick
     if is_json { Ok(()) } else { Err(Refusal::ContentType) }
 }
 

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::http::boundaries::Boundaries;
+use crate::http::content::Content;
 use crate::http::conversation::{Conversation, Handover, WaitingFor};
 use crate::http::edge::Edge;
 use crate::http::limits::{BUFFER_GRACE, CONNECTION_BUFFER_BYTES, LAST_CALL, LINGER_BYTES};
@@ -25,8 +26,8 @@ use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
 use crate::http::router;
 use crate::http::routes::Peer;
+use crate::http::slow_followers;
 use crate::http::stop::Stop;
-use crate::http::streaming;
 
 const NO_HTTP: Refusal = Refusal::Framing("this is not an HTTP/1.1 request");
 const AMBIGUOUS: Refusal = Refusal::Framing("a request must not have both Content-Length and Transfer-Encoding");
@@ -58,7 +59,7 @@ pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, peer: Peer) {
             Ended::Idle(rest) => rest,
             Ended::Handover(handover, rest) => {
                 let is_last = handover.is_last;
-                match Box::pin(streaming::send(&mut stream, handover, edge.limits.write)).await {
+                match Box::pin(slow_followers::send_or_cut(&mut stream, handover, edge.limits.write)).await {
                     Ok(()) if is_last => return linger(stream, edge.limits.linger).await,
                     Ok(()) => rest,
                     Err(error) if error.kind() == io::ErrorKind::TimedOut => return edge.count_cut("reader"),
@@ -193,16 +194,18 @@ async fn until_too_slow<C: Future + Unpin>(
 
 /// Sends `reply` without hyper to a request that was not read to its end, and closes the connection.
 pub(crate) async fn refuse(mut stream: TcpStream, reply: Reply, within: Duration) {
-    let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", reply.status(), reply.body().whole().len()).into_bytes();
-    for (name, value) in reply.headers() {
+    let (head, content) = reply.into_parts();
+    let body = if let Content::Whole(body) = content { body } else { Bytes::new() };
+    let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", head.status, body.len()).into_bytes();
+    for (name, value) in &head.headers {
         answer.extend_from_slice(name.as_ref());
         answer.extend_from_slice(b": ");
         answer.extend_from_slice(value.as_bytes());
         answer.extend_from_slice(b"\r\n");
     }
     answer.extend_from_slice(b"\r\n");
-    answer.extend_from_slice(reply.body().whole());
-    drop(reply);
+    answer.extend_from_slice(&body);
+    drop((head, body));
     if let Ok(Ok(())) = timeout(within, stream.write_all(&answer)).await {
         linger(stream, within).await;
     }

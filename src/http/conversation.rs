@@ -24,10 +24,8 @@ use crate::http::limits::{ANSWER_PIECE_BYTES, write_step};
 const STEP: usize = write_step(ANSWER_PIECE_BYTES);
 
 /// What a connection is doing.
-#[derive(Debug)]
 pub(crate) struct Conversation(Mutex<State>);
 
-#[derive(Debug)]
 struct State {
     phase: Phase,
     /// How often something has moved.
@@ -36,7 +34,6 @@ struct State {
     blocked: Option<usize>,
 }
 
-#[derive(Debug)]
 enum Phase {
     /// No byte of a request has been read.
     Idle,
@@ -51,7 +48,6 @@ enum Phase {
 }
 
 /// What follows an answer.
-#[derive(Debug)]
 enum Then {
     Request,
     Close,
@@ -60,7 +56,6 @@ enum Then {
 }
 
 /// The rest of an answer whose head is written.
-#[derive(Debug)]
 pub(crate) struct Handover {
     pub(crate) stream: Stream,
     /// Whether each piece is a chunk. A client of HTTP/1.0 is sent the plain bytes, which end with the connection.
@@ -176,7 +171,6 @@ impl State {
 }
 
 /// A request that is being answered.
-#[derive(Debug)]
 pub(crate) struct InFlight {
     conversation: Arc<Conversation>,
     is_last: bool,
@@ -205,9 +199,6 @@ impl Drop for InFlight {
 #[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
     use std::future::pending;
-
-    use bytes::Bytes;
-    use http_body_util::Empty;
 
     use super::*;
 
@@ -270,7 +261,7 @@ mod tests {
             if ends {
                 in_flight.ends_connection();
             }
-            in_flight.hand_over(Stream::new(Empty::<Bytes>::new(), pending()), is_chunked);
+            in_flight.hand_over(Stream::new(pending(), |_| async {}), is_chunked);
             assert_waits(&conversation, WaitingFor::Answer);
             conversation.has_tried_to_write(&Poll::Pending);
             assert_waits(&conversation, WaitingFor::Reader);

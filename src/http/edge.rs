@@ -1,4 +1,4 @@
-//! Everything that the server needs to answer requests, in parts. Does not know how a request is answered.
+//! Everything that the server needs to answer requests. Does not know how a request is answered.
 
 use std::sync::Arc;
 
@@ -28,10 +28,17 @@ pub struct Edge {
     pub(crate) limits: Limits,
     pub(crate) inbox: Inbox,
     pub(crate) tokens: Tokens,
-    pub(crate) webhooks: Webhooks,
-    pub(crate) events: Events,
-    pub(crate) site: Site,
+    pub(crate) webhook_budget: Arc<Budget>,
+    pub(crate) webhook_warnings: WebhookWarnings,
+    pub(crate) large_bodies: LargeBodies,
+    /// The readers of pages that were logged lately.
+    pub(crate) page_readers: OnceAMinute,
+    /// The beginning of all public paths.
+    pub(crate) base_path: String,
+    pub(crate) cors: Cors,
+    pub(crate) request_ids: RequestIds,
     pub(crate) metrics: Option<Metrics>,
+    /// Those that must run for the server to be ready, in addition to the inbox's own.
     pub(crate) workers: Workers,
     pub(crate) stop: Arc<Stop>,
 }
@@ -46,45 +53,24 @@ pub(crate) struct Tokens {
     pub(crate) budget: Arc<Budget>,
 }
 
-/// What the webhook endpoint needs.
-#[derive(Debug)]
-pub(crate) struct Webhooks {
-    pub(crate) budget: Arc<Budget>,
-    pub(crate) warnings: WebhookWarnings,
-}
-
-/// What the events endpoint needs.
-#[derive(Debug)]
-pub(crate) struct Events {
-    pub(crate) large_bodies: LargeBodies,
-    /// The readers of pages that were logged lately.
-    pub(crate) readers: OnceAMinute,
-}
-
-/// Where the public paths are, and which pages may read the answers.
-#[derive(Debug)]
-pub(crate) struct Site {
-    pub(crate) base_path: String,
-    pub(crate) cors: Cors,
-    pub(crate) request_ids: RequestIds,
-}
-
 impl Edge {
-    /// A server that signs tokens with the first of `keys` and accepts webhooks that are signed with any of them. See
-    /// [`keyring`](Self::keyring).
+    /// A server that signs tokens with the first of `keys` and accepts webhooks that are signed with any of them.
     #[must_use]
     pub fn new(keys: ApiKeys, policy: Policy, limits: Limits, clock: Clock) -> Self {
         let budget = || Budget::new(limits.held_body_bytes);
         let livekit_url = "ws://localhost:7880".to_owned();
-        // Request ids of different runs should differ too.
-        let request_ids = RequestIds::starting_at(clock.now().subsec_nanos());
         Self {
             keyring: Keyring::new(keys),
             inbox: Inbox::none(),
             tokens: Tokens { policy, livekit_url, sandbox_ids: SandboxIds::default(), budget: budget() },
-            webhooks: Webhooks { budget: budget(), warnings: WebhookWarnings::default() },
-            events: Events { large_bodies: LargeBodies::default(), readers: OnceAMinute::new(READERS_A_MINUTE) },
-            site: Site { base_path: String::new(), cors: Cors::AnyOrigin, request_ids },
+            webhook_budget: budget(),
+            webhook_warnings: WebhookWarnings::default(),
+            large_bodies: LargeBodies::default(),
+            page_readers: OnceAMinute::new(READERS_A_MINUTE),
+            base_path: String::new(),
+            cors: Cors::AnyOrigin,
+            // The ids of different runs should differ too.
+            request_ids: RequestIds::starting_at(clock.now().subsec_nanos()),
             metrics: None,
             workers: Workers::default(),
             stop: Arc::default(),
@@ -109,15 +95,14 @@ impl Edge {
 
     /// Sets which pages may read the answers. By default all may.
     #[must_use]
-    pub fn with_cors(mut self, cors: Cors) -> Self {
-        self.site.cors = cors;
-        self
+    pub fn with_cors(self, cors: Cors) -> Self {
+        Self { cors, ..self }
     }
 
     /// Serves all public paths below `base_path`, such as `/x`, and nothing elsewhere.
     #[must_use]
     pub fn with_base_path(mut self, base_path: impl Into<String>) -> Self {
-        self.site.base_path = base_path.into();
+        self.base_path = base_path.into();
         self
     }
 
@@ -139,19 +124,14 @@ impl Edge {
         self.keyring.clone()
     }
 
-    /// The workers that must run for the server to be ready, in addition to the inbox's own.
-    pub(crate) fn workers(&self) -> &Workers {
-        &self.workers
-    }
-
     /// The public paths.
     pub fn paths(&self) -> impl Iterator<Item = String> {
-        routes::paths().map(|path| format!("{}{path}", self.site.base_path))
+        routes::paths().map(|path| format!("{}{path}", self.base_path))
     }
 
     /// The bytes of request bodies and answers that are held now.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.tokens.budget.held().saturating_add(self.webhooks.budget.held())
+        self.tokens.budget.held().saturating_add(self.webhook_budget.held())
     }
 
     pub(crate) fn count_cut(&self, cause: &'static str) {

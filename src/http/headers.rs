@@ -1,4 +1,4 @@
-//! Reads headers that must appear only once. Does not know what they mean.
+//! Reads headers of common forms. Does not know what they mean.
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -13,4 +13,15 @@ pub(crate) fn only(headers: &HeaderMap, name: HeaderName) -> Result<Option<&Head
         (value, None) => Ok(value),
         _ => Err(Repeated),
     }
+}
+
+/// The parts of the header `name`, which is a list and may appear several times (RFC 9110, section 5.6.1).
+pub(crate) fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// The media type in a `Content-Type`, without parameters.
+pub(crate) fn media_type(content_type: &HeaderValue) -> &str {
+    content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim()
 }

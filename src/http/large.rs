@@ -3,6 +3,7 @@
 
 use std::io;
 
+use bytes::Bytes;
 use memmap2::MmapMut;
 
 /// Bytes in memory of their own. Only what is written takes memory.
@@ -37,5 +38,21 @@ impl LargeBytes {
 impl AsRef<[u8]> for LargeBytes {
     fn as_ref(&self) -> &[u8] {
         self.map.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// `bytes` that keep `kept` until the last part of them is dropped.
+pub(crate) fn keeping(bytes: Bytes, kept: impl Send + 'static) -> Bytes {
+    Bytes::from_owner(Keeping { bytes, _kept: kept })
+}
+
+struct Keeping<T> {
+    bytes: Bytes,
+    _kept: T,
+}
+
+impl<T> AsRef<[u8]> for Keeping<T> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }

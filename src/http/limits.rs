@@ -107,8 +107,8 @@ pub(crate) const PARAMETER_CHARS: usize = 32;
 pub(crate) const QUERY_EVENTS: usize = 32;
 /// How far a cursor may be ahead of the clock and of all known cursors, because clocks differ.
 pub(crate) const CURSOR_LEEWAY: Duration = Duration::from_secs(60 * 60);
-/// Time to finish the piece that is being sent when the right to a stream ends. A slower client is cut.
-pub(crate) const RIGHT_GRACE: Duration = Duration::from_secs(3);
+/// Time to finish the piece that is being sent when the permission to read ends. A slower client is cut.
+pub(crate) const PERMISSION_GRACE: Duration = Duration::from_secs(3);
 /// Warnings about refused webhooks in a minute, each for a different key or path and reason. The rest share one more.
 pub(crate) const WARNINGS_A_MINUTE: usize = 64;
 /// Characters of a key or a path in a warning.

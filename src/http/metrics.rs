@@ -30,10 +30,17 @@ pub struct Metrics {
     log_lines_dropped: Option<fn() -> u64>,
 }
 
+/// What counts a refusal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RefusalCounter {
+    Tokens,
+    Webhooks,
+}
+
 /// The metrics could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up the metrics")]
-pub struct MetricsError(#[source] prometheus::Error);
+pub struct MetricsError(#[from] prometheus::Error);
 
 impl Metrics {
     /// Metrics of a process that started at `start`, all at zero.
@@ -41,15 +48,12 @@ impl Metrics {
     /// # Errors
     /// Never, because all names are valid and each is used once.
     pub fn new(start: UnixTime) -> Result<Self, MetricsError> {
-        Self::register(start).map_err(MetricsError)
-    }
-
-    fn register(start: UnixTime) -> prometheus::Result<Self> {
         let registry = &Registry::new();
         let started = Gauge::new("process_start_time_seconds", "When the process started, in Unix seconds.")?;
         add(registry, started)?.set(start.as_secs_f64());
         let version = Opts::new("roomkey_build_info", "Always 1. The labels say which version runs.");
         add(registry, IntGauge::with_opts(version.const_label("version", env!("CARGO_PKG_VERSION")))?)?.set(1);
+        let gauge = |name, help| add(registry, IntGauge::new(name, help)?);
         let counters =
             |name: &str, help: &str, labels: &[&str]| add(registry, IntCounterVec::new(Opts::new(name, help), labels)?);
         let durations = HistogramOpts::new("roomkey_http_request_duration_seconds", "Time from a request's head to its answer.");
@@ -58,18 +62,15 @@ impl Metrics {
             durations: add(registry, HistogramVec::new(durations.buckets(BUCKETS.to_vec()), &["endpoint"])?)?,
             webhooks_refused: counters("roomkey_webhooks_refused_total", "Webhooks refused.", &["reason"])?,
             tokens_refused: counters("roomkey_tokens_refused_total", "Requests for a token refused.", &["reason"])?,
-            connections: add(registry, IntGauge::new("roomkey_connections", "Open connections.")?)?,
+            connections: gauge("roomkey_connections", "Open connections.")?,
             connections_refused: add(
                 registry,
                 IntCounter::new("roomkey_connections_refused_total", "Connections refused because there were too many.")?,
             )?,
             connections_cut: counters("roomkey_connections_cut_total", "Connections closed because they were slow.", &["cause"])?,
-            held_bodies: add(
-                registry,
-                IntGauge::new(
-                    "roomkey_held_body_bytes",
-                    "Bytes of request bodies and of answers that clients have not read yet.",
-                )?,
+            held_bodies: gauge(
+                "roomkey_held_body_bytes",
+                "Bytes of request bodies and of answers that clients have not read yet.",
             )?,
             registry: registry.clone(),
             inbox: None,
@@ -94,12 +95,12 @@ impl Metrics {
         self.durations.with_label_values(&[endpoint]).observe(after.as_secs_f64());
     }
 
-    pub(crate) fn refused_webhook(&self, reason: &'static str) {
-        self.webhooks_refused.with_label_values(&[reason]).inc();
-    }
-
-    pub(crate) fn refused_token(&self, reason: &'static str) {
-        self.tokens_refused.with_label_values(&[reason]).inc();
+    pub(crate) fn refused(&self, counter: RefusalCounter, reason: &'static str) {
+        let counter = match counter {
+            RefusalCounter::Tokens => &self.tokens_refused,
+            RefusalCounter::Webhooks => &self.webhooks_refused,
+        };
+        counter.with_label_values(&[reason]).inc();
     }
 
     pub(crate) fn cut(&self, cause: &'static str) {

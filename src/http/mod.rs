@@ -25,10 +25,11 @@ mod origin;
 mod partial_head;
 mod refusal;
 mod reply;
+mod reply_body;
 mod router;
 mod routes;
+mod slow_followers;
 mod stop;
-mod streaming;
 mod trace;
 mod webhook_warnings;
 

@@ -6,12 +6,12 @@ use hyper::{Response, StatusCode};
 
 use crate::http::budget::Share;
 use crate::http::content::Content;
-use crate::http::large::LargeBytes;
+use crate::http::large::{LargeBytes, keeping};
 use crate::http::limits::{ANSWER_PIECE_BYTES, LARGE_BYTES};
 use crate::http::refusal::{Facts, Refusal};
 use crate::json::{ObjectWriter, name};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The format of an error, which depends on the client.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,7 @@ pub(crate) fn held_json(json: Vec<u8>, mut share: Share) -> Result<Reply, Refusa
     let large = if json.len() > LARGE_BYTES { Some(LargeBytes::copy_of(&json).or(Err(Refusal::Overloaded))?) } else { None };
     let bytes = large.map_or_else(|| json.into(), Bytes::from_owner);
     share.shrink_to(bytes.len());
-    Ok(private(Content::Held { bytes, _share: share }, JSON))
+    Ok(private(Content::Whole(keeping(bytes, share)), JSON))
 }
 
 /// 200 with an empty body and `Content-Length: 0`. LiveKit Server does not read bodies, and could not use the connection again

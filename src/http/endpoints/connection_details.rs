@@ -24,7 +24,7 @@ const BODY_BOUNDS: Bounds = Bounds { values: 20_000, depth: usize::MAX, steps: u
 
 /// Takes the fields of [`token`], and answers `{"server_url","participant_token"}`.
 pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
-    let trust = edge.keyring.current();
+    let keys = edge.keyring.current();
     body::require_json(request.headers())?;
     let mut body = body::read(request.body_mut(), edge.limits.standard_body_bytes, edge.limits.body, &edge.tokens.budget).await?;
     let token = token(edge, body.as_ref())?;
@@ -34,10 +34,10 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     let mut json = Vec::with_capacity(512);
     let mut object = ObjectWriter::begin(&mut json);
     object.value(name!("server_url"), &*edge.tokens.livekit_url);
-    object.member(name!("participant_token"), |json| token.write_json(json, trust.keys.minting(), edge.clock.now()));
+    object.member(name!("participant_token"), |json| token.write_json(json, keys.api_keys.minting(), edge.clock.now()));
     object.end();
     let reply = reply::held_json(json, body.into_share())?;
-    trace.token(&token, trust.keys.minting());
+    trace.token(&token, keys.api_keys.minting());
     Ok(reply)
 }
 

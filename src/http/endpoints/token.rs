@@ -26,7 +26,7 @@ struct TutorialFields<'a> {
 
 /// `{"roomName","participantName"}` in, `{"token"}` out.
 pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
-    let trust = edge.keyring.current();
+    let keys = edge.keyring.current();
     body::require_json(request.headers())?;
     let body = body::read(request.body_mut(), edge.limits.token_body_bytes, edge.limits.body, &edge.tokens.budget).await?;
     let (room, identity) = names(body.as_ref())?;
@@ -34,9 +34,9 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     let mut json = Vec::with_capacity(512);
     let mut object = ObjectWriter::begin(&mut json);
     let token = edge.tokens.policy.tutorial_token(room, identity);
-    object.member(name!("token"), |json| token.write_json(json, trust.keys.minting(), edge.clock.now()));
+    object.member(name!("token"), |json| token.write_json(json, keys.api_keys.minting(), edge.clock.now()));
     object.end();
-    trace.token(&token, trust.keys.minting());
+    trace.token(&token, keys.api_keys.minting());
     Ok(reply::json(json))
 }
 

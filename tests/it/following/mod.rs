@@ -7,15 +7,15 @@ mod process;
 mod support;
 
 mod access;
-mod cuts;
 mod ends;
 mod gaps;
 mod moving;
 mod outages;
 mod pages;
+mod reconnecting;
 mod redaction;
 mod rights;
 mod shared;
-mod slow;
+mod slow_followers;
 mod starts;
 mod streams;

@@ -4,7 +4,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 
 use crate::http::edge::Edge;
 use crate::http::endpoints::events::large_bodies::Allowance;
-use crate::http::endpoints::events::right::Right;
+use crate::http::endpoints::events::permission::Permission;
 use crate::http::headers::only;
 use crate::http::refusal::Refusal;
 use crate::inbox::Filter;
@@ -17,7 +17,7 @@ use crate::livekit::token_verifier::{LEEWAY, TokenError};
 #[derive(Debug)]
 pub(super) struct Access {
     scope: Scope,
-    pub(super) right: Right,
+    pub(super) permission: Permission,
     pub(super) allowance: Allowance,
 }
 
@@ -32,21 +32,21 @@ impl Access {
     /// secret, the page that asks is checked too.
     pub(super) fn check(edge: &Edge, headers: &HeaderMap, access_token: Option<&str>) -> Result<Self, Refusal> {
         let now = edge.clock.now();
-        let trust = edge.keyring.current();
-        if trust.is_public && !edge.site.cors.trusts(headers) {
+        let keys = edge.keyring.current();
+        if keys.is_public && !edge.cors.trusts(headers) {
             return Err(Refusal::ForeignPage);
         }
         let token = bearer(headers).or(access_token).ok_or(Refusal::Reader(None))?;
         let read = |key: &ApiKey, payload: &[u8], _: Registered<'_>| Some((key.shared_name(), json::from_utf8(payload).ok()?));
-        let checked = trust.verifier.authenticate(token, now, read).and_then(|read| read.ok_or(TokenError::Claims));
+        let checked = keys.verifier.authenticate(token, now, read).and_then(|read| read.ok_or(TokenError::Claims));
         let (key, claims): (_, Claims) = checked.map_err(|error| Refusal::Reader(Some(error)))?;
         // A webhook's token is for one body, and may be in the logs of the proxies that it passed.
         let expiry = claims.exp.filter(|_| claims.sha256.is_empty()).ok_or(Refusal::Reader(None))?;
         // A token that is valid only by the leeway is valid until the end of the leeway.
         let until = if now < expiry { expiry } else { expiry.saturating_add(LEEWAY) };
         let scope = Scope::of(claims)?;
-        let allowance = edge.events.large_bodies.allowance(token, &scope);
-        Ok(Self { scope, right: Right::new(edge, trust, key, until), allowance })
+        let allowance = edge.large_bodies.allowance(token, &scope);
+        Ok(Self { scope, permission: Permission::new(edge, keys, key, until), allowance })
     }
 
     /// The filter of a query for `room` and `events`.

@@ -1,7 +1,6 @@
 //! Reads the inbox for one client of `/events`, a small batch at a time, and bounds the memory for batches that wait to be sent.
-//! Does not know how events are rendered.
+//! Does not know the form of the answer.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,13 +29,15 @@ pub(super) struct BatchReader {
     /// The weight of the next page, if it has to wait for memory.
     waiting_kib: Option<u32>,
     stop: Arc<Stop>,
-    pub(super) redacts: bool,
+    redacts: bool,
 }
 
 /// A page, and the memory that it takes.
 pub(super) struct Batch {
     pub(super) page: Page,
     pub(super) hold: Option<Hold>,
+    /// Whether secrets in its events must be hidden from the client.
+    pub(super) redacts: bool,
     pub(super) gap: Option<Gap>,
 }
 
@@ -57,9 +58,6 @@ pub(super) enum Next {
     /// What comes next on a stream, as soon as there are entries or a later cursor. The wait ends when the server stops.
     Change,
 }
-
-/// A read in progress. It returns the reader together with the result.
-pub(super) type Reading = Pin<Box<dyn Future<Output = (BatchReader, Result<Batch, Refusal>)> + Send>>;
 
 impl BatchReader {
     pub(super) async fn new(edge: &Edge, start: Start, filter: Filter, allowance: Allowance, redacts: bool) -> Self {
@@ -88,29 +86,26 @@ impl BatchReader {
         self.stop.ends_connections()
     }
 
-    /// Reads in a future that owns the reader.
-    pub(super) fn read(mut self, next: Next) -> Reading {
-        Box::pin(async move {
-            let stop = Arc::clone(&self.stop);
-            let batch = match next {
-                Next::Now(_) => self.poll(next).await,
-                Next::Within(wait, entries) => {
-                    let batch = tokio::select! {
-                        biased;
-                        batch = self.poll(next) => Some(batch),
-                        () = sleep(wait) => None,
-                        () = stop.connections_end() => None,
-                    };
-                    if let Some(batch) = batch { batch } else { self.poll(Next::Now(entries)).await }
-                }
-                Next::Change => tokio::select! {
+    /// [`poll`](Self::poll), after a wait if there is nothing to read yet.
+    pub(super) async fn read(&mut self, next: Next) -> Result<Batch, Refusal> {
+        let stop = Arc::clone(&self.stop);
+        match next {
+            Next::Now(_) => self.poll(next).await,
+            Next::Within(wait, entries) => {
+                tokio::select! {
                     biased;
-                    () = stop.connections_end() => Err(Refusal::Stopping),
-                    batch = self.poll_until_readable() => batch,
-                },
-            };
-            (self, batch)
-        })
+                    batch = self.poll(next) => return batch,
+                    () = sleep(wait) => {}
+                    () = stop.connections_end() => {}
+                }
+                self.poll(Next::Now(entries)).await
+            }
+            Next::Change => tokio::select! {
+                biased;
+                () = stop.connections_end() => Err(Refusal::Stopping),
+                batch = self.poll_until_readable() => batch,
+            },
+        }
     }
 
     /// Reads a page. A large one waits for memory, for a limited time.
@@ -151,7 +146,7 @@ impl BatchReader {
                 (Some(_), reserved) => reserved,
             };
             self.waiting_kib = None;
-            return Ok(Batch { page, hold, gap: None });
+            return Ok(Batch { page, hold, redacts: self.redacts, gap: None });
         }
     }
 
@@ -161,7 +156,7 @@ impl BatchReader {
             Err(Refusal::Read(ReadError::Gone { oldest })) => {
                 let after = self.cursor().unwrap_or(oldest);
                 self.follower.skip_to(oldest);
-                Ok(Batch { page: Page::empty(oldest), hold: None, gap: Some(Gap { after, oldest }) })
+                Ok(Batch { page: Page::empty(oldest), hold: None, redacts: self.redacts, gap: Some(Gap { after, oldest }) })
             }
             result => result,
         }

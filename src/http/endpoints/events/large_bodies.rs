@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -34,7 +33,7 @@ pub(super) struct Allowance {
     scope: u64,
 }
 
-/// A part of the token's budget, of the scope's and of the total. It is released with the last bytes of the bodies.
+/// A part of the token's budget, of the scope's and of the total. It is released when nothing keeps it any more.
 pub(super) type Hold = Arc<[OwnedSemaphorePermit; 3]>;
 
 impl Default for LargeBodies {
@@ -95,16 +94,4 @@ pub(super) fn weight(page: &Page) -> Option<u32> {
     let bytes = page.entries.iter().map(|entry| entry.body.len()).fold(0, usize::saturating_add);
     let is_large = bytes > READ_AHEAD_BYTES.saturating_mul(2);
     is_large.then(|| bytes.min(LARGE_BODY_BYTES.token).div_ceil(KIB).try_into().unwrap_or(u32::MAX))
-}
-
-/// A body together with its share of the memory.
-pub(super) struct Held {
-    pub(super) bytes: Bytes,
-    pub(super) _hold: Hold,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
 }

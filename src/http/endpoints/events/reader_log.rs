@@ -59,7 +59,7 @@ impl ReaderLog {
             let why = match end {
                 End::Left => "the client left",
                 End::Slow => "the client read too slowly",
-                End::Right => "the token expired, or its key was removed",
+                End::Forbidden => "the token expired, or its key was removed",
                 End::Done if stop.ends_connections() => "the server is stopping",
                 End::Done => "the next events were deleted",
             };
