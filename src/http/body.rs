@@ -57,7 +57,7 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
 pub(crate) async fn read(body: &mut Incoming, limit: usize, within: Duration, budget: &Arc<Budget>) -> Result<HeldBody, Refusal> {
     let least = body.size_hint().lower();
     if usize::try_from(least).map_or(true, |least| least > limit) {
-        return Err(Refusal::BodyTooLarge { limit });
+        return Err(Refusal::BodyTooLarge(limit));
     }
     let mut collected = pin!(collect(body, limit, Share::of(budget)));
     // Most bodies arrive with their head, and need no timer.
@@ -101,7 +101,7 @@ async fn collect(body: &mut Incoming, limit: usize, mut share: Share) -> Result<
         let Ok(part) = frame.or(Err(Refusal::BodyBroken))?.into_data() else { continue };
         share.grow(part.len())?;
         if share.bytes() > limit {
-            return Err(Refusal::BodyTooLarge { limit });
+            return Err(Refusal::BodyTooLarge(limit));
         }
         // Most bodies come in one piece, which is kept without a copy.
         if share.bytes() == part.len() {

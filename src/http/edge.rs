@@ -129,11 +129,6 @@ impl Edge {
         routes::paths().map(|path| format!("{}{path}", self.base_path))
     }
 
-    /// The bytes of request bodies and answers that are held now.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.tokens.budget.held().saturating_add(self.webhook_budget.held())
-    }
-
     pub(crate) fn count_cut(&self, cause: &'static str) {
         self.metrics.as_ref().inspect(|metrics| metrics.cut(cause));
     }

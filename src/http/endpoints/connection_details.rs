@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::http::body;
@@ -43,7 +44,7 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
 
 /// The token that `body` asks for.
 fn token(edge: &Edge, body: &[u8]) -> Result<ParticipantToken, Refusal> {
-    BODY_BOUNDS.check(body).or(Err(Refusal::TooManyValues { limit: BODY_BOUNDS.values }))?;
+    BODY_BOUNDS.check(body).or(Err(Refusal::TooManyValues(BODY_BOUNDS.values)))?;
     let fields = Fields(Members::parse(body).or(Err(Refusal::NotAnObject))?);
 
     let request = TokenRequest {
@@ -57,7 +58,9 @@ fn token(edge: &Edge, body: &[u8]) -> Result<ParticipantToken, Refusal> {
     if let Some((name, metadata)) = fields.text(["participant_metadata", "participantMetadata"])? {
         token = token.with_metadata(metadata).map_err(|error| Refusal::Field(name, FieldError::Limit(error)))?;
     }
-    if let Some((name, attributes)) = fields.texts(["participant_attributes", "participantAttributes"])? {
+    if let Some((name, attributes)) =
+        fields.parsed::<BTreeMap<String, String>>(["participant_attributes", "participantAttributes"], FieldError::NotTexts)?
+    {
         token = token.with_attributes(attributes).map_err(|error| Refusal::Field(name, FieldError::Limit(error)))?;
     }
     Ok(token)
@@ -94,21 +97,19 @@ impl<'a> Fields<'a> {
         Ok(found)
     }
 
-    fn text(&self, casings: Casings) -> Found<String> {
+    fn parsed<T: Deserialize<'a>>(&self, casings: Casings, error: FieldError) -> Found<T> {
         let Some((name, value)) = self.value(casings)? else { return Ok(None) };
-        let Text(text) = serde_json::from_str(value.get()).or(Err(Refusal::Field(name, FieldError::NotText)))?;
-        Ok(Some((name, text.into_owned())).filter(|(_, text)| !text.is_empty()))
+        serde_json::from_str(value.get()).map(|value| Some((name, value))).or(Err(Refusal::Field(name, error)))
+    }
+
+    fn text(&self, casings: Casings) -> Found<String> {
+        let text = self.parsed(casings, FieldError::NotText)?;
+        Ok(text.map(|(name, Text(text))| (name, text.into_owned())).filter(|(_, text)| !text.is_empty()))
     }
 
     fn name<T>(&self, casings: Casings, new: fn(String) -> Result<T, NameError>) -> Result<Option<T>, Refusal> {
         let Some((name, text)) = self.text(casings)? else { return Ok(None) };
         new(text).map(Some).map_err(|error| Refusal::Field(name, FieldError::Name(error)))
-    }
-
-    fn texts(&self, casings: Casings) -> Found<BTreeMap<String, String>> {
-        let Some((name, value)) = self.value(casings)? else { return Ok(None) };
-        let texts = serde_json::from_str(value.get()).or(Err(Refusal::Field(name, FieldError::NotTexts)))?;
-        Ok(Some((name, texts)))
     }
 
     fn room_config(&self, casings: Casings) -> Result<Option<RoomConfiguration>, Refusal> {

@@ -16,15 +16,10 @@ use crate::livekit::token_verifier::{LEEWAY, TokenError};
 /// What a client may read, for how long, and how much memory it may use.
 #[derive(Debug)]
 pub(super) struct Access {
-    scope: Scope,
+    /// The only room that it may read; `None` for all.
+    room: Option<String>,
     pub(super) permission: Permission,
     pub(super) allowance: Allowance,
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum Scope {
-    All,
-    Room(String),
 }
 
 impl Access {
@@ -44,45 +39,31 @@ impl Access {
         let expiry = claims.exp.filter(|_| claims.sha256.is_empty()).ok_or(Refusal::Reader(None))?;
         // A token that is valid only by the leeway is valid until the end of the leeway.
         let until = if now < expiry { expiry } else { expiry.saturating_add(LEEWAY) };
-        let scope = Scope::of(claims)?;
-        let allowance = edge.large_bodies.allowance(token, &scope);
-        Ok(Self { scope, permission: Permission::new(edge, keys, key, until), allowance })
+        let room = match claims.video.unwrap_or_default() {
+            video if video.room_list => None,
+            video if video.room_admin && !video.room.is_empty() => Some(video.room),
+            _ => return Err(Refusal::NotAllowedToRead),
+        };
+        let allowance = edge.large_bodies.allowance(token, &room);
+        Ok(Self { room, permission: Permission::new(edge, keys, key, until), allowance })
     }
 
     /// The filter of a query for `room` and `events`.
     pub(super) fn filter(&self, room: Option<&str>, events: Vec<String>) -> Result<Filter, Refusal> {
-        let room = match (&self.scope, room) {
-            (Scope::All, room) => room.map(str::to_owned),
-            (Scope::Room(own), Some(other)) if own != other => return Err(Refusal::NotAllowedToRead),
-            (Scope::Room(own), _) => Some(own.clone()),
-        };
-        Ok(Filter { room, events })
+        match (self.room.as_deref(), room) {
+            (Some(own), Some(other)) if own != other => Err(Refusal::NotAllowedToRead),
+            (own, other) => Ok(Filter { room: own.or(other).map(str::to_owned), events }),
+        }
     }
 
     /// The grant that allows it.
     pub(super) fn grant(&self) -> &'static str {
-        match self.scope {
-            Scope::All => "roomList",
-            Scope::Room(_) => "roomAdmin",
-        }
+        if self.room.is_none() { "roomList" } else { "roomAdmin" }
     }
 
     /// Whether secrets in events must be hidden from the client.
     pub(super) fn redacts(&self) -> bool {
-        self.scope != Scope::All
-    }
-}
-
-impl Scope {
-    fn of(claims: Claims) -> Result<Self, Refusal> {
-        let video = claims.video.unwrap_or_default();
-        if video.room_list {
-            Ok(Self::All)
-        } else if video.room_admin && !video.room.is_empty() {
-            Ok(Self::Room(video.room))
-        } else {
-            Err(Refusal::NotAllowedToRead)
-        }
+        self.room.is_some()
     }
 }
 

@@ -66,20 +66,15 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
             content
         }
     };
-    let mut reply = answered(content, content_type);
-    if is_last {
-        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(reply)
-}
-
-fn answered(content: Content, content_type: HeaderValue) -> Reply {
     let mut reply = reply::private(content, content_type);
     let headers = reply.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     // Otherwise nginx would hold a stream back until its buffer is full.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    reply
+    if is_last {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(reply)
 }
 
 /// Drops the request's head, and the token with it, because the head keeps hyper's read buffer and the answer may take long. Only

@@ -128,5 +128,5 @@ impl<'a> Query<'a> {
 /// Escapes and shortens the name, because it may be anything, even a misplaced token.
 fn unknown(name: &str) -> Refusal {
     let name = name.chars().take(PARAMETER_CHARS).flat_map(char::escape_debug).collect();
-    Refusal::UnknownParameter { name, known: PARAMETERS }
+    Refusal::UnknownParameter(name, PARAMETERS)
 }
