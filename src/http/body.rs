@@ -16,26 +16,14 @@ use tokio::time::timeout;
 use crate::http::budget::{Budget, Share};
 use crate::http::headers::media_type;
 use crate::http::large::LargeBytes;
-use crate::http::limits::{ANSWER_PIECE_BYTES, DISCARDED_BYTES, LARGE_BYTES};
+use crate::http::limits::{DISCARDED_BYTES, LARGE_BYTES};
 use crate::http::refusal::Refusal;
 
 /// A whole body, counted against its budget until it is dropped.
 #[derive(Debug)]
 pub(crate) struct HeldBody {
-    bytes: Bytes,
-    share: Share,
-}
-
-impl HeldBody {
-    /// Drops the body, and keeps its share for the answer.
-    pub(crate) fn into_share(self) -> Share {
-        self.share
-    }
-
-    /// Reserves budget for an answer of at most `bytes`, in addition to the body.
-    pub(crate) fn make_room(&mut self, bytes: usize) -> Result<(), Refusal> {
-        if bytes > ANSWER_PIECE_BYTES { self.share.grow(bytes) } else { Ok(()) }
-    }
+    pub(crate) bytes: Bytes,
+    pub(crate) share: Share,
 }
 
 impl AsRef<[u8]> for HeldBody {
@@ -100,13 +88,13 @@ async fn collect(body: &mut Incoming, limit: usize, mut share: Share) -> Result<
     while let Some(frame) = body.frame().await {
         let Ok(part) = frame.or(Err(Refusal::BodyBroken))?.into_data() else { continue };
         share.grow(part.len())?;
-        if share.bytes() > limit {
+        if share.bytes > limit {
             return Err(Refusal::BodyTooLarge(limit));
         }
         // Most bodies come in one piece, which is kept without a copy.
-        if share.bytes() == part.len() {
+        if share.bytes == part.len() {
             whole = part;
-        } else if share.bytes() <= LARGE_BYTES {
+        } else if share.bytes <= LARGE_BYTES {
             parts.extend_from_slice(&std::mem::take(&mut whole));
             parts.extend_from_slice(&part);
         } else {

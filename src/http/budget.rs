@@ -1,5 +1,4 @@
-//! Bounds the bytes of bodies and answers that one class of requests may hold, so that no class can use up what another needs. Does
-//! not know what the bytes are.
+//! Bounds the bytes that one class of requests may hold, so that it cannot use up what another class needs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -27,17 +26,12 @@ impl Budget {
 #[derive(Debug)]
 pub(crate) struct Share {
     budget: Arc<Budget>,
-    bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Share {
-    /// An empty share.
     pub(crate) fn of(budget: &Arc<Budget>) -> Self {
         Self { budget: Arc::clone(budget), bytes: 0 }
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// Takes `bytes` more.

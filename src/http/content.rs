@@ -9,7 +9,6 @@ use bytes::Bytes;
 
 type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What an answer says.
 pub(crate) enum Content {
     Whole(Bytes),
     Stream(Stream),
@@ -24,8 +23,9 @@ pub(crate) struct Stream {
     permission: Option<BoxFuture>,
     /// Whether it goes on until the client hangs up. If not, a client that closes only its own side still gets all of it.
     pub(crate) is_endless: bool,
-    end: End,
-    on_end: Option<Box<dyn FnOnce(End) + Send>>,
+    pub(crate) end: End,
+    /// Called when the stream is dropped.
+    pub(crate) on_end: Option<Box<dyn FnOnce(End) + Send>>,
 }
 
 /// Why a stream ended.
@@ -33,11 +33,9 @@ pub(crate) struct Stream {
 pub(crate) enum End {
     /// The client left. This is assumed unless another reason is known.
     Left,
-    /// The client read too slowly.
     Slow,
     /// The client's permission to read ended.
     Forbidden,
-    /// There is no more.
     Done,
 }
 
@@ -62,27 +60,13 @@ impl Stream {
     /// then.
     pub(crate) fn new<F: Future<Output = ()> + Send + 'static>(
         permission: impl Future<Output = ()> + Send + 'static,
+        is_endless: bool,
         produce: impl FnOnce(Outlet) -> F,
     ) -> Self {
         let outlet = Outlet::default();
         let producer: BoxFuture = Box::pin(produce(outlet.clone()));
         let permission: BoxFuture = Box::pin(permission);
-        Self { producer: Some(producer), outlet, permission: Some(permission), is_endless: false, end: End::Left, on_end: None }
-    }
-
-    pub(crate) fn endless(mut self) -> Self {
-        self.is_endless = true;
-        self
-    }
-
-    /// Calls `on_end` when the stream is dropped.
-    pub(crate) fn on_end(mut self, on_end: impl FnOnce(End) + Send + 'static) -> Self {
-        self.on_end = Some(Box::new(on_end));
-        self
-    }
-
-    pub(crate) fn set_end(&mut self, end: End) {
-        self.end = end;
+        Self { producer: Some(producer), outlet, permission: Some(permission), is_endless, end: End::Left, on_end: None }
     }
 
     /// The next piece; `None` after the last.

@@ -1,5 +1,4 @@
-//! CORS (<https://fetch.spec.whatwg.org/#http-cors-protocol>): which pages of other origins may read the answers. Does not know
-//! what the answers are.
+//! CORS (<https://fetch.spec.whatwg.org/#http-cors-protocol>): which pages may read the answers. Does not know what they say.
 
 use std::net::Ipv6Addr;
 

@@ -1,6 +1,7 @@
 //! Everything that the server needs to answer requests. Does not know how a request is answered.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use crate::clock::Clock;
 use crate::http::budget::Budget;
@@ -13,7 +14,6 @@ use crate::http::metrics::Metrics;
 use crate::http::once_a_minute::OnceAMinute;
 use crate::http::routes;
 use crate::http::stop::Stop;
-use crate::http::trace::RequestIds;
 use crate::http::webhook_warnings::WebhookWarnings;
 use crate::inbox::Inbox;
 use crate::livekit::key::ApiKeys;
@@ -22,6 +22,7 @@ use crate::worker::Workers;
 
 /// A server that is ready to [`run`](crate::http::run).
 #[derive(Debug)]
+#[must_use]
 pub struct Edge {
     pub(crate) keyring: Keyring,
     pub(crate) clock: Clock,
@@ -32,14 +33,17 @@ pub struct Edge {
     pub(crate) webhook_warnings: WebhookWarnings,
     pub(crate) large_bodies: LargeBodies,
     /// The readers of pages that were logged lately.
-    pub(crate) page_readers: OnceAMinute,
+    pub(crate) page_readers: OnceAMinute<READERS_A_MINUTE>,
     /// The beginning of all public paths.
     pub(crate) base_path: String,
     pub(crate) cors: Cors,
-    pub(crate) request_ids: RequestIds,
+    /// For the ids of requests that have none.
+    pub(crate) request_ids: AtomicU32,
     pub(crate) metrics: Option<Metrics>,
     /// Those that must run for the server to be ready, in addition to the inbox's own.
     pub(crate) workers: Workers,
+    /// Each open connection of the public listener has a clone.
+    pub(crate) open: Arc<()>,
     pub(crate) stop: Arc<Stop>,
 }
 
@@ -55,7 +59,6 @@ pub(crate) struct Tokens {
 
 impl Edge {
     /// A server that signs tokens with the first of `keys` and accepts webhooks that are signed with any of them.
-    #[must_use]
     pub fn new(keys: ApiKeys, policy: Policy, limits: Limits, clock: Clock) -> Self {
         let budget = || Budget::new(limits.held_body_bytes);
         let livekit_url = "ws://localhost:7880".to_owned();
@@ -66,13 +69,14 @@ impl Edge {
             webhook_budget: budget(),
             webhook_warnings: WebhookWarnings::default(),
             large_bodies: LargeBodies::default(),
-            page_readers: OnceAMinute::new(READERS_A_MINUTE),
+            page_readers: OnceAMinute::default(),
             base_path: String::new(),
             cors: Cors::AnyOrigin,
             // The ids of different runs should differ too.
-            request_ids: RequestIds::starting_at(clock.now().subsec_nanos()),
+            request_ids: AtomicU32::new(clock.now().subsec_nanos()),
             metrics: None,
             workers: Workers::default(),
+            open: Arc::default(),
             stop: Arc::default(),
             clock,
             limits,
@@ -80,46 +84,39 @@ impl Edge {
     }
 
     /// Tells clients to connect to LiveKit Server at this URL. The default is one on their own machine.
-    #[must_use]
     pub fn with_livekit_url(mut self, livekit_url: impl Into<String>) -> Self {
         self.tokens.livekit_url = livekit_url.into();
         self
     }
 
     /// Requires one of these ids at the path of LiveKit Cloud's development token server. By default no id is required.
-    #[must_use]
     pub fn with_sandbox_ids<'a>(mut self, ids: impl IntoIterator<Item = &'a str>) -> Self {
         self.tokens.sandbox_ids = SandboxIds::new(ids);
         self
     }
 
     /// Sets which pages may read the answers. By default all may.
-    #[must_use]
     pub fn with_cors(self, cors: Cors) -> Self {
         Self { cors, ..self }
     }
 
     /// Serves all public paths below `base_path`, such as `/x`, and nothing elsewhere.
-    #[must_use]
     pub fn with_base_path(mut self, base_path: impl Into<String>) -> Self {
         self.base_path = base_path.into();
         self
     }
 
     /// Counts requests in `metrics`.
-    #[must_use]
     pub fn with_metrics(self, metrics: Option<Metrics>) -> Self {
         Self { metrics, ..self }
     }
 
     /// Stores deliveries in `inbox`. By default they are verified, logged and dropped.
-    #[must_use]
     pub fn with_inbox(self, inbox: Inbox) -> Self {
         Self { inbox, ..self }
     }
 
     /// The keys, which can be replaced while the server runs.
-    #[must_use]
     pub fn keyring(&self) -> Keyring {
         self.keyring.clone()
     }

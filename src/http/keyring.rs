@@ -28,8 +28,6 @@ pub(crate) struct KeySet {
     pub(crate) api_keys: ApiKeys,
     pub(crate) verifier: TokenVerifier,
     pub(crate) receiver: WebhookReceiver,
-    /// Whether everyone knows the secret of one of them.
-    pub(crate) is_public: bool,
 }
 
 impl Keyring {
@@ -57,7 +55,6 @@ impl Keyring {
 impl KeySet {
     fn of(api_keys: ApiKeys) -> Arc<Self> {
         let verifier = TokenVerifier::new(api_keys.clone());
-        let is_public = api_keys.have_development();
-        Arc::new(Self { is_public, receiver: WebhookReceiver::new(verifier.clone()), verifier, api_keys })
+        Arc::new(Self { receiver: WebhookReceiver::new(verifier.clone()), verifier, api_keys })
     }
 }

@@ -1,5 +1,4 @@
-//! The listening socket: binding, accepting, the permits that bound the connections, and their end when the server stops. Does not
-//! know what happens on a connection.
+//! The listening socket, the number of connections, and their end when the server stops. Does not know what happens on them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -15,7 +14,6 @@ use tracing::{debug, warn};
 use crate::http::connection;
 use crate::http::edge::Edge;
 use crate::http::limits::{METRICS_CONNECTIONS, REFUSAL_LINGER, REFUSALS_AT_ONCE};
-use crate::http::metrics::Metrics;
 use crate::http::refusal::Refusal;
 use crate::http::router;
 use crate::http::routes::{Listener, Peer};
@@ -135,10 +133,10 @@ fn take(stream: TcpStream, peer: Peer, edge: &Arc<Edge>, permits: &Arc<Semaphore
     let _ = stream.set_nodelay(true); // without it, the connection is only slower
     let Ok(permit) = Arc::clone(permits).try_acquire_owned() else { return Err(stream) };
     let edge = Arc::clone(edge);
+    let counted = (peer.listener == Listener::Public).then(|| Arc::clone(&edge.open));
     tokio::spawn(async move {
-        let _counted = Counted::new(&edge, peer.listener);
         connection::serve(stream, &edge, peer).await;
-        drop(permit);
+        drop((permit, counted));
     });
     Ok(())
 }
@@ -152,23 +150,6 @@ fn take_waiting(listener: TcpListener, edge: &Arc<Edge>, permits: &Arc<Semaphore
         if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
             let _ = take(stream, peer, edge, permits); // one too many is closed, as if it had come later
         }
-    }
-}
-
-/// Counts a connection in the metrics while it lives.
-struct Counted<'a>(Option<&'a Metrics>);
-
-impl<'a> Counted<'a> {
-    fn new(edge: &'a Edge, kind: Listener) -> Self {
-        let metrics = edge.metrics.as_ref().filter(|_| kind == Listener::Public);
-        metrics.inspect(|metrics| metrics.connections.inc());
-        Self(metrics)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.inspect(|metrics| metrics.connections.dec());
     }
 }
 

@@ -1,13 +1,11 @@
 //! The methods that a path takes. Does not know any path.
 
-use std::fmt;
-
 use hyper::Method;
 use hyper::header::HeaderValue;
 
 /// The methods that a path takes, as `Allow` and error messages list them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Methods(&'static str);
+pub(crate) struct Methods(pub(crate) &'static str);
 
 impl Methods {
     pub(crate) const GET: Self = Self("GET, HEAD, OPTIONS");
@@ -17,14 +15,7 @@ impl Methods {
         self.0.split(", ").any(|name| name == method.as_str())
     }
 
-    /// The value of `Allow`.
     pub(crate) fn header(self) -> HeaderValue {
         HeaderValue::from_static(self.0)
-    }
-}
-
-impl fmt::Display for Methods {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
     }
 }

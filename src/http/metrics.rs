@@ -16,13 +16,14 @@ const BUCKETS: [f64; 16] =
 
 /// What the server counts.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     durations: HistogramVec,
     webhooks_refused: IntCounterVec,
     tokens_refused: IntCounterVec,
-    pub(crate) connections: IntGauge,
+    connections: IntGauge,
     pub(crate) connections_refused: IntCounter,
     connections_cut: IntCounterVec,
     held_bodies: IntGauge,
@@ -30,7 +31,6 @@ pub struct Metrics {
     log_lines_dropped: Option<fn() -> u64>,
 }
 
-/// What counts a refusal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RefusalCounter {
     Tokens,
@@ -79,13 +79,11 @@ impl Metrics {
     }
 
     /// Adds the metrics of `inbox`.
-    #[must_use]
     pub fn with_inbox(self, inbox: Inbox) -> Self {
         Self { inbox: Some(inbox), ..self }
     }
 
     /// Adds the number of log lines that could not be written.
-    #[must_use]
     pub fn with_log_lines_dropped(self, dropped: fn() -> u64) -> Self {
         Self { log_lines_dropped: Some(dropped), ..self }
     }
@@ -108,7 +106,8 @@ impl Metrics {
     }
 
     /// All metrics as text, with `held` bytes of bodies and answers.
-    pub(crate) fn page(&self, held: usize) -> Vec<u8> {
+    pub(crate) fn page(&self, connections: usize, held: usize) -> Vec<u8> {
+        self.connections.set(connections.try_into().unwrap_or(i64::MAX));
         self.held_bodies.set(held.try_into().unwrap_or(i64::MAX));
         let mut families = self.registry.gather();
         families.extend(self.inbox.iter().flat_map(inbox_families));

@@ -1,5 +1,4 @@
-//! The HTTP/1.1 server on bare hyper: listener, connections and their deadlines, router, CORS, replies. Does not know the
-//! environment: every setting is an argument.
+//! The HTTP/1.1 server on bare hyper. Does not know the environment: every setting is an argument.
 
 mod body;
 mod boundaries;

@@ -16,7 +16,6 @@ use crate::http::boundaries::Boundaries;
 use crate::http::conversation::Conversation;
 use crate::http::limits::CONNECTION_BUFFER_BYTES;
 
-/// A connection's byte stream.
 pub(crate) struct ObservedStream<'a> {
     pub(crate) stream: &'a mut TcpStream,
     /// What was read before and comes first.

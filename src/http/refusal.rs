@@ -1,5 +1,4 @@
-//! Why a request is refused, and everything that follows from it: status, label in metrics, text, header. Does not know the format
-//! of the answer, which depends on the client.
+//! Why a request is refused, and what follows: status, label in metrics, text, header. Does not know the format of the answer.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -146,7 +145,7 @@ impl Refusal {
             Self::Framing(text) => facts(BAD, "framing", *text).closes(),
             Self::NoSuchPath => facts(Code::NOT_FOUND, "path", "there is nothing at this path"),
             Self::Method(allowed) => {
-                let text = format!("this path takes {allowed} only");
+                let text = format!("this path takes {} only", allowed.0);
                 facts(Code::METHOD_NOT_ALLOWED, "method", text).with(ALLOW, allowed.header())
             }
             Self::HeadTooLarge => facts(Code::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", HEAD_TOO_LARGE).closes(),

@@ -11,7 +11,6 @@ use crate::http::content::Content;
 use crate::http::conversation::InFlight;
 use crate::http::limits::ANSWER_PIECE_BYTES;
 
-/// The body that hyper sends after an answer's head.
 pub(crate) struct ReplyBody {
     /// `None` if hyper sends no body: the connection sends the stream, or it is the answer to a HEAD.
     bytes: Option<Bytes>,

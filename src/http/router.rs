@@ -1,5 +1,4 @@
-//! Takes a request from its head to its answer: route, method, endpoint, and the headers that every answer has. Does not know what
-//! an endpoint does.
+//! Takes a request from its head to its answer: route, method, endpoint, common headers. Does not know what an endpoint does.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -59,7 +58,6 @@ pub(crate) async fn answer(
     Ok(finish(reply, in_flight, &request))
 }
 
-/// Gives `reply` to hyper.
 fn finish(mut reply: Reply, mut in_flight: InFlight, request: &Request<Incoming>) -> Response<ReplyBody> {
     let is_older = request.version() == Version::HTTP_10;
     if reply.headers().contains_key(CONNECTION) {
@@ -72,7 +70,7 @@ fn finish(mut reply: Reply, mut in_flight: InFlight, request: &Request<Incoming>
 }
 
 fn trace(edge: &Edge, peer: Peer, route: Option<&Route>, headers: &HeaderMap) -> Trace {
-    let request = RequestId::of(headers).unwrap_or_else(|| edge.request_ids.next());
+    let request = RequestId::of(headers).unwrap_or_else(|| RequestId::next(&edge.request_ids));
     Trace { request, client: peer.client, endpoint: route.map_or("none", |route| route.endpoint.facts().label) }
 }
 

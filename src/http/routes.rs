@@ -95,7 +95,6 @@ impl Endpoint {
     }
 }
 
-/// The public paths.
 pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
     PUBLIC.iter().map(|route| route.path)
 }

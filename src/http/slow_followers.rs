@@ -23,7 +23,7 @@ pub(crate) async fn send_or_cut(stream: &mut TcpStream, handover: Handover, pati
     let Handover { stream: mut content, is_chunked, .. } = handover;
     let sent = send_pieces(stream, &mut content, is_chunked, patience).await;
     if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-        content.set_end(End::Slow);
+        content.end = End::Slow;
     }
     drop(content);
     sent?;

@@ -23,17 +23,11 @@ use crate::livekit::webhook::{WebhookError, strip_bearer};
 const CONTENT_TYPE_OF_WEBHOOKS: &str = "application/webhook+json";
 
 /// The warnings of the last minute.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct WebhookWarnings {
     /// About known keys. They have their own limit, so that made-up names cannot displace them.
-    known_keys: OnceAMinute,
-    others: OnceAMinute,
-}
-
-impl Default for WebhookWarnings {
-    fn default() -> Self {
-        Self { known_keys: OnceAMinute::new(WARNINGS_A_MINUTE), others: OnceAMinute::new(WARNINGS_A_MINUTE) }
-    }
+    known_keys: OnceAMinute<WARNINGS_A_MINUTE>,
+    others: OnceAMinute<WARNINGS_A_MINUTE>,
 }
 
 impl WebhookWarnings {

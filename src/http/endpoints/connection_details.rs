@@ -9,9 +9,9 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::http::body;
+use crate::http::body::{self, HeldBody};
 use crate::http::edge::Edge;
-use crate::http::limits::TOKEN_OVERHEAD_BYTES;
+use crate::http::limits::{ANSWER_PIECE_BYTES, TOKEN_OVERHEAD_BYTES};
 use crate::http::refusal::{FieldError, Refusal};
 use crate::http::reply::{self, Reply};
 use crate::http::trace::Trace;
@@ -27,22 +27,26 @@ const BODY_BOUNDS: Bounds = Bounds { values: 20_000, depth: usize::MAX, steps: u
 pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let keys = edge.keyring.current();
     body::require_json(request.headers())?;
-    let mut body = body::read(request.body_mut(), edge.limits.standard_body_bytes, edge.limits.body, &edge.tokens.budget).await?;
-    let token = token(edge, body.as_ref())?;
+    let limit = edge.limits.standard_body_bytes;
+    let HeldBody { bytes, mut share } = body::read(request.body_mut(), limit, edge.limits.body, &edge.tokens.budget).await?;
+    let token = token(edge, &bytes)?;
     // Only base64 makes parts of the request longer in the answer.
-    body.make_room(body.as_ref().len().saturating_add(TOKEN_OVERHEAD_BYTES).saturating_mul(4).div_ceil(3))?;
+    let answer = bytes.len().saturating_add(TOKEN_OVERHEAD_BYTES).saturating_mul(4).div_ceil(3);
+    if answer > ANSWER_PIECE_BYTES {
+        share.grow(answer)?;
+    }
+    drop(bytes);
 
     let mut json = Vec::with_capacity(512);
     let mut object = ObjectWriter::begin(&mut json);
     object.value(name!("server_url"), &*edge.tokens.livekit_url);
     object.member(name!("participant_token"), |json| token.write_json(json, keys.api_keys.minting(), edge.clock.now()));
     object.end();
-    let reply = reply::held_json(json, body.into_share())?;
+    let reply = reply::held_json(json, share)?;
     trace.token(&token, keys.api_keys.minting());
     Ok(reply)
 }
 
-/// The token that `body` asks for.
 fn token(edge: &Edge, body: &[u8]) -> Result<ParticipantToken, Refusal> {
     BODY_BOUNDS.check(body).or(Err(Refusal::TooManyValues(BODY_BOUNDS.values)))?;
     let fields = Fields(Members::parse(body).or(Err(Refusal::NotAnObject))?);
@@ -78,7 +82,6 @@ type Casings = [&'static str; 2];
 /// A field's value with its name as sent; `None` if it is absent.
 type Found<T> = Result<Option<(&'static str, T)>, Refusal>;
 
-/// The members of a request.
 struct Fields<'a>(Members<'a>);
 
 impl<'a> Fields<'a> {

@@ -14,7 +14,6 @@ use crate::http::trace::Trace;
 use crate::json::{self, Members, ObjectWriter, name};
 use crate::livekit::access_token::{Identity, NameError, RoomName};
 
-/// The fields as clients send them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TutorialFields<'a> {
@@ -40,8 +39,7 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     Ok(reply::json(json))
 }
 
-/// The room and the identity, byte for byte. The quick reader takes what clients usually send. The slow one takes every JSON object,
-/// and says what is wrong.
+/// The room and the identity, byte for byte. What clients usually send is read quickly. Anything else gets a precise error.
 fn names(body: &[u8]) -> Result<(RoomName, Identity), Refusal> {
     let usual = body.starts_with(b"{").then(|| json::from_utf8::<TutorialFields<'_>>(body).ok());
     let room = |text| name("roomName", text, RoomName::new);

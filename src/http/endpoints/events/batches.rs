@@ -18,17 +18,16 @@ use crate::inbox::{Cursor, Filter, Follower, Inbox, Page, PageLimit, ReadError};
 /// Between two reads while the store fails.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Reads the inbox in batches.
 #[derive(Debug)]
 pub(super) struct BatchReader {
     inbox: Inbox,
-    follower: Follower,
+    pub(super) follower: Follower,
     /// The cursor to begin at and its field's name, until it is known that this inbox issued the cursor.
     unchecked: Option<(&'static str, Cursor)>,
     allowance: Allowance,
     /// The weight of the next page, if it has to wait for memory.
     waiting_kib: Option<u32>,
-    stop: Arc<Stop>,
+    pub(super) stop: Arc<Stop>,
     redacts: bool,
 }
 
@@ -76,16 +75,6 @@ impl BatchReader {
         Self { inbox, follower, unchecked, allowance, waiting_kib: None, stop, redacts }
     }
 
-    /// Where a reader that reconnects continues, if that is known.
-    pub(super) fn cursor(&self) -> Option<Cursor> {
-        self.follower.cursor()
-    }
-
-    /// Whether the server stops.
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stop.ends_connections()
-    }
-
     /// [`poll`](Self::poll), after a wait if there is nothing to read yet.
     pub(super) async fn read(&mut self, next: Next) -> Result<Batch, Refusal> {
         let stop = Arc::clone(&self.stop);
@@ -110,8 +99,7 @@ impl BatchReader {
 
     /// Reads a page. A large one waits for memory, for a limited time.
     pub(super) async fn poll(&mut self, next: Next) -> Result<Batch, Refusal> {
-        // A reader with a cursor from the future would miss events. This inbox cannot have issued it, unless clocks differ or
-        // were set.
+        // A reader with a cursor from the future would miss events. It is another inbox's, unless clocks differ or were set.
         if let Some((field, cursor)) = self.unchecked {
             if !self.inbox.has_reached(cursor).await.map_err(Refusal::Read)? {
                 return Err(Refusal::Field(field, FieldError::CursorAhead));
@@ -131,22 +119,17 @@ impl BatchReader {
                 Next::Now(_) | Next::Within(..) => self.follower.poll(limit).await,
             };
             let page = page.map_err(Refusal::Read)?;
-            let hold = match (weight(&page), reserved) {
-                (None, _) => None,
-                (Some(kib), None) => {
-                    let hold = self.allowance.hold_now(kib).await;
-                    if hold.is_none() {
-                        // Nothing is held while it waits, so the page has to be read again.
-                        self.follower.undo();
-                        self.waiting_kib = Some(kib);
-                        continue;
-                    }
-                    hold
-                }
-                (Some(_), reserved) => reserved,
+            let weight = weight(&page);
+            let hold = match (weight, reserved) {
+                (Some(kib), None) => self.allowance.hold_now(kib).await,
+                (_, reserved) => reserved.filter(|_| weight.is_some()),
             };
-            self.waiting_kib = None;
-            return Ok(Batch { page, hold, redacts: self.redacts, gap: None });
+            self.waiting_kib = weight.filter(|_| hold.is_none());
+            if self.waiting_kib.is_none() {
+                return Ok(Batch { page, hold, redacts: self.redacts, gap: None });
+            }
+            // Nothing is held while it waits, so the page has to be read again.
+            self.follower.undo();
         }
     }
 
@@ -154,7 +137,7 @@ impl BatchReader {
     pub(super) async fn poll_stream(&mut self, next: Next) -> Result<Batch, Refusal> {
         match self.poll(next).await {
             Err(Refusal::Read(ReadError::Gone { oldest })) => {
-                let after = self.cursor().unwrap_or(oldest);
+                let after = self.follower.cursor().unwrap_or(oldest);
                 self.follower.skip_to(oldest);
                 Ok(Batch { page: Page::empty(oldest), hold: None, redacts: self.redacts, gap: Some(Gap { after, oldest }) })
             }

@@ -26,7 +26,6 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// With room for the entries of `batch`.
     pub(super) fn of(batch: &Batch) -> Self {
         let sizes = batch.page.entries.iter().map(|entry| entry.body.len().saturating_add(128));
         let open = Vec::with_capacity(sizes.fold(0, usize::saturating_add).min(READ_AHEAD_BYTES.saturating_mul(2)));

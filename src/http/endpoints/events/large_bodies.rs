@@ -1,5 +1,4 @@
-//! Bounds the memory for large bodies that wait to be sent: for all readers with one token, for all readers of one room, and in
-//! total. Does not know what the bodies are.
+//! Bounds the memory for large bodies that wait to be sent: for readers with one token, for readers of one room, and in total.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};

@@ -1,5 +1,4 @@
-//! `GET /events`: the events after a cursor, as a page of JSON or as Server-Sent Events. Old and new events come the same way:
-//! [`batches`]. Does not know how events are stored.
+//! `GET /events`: the events after a cursor, as a page of JSON or as Server-Sent Events. Does not know how events are stored.
 
 mod accept;
 mod access;
@@ -26,12 +25,11 @@ use crate::http::reply::{self, JSON, Reply};
 use crate::http::trace::Trace;
 use access::Access;
 use batches::BatchReader;
-use query::Query;
+use query::{Query, Start};
 use reader_log::ReaderLog;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-/// The events after a cursor.
 pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
     let access = Access::check(edge, request.headers(), query.value("access_token"))?;
@@ -43,29 +41,22 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     let is_last = list(request.headers(), CONNECTION).any(|option| option.eq_ignore_ascii_case("close"));
     let is_head = request.method() == Method::HEAD; // reads nothing
     release_head(request);
-    let log = ReaderLog {
-        trace: trace.clone(),
-        key: Arc::clone(&access.permission.key),
-        grant: access.grant(),
-        room: filter.room.clone(),
-        start,
-    };
+    let (room, key) = (filter.room.clone(), Arc::clone(&access.permission.key));
+    let log = ReaderLog { trace: trace.clone(), key, grant: access.grant(), room, start };
 
-    let redacts = access.redacts();
+    let redacts = access.room.is_some(); // secrets are for those who may read everything
     let events = BatchReader::new(edge, start, filter, access.allowance, redacts).await;
-    let (content, content_type) = if is_stream {
-        (sse::stream(events, is_named, start.cursor(), access.permission, edge.limits.silence).await?, EVENT_STREAM)
+    let (mut content, content_type) = if is_stream {
+        let told = if let Start::After(_, cursor) = start { Some(cursor) } else { None };
+        (sse::stream(events, is_named, told, access.permission, edge.limits.silence).await?, EVENT_STREAM)
     } else {
         (page::page(events, limit, wait, access.permission).await?, JSON)
     };
-    let content = match content {
-        content if is_head => content,
-        Content::Stream(stream) if is_stream => Content::Stream(stream.on_end(log.stream(Arc::clone(&edge.stop)))),
-        content => {
-            log.page(&edge.page_readers);
-            content
-        }
-    };
+    match &mut content {
+        _ if is_head => {}
+        Content::Stream(stream) if is_stream => stream.on_end = Some(Box::new(log.stream(Arc::clone(&edge.stop)))),
+        _ => log.page(&edge.page_readers),
+    }
     let mut reply = reply::private(content, content_type);
     let headers = reply.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("Accept"));

@@ -33,7 +33,7 @@ pub(super) async fn page(
         return Ok(Content::Whole(whole.clone()));
     }
     let ended = permission.clone().ended();
-    Ok(Content::Stream(Stream::new(ended, |outlet| page.send(reader, more, permission, outlet))))
+    Ok(Content::Stream(Stream::new(ended, false, |outlet| page.send(reader, more, permission, outlet))))
 }
 
 struct JsonPage {
@@ -74,7 +74,7 @@ impl JsonPage {
     /// Renders `batch`, and returns what to read next. If that is nothing, the page is complete.
     fn take(&mut self, batch: &Batch, reader: &BatchReader) -> Option<Next> {
         self.next = batch.page.next;
-        let is_last = batch.page.is_last || reader.is_stopping();
+        let is_last = batch.page.is_last || reader.stop.ends_connections();
         if batch.page.entries.is_empty() && self.count == 0 && self.limit > 0 {
             if !is_last {
                 return Some(Next::Now(self.limit));

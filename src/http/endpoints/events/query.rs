@@ -1,5 +1,4 @@
-//! Parses the query (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>) and `Last-Event-ID`. Does not know what the
-//! client may read.
+//! Parses the query and `Last-Event-ID`. Does not know what the client may read.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,7 +20,6 @@ const CACHE_BUSTER: &str = "_";
 /// The value of `after` for new events only.
 const LATEST: &str = "latest";
 
-/// The decoded query.
 #[derive(Default)]
 pub(super) struct Query<'a> {
     /// The parameters that may appear once, by name.
@@ -38,13 +36,6 @@ pub(super) enum Start {
     Latest,
     /// After a cursor, which came in this field.
     After(&'static str, Cursor),
-}
-
-impl Start {
-    /// The cursor that the client sent.
-    pub(super) fn cursor(self) -> Option<Cursor> {
-        if let Self::After(_, cursor) = self { Some(cursor) } else { None }
-    }
 }
 
 /// For the log.
@@ -99,13 +90,11 @@ impl<'a> Query<'a> {
         cursor.parse().map(|cursor| Start::After(field, cursor)).or(Err(Refusal::Field(field, FieldError::NotACursor)))
     }
 
-    /// The largest number of events in a page.
     pub(super) fn limit(&self) -> Result<usize, Refusal> {
         let (usual, most) = PAGE_ENTRIES;
         Ok(self.number("limit")?.map_or(usual, |limit| limit.try_into().unwrap_or(most).min(most)))
     }
 
-    /// How long a page waits for its first event.
     pub(super) fn wait(&self) -> Result<Duration, Refusal> {
         Ok(Duration::from_secs(self.number("wait")?.unwrap_or(0)).min(LONGEST_WAIT))
     }

@@ -7,6 +7,7 @@ use tracing::{debug, info};
 
 use crate::http::content::End;
 use crate::http::endpoints::events::query::Start;
+use crate::http::limits::READERS_A_MINUTE;
 use crate::http::once_a_minute::OnceAMinute;
 use crate::http::stop::Stop;
 use crate::http::trace::Trace;
@@ -16,11 +17,9 @@ pub(super) struct ReaderLog {
     pub(super) trace: Trace,
     /// The name of the key that signed its token.
     pub(super) key: Arc<str>,
-    /// The grant that allows it.
     pub(super) grant: &'static str,
     /// The only room that it reads.
     pub(super) room: Option<String>,
-    /// Where it begins.
     pub(super) start: Start,
 }
 
@@ -43,7 +42,7 @@ macro_rules! line {
 
 impl ReaderLog {
     /// Logs a page: the first one within a minute at level info, the others at level debug.
-    pub(super) fn page(&self, limit: &OnceAMinute) {
+    pub(super) fn page(&self, limit: &OnceAMinute<READERS_A_MINUTE>) {
         if limit.is_first((&self.key, self.grant, &self.room, self.trace.client), Instant::now()) {
             line!(info, self, "page", "reader");
         } else {

@@ -30,7 +30,7 @@ pub(super) async fn stream(
     permission: Permission,
     silence: Duration,
 ) -> Result<Content, Refusal> {
-    let next = reader.cursor();
+    let next = reader.follower.cursor();
     // Errors have to come before the stream begins. But if only memory or the store is missing, the stream begins and waits,
     // because an `EventSource` does not reconnect after a 503.
     let first = match timeout(FIRST_READ_TIMEOUT, reader.poll_stream(Next::Now(usize::MAX))).await {
@@ -45,7 +45,7 @@ pub(super) async fn stream(
         pieces.push(events.keep_alive());
     }
     pieces.extend(first.iter().flat_map(|first| events.take(first)));
-    Ok(Content::Stream(Stream::new(ended, |outlet| events.send(pieces, reader, outlet)).endless()))
+    Ok(Content::Stream(Stream::new(ended, true, |outlet| events.send(pieces, reader, outlet))))
 }
 
 struct EventStream {
