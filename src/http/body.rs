@@ -40,8 +40,7 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
     if is_json { Ok(()) } else { Err(Refusal::ContentType) }
 }
 
-/// Reads all of `body`. Refuses one that is announced as larger than `limit` before any of it is read, and one that grows beyond the
-/// limit as soon as it does.
+/// Reads all of `body`. Refuses it as soon as it is known to be larger than `limit`, if possible before any of it is read.
 pub(crate) async fn read(body: &mut Incoming, limit: usize, within: Duration, budget: &Arc<Budget>) -> Result<HeldBody, Refusal> {
     let least = body.size_hint().lower();
     if usize::try_from(least).map_or(true, |least| least > limit) {
@@ -55,8 +54,7 @@ pub(crate) async fn read(body: &mut Incoming, limit: usize, within: Duration, bu
     }
 }
 
-/// Whether the body of `request` has been read to its end, or can be without waiting: the rest of a small body is thrown away. This
-/// sends no `100 Continue`.
+/// Whether the whole body of `request` has arrived. The rest of a small one is discarded. This sends no `100 Continue`.
 pub(crate) fn settle(request: &mut Request<Incoming>, is_refused: bool) -> bool {
     if request.body().is_end_stream() {
         return true;

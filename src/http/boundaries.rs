@@ -1,6 +1,5 @@
-//! Finds heads that have both `Content-Length` and `Transfer-Encoding`, by following heads and bodies through the bytes of a
-//! connection. Such a head may be part of a smuggled request (RFC 9112, section 6.1), and hyper does not report it: it drops the
-//! length and answers. Leaves everything else that is malformed to hyper.
+//! Finds heads with both `Content-Length` and `Transfer-Encoding` in the bytes of a connection. They may smuggle a request (RFC
+//! 9112, section 6.1), and hyper accepts them without the length. Leaves everything else that is malformed to hyper.
 
 use std::io::BufRead;
 

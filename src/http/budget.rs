@@ -34,10 +34,7 @@ impl Share {
         Self { budget: Arc::clone(budget), bytes: 0 }
     }
 
-    /// Takes `bytes` more.
-    ///
-    /// # Errors
-    /// If the budget is exceeded. The bytes count nevertheless, until the share is dropped.
+    /// Takes `bytes` more. They count until the share is dropped, even if the budget is exceeded.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.bytes = self.bytes.saturating_add(bytes);
         let held = self.budget.held.fetch_add(bytes, Relaxed);

@@ -1,5 +1,5 @@
-//! A connection's life: silent until its first byte, served by hyper, silent again after an answer, and at last closed so that the
-//! client can read what it was sent. A silent connection has no buffers. Does not know what the answers say.
+//! A connection's life: silent until its first byte, served by hyper, silent again after an answer, and closed so that the client
+//! can read the last answer. A silent connection has no buffers.
 
 use std::future::{pending, poll_fn};
 use std::io;
@@ -74,8 +74,7 @@ pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, peer: Peer) {
     }
 }
 
-/// How quickly requests follow each other. A busy connection keeps its buffers for a short time after each answer, because
-/// allocating them costs time. Any other connection frees them at once.
+/// How quickly requests follow each other. A busy connection keeps its buffers for a while, because allocating them costs time.
 #[derive(Default)]
 struct Pace {
     rested_at: Option<Instant>,
@@ -95,8 +94,7 @@ impl Pace {
     }
 }
 
-/// Waits for something to read, without a buffer. `false` if it does not come in time, or the client hangs up. While the server
-/// stops, the time is short.
+/// Waits for something to read, without a buffer. `false` if the client is too late or hangs up, or the server stops.
 async fn first_byte(stream: &TcpStream, within: Duration, stop: &Stop) -> bool {
     let mut byte = [0];
     tokio::select! {
@@ -211,8 +209,8 @@ pub(crate) async fn refuse(mut stream: TcpStream, reply: Reply, within: Duration
     }
 }
 
-/// Closes `stream` in a way that lets the client read what it was sent. Closing over unread bytes would reset the connection, and the
-/// client could lose the answer (RFC 9112, section 9.6). No more than [`LINGER_BYTES`] are read.
+/// Closes `stream` after reading what the client still sends, at most [`LINGER_BYTES`]. Unread bytes would reset the connection,
+/// and the client could lose the answer (RFC 9112, section 9.6).
 async fn linger(mut stream: TcpStream, within: Duration) {
     let _ = timeout(within, async {
         stream.shutdown().await?;

@@ -56,8 +56,7 @@ impl Outlet {
 }
 
 impl Stream {
-    /// Streams what `produce` puts into the outlet. The producer is polled again when `permission` completes, and is expected to end
-    /// then.
+    /// Streams what `produce` puts into the outlet. It is polled again when `permission` completes, and has to end then.
     pub(crate) fn new<F: Future<Output = ()> + Send + 'static>(
         permission: impl Future<Output = ()> + Send + 'static,
         is_endless: bool,

@@ -9,9 +9,8 @@ use hyper::header::{
 use hyper::{HeaderMap, Method, Request};
 use url::Host;
 
-use crate::http::headers::only;
+use crate::http::headers::{Methods, only};
 use crate::http::limits::PREFLIGHT_HEADERS;
-use crate::http::methods::Methods;
 use crate::http::origin::{AllowedOrigin, parse_url};
 
 const ANY: HeaderValue = HeaderValue::from_static("*");

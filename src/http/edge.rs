@@ -43,7 +43,7 @@ pub struct Edge {
     /// Those that must run for the server to be ready, in addition to the inbox's own.
     pub(crate) workers: Workers,
     /// Each open connection of the public listener has a clone.
-    pub(crate) open: Arc<()>,
+    pub(crate) open_connections: Arc<()>,
     pub(crate) stop: Arc<Stop>,
 }
 
@@ -76,7 +76,7 @@ impl Edge {
             request_ids: AtomicU32::new(clock.now().subsec_nanos()),
             metrics: None,
             workers: Workers::default(),
-            open: Arc::default(),
+            open_connections: Arc::default(),
             stop: Arc::default(),
             clock,
             limits,

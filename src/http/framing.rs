@@ -1,5 +1,4 @@
-//! Checks a request's head beyond what hyper checks: its size, one host, a target that is a path, and one way to find the body's end
-//! (RFC 9112). This is what prevents request smuggling. Does not know which paths exist.
+//! Checks a request's head more strictly than hyper, against request smuggling (RFC 9112). Does not know which paths exist.
 
 use hyper::header::{HOST, TRANSFER_ENCODING};
 use hyper::{Request, Version};
@@ -34,8 +33,8 @@ pub(crate) fn check<B>(request: &Request<B>, limit: usize) -> Result<(), Refusal
     if first_line.into_iter().chain(lines).sum::<usize>() > limit { Err(Refusal::HeadTooLarge) } else { Ok(()) }
 }
 
-/// Section 3.2: a name, or an address in brackets (RFC 3986, section 3.2.2), and perhaps a port; empty if the target has no authority.
-/// Only its form matters, because nothing is sent there.
+/// Section 3.2: a name, or an address in brackets (RFC 3986, section 3.2.2), and perhaps a port. Empty if the target has no
+/// authority.
 fn is_host(value: &[u8]) -> bool {
     let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
     let length = |bytes: &[u8]| bytes.iter().take_while(|byte| is_name_byte(byte) || **byte == b':').count();

@@ -1,5 +1,4 @@
-//! Memory for large bodies and answers: mapped for each of them, and returned to the system as soon as it is dropped. An allocator
-//! would keep it after a burst. Does not know how much of it there may be.
+//! Memory for large bodies and answers, which returns to the system as soon as it is dropped. An allocator would keep it.
 
 use std::io;
 

@@ -60,8 +60,7 @@ impl Default for Limits {
     }
 }
 
-/// Bytes that a client has to read in each [`Limits::write`] of `bytes` that are written at once: a sixteenth, and at least 1 KiB. So
-/// no piece, and no memory for it, is held for longer than sixteen times as long, however large it is.
+/// Bytes that a client has to read in each [`Limits::write`] of `bytes` that are written at once: a sixteenth, and at least 1 KiB.
 pub(crate) const fn write_step(bytes: usize) -> usize {
     if bytes > 16 * KIB { bytes / 16 } else { KIB }
 }

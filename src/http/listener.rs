@@ -133,7 +133,7 @@ fn take(stream: TcpStream, peer: Peer, edge: &Arc<Edge>, permits: &Arc<Semaphore
     let _ = stream.set_nodelay(true); // without it, the connection is only slower
     let Ok(permit) = Arc::clone(permits).try_acquire_owned() else { return Err(stream) };
     let edge = Arc::clone(edge);
-    let counted = (peer.listener == Listener::Public).then(|| Arc::clone(&edge.open));
+    let counted = (peer.listener == Listener::Public).then(|| Arc::clone(&edge.open_connections));
     tokio::spawn(async move {
         connection::serve(stream, &edge, peer).await;
         drop((permit, counted));

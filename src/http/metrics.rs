@@ -1,5 +1,5 @@
-//! The metrics, in Prometheus' text format, with names after its conventions (<https://prometheus.io/docs/practices/naming/>). No
-//! label has a value that a client can choose. Does not know what the inbox counts.
+//! The metrics, with names after Prometheus' conventions (<https://prometheus.io/docs/practices/naming/>). No client can choose the
+//! value of a label. Does not know what the inbox counts.
 
 use std::time::Duration;
 

@@ -16,7 +16,6 @@ mod keyring;
 mod large;
 mod limits;
 mod listener;
-mod methods;
 mod metrics;
 mod observed;
 mod once_a_minute;

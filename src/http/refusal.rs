@@ -7,8 +7,8 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 
+use crate::http::headers::Methods;
 use crate::http::limits::QUERY_BYTES;
-use crate::http::methods::Methods;
 use crate::inbox::{AppendError, ReadError, StoreError};
 use crate::jws;
 use crate::livekit::access_token::{AccessTokenError, NameError};

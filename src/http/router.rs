@@ -20,9 +20,7 @@ use crate::http::trace::{REQUEST_ID, RequestId, Trace};
 use crate::http::{body, cors, framing, partial_head};
 use crate::worker::caught;
 
-/// Answers `request`. An error, even a panic, ends this request alone.
-///
-/// hyper moves this future for each request: its large and rare parts are boxed.
+/// Answers `request`. Even a panic ends only this request. hyper moves this future, so its large and rare parts are boxed.
 pub(crate) async fn answer(
     edge: &Edge,
     peer: Peer,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::http::methods::Methods;
+use crate::http::headers::Methods;
 use crate::http::metrics::RefusalCounter;
 use crate::http::reply::ErrorFormat;
 

@@ -1,5 +1,4 @@
-//! Sends a stream on a connection on which hyper has written the head, and cuts a client that reads it too slowly. Holds only the
-//! piece that is being sent. Does not know what it says.
+//! Sends a stream after hyper has written the head, and cuts a client that reads too slowly. Does not know what the stream says.
 
 use std::future::{pending, poll_fn};
 use std::io;
@@ -14,11 +13,10 @@ use crate::http::content::{End, Stream};
 use crate::http::conversation::Handover;
 use crate::http::limits::{PERMISSION_GRACE, write_step};
 
-/// Sends the stream until it ends, or until the client of an endless one hangs up.
+/// Sends the stream until it ends, or until the client of an endless one hangs up. Holds only the piece that is being sent.
 ///
 /// # Errors
-/// `TimedOut` if the client reads too slowly, or does not finish the current piece soon after its permission to read ends. Otherwise
-/// the connection's own error.
+/// `TimedOut` if the client reads a piece too slowly, or takes too long for it after its permission to read has ended.
 pub(crate) async fn send_or_cut(stream: &mut TcpStream, handover: Handover, patience: Duration) -> io::Result<()> {
     let Handover { stream: mut content, is_chunked, .. } = handover;
     let sent = send_pieces(stream, &mut content, is_chunked, patience).await;

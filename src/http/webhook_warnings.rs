@@ -1,5 +1,4 @@
-//! Warns about refused webhooks. LiveKit Server tells nobody about a refusal and does not send most refused webhooks again, so
-//! without this warning events would be lost unnoticed. Does not know why a webhook is refused.
+//! Warns about refused webhooks, because LiveKit Server tells nobody about them and does not send most of them again.
 
 use std::borrow::Cow;
 
@@ -31,8 +30,7 @@ pub(crate) struct WebhookWarnings {
 }
 
 impl WebhookWarnings {
-    /// Warns if `request` is a webhook by its path or its type, unless the same warning was logged within the last minute. There is no
-    /// warning about a 5xx: LiveKit Server sends the webhook again, and the cause has its own warning.
+    /// Warns about a webhook, once a minute. A 5xx has no warning: the webhook comes again, and the cause has its own warning.
     pub(crate) fn warn<B>(
         &self,
         keys: &ApiKeys,

@@ -1,6 +1,5 @@
-//! `POST /connection-details`: the token endpoint of every LiveKit client SDK (`TokenSource.endpoint`), also at the path of LiveKit
-//! Cloud's development token server. Requests are protobuf's JSON: a field may have either casing, and is absent if it is `null` or
-//! empty.
+//! `POST /connection-details`: the token endpoint of LiveKit's client SDKs (`TokenSource.endpoint`), also at the path of LiveKit
+//! Cloud's development server. Requests are protobuf's JSON: a field may have either casing, and is absent if `null` or empty.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! `POST /webhook`: takes LiveKit Server's deliveries. The token is verified before any byte of the body is read. An authentic
-//! delivery gets 200 once the inbox has stored it, whatever its body says.
+//! `POST /webhook`: takes LiveKit Server's deliveries. The token is verified before the body is read. An authentic delivery gets
+//! 200 once the inbox has stored it, whatever its body says.
 
 use hyper::Request;
 use hyper::body::Incoming;

@@ -23,8 +23,8 @@ pub(super) struct Access {
 }
 
 impl Access {
-    /// Checks the token in `Authorization`, or the one in the query, because `EventSource` cannot set headers. If everyone knows a
-    /// secret, the page that asks is checked too.
+    /// Checks the token in the header or, because `EventSource` cannot set headers, in the query. If everyone knows a secret, the
+    /// page that asks is checked too.
     pub(super) fn check(edge: &Edge, headers: &HeaderMap, access_token: Option<&str>) -> Result<Self, Refusal> {
         let now = edge.clock.now();
         let keys = edge.keyring.current();

@@ -1,5 +1,4 @@
-//! Reads the inbox for one client of `/events`, a small batch at a time, and bounds the memory for batches that wait to be sent.
-//! Does not know the form of the answer.
+//! Reads the inbox for one client of `/events`, a small batch at a time, in bounded memory. Does not know the form of the answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,15 +60,14 @@ pub(super) enum Next {
 impl BatchReader {
     pub(super) async fn new(edge: &Edge, start: Start, filter: Filter, allowance: Allowance, redacts: bool) -> Self {
         let (inbox, now) = (edge.inbox.clone(), edge.clock.now());
-        let after = match start {
-            Start::Oldest => None,
+        let (after, unchecked) = match start {
+            Start::Oldest => (None, None),
             // If the inbox cannot tell, nothing is being committed now, and later entries have later cursors.
-            Start::Latest => Some(inbox.latest().await.unwrap_or_else(|| Cursor::at(now))),
-            Start::After(_, cursor) => Some(cursor),
-        };
-        let unchecked = match start {
-            Start::After(field, cursor) if cursor > Cursor::at(now.saturating_add(CURSOR_LEEWAY)) => Some((field, cursor)),
-            _ => None,
+            Start::Latest => (Some(inbox.latest().await.unwrap_or_else(|| Cursor::at(now))), None),
+            Start::After(field, cursor) => {
+                let is_ahead = cursor > Cursor::at(now.saturating_add(CURSOR_LEEWAY));
+                (Some(cursor), is_ahead.then_some((field, cursor)))
+            }
         };
         let (follower, stop) = (inbox.follow(after, filter), Arc::clone(&edge.stop));
         Self { inbox, follower, unchecked, allowance, waiting_kib: None, stop, redacts }

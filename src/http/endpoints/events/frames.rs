@@ -1,5 +1,4 @@
-//! Renders the bodies of events, and joins text and bodies into the pieces that are sent: small bodies are copied, large ones are
-//! not. Does not know whether the answer is a page or a stream.
+//! Renders the bodies of events, and joins them and text into the pieces that are sent. Does not know the form of the answer.
 
 use std::borrow::Cow;
 

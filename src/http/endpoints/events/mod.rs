@@ -68,8 +68,7 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     Ok(reply)
 }
 
-/// Drops the request's head, and the token with it, because the head keeps hyper's read buffer and the answer may take long. Only
-/// what the router needs later is copied.
+/// Drops the request's head, because it keeps hyper's read buffer. Only what the router needs later is copied.
 fn release_head(request: &mut Request<Incoming>) {
     let origin = request.headers().get(ORIGIN).and_then(|origin| HeaderValue::from_bytes(origin.as_bytes()).ok());
     *request.headers_mut() = HeaderMap::new();

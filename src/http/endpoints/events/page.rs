@@ -1,5 +1,5 @@
-//! Renders a page of JSON: `{"events":[{"cursor","receivedAt","event"},…],"next"}`. A long page is sent while it is being read. Does
-//! not know where events come from.
+//! Renders a page of JSON: `{"events":[{"cursor","receivedAt","event"},…],"next"}`. A long page is sent while it is being read.
+//! Does not know where events come from.
 
 use std::mem::take;
 use std::time::{Duration, UNIX_EPOCH};

@@ -1,5 +1,5 @@
-//! Renders Server-Sent Events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>): a stream that lasts until the client
-//! disconnects, its token expires, or the server stops. Does not know where events come from.
+//! Renders Server-Sent Events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>): a stream that lasts until the
+//! client disconnects, its token expires, or the server stops. Does not know where events come from.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -21,8 +21,7 @@ const BEGIN: &[u8] = b"retry: 1000\n\n";
 /// Sent on a silent stream, so that no proxy closes it.
 const COMMENT: &[u8] = b":\n\n";
 
-/// A stream of events until `permission` ends, for a client that knows the cursor `told`. `EventSource.onmessage` receives only events
-/// without a name, so a client may ask for events that are not named.
+/// A stream of events for a client that knows the cursor `told`. `EventSource.onmessage` receives only events that are not named.
 pub(super) async fn stream(
     mut reader: BatchReader,
     is_named: bool,
@@ -109,8 +108,8 @@ impl EventStream {
         frames.finish()
     }
 
-    /// What to send on a silent stream: a later cursor if there is one. A client does not dispatch a message without data as an event,
-    /// but it remembers the id (<https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage>).
+    /// What to send on a silent stream: a later cursor if there is one. A client does not dispatch a message without data, but it
+    /// remembers the id (<https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage>).
     fn keep_alive(&mut self) -> Bytes {
         match self.next.filter(|next| self.told.is_none_or(|told| told < *next)) {
             Some(next) => {
@@ -122,8 +121,7 @@ impl EventStream {
     }
 }
 
-/// Appends one event. Line breaks are removed from its name. In its body, each begins a new `data` line: in JSON they are white
-/// space.
+/// Appends one event. Line breaks in its name are removed. In its body, which is JSON, each begins a new `data` line.
 fn write(frames: &mut Frames, cursor: Cursor, name: &str, body: Bytes) {
     frames.text(format!("id: {cursor}\n"));
     if !name.is_empty() {
