@@ -33,7 +33,8 @@ pub(super) async fn page(
         return Ok(Content::Whole(whole.clone()));
     }
     let ended = permission.clone().ended();
-    Ok(Content::Stream(Stream::new(ended, false, |outlet| page.send(reader, more, permission, outlet))))
+    let send = |outlet| async move { page.send(&mut reader, more, permission, &outlet).await };
+    Ok(Content::Stream(Stream::new(ended, false, send)))
 }
 
 struct JsonPage {
@@ -49,7 +50,7 @@ struct JsonPage {
 }
 
 impl JsonPage {
-    async fn send(mut self, mut reader: BatchReader, mut more: Option<Next>, mut permission: Permission, outlet: Outlet) {
+    async fn send(&mut self, reader: &mut BatchReader, mut more: Option<Next>, mut permission: Permission, outlet: &Outlet) {
         loop {
             for piece in take(&mut self.pieces) {
                 outlet.put(piece).await;
@@ -61,7 +62,7 @@ impl JsonPage {
                 batch = reader.read(next) => batch.ok(),
             };
             more = match batch {
-                Some(batch) => self.take(&batch, &reader),
+                Some(batch) => self.take(&batch, reader),
                 None => {
                     // The page ends early. The request for the next one is told the reason.
                     self.end(Frames::default());

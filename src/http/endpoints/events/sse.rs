@@ -44,7 +44,9 @@ pub(super) async fn stream(
         pieces.push(events.keep_alive());
     }
     pieces.extend(first.iter().flat_map(|first| events.take(first)));
-    Ok(Content::Stream(Stream::new(ended, true, |outlet| events.send(pieces, reader, outlet))))
+    // By reference, because the future of an async function holds its arguments twice.
+    let send = |outlet| async move { events.send(pieces, &mut reader, &outlet).await };
+    Ok(Content::Stream(Stream::new(ended, true, send)))
 }
 
 struct EventStream {
@@ -58,7 +60,7 @@ struct EventStream {
 }
 
 impl EventStream {
-    async fn send(mut self, mut pieces: Vec<Bytes>, mut reader: BatchReader, outlet: Outlet) {
+    async fn send(&mut self, mut pieces: Vec<Bytes>, reader: &mut BatchReader, outlet: &Outlet) {
         let mut silence = pin!(sleep(self.silence));
         loop {
             for piece in pieces {
