@@ -8,7 +8,7 @@ use tracing::debug;
 
 use crate::http::edge::Edge;
 use crate::http::endpoints::events::large_bodies::{Allowance, Hold, weight};
-use crate::http::endpoints::events::query::Start;
+use crate::http::endpoints::events::query::Beginning;
 use crate::http::limits::{CURSOR_LEEWAY, READ_AHEAD_BYTES};
 use crate::http::refusal::{FieldError, Refusal};
 use crate::http::stop::Stop;
@@ -58,13 +58,13 @@ pub(super) enum Next {
 }
 
 impl BatchReader {
-    pub(super) async fn new(edge: &Edge, start: Start, filter: Filter, allowance: Allowance, redacts: bool) -> Self {
+    pub(super) async fn new(edge: &Edge, start: Beginning, filter: Filter, allowance: Allowance, redacts: bool) -> Self {
         let (inbox, now) = (edge.inbox.clone(), edge.clock.now());
         let (after, unchecked) = match start {
-            Start::Oldest => (None, None),
+            Beginning::Oldest => (None, None),
             // If the inbox cannot tell, nothing is being committed now, and later entries have later cursors.
-            Start::Latest => (Some(inbox.latest().await.unwrap_or_else(|| Cursor::at(now))), None),
-            Start::After(field, cursor) => {
+            Beginning::Latest => (Some(inbox.latest().await.unwrap_or_else(|| Cursor::at(now))), None),
+            Beginning::After(field, cursor) => {
                 let is_ahead = cursor > Cursor::at(now.saturating_add(CURSOR_LEEWAY));
                 (Some(cursor), is_ahead.then_some((field, cursor)))
             }

@@ -25,7 +25,7 @@ use crate::http::reply::{self, JSON, Reply};
 use crate::http::trace::Trace;
 use access::Access;
 use batches::BatchReader;
-use query::{Query, Start};
+use query::{Beginning, Query};
 use reader_log::ReaderLog;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -47,7 +47,7 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     let redacts = access.room.is_some(); // secrets are for those who may read everything
     let events = BatchReader::new(edge, start, filter, access.allowance, redacts).await;
     let (mut content, content_type) = if is_stream {
-        let told = if let Start::After(_, cursor) = start { Some(cursor) } else { None };
+        let told = if let Beginning::After(_, cursor) = start { Some(cursor) } else { None };
         (sse::stream(events, is_named, told, access.permission, edge.limits.silence).await?, EVENT_STREAM)
     } else {
         (page::page(events, limit, wait, access.permission).await?, JSON)

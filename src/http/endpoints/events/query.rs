@@ -29,7 +29,7 @@ pub(super) struct Query<'a> {
 
 /// Where a reader begins.
 #[derive(Clone, Copy)]
-pub(super) enum Start {
+pub(super) enum Beginning {
     /// Before the oldest event.
     Oldest,
     /// After the newest event.
@@ -39,7 +39,7 @@ pub(super) enum Start {
 }
 
 /// For the log.
-impl fmt::Display for Start {
+impl fmt::Display for Beginning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Oldest => f.write_str("the oldest"),
@@ -77,17 +77,17 @@ impl<'a> Query<'a> {
 
     /// Where to begin. `Last-Event-ID` takes precedence, because an `EventSource` that reconnects sends the same query again.
     /// `lastEventId` is that header from polyfills that cannot set it. Both are empty before the first event.
-    pub(super) fn start(&self, headers: &HeaderMap) -> Result<Start, Refusal> {
+    pub(super) fn start(&self, headers: &HeaderMap) -> Result<Beginning, Refusal> {
         let header = headers.get("last-event-id").map(|value| ("Last-Event-ID", value.to_str().unwrap_or("?")));
         let queried = self.value("lastEventId").map(|id| ("lastEventId", id));
         let last = [header, queried].into_iter().flatten().find(|(_, id)| !id.is_empty());
         let (field, cursor) = match (last, self.value("after")) {
             (Some(last), _) => last,
-            (None, Some(LATEST)) => return Ok(Start::Latest),
+            (None, Some(LATEST)) => return Ok(Beginning::Latest),
             (None, Some(after)) => ("after", after),
-            (None, None) => return Ok(Start::Oldest),
+            (None, None) => return Ok(Beginning::Oldest),
         };
-        cursor.parse().map(|cursor| Start::After(field, cursor)).or(Err(Refusal::Field(field, FieldError::NotACursor)))
+        cursor.parse().map(|cursor| Beginning::After(field, cursor)).or(Err(Refusal::Field(field, FieldError::NotACursor)))
     }
 
     pub(super) fn limit(&self) -> Result<usize, Refusal> {

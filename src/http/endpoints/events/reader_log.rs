@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use crate::http::content::End;
-use crate::http::endpoints::events::query::Start;
+use crate::http::endpoints::events::query::Beginning;
 use crate::http::limits::READERS_A_MINUTE;
 use crate::http::once_a_minute::OnceAMinute;
 use crate::http::stop::Stop;
@@ -20,7 +20,7 @@ pub(super) struct ReaderLog {
     pub(super) grant: &'static str,
     /// The only room that it reads.
     pub(super) room: Option<String>,
-    pub(super) start: Start,
+    pub(super) start: Beginning,
 }
 
 /// A line about a reader at this level.
