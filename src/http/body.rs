@@ -10,31 +10,20 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap};
 use tokio::time::timeout;
 
 use crate::http::budget::{Budget, Share};
+use crate::http::headers::media_type;
 use crate::http::large::LargeBytes;
-use crate::http::limits::{ANSWER_PIECE_BYTES, DISCARDED_BYTES, LARGE_BYTES};
+use crate::http::limits::{DISCARDED_BYTES, LARGE_BYTES};
 use crate::http::refusal::Refusal;
 
 /// A whole body, counted against its budget until it is dropped.
 #[derive(Debug)]
 pub(crate) struct HeldBody {
-    bytes: Bytes,
-    share: Share,
-}
-
-impl HeldBody {
-    /// Drops the body, and keeps its share for the answer.
-    pub(crate) fn into_share(self) -> Share {
-        self.share
-    }
-
-    /// Reserves budget for an answer of at most `bytes`, in addition to the body.
-    pub(crate) fn make_room(&mut self, bytes: usize) -> Result<(), Refusal> {
-        if bytes > ANSWER_PIECE_BYTES { self.share.grow(bytes) } else { Ok(()) }
-    }
+    pub(crate) bytes: Bytes,
+    pub(crate) share: Share,
 }
 
 impl AsRef<[u8]> for HeldBody {
@@ -47,17 +36,15 @@ impl AsRef<[u8]> for HeldBody {
 pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
     const JSON: &str = "application/json";
     let Some(content_type) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let essence = |value: &HeaderValue| value.to_str().ok()?.split(';').next().map(|essence| essence.trim().to_ascii_lowercase());
-    let is_json = content_type == JSON || essence(content_type).is_some_and(|essence| essence == JSON); // the first check is quick
+    let is_json = content_type == JSON || media_type(content_type).eq_ignore_ascii_case(JSON); // the first check is quick
     if is_json { Ok(()) } else { Err(Refusal::ContentType) }
 }
 
-/// Reads all of `body`. Refuses one that is announced as larger than `limit` before any of it is read, and one that grows beyond the
-/// limit as soon as it does.
+/// Reads all of `body`. Refuses it as soon as it is known to be larger than `limit`, if possible before any of it is read.
 pub(crate) async fn read(body: &mut Incoming, limit: usize, within: Duration, budget: &Arc<Budget>) -> Result<HeldBody, Refusal> {
     let least = body.size_hint().lower();
     if usize::try_from(least).map_or(true, |least| least > limit) {
-        return Err(Refusal::BodyTooLarge { limit });
+        return Err(Refusal::BodyTooLarge(limit));
     }
     let mut collected = pin!(collect(body, limit, Share::of(budget)));
     // Most bodies arrive with their head, and need no timer.
@@ -67,8 +54,7 @@ pub(crate) async fn read(body: &mut Incoming, limit: usize, within: Duration, bu
     }
 }
 
-/// Whether the body of `request` has been read to its end, or can be without waiting: the rest of a small body is thrown away. This
-/// sends no `100 Continue`.
+/// Whether the whole body of `request` has arrived. The rest of a small one is discarded. This sends no `100 Continue`.
 pub(crate) fn settle(request: &mut Request<Incoming>, is_refused: bool) -> bool {
     if request.body().is_end_stream() {
         return true;
@@ -100,13 +86,13 @@ async fn collect(body: &mut Incoming, limit: usize, mut share: Share) -> Result<
     while let Some(frame) = body.frame().await {
         let Ok(part) = frame.or(Err(Refusal::BodyBroken))?.into_data() else { continue };
         share.grow(part.len())?;
-        if share.bytes() > limit {
-            return Err(Refusal::BodyTooLarge { limit });
+        if share.bytes > limit {
+            return Err(Refusal::BodyTooLarge(limit));
         }
         // Most bodies come in one piece, which is kept without a copy.
-        if share.bytes() == part.len() {
+        if share.bytes == part.len() {
             whole = part;
-        } else if share.bytes() <= LARGE_BYTES {
+        } else if share.bytes <= LARGE_BYTES {
             parts.extend_from_slice(&std::mem::take(&mut whole));
             parts.extend_from_slice(&part);
         } else {

@@ -1,6 +1,5 @@
-//! Finds heads that have both `Content-Length` and `Transfer-Encoding`, by following heads and bodies through the bytes of a
-//! connection. Such a head may be part of a smuggled request (RFC 9112, section 6.1), and hyper does not report it: it drops the
-//! length and answers. Leaves everything else that is malformed to hyper.
+//! Finds heads with both `Content-Length` and `Transfer-Encoding` in the bytes of a connection. They may smuggle a request (RFC
+//! 9112, section 6.1), and hyper accepts them without the length. Leaves everything else that is malformed to hyper.
 
 use std::io::BufRead;
 
@@ -10,13 +9,13 @@ const LINE_BYTES: usize = 256;
 /// Which part of which request the next byte belongs to.
 #[derive(Debug, Default)]
 pub(crate) struct Boundaries {
-    place: Place,
+    part: MessagePart,
     /// The beginning of an incomplete line.
     line: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum MessagePart {
     /// Before a request or within its head.
     Head {
         is_empty: bool,
@@ -33,7 +32,7 @@ enum Place {
     Ambiguous,
 }
 
-impl Default for Place {
+impl Default for MessagePart {
     fn default() -> Self {
         Self::Head { is_empty: true, length: None, is_chunked: false }
     }
@@ -42,18 +41,19 @@ impl Default for Place {
 impl Boundaries {
     /// Whether a head had both headers.
     pub(crate) fn is_ambiguous(&self) -> bool {
-        matches!(self.place, Place::Ambiguous)
+        matches!(self.part, MessagePart::Ambiguous)
     }
 
     /// Follows `bytes`, and returns how many of them hyper may see: all, or those before the line that makes a head ambiguous.
     pub(crate) fn follow(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
         while !rest.is_empty() {
-            if let Place::Body(left) | Place::Chunk(left) = &mut self.place {
+            if let MessagePart::Body(left) | MessagePart::Chunk(left) = &mut self.part {
                 let taken = usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
                 *left = left.saturating_sub(taken.try_into().unwrap_or(u64::MAX));
                 if *left == 0 {
-                    self.place = if matches!(self.place, Place::Body(_)) { Place::default() } else { Place::ChunkSize };
+                    self.part =
+                        if matches!(self.part, MessagePart::Body(_)) { MessagePart::default() } else { MessagePart::ChunkSize };
                 }
                 rest = rest.get(taken..).unwrap_or_default();
                 continue;
@@ -65,10 +65,10 @@ impl Boundaries {
                 break;
             };
             if self.line.is_empty() {
-                self.place = self.place.after(line);
+                self.part = self.part.after(line);
             } else {
                 self.keep(line);
-                self.place = self.place.after(&std::mem::take(&mut self.line));
+                self.part = self.part.after(&std::mem::take(&mut self.line));
             }
             if self.is_ambiguous() {
                 return bytes.len().saturating_sub(rest.len());
@@ -84,8 +84,8 @@ impl Boundaries {
     }
 }
 
-impl Place {
-    /// The place after `line`, which comes without its LF.
+impl MessagePart {
+    /// The part after `line`, which comes without its LF.
     fn after(self, line: &[u8]) -> Self {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match self {

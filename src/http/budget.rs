@@ -1,5 +1,4 @@
-//! Bounds the bytes of bodies and answers that one class of requests may hold, so that no class can use up what another needs. Does
-//! not know what the bytes are.
+//! Bounds the bytes that one class of requests may hold, so that it cannot use up what another class needs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -27,23 +26,15 @@ impl Budget {
 #[derive(Debug)]
 pub(crate) struct Share {
     budget: Arc<Budget>,
-    bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 impl Share {
-    /// An empty share.
     pub(crate) fn of(budget: &Arc<Budget>) -> Self {
         Self { budget: Arc::clone(budget), bytes: 0 }
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Takes `bytes` more.
-    ///
-    /// # Errors
-    /// If the budget is exceeded. The bytes count nevertheless, until the share is dropped.
+    /// Takes `bytes` more. They count until the share is dropped, even if the budget is exceeded.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.bytes = self.bytes.saturating_add(bytes);
         let held = self.budget.held.fetch_add(bytes, Relaxed);

@@ -1,5 +1,5 @@
-//! A connection's life: silent until its first byte, served by hyper, silent again after an answer, and at last closed so that the
-//! client can read what it was sent. A silent connection has no buffers. Does not know what the answers say.
+//! A connection's life: silent until its first byte, served by hyper, silent again after an answer, and closed so that the client
+//! can read the last answer. A silent connection has no buffers.
 
 use std::future::{pending, poll_fn};
 use std::io;
@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::http::boundaries::Boundaries;
+use crate::http::content::Content;
 use crate::http::conversation::{Conversation, Handover, WaitingFor};
 use crate::http::edge::Edge;
 use crate::http::limits::{BUFFER_GRACE, CONNECTION_BUFFER_BYTES, LAST_CALL, LINGER_BYTES};
@@ -25,8 +26,8 @@ use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
 use crate::http::router;
 use crate::http::routes::Peer;
+use crate::http::slow_followers;
 use crate::http::stop::Stop;
-use crate::http::streaming;
 
 const NO_HTTP: Refusal = Refusal::Framing("this is not an HTTP/1.1 request");
 const AMBIGUOUS: Refusal = Refusal::Framing("a request must not have both Content-Length and Transfer-Encoding");
@@ -58,7 +59,7 @@ pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, peer: Peer) {
             Ended::Idle(rest) => rest,
             Ended::Handover(handover, rest) => {
                 let is_last = handover.is_last;
-                match Box::pin(streaming::send(&mut stream, handover, edge.limits.write)).await {
+                match Box::pin(slow_followers::send_or_cut(&mut stream, handover, edge.limits.write)).await {
                     Ok(()) if is_last => return linger(stream, edge.limits.linger).await,
                     Ok(()) => rest,
                     Err(error) if error.kind() == io::ErrorKind::TimedOut => return edge.count_cut("reader"),
@@ -73,8 +74,7 @@ pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, peer: Peer) {
     }
 }
 
-/// How quickly requests follow each other. A busy connection keeps its buffers for a short time after each answer, because
-/// allocating them costs time. Any other connection frees them at once.
+/// How quickly requests follow each other. A busy connection keeps its buffers for a while, because allocating them costs time.
 #[derive(Default)]
 struct Pace {
     rested_at: Option<Instant>,
@@ -94,8 +94,7 @@ impl Pace {
     }
 }
 
-/// Waits for something to read, without a buffer. `false` if it does not come in time, or the client hangs up. While the server
-/// stops, the time is short.
+/// Waits for something to read, without a buffer. `false` if the client is too late or hangs up, or the server stops.
 async fn first_byte(stream: &TcpStream, within: Duration, stop: &Stop) -> bool {
     let mut byte = [0];
     tokio::select! {
@@ -193,23 +192,25 @@ async fn until_too_slow<C: Future + Unpin>(
 
 /// Sends `reply` without hyper to a request that was not read to its end, and closes the connection.
 pub(crate) async fn refuse(mut stream: TcpStream, reply: Reply, within: Duration) {
-    let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", reply.status(), reply.body().whole().len()).into_bytes();
-    for (name, value) in reply.headers() {
+    let (head, content) = reply.into_parts();
+    let body = if let Content::Whole(body) = content { body } else { Bytes::new() };
+    let mut answer = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n", head.status, body.len()).into_bytes();
+    for (name, value) in &head.headers {
         answer.extend_from_slice(name.as_ref());
         answer.extend_from_slice(b": ");
         answer.extend_from_slice(value.as_bytes());
         answer.extend_from_slice(b"\r\n");
     }
     answer.extend_from_slice(b"\r\n");
-    answer.extend_from_slice(reply.body().whole());
-    drop(reply);
+    answer.extend_from_slice(&body);
+    drop((head, body));
     if let Ok(Ok(())) = timeout(within, stream.write_all(&answer)).await {
         linger(stream, within).await;
     }
 }
 
-/// Closes `stream` in a way that lets the client read what it was sent. Closing over unread bytes would reset the connection, and the
-/// client could lose the answer (RFC 9112, section 9.6). No more than [`LINGER_BYTES`] are read.
+/// Closes `stream` after reading what the client still sends, at most [`LINGER_BYTES`]. Unread bytes would reset the connection,
+/// and the client could lose the answer (RFC 9112, section 9.6).
 async fn linger(mut stream: TcpStream, within: Duration) {
     let _ = timeout(within, async {
         stream.shutdown().await?;

@@ -23,11 +23,8 @@ use crate::http::limits::{ANSWER_PIECE_BYTES, write_step};
 /// Bytes that a client has to read of what hyper writes, for it to count as a step.
 const STEP: usize = write_step(ANSWER_PIECE_BYTES);
 
-/// What a connection is doing.
-#[derive(Debug)]
 pub(crate) struct Conversation(Mutex<State>);
 
-#[derive(Debug)]
 struct State {
     phase: Phase,
     /// How often something has moved.
@@ -36,11 +33,8 @@ struct State {
     blocked: Option<usize>,
 }
 
-#[derive(Debug)]
 enum Phase {
-    /// No byte of a request has been read.
     Idle,
-    /// Part of a request's head has been read.
     Head,
     /// The endpoint is working, or hyper has not taken all of its answer.
     Answering,
@@ -51,7 +45,6 @@ enum Phase {
 }
 
 /// What follows an answer.
-#[derive(Debug)]
 enum Then {
     Request,
     Close,
@@ -60,21 +53,17 @@ enum Then {
 }
 
 /// The rest of an answer whose head is written.
-#[derive(Debug)]
 pub(crate) struct Handover {
     pub(crate) stream: Stream,
     /// Whether each piece is a chunk. A client of HTTP/1.0 is sent the plain bytes, which end with the connection.
     pub(crate) is_chunked: bool,
-    /// Whether the connection ends with it.
     pub(crate) is_last: bool,
 }
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitingFor {
-    /// The first byte of a request.
     Request,
-    /// The rest of a request's head.
     Head,
     /// The request's body, or the endpoint's answer to it. Both have deadlines of their own.
     Answer,
@@ -85,7 +74,6 @@ pub(crate) enum WaitingFor {
 }
 
 impl Conversation {
-    /// One of which nothing has been read yet.
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new(State { phase: Phase::Idle, steps: 0, blocked: None })))
     }
@@ -122,7 +110,6 @@ impl Conversation {
         }
     }
 
-    /// Something was read.
     pub(crate) fn has_read(&self) {
         let mut state = self.state();
         if matches!(state.phase, Phase::Idle) {
@@ -176,14 +163,12 @@ impl State {
 }
 
 /// A request that is being answered.
-#[derive(Debug)]
 pub(crate) struct InFlight {
     conversation: Arc<Conversation>,
     is_last: bool,
 }
 
 impl InFlight {
-    /// Ends the connection with this answer.
     pub(crate) fn ends_connection(&mut self) {
         self.is_last = true;
     }
@@ -205,9 +190,6 @@ impl Drop for InFlight {
 #[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
     use std::future::pending;
-
-    use bytes::Bytes;
-    use http_body_util::Empty;
 
     use super::*;
 
@@ -270,7 +252,7 @@ mod tests {
             if ends {
                 in_flight.ends_connection();
             }
-            in_flight.hand_over(Stream::new(Empty::<Bytes>::new(), pending()), is_chunked);
+            in_flight.hand_over(Stream::new(pending(), false, |_| async {}), is_chunked);
             assert_waits(&conversation, WaitingFor::Answer);
             conversation.has_tried_to_write(&Poll::Pending);
             assert_waits(&conversation, WaitingFor::Reader);

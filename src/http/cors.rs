@@ -1,18 +1,17 @@
-//! CORS (<https://fetch.spec.whatwg.org/#http-cors-protocol>): which pages of other origins may read the answers. Does not know
-//! what the answers are.
+//! CORS (<https://fetch.spec.whatwg.org/#http-cors-protocol>): which pages may read the answers. Does not know what they say.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, HeaderValue, ORIGIN, VARY,
 };
 use hyper::{HeaderMap, Method, Request};
+use url::Host;
 
-use crate::http::headers::only;
+use crate::http::headers::{Methods, only};
 use crate::http::limits::PREFLIGHT_HEADERS;
-use crate::http::methods::Methods;
-use crate::http::origin::AllowedOrigin;
+use crate::http::origin::{AllowedOrigin, parse_url};
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
 /// How long a browser may remember a preflight: a day, in seconds. Browsers apply their own maximum.
@@ -109,30 +108,17 @@ fn asked_names(asked: &HeaderMap) -> Option<HeaderValue> {
     if list.is_empty() { None } else { HeaderValue::from_bytes(&list).ok() }
 }
 
-/// The origin of the page that sent the request.
-pub(crate) fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
-    headers.get(ORIGIN)
-}
-
 /// Whether a page of `origin` comes from the reader's own machine (<https://w3c.github.io/webappsec-secure-contexts/#is-origin-trustworthy>).
 fn is_loopback(origin: &[u8]) -> bool {
-    let origin = str::from_utf8(origin).unwrap_or_default().to_ascii_lowercase();
-    let Some(authority) = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")) else { return false };
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port),
-        _ => (authority, "0"),
+    let is_bare = |origin: &&str| origin.is_ascii() && !origin.ends_with(':') && origin.matches(['/', '?', '#']).count() == 2;
+    let Some(url) = str::from_utf8(origin).ok().filter(is_bare).and_then(parse_url) else { return false };
+    let is_local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address == Ipv6Addr::LOCALHOST,
+        None => false,
     };
-    if !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().is_err() {
-        return false;
-    }
-    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        return address.parse() == Ok(Ipv6Addr::LOCALHOST);
-    }
-    let is_label =
-        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    host == "localhost"
-        || host.strip_suffix(".localhost").is_some_and(|name| name.split('.').all(is_label))
-        || host.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
+    is_local && matches!(url.scheme(), "http" | "https")
 }
 
 #[cfg(test)]

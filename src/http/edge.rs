@@ -1,6 +1,7 @@
-//! Everything that the server needs to answer requests, in parts. Does not know how a request is answered.
+//! Everything that the server needs to answer requests. Does not know how a request is answered.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use crate::clock::Clock;
 use crate::http::budget::Budget;
@@ -13,7 +14,6 @@ use crate::http::metrics::Metrics;
 use crate::http::once_a_minute::OnceAMinute;
 use crate::http::routes;
 use crate::http::stop::Stop;
-use crate::http::trace::RequestIds;
 use crate::http::webhook_warnings::WebhookWarnings;
 use crate::inbox::Inbox;
 use crate::livekit::key::ApiKeys;
@@ -22,17 +22,28 @@ use crate::worker::Workers;
 
 /// A server that is ready to [`run`](crate::http::run).
 #[derive(Debug)]
+#[must_use]
 pub struct Edge {
     pub(crate) keyring: Keyring,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) inbox: Inbox,
     pub(crate) tokens: Tokens,
-    pub(crate) webhooks: Webhooks,
-    pub(crate) events: Events,
-    pub(crate) site: Site,
+    pub(crate) webhook_budget: Arc<Budget>,
+    pub(crate) webhook_warnings: WebhookWarnings,
+    pub(crate) large_bodies: LargeBodies,
+    /// The readers of pages that were logged lately.
+    pub(crate) page_readers: OnceAMinute<READERS_A_MINUTE>,
+    /// The beginning of all public paths.
+    pub(crate) base_path: String,
+    pub(crate) cors: Cors,
+    /// For the ids of requests that have none.
+    pub(crate) request_ids: AtomicU32,
     pub(crate) metrics: Option<Metrics>,
+    /// Those that must run for the server to be ready, in addition to the inbox's own.
     pub(crate) workers: Workers,
+    /// Each open connection of the public listener has a clone.
+    pub(crate) open_connections: Arc<()>,
     pub(crate) stop: Arc<Stop>,
 }
 
@@ -46,47 +57,26 @@ pub(crate) struct Tokens {
     pub(crate) budget: Arc<Budget>,
 }
 
-/// What the webhook endpoint needs.
-#[derive(Debug)]
-pub(crate) struct Webhooks {
-    pub(crate) budget: Arc<Budget>,
-    pub(crate) warnings: WebhookWarnings,
-}
-
-/// What the events endpoint needs.
-#[derive(Debug)]
-pub(crate) struct Events {
-    pub(crate) large_bodies: LargeBodies,
-    /// The readers of pages that were logged lately.
-    pub(crate) readers: OnceAMinute,
-}
-
-/// Where the public paths are, and which pages may read the answers.
-#[derive(Debug)]
-pub(crate) struct Site {
-    pub(crate) base_path: String,
-    pub(crate) cors: Cors,
-    pub(crate) request_ids: RequestIds,
-}
-
 impl Edge {
-    /// A server that signs tokens with the first of `keys` and accepts webhooks that are signed with any of them. See
-    /// [`keyring`](Self::keyring).
-    #[must_use]
+    /// A server that signs tokens with the first of `keys` and accepts webhooks that are signed with any of them.
     pub fn new(keys: ApiKeys, policy: Policy, limits: Limits, clock: Clock) -> Self {
         let budget = || Budget::new(limits.held_body_bytes);
         let livekit_url = "ws://localhost:7880".to_owned();
-        // Request ids of different runs should differ too.
-        let request_ids = RequestIds::starting_at(clock.now().subsec_nanos());
         Self {
             keyring: Keyring::new(keys),
             inbox: Inbox::none(),
             tokens: Tokens { policy, livekit_url, sandbox_ids: SandboxIds::default(), budget: budget() },
-            webhooks: Webhooks { budget: budget(), warnings: WebhookWarnings::default() },
-            events: Events { large_bodies: LargeBodies::default(), readers: OnceAMinute::new(READERS_A_MINUTE) },
-            site: Site { base_path: String::new(), cors: Cors::AnyOrigin, request_ids },
+            webhook_budget: budget(),
+            webhook_warnings: WebhookWarnings::default(),
+            large_bodies: LargeBodies::default(),
+            page_readers: OnceAMinute::default(),
+            base_path: String::new(),
+            cors: Cors::AnyOrigin,
+            // The ids of different runs should differ too.
+            request_ids: AtomicU32::new(clock.now().subsec_nanos()),
             metrics: None,
             workers: Workers::default(),
+            open_connections: Arc::default(),
             stop: Arc::default(),
             clock,
             limits,
@@ -94,64 +84,46 @@ impl Edge {
     }
 
     /// Tells clients to connect to LiveKit Server at this URL. The default is one on their own machine.
-    #[must_use]
     pub fn with_livekit_url(mut self, livekit_url: impl Into<String>) -> Self {
         self.tokens.livekit_url = livekit_url.into();
         self
     }
 
     /// Requires one of these ids at the path of LiveKit Cloud's development token server. By default no id is required.
-    #[must_use]
     pub fn with_sandbox_ids<'a>(mut self, ids: impl IntoIterator<Item = &'a str>) -> Self {
         self.tokens.sandbox_ids = SandboxIds::new(ids);
         self
     }
 
     /// Sets which pages may read the answers. By default all may.
-    #[must_use]
-    pub fn with_cors(mut self, cors: Cors) -> Self {
-        self.site.cors = cors;
-        self
+    pub fn with_cors(self, cors: Cors) -> Self {
+        Self { cors, ..self }
     }
 
     /// Serves all public paths below `base_path`, such as `/x`, and nothing elsewhere.
-    #[must_use]
     pub fn with_base_path(mut self, base_path: impl Into<String>) -> Self {
-        self.site.base_path = base_path.into();
+        self.base_path = base_path.into();
         self
     }
 
     /// Counts requests in `metrics`.
-    #[must_use]
     pub fn with_metrics(self, metrics: Option<Metrics>) -> Self {
         Self { metrics, ..self }
     }
 
     /// Stores deliveries in `inbox`. By default they are verified, logged and dropped.
-    #[must_use]
     pub fn with_inbox(self, inbox: Inbox) -> Self {
         Self { inbox, ..self }
     }
 
     /// The keys, which can be replaced while the server runs.
-    #[must_use]
     pub fn keyring(&self) -> Keyring {
         self.keyring.clone()
     }
 
-    /// The workers that must run for the server to be ready, in addition to the inbox's own.
-    pub(crate) fn workers(&self) -> &Workers {
-        &self.workers
-    }
-
     /// The public paths.
     pub fn paths(&self) -> impl Iterator<Item = String> {
-        routes::paths().map(|path| format!("{}{path}", self.site.base_path))
-    }
-
-    /// The bytes of request bodies and answers that are held now.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.tokens.budget.held().saturating_add(self.webhooks.budget.held())
+        routes::paths().map(|path| format!("{}{path}", self.base_path))
     }
 
     pub(crate) fn count_cut(&self, cause: &'static str) {

@@ -1,9 +1,9 @@
-//! Checks a request's head beyond what hyper checks: its size, one host, a target that is a path, and one way to find the body's end
-//! (RFC 9112). This is what prevents request smuggling. Does not know which paths exist.
+//! Checks a request's head more strictly than hyper, against request smuggling (RFC 9112). Does not know which paths exist.
 
 use hyper::header::{HOST, TRANSFER_ENCODING};
 use hyper::{Request, Version};
 
+use crate::http::headers::only;
 use crate::http::refusal::Refusal;
 
 /// Refuses `request` if its head is malformed, ambiguous, or longer than `limit` bytes.
@@ -13,38 +13,28 @@ pub(crate) fn check<B>(request: &Request<B>, limit: usize) -> Result<(), Refusal
     if uri.scheme().is_none() && uri.authority().is_some() || !uri.path().starts_with('/') {
         return Err(Refusal::Framing("the request's target must be a path or an absolute URL"));
     }
+    let headers = request.headers();
+    match only(headers, HOST) {
+        Ok(Some(host)) if is_host(host.as_bytes()) => {}
+        Ok(Some(_)) => return Err(Refusal::Framing("the Host header must be a host, with or without a port")),
+        Ok(None) if request.version() != Version::HTTP_11 => {}
+        _ => return Err(Refusal::Framing("an HTTP/1.1 request must have exactly one Host header")),
+    }
+    match only(headers, TRANSFER_ENCODING) {
+        Ok(None) => {}
+        Ok(Some(coding)) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {}
+        _ => return Err(Refusal::Framing("Transfer-Encoding must be exactly chunked, and appear only once")),
+    }
+    // The head's size on the wire, without optional white space.
     let target = uri.path_and_query().map_or(1, |target| target.as_str().len());
     let authority = uri.authority().map_or(0, |authority| authority.as_str().len().saturating_add("http://".len()));
     let first_line = [request.method().as_str().len(), authority, target, "  HTTP/1.1\r\n\r\n".len()];
-    // The head's size on the wire, without optional white space.
-    let mut bytes = first_line.into_iter().fold(0, usize::saturating_add);
-    let mut hosts = 0_usize;
-    let mut codings = 0_usize;
-    for (name, value) in request.headers() {
-        bytes = [name.as_str().len(), value.len(), ": \r\n".len()].into_iter().fold(bytes, usize::saturating_add);
-        if name == HOST {
-            hosts = hosts.saturating_add(1);
-            if !is_host(value.as_bytes()) {
-                return Err(Refusal::Framing("the Host header must be a host, with or without a port"));
-            }
-        } else if name == TRANSFER_ENCODING {
-            codings = codings.saturating_add(1);
-            if codings > 1 || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
-                return Err(Refusal::Framing("Transfer-Encoding must be exactly chunked, and appear only once"));
-            }
-        }
-    }
-    if bytes > limit {
-        return Err(Refusal::HeadTooLarge);
-    }
-    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
-        return Err(Refusal::Framing("an HTTP/1.1 request must have exactly one Host header"));
-    }
-    Ok(())
+    let lines = headers.iter().flat_map(|(name, value)| [name.as_str().len(), value.len(), ": \r\n".len()]);
+    if first_line.into_iter().chain(lines).sum::<usize>() > limit { Err(Refusal::HeadTooLarge) } else { Ok(()) }
 }
 
-/// Section 3.2: a name, or an address in brackets (RFC 3986, section 3.2.2), and perhaps a port; empty if the target has no authority.
-/// Only its form matters, because nothing is sent there.
+/// Section 3.2: a name, or an address in brackets (RFC 3986, section 3.2.2), and perhaps a port. Empty if the target has no
+/// authority.
 fn is_host(value: &[u8]) -> bool {
     let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
     let length = |bytes: &[u8]| bytes.iter().take_while(|byte| is_name_byte(byte) || **byte == b':').count();

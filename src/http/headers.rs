@@ -1,5 +1,6 @@
-//! Reads headers that must appear only once. Does not know what they mean.
+//! Headers of common forms. Does not know any path or endpoint.
 
+use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// A header appears more than once.
@@ -12,5 +13,33 @@ pub(crate) fn only(headers: &HeaderMap, name: HeaderName) -> Result<Option<&Head
     match (values.next(), values.next()) {
         (value, None) => Ok(value),
         _ => Err(Repeated),
+    }
+}
+
+/// The parts of the header `name`, which is a list and may appear several times (RFC 9110, section 5.6.1).
+pub(crate) fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// The media type in a `Content-Type`, without parameters.
+pub(crate) fn media_type(content_type: &HeaderValue) -> &str {
+    content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim()
+}
+
+/// The methods that a path takes, as `Allow` and error messages list them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Methods(pub(crate) &'static str);
+
+impl Methods {
+    pub(crate) const GET: Self = Self("GET, HEAD, OPTIONS");
+    pub(crate) const POST: Self = Self("POST, OPTIONS");
+
+    pub(crate) fn contains(self, method: &Method) -> bool {
+        self.0.split(", ").any(|name| name == method.as_str())
+    }
+
+    pub(crate) fn header(self) -> HeaderValue {
+        HeaderValue::from_static(self.0)
     }
 }

@@ -11,25 +11,20 @@ const MICROS_A_SECOND: f64 = 1e6;
 /// The metrics of `inbox`.
 pub(crate) fn inbox_families(inbox: &Inbox) -> Vec<MetricFamily> {
     let statistics = inbox.statistics();
-    let mut families = vec![
-        counter("roomkey_inbox_committed_total", "Webhooks committed.", statistics.committed.load(Relaxed)),
-        counter("roomkey_inbox_duplicates_total", "Webhooks that were already stored.", statistics.duplicates.load(Relaxed)),
-        counter(
-            "roomkey_inbox_conflicts_total",
-            "Webhooks with the id of another one that is stored.",
-            statistics.conflicts.load(Relaxed),
-        ),
-        counter("roomkey_inbox_refused_total", "Webhooks refused for now.", statistics.refused.load(Relaxed)),
-        counter(
-            "roomkey_inbox_prune_failures_total",
-            "Failed attempts to delete old webhooks.",
-            statistics.prune_failures.load(Relaxed),
-        ),
+    let counters = [
+        ("roomkey_inbox_committed_total", "Webhooks committed.", &statistics.committed),
+        ("roomkey_inbox_duplicates_total", "Webhooks that were already stored.", &statistics.duplicates),
+        ("roomkey_inbox_conflicts_total", "Webhooks with the id of another one that is stored.", &statistics.conflicts),
+        ("roomkey_inbox_refused_total", "Webhooks refused for now.", &statistics.refused),
+        ("roomkey_inbox_prune_failures_total", "Failed attempts to delete old webhooks.", &statistics.prune_failures),
+    ];
+    let mut families = counters.map(|(name, help, count)| counter(name, help, count.load(Relaxed))).to_vec();
+    families.extend([
         gauge("roomkey_inbox_ready", "Whether webhooks can be committed.", u64::from(inbox.is_ready().is_ok())),
         gauge("roomkey_inbox_followers", "Readers that follow the inbox now.", statistics.followers.load(Relaxed)),
         histogram("roomkey_inbox_batch_size", "Webhooks in a commit.", &statistics.batch_size, 1.0),
         histogram("roomkey_inbox_commit_duration_seconds", "Time to commit a batch.", &statistics.commit_micros, MICROS_A_SECOND),
-    ];
+    ]);
     if let Some(usage) = inbox.usage() {
         families.push(gauge("roomkey_inbox_entries", "Webhooks stored.", usage.entries));
         families.push(gauge("roomkey_inbox_bytes", "Bytes that they take.", usage.bytes));

@@ -20,44 +20,41 @@ use crate::livekit::webhook::WebhookReceiver;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Keyring(Arc<watch::Sender<Arc<Trust>>>);
+pub struct Keyring(Arc<watch::Sender<Arc<KeySet>>>);
 
-/// One set of keys and what is derived from it.
+/// The keys at one time, and what is derived from them.
 #[derive(Debug)]
-pub(crate) struct Trust {
-    pub(crate) keys: ApiKeys,
+pub(crate) struct KeySet {
+    pub(crate) api_keys: ApiKeys,
     pub(crate) verifier: TokenVerifier,
     pub(crate) receiver: WebhookReceiver,
-    /// Whether everyone knows a secret of theirs.
-    pub(crate) is_public: bool,
 }
 
 impl Keyring {
     pub(crate) fn new(keys: ApiKeys) -> Self {
-        Self(Arc::new(watch::Sender::new(Trust::of(keys))))
+        Self(Arc::new(watch::Sender::new(KeySet::of(keys))))
     }
 
     /// Uses `keys` for every request from now on. A request that has begun keeps its keys, except that a reader of events is
     /// disconnected if the key of its token is gone.
     pub fn replace(&self, keys: ApiKeys) {
-        self.0.send_replace(Trust::of(keys));
+        self.0.send_replace(KeySet::of(keys));
     }
 
     /// The present keys. A request asks once, when it begins.
-    pub(crate) fn current(&self) -> Arc<Trust> {
+    pub(crate) fn current(&self) -> Arc<KeySet> {
         Arc::clone(&self.0.borrow())
     }
 
     /// The present and all later keys.
-    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Trust>> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<KeySet>> {
         self.0.subscribe()
     }
 }
 
-impl Trust {
-    fn of(keys: ApiKeys) -> Arc<Self> {
-        let verifier = TokenVerifier::new(keys.clone());
-        let is_public = keys.have_development();
-        Arc::new(Self { is_public, receiver: WebhookReceiver::new(verifier.clone()), verifier, keys })
+impl KeySet {
+    fn of(api_keys: ApiKeys) -> Arc<Self> {
+        let verifier = TokenVerifier::new(api_keys.clone());
+        Arc::new(Self { receiver: WebhookReceiver::new(verifier.clone()), verifier, api_keys })
     }
 }

@@ -1,8 +1,8 @@
-//! Memory for large bodies and answers: mapped for each of them, and returned to the system as soon as it is dropped. An allocator
-//! would keep it after a burst. Does not know how much of it there may be.
+//! Memory for large bodies and answers, which returns to the system as soon as it is dropped. An allocator would keep it.
 
 use std::io;
 
+use bytes::Bytes;
 use memmap2::MmapMut;
 
 /// Bytes in memory of their own. Only what is written takes memory.
@@ -37,5 +37,21 @@ impl LargeBytes {
 impl AsRef<[u8]> for LargeBytes {
     fn as_ref(&self) -> &[u8] {
         self.map.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// `bytes` that keep `kept` until the last part of them is dropped.
+pub(crate) fn keeping(bytes: Bytes, kept: impl Send + 'static) -> Bytes {
+    Bytes::from_owner(Keeping { bytes, _kept: kept })
+}
+
+struct Keeping<T> {
+    bytes: Bytes,
+    _kept: T,
+}
+
+impl<T> AsRef<[u8]> for Keeping<T> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }

@@ -60,15 +60,7 @@ impl Default for Limits {
     }
 }
 
-/// See [`LARGE_BODY_BYTES`].
-pub(crate) struct LargeBodyBytes {
-    pub(crate) token: usize,
-    pub(crate) scope: usize,
-    pub(crate) all: usize,
-}
-
-/// Bytes that a client has to read in each [`Limits::write`] of `bytes` that are written at once: a sixteenth, and at least 1 KiB. So
-/// no piece, and no memory for it, is held for longer than sixteen times as long, however large it is.
+/// Bytes that a client has to read in each [`Limits::write`] of `bytes` that are written at once: a sixteenth, and at least 1 KiB.
 pub(crate) const fn write_step(bytes: usize) -> usize {
     if bytes > 16 * KIB { bytes / 16 } else { KIB }
 }
@@ -94,9 +86,12 @@ pub(crate) const REFUSAL_LINGER: Duration = Duration::from_millis(100);
 pub(crate) const METRICS_CONNECTIONS: usize = 8;
 /// Bytes of bodies that are read from the inbox at once for one reader. A single larger body is read nevertheless.
 pub(crate) const READ_AHEAD_BYTES: usize = 32 * KIB;
-/// Bytes of larger bodies that readers of the inbox may hold: with one token, with the same scope (a room, or all), and all together.
-/// Other readers wait.
-pub(crate) const LARGE_BODY_BYTES: LargeBodyBytes = LargeBodyBytes { token: 8 * MIB, scope: 16 * MIB, all: 32 * MIB };
+/// Bytes of larger bodies that all readers of the inbox with one token may hold. Other readers wait.
+pub(crate) const LARGE_BODY_BYTES_OF_TOKEN: usize = 8 * MIB;
+/// The same for all readers of one room, or of all rooms.
+pub(crate) const LARGE_BODY_BYTES_OF_SCOPE: usize = 16 * MIB;
+/// The same for all readers together.
+pub(crate) const LARGE_BODY_BYTES: usize = 32 * MIB;
 /// How long a page waits for that before it is refused. A stream goes on waiting.
 pub(crate) const LARGE_BODY_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of a query at `/events`. A token in it may take most of them.
@@ -107,8 +102,8 @@ pub(crate) const PARAMETER_CHARS: usize = 32;
 pub(crate) const QUERY_EVENTS: usize = 32;
 /// How far a cursor may be ahead of the clock and of all known cursors, because clocks differ.
 pub(crate) const CURSOR_LEEWAY: Duration = Duration::from_secs(60 * 60);
-/// Time to finish the piece that is being sent when the right to a stream ends. A slower client is cut.
-pub(crate) const RIGHT_GRACE: Duration = Duration::from_secs(3);
+/// Time to finish the piece that is being sent when the permission to read ends. A slower client is cut.
+pub(crate) const PERMISSION_GRACE: Duration = Duration::from_secs(3);
 /// Warnings about refused webhooks in a minute, each for a different key or path and reason. The rest share one more.
 pub(crate) const WARNINGS_A_MINUTE: usize = 64;
 /// Characters of a key or a path in a warning.

@@ -1,5 +1,4 @@
-//! The listening socket: binding, accepting, the permits that bound the connections, and their end when the server stops. Does not
-//! know what happens on a connection.
+//! The listening socket, the number of connections, and their end when the server stops. Does not know what happens on them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -15,10 +14,9 @@ use tracing::{debug, warn};
 use crate::http::connection;
 use crate::http::edge::Edge;
 use crate::http::limits::{METRICS_CONNECTIONS, REFUSAL_LINGER, REFUSALS_AT_ONCE};
-use crate::http::metrics::Metrics;
 use crate::http::refusal::Refusal;
 use crate::http::router;
-use crate::http::routes::{Door, Peer};
+use crate::http::routes::{Listener, Peer};
 use crate::worker::faults;
 
 /// Connections that the kernel completes before they are accepted. It lowers this to `net.core.somaxconn`.
@@ -47,14 +45,8 @@ pub fn bind(bind: &Bind, port: u16) -> io::Result<TcpListener> {
             listener => listener,
         },
         Bind::Host(host) => {
-            let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
-            for address in (host.as_str(), port).to_socket_addrs()? {
-                outcome = listen(address);
-                if outcome.is_ok() {
-                    break;
-                }
-            }
-            outcome
+            let none = Err(io::ErrorKind::AddrNotAvailable.into());
+            (host.as_str(), port).to_socket_addrs()?.fold(none, |bound, address| bound.or_else(|_| listen(address)))
         }
     }
 }
@@ -97,8 +89,8 @@ pub async fn run(listener: TcpListener, metrics: Option<TcpListener>, edge: Edge
         }
     };
     tokio::select! {
-        () = keep_accepting(Some(&listener), &edge, Door::Public, &permits) => {}
-        () = keep_accepting(metrics.as_ref(), &edge, Door::Metrics, &metrics_permits) => {}
+        () = keep_accepting(Some(&listener), &edge, Listener::Public, &permits) => {}
+        () = keep_accepting(metrics.as_ref(), &edge, Listener::Metrics, &metrics_permits) => {}
         () = farewell => {}
     }
     take_waiting(listener, &edge, &permits);
@@ -109,12 +101,12 @@ pub async fn run(listener: TcpListener, metrics: Option<TcpListener>, edge: Edge
     }
 }
 
-async fn keep_accepting(listener: Option<&TcpListener>, edge: &Arc<Edge>, door: Door, permits: &Arc<Semaphore>) {
+async fn keep_accepting(listener: Option<&TcpListener>, edge: &Arc<Edge>, kind: Listener, permits: &Arc<Semaphore>) {
     let Some(listener) = listener else { return std::future::pending().await };
-    while edge.workers().panicked(door.listener(), accept_all(listener, edge, door, permits)).await {}
+    while edge.workers.panicked(kind.worker(), accept_all(listener, edge, kind, permits)).await {}
 }
 
-async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, door: Door, permits: &Arc<Semaphore>) {
+async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, kind: Listener, permits: &Arc<Semaphore>) {
     let refusals = Arc::new(Semaphore::new(REFUSALS_AT_ONCE));
     let mut back_off = BACK_OFF.0;
     loop {
@@ -128,8 +120,8 @@ async fn accept_all(listener: &TcpListener, edge: &Arc<Edge>, door: Door, permit
             }
         };
         back_off = BACK_OFF.0;
-        faults::point(door.listener());
-        let peer = Peer { door, client: address.ip().to_canonical() };
+        faults::point(kind.worker());
+        let peer = Peer { listener: kind, client: address.ip().to_canonical() };
         if let Err(stream) = take(stream, peer, edge, permits) {
             refuse(stream, edge, peer, &refusals).await;
         }
@@ -141,10 +133,10 @@ fn take(stream: TcpStream, peer: Peer, edge: &Arc<Edge>, permits: &Arc<Semaphore
     let _ = stream.set_nodelay(true); // without it, the connection is only slower
     let Ok(permit) = Arc::clone(permits).try_acquire_owned() else { return Err(stream) };
     let edge = Arc::clone(edge);
+    let counted = (peer.listener == Listener::Public).then(|| Arc::clone(&edge.open_connections));
     tokio::spawn(async move {
-        let _counted = Counted::new(&edge, peer.door);
         connection::serve(stream, &edge, peer).await;
-        drop(permit);
+        drop((permit, counted));
     });
     Ok(())
 }
@@ -154,27 +146,10 @@ fn take_waiting(listener: TcpListener, edge: &Arc<Edge>, permits: &Arc<Semaphore
     let Ok(listener) = listener.into_std() else { return };
     for _ in 0..BACKLOG {
         let Ok((stream, address)) = listener.accept() else { return };
-        let peer = Peer { door: Door::Public, client: address.ip().to_canonical() };
+        let peer = Peer { listener: Listener::Public, client: address.ip().to_canonical() };
         if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
             let _ = take(stream, peer, edge, permits); // one too many is closed, as if it had come later
         }
-    }
-}
-
-/// Counts a connection in the metrics while it lives.
-struct Counted<'a>(Option<&'a Metrics>);
-
-impl<'a> Counted<'a> {
-    fn new(edge: &'a Edge, door: Door) -> Self {
-        let metrics = edge.metrics.as_ref().filter(|_| door == Door::Public);
-        metrics.inspect(|metrics| metrics.connections.inc());
-        Self(metrics)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.inspect(|metrics| metrics.connections.dec());
     }
 }
 

@@ -1,5 +1,5 @@
-//! The metrics, in Prometheus' text format, with names after its conventions (<https://prometheus.io/docs/practices/naming/>). No
-//! label has a value that a client can choose. Does not know what the inbox counts.
+//! The metrics, with names after Prometheus' conventions (<https://prometheus.io/docs/practices/naming/>). No client can choose the
+//! value of a label. Does not know what the inbox counts.
 
 use std::time::Duration;
 
@@ -16,13 +16,14 @@ const BUCKETS: [f64; 16] =
 
 /// What the server counts.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     durations: HistogramVec,
     webhooks_refused: IntCounterVec,
     tokens_refused: IntCounterVec,
-    pub(crate) connections: IntGauge,
+    connections: IntGauge,
     pub(crate) connections_refused: IntCounter,
     connections_cut: IntCounterVec,
     held_bodies: IntGauge,
@@ -30,10 +31,16 @@ pub struct Metrics {
     log_lines_dropped: Option<fn() -> u64>,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RefusalCounter {
+    Tokens,
+    Webhooks,
+}
+
 /// The metrics could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up the metrics")]
-pub struct MetricsError(#[source] prometheus::Error);
+pub struct MetricsError(#[from] prometheus::Error);
 
 impl Metrics {
     /// Metrics of a process that started at `start`, all at zero.
@@ -41,15 +48,12 @@ impl Metrics {
     /// # Errors
     /// Never, because all names are valid and each is used once.
     pub fn new(start: UnixTime) -> Result<Self, MetricsError> {
-        Self::register(start).map_err(MetricsError)
-    }
-
-    fn register(start: UnixTime) -> prometheus::Result<Self> {
         let registry = &Registry::new();
         let started = Gauge::new("process_start_time_seconds", "When the process started, in Unix seconds.")?;
         add(registry, started)?.set(start.as_secs_f64());
         let version = Opts::new("roomkey_build_info", "Always 1. The labels say which version runs.");
         add(registry, IntGauge::with_opts(version.const_label("version", env!("CARGO_PKG_VERSION")))?)?.set(1);
+        let gauge = |name, help| add(registry, IntGauge::new(name, help)?);
         let counters =
             |name: &str, help: &str, labels: &[&str]| add(registry, IntCounterVec::new(Opts::new(name, help), labels)?);
         let durations = HistogramOpts::new("roomkey_http_request_duration_seconds", "Time from a request's head to its answer.");
@@ -58,18 +62,15 @@ impl Metrics {
             durations: add(registry, HistogramVec::new(durations.buckets(BUCKETS.to_vec()), &["endpoint"])?)?,
             webhooks_refused: counters("roomkey_webhooks_refused_total", "Webhooks refused.", &["reason"])?,
             tokens_refused: counters("roomkey_tokens_refused_total", "Requests for a token refused.", &["reason"])?,
-            connections: add(registry, IntGauge::new("roomkey_connections", "Open connections.")?)?,
+            connections: gauge("roomkey_connections", "Open connections.")?,
             connections_refused: add(
                 registry,
                 IntCounter::new("roomkey_connections_refused_total", "Connections refused because there were too many.")?,
             )?,
             connections_cut: counters("roomkey_connections_cut_total", "Connections closed because they were slow.", &["cause"])?,
-            held_bodies: add(
-                registry,
-                IntGauge::new(
-                    "roomkey_held_body_bytes",
-                    "Bytes of request bodies and of answers that clients have not read yet.",
-                )?,
+            held_bodies: gauge(
+                "roomkey_held_body_bytes",
+                "Bytes of request bodies and of answers that clients have not read yet.",
             )?,
             registry: registry.clone(),
             inbox: None,
@@ -78,13 +79,11 @@ impl Metrics {
     }
 
     /// Adds the metrics of `inbox`.
-    #[must_use]
     pub fn with_inbox(self, inbox: Inbox) -> Self {
         Self { inbox: Some(inbox), ..self }
     }
 
     /// Adds the number of log lines that could not be written.
-    #[must_use]
     pub fn with_log_lines_dropped(self, dropped: fn() -> u64) -> Self {
         Self { log_lines_dropped: Some(dropped), ..self }
     }
@@ -94,12 +93,12 @@ impl Metrics {
         self.durations.with_label_values(&[endpoint]).observe(after.as_secs_f64());
     }
 
-    pub(crate) fn refused_webhook(&self, reason: &'static str) {
-        self.webhooks_refused.with_label_values(&[reason]).inc();
-    }
-
-    pub(crate) fn refused_token(&self, reason: &'static str) {
-        self.tokens_refused.with_label_values(&[reason]).inc();
+    pub(crate) fn refused(&self, counter: RefusalCounter, reason: &'static str) {
+        let counter = match counter {
+            RefusalCounter::Tokens => &self.tokens_refused,
+            RefusalCounter::Webhooks => &self.webhooks_refused,
+        };
+        counter.with_label_values(&[reason]).inc();
     }
 
     pub(crate) fn cut(&self, cause: &'static str) {
@@ -107,7 +106,8 @@ impl Metrics {
     }
 
     /// All metrics as text, with `held` bytes of bodies and answers.
-    pub(crate) fn page(&self, held: usize) -> Vec<u8> {
+    pub(crate) fn page(&self, connections: usize, held: usize) -> Vec<u8> {
+        self.connections.set(connections.try_into().unwrap_or(i64::MAX));
         self.held_bodies.set(held.try_into().unwrap_or(i64::MAX));
         let mut families = self.registry.gather();
         families.extend(self.inbox.iter().flat_map(inbox_families));

@@ -1,5 +1,4 @@
-//! The HTTP/1.1 server on bare hyper: listener, connections and their deadlines, router, CORS, replies. Does not know the
-//! environment: every setting is an argument.
+//! The HTTP/1.1 server on bare hyper. Does not know the environment: every setting is an argument.
 
 mod body;
 mod boundaries;
@@ -17,7 +16,6 @@ mod keyring;
 mod large;
 mod limits;
 mod listener;
-mod methods;
 mod metrics;
 mod observed;
 mod once_a_minute;
@@ -25,10 +23,11 @@ mod origin;
 mod partial_head;
 mod refusal;
 mod reply;
+mod reply_body;
 mod router;
 mod routes;
+mod slow_followers;
 mod stop;
-mod streaming;
 mod trace;
 mod webhook_warnings;
 

@@ -1,5 +1,4 @@
-//! The byte stream that hyper reads and writes, which reports to the [`Conversation`]. Hides from hyper what must not reach it, and
-//! from the client what hyper must not send. Never closes the connection.
+//! The byte stream between hyper and the client. It reports to the [`Conversation`], and hides some bytes from either side.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -16,8 +15,6 @@ use crate::http::boundaries::Boundaries;
 use crate::http::conversation::Conversation;
 use crate::http::limits::CONNECTION_BUFFER_BYTES;
 
-/// A connection's byte stream.
-#[derive(Debug)]
 pub(crate) struct ObservedStream<'a> {
     pub(crate) stream: &'a mut TcpStream,
     /// What was read before and comes first.

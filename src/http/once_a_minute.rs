@@ -1,5 +1,4 @@
-//! Remembers what was logged within the last minute, so that a repeated line is logged once a minute. Its memory is bounded. Does
-//! not know what is logged.
+//! Remembers what was logged lately, so that a repeated line is logged once a minute. Does not know what is logged.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
@@ -12,20 +11,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Stands for everything beyond the capacity.
 const THE_OTHERS: u64 = 0;
 
-/// What was logged within the last minute.
-#[derive(Debug)]
-pub(crate) struct OnceAMinute {
+/// What was logged within the last minute: `CAPACITY` different entries. All others count as the same one.
+#[derive(Debug, Default)]
+pub(crate) struct OnceAMinute<const CAPACITY: usize> {
     /// By hash, so that long names take no more memory than short ones.
     logged: Mutex<HashMap<u64, Instant>>,
-    capacity: usize,
 }
 
-impl OnceAMinute {
-    /// Remembers `capacity` different entries. All others count as the same one.
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { logged: Mutex::default(), capacity }
-    }
-
+impl<const CAPACITY: usize> OnceAMinute<CAPACITY> {
     /// Whether `entry` is the first of its kind within a minute. If so, it is remembered.
     pub(crate) fn is_first(&self, entry: impl Hash, now: Instant) -> bool {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,7 +28,7 @@ impl OnceAMinute {
             return false;
         }
         logged.retain(|_, at| is_recent(at));
-        let hash = if logged.len() < self.capacity { hash } else { THE_OTHERS };
+        let hash = if logged.len() < CAPACITY { hash } else { THE_OTHERS };
         let is_first = !logged.contains_key(&hash);
         if is_first {
             logged.insert(hash, now);
@@ -51,7 +44,7 @@ mod tests {
 
     #[test]
     fn what_repeats_is_first_once_a_minute() {
-        let limit = OnceAMinute::new(2);
+        let limit = OnceAMinute::<2>::default();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(limit.is_first(("a", "x"), at(0)));
@@ -65,7 +58,7 @@ mod tests {
 
     #[test]
     fn all_entries_beyond_the_capacity_are_one() {
-        let limit = OnceAMinute::new(3);
+        let limit = OnceAMinute::<3>::default();
         let start = Instant::now();
         let first = (0..1000).filter(|number| limit.is_first(number, start)).count();
         assert_eq!((first, limit.logged.lock().unwrap().len()), (4, 4));

@@ -1,5 +1,4 @@
-//! Reads what it can of a head that hyper refused, so that the answer has the headers that its client needs, and the log a name.
-//! Validates nothing: the result is used for these headers and for the log alone.
+//! Reads what it can of a head that hyper refused, for the headers of the answer and for the log. Validates nothing.
 
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Request, Uri};

@@ -1,5 +1,4 @@
-//! Why a request is refused, and everything that follows from it: status, label in metrics, text, header. Does not know the format
-//! of the answer, which depends on the client.
+//! Why a request is refused, and what follows: status, label in metrics, text, header. Does not know the format of the answer.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,8 +7,8 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 
+use crate::http::headers::Methods;
 use crate::http::limits::QUERY_BYTES;
-use crate::http::methods::Methods;
 use crate::inbox::{AppendError, ReadError, StoreError};
 use crate::jws;
 use crate::livekit::access_token::{AccessTokenError, NameError};
@@ -26,25 +25,20 @@ pub(crate) enum Refusal {
     Method(Methods),
     HeadTooLarge,
     QueryTooLong,
-    /// The query has a parameter that is none of `known`.
-    UnknownParameter {
-        name: Box<str>,
-        known: &'static [&'static str],
-    },
+    /// A parameter of the query, and those that it can have.
+    UnknownParameter(Box<str>, &'static [&'static str]),
     HeadTooLate,
     ContentType,
-    BodyTooLarge {
-        limit: usize,
-    },
+    /// With the limit in bytes.
+    BodyTooLarge(usize),
     BodyTooLate,
     BodyBroken,
     Overloaded,
     Stopping,
     NotTheTutorialsFields,
     NotAnObject,
-    TooManyValues {
-        limit: usize,
-    },
+    /// With the limit.
+    TooManyValues(usize),
     MissingField(&'static str),
     Field(&'static str, FieldError),
     RoomConfiguration(&'static str, RoomConfigurationError),
@@ -151,22 +145,22 @@ impl Refusal {
             Self::Framing(text) => facts(BAD, "framing", *text).closes(),
             Self::NoSuchPath => facts(Code::NOT_FOUND, "path", "there is nothing at this path"),
             Self::Method(allowed) => {
-                let text = format!("this path takes {allowed} only");
+                let text = format!("this path takes {} only", allowed.0);
                 facts(Code::METHOD_NOT_ALLOWED, "method", text).with(ALLOW, allowed.header())
             }
             Self::HeadTooLarge => facts(Code::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", HEAD_TOO_LARGE).closes(),
             Self::HeadTooLate => facts(Code::REQUEST_TIMEOUT, "head_too_late", TOO_LATE).closes(),
             Self::QueryTooLong => facts(Code::URI_TOO_LONG, "query_too_long", at_most("query", QUERY_BYTES)),
-            Self::UnknownParameter { name, known } => {
+            Self::UnknownParameter(name, known) => {
                 facts(BAD, "field", format!("the query must not have \"{name}\": it can have {}", known.join(", ")))
             }
             Self::ContentType => facts(Code::UNSUPPORTED_MEDIA_TYPE, "content_type", NOT_JSON),
-            Self::BodyTooLarge { limit } => facts(Code::PAYLOAD_TOO_LARGE, "body_too_large", at_most("body", *limit)),
+            Self::BodyTooLarge(limit) => facts(Code::PAYLOAD_TOO_LARGE, "body_too_large", at_most("body", *limit)),
             Self::BodyTooLate => facts(Code::REQUEST_TIMEOUT, "body_too_late", TOO_LATE).closes(),
             Self::BodyBroken => facts(BAD, "body_broken", "the body ended before its end"),
             Self::NotTheTutorialsFields => facts(BAD, "not_json", "roomName and participantName are required"),
             Self::NotAnObject => facts(BAD, "not_json", "the body must be a JSON object"),
-            Self::TooManyValues { limit } => facts(BAD, "too_many_values", format!("the body must hold at most {limit} values")),
+            Self::TooManyValues(limit) => facts(BAD, "too_many_values", format!("the body must hold at most {limit} values")),
             Self::MissingField(field) => facts(BAD, "field", format!("{field} is required")),
             Self::Field(field, FieldError::Limit(error)) => facts(BAD, "field", format!("{field}: {error}")),
             Self::Field(field, error) => facts(BAD, "field", format!("{field} {error}")),

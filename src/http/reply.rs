@@ -6,12 +6,12 @@ use hyper::{Response, StatusCode};
 
 use crate::http::budget::Share;
 use crate::http::content::Content;
-use crate::http::large::LargeBytes;
+use crate::http::large::{LargeBytes, keeping};
 use crate::http::limits::{ANSWER_PIECE_BYTES, LARGE_BYTES};
 use crate::http::refusal::{Facts, Refusal};
 use crate::json::{ObjectWriter, name};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The format of an error, which depends on the client.
 #[derive(Clone, Copy, Debug)]
@@ -23,22 +23,17 @@ pub(crate) struct ErrorFormat {
 }
 
 impl ErrorFormat {
-    const TEXT: &[&str] = &[name!("errorMessage")];
-    const SOON: &str = "1";
-
     /// For the tutorials' clients.
-    pub(crate) const TUTORIAL: Self = Self { members: Self::TEXT, retry_after: Self::SOON };
+    pub(crate) const TUTORIAL: Self = Self { members: &[name!("errorMessage")], retry_after: "1" };
     /// For clients of LiveKit's standard endpoint, which read `error`.
-    pub(crate) const STANDARD: Self = Self { members: &[name!("errorMessage"), name!("error")], retry_after: Self::SOON };
-    /// For all other clients, because each may be LiveKit Server. It tries five times. If it were allowed to try again after one
-    /// second, it would give up after 4 s.
-    pub(crate) const OTHER: Self = Self { members: Self::TEXT, retry_after: "5" };
+    pub(crate) const STANDARD: Self = Self { members: &[name!("errorMessage"), name!("error")], retry_after: "1" };
+    /// For all other clients. Each may be LiveKit Server, which tries five times: with pauses of 1 s, it would give up after 4 s.
+    pub(crate) const OTHER: Self = Self { members: &[name!("errorMessage")], retry_after: "5" };
 }
 
 /// An answer, before the router adds headers for CORS and for the connection.
 pub(crate) type Reply = Response<Content>;
 
-/// 200 with `json`.
 pub(crate) fn json(json: impl Into<Bytes>) -> Reply {
     private(Content::Whole(json.into()), JSON)
 }
@@ -61,16 +56,14 @@ pub(crate) fn held_json(json: Vec<u8>, mut share: Share) -> Result<Reply, Refusa
     let large = if json.len() > LARGE_BYTES { Some(LargeBytes::copy_of(&json).or(Err(Refusal::Overloaded))?) } else { None };
     let bytes = large.map_or_else(|| json.into(), Bytes::from_owner);
     share.shrink_to(bytes.len());
-    Ok(private(Content::Held { bytes, _share: share }, JSON))
+    Ok(private(Content::Whole(keeping(bytes, share)), JSON))
 }
 
-/// 200 with an empty body and `Content-Length: 0`. LiveKit Server does not read bodies, and could not use the connection again
-/// after one.
+/// 200 without a body. LiveKit Server does not read bodies, and could not use the connection again after one.
 pub(crate) fn empty() -> Reply {
     Reply::new(Content::Whole(Bytes::new()))
 }
 
-/// 204.
 pub(crate) fn no_content() -> Reply {
     let mut reply = empty();
     *reply.status_mut() = StatusCode::NO_CONTENT;

@@ -1,30 +1,26 @@
-//! Takes a request from its head to its answer: route, method, endpoint, and the headers that every answer has. Does not know what
-//! an endpoint does.
+//! Takes a request from its head to its answer: route, method, endpoint, common headers. Does not know what an endpoint does.
 
 use std::convert::Infallible;
 use std::pin::pin;
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONNECTION, HeaderMap, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, HeaderMap, HeaderValue, ORIGIN};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 use tracing::{Level, debug, error};
 
-use crate::http::content::ReplyBody;
 use crate::http::conversation::InFlight;
 use crate::http::edge::Edge;
 use crate::http::endpoints::{connection_details, events, health, metrics, openapi, token, webhook};
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ErrorFormat, Reply};
-use crate::http::routes::{Door, Endpoint, Peer, Route, find};
+use crate::http::reply_body::ReplyBody;
+use crate::http::routes::{Endpoint, Listener, Peer, Route, find};
 use crate::http::trace::{REQUEST_ID, RequestId, Trace};
-use crate::http::webhook_warnings::RefusedWebhook;
 use crate::http::{body, cors, framing, partial_head};
 use crate::worker::caught;
 
-/// Answers `request`. An error, even a panic, ends this request alone.
-///
-/// hyper moves this future for each request: its large and rare parts are boxed.
+/// Answers `request`. Even a panic ends only this request. hyper moves this future, so its large and rare parts are boxed.
 pub(crate) async fn answer(
     edge: &Edge,
     peer: Peer,
@@ -32,9 +28,9 @@ pub(crate) async fn answer(
     mut request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Infallible> {
     let begin = (edge.metrics.is_some() || tracing::enabled!(Level::DEBUG)).then(Instant::now);
-    let route = find(peer.door, &edge.site.base_path, request.uri().path());
+    let route = find(peer.listener, &edge.base_path, request.uri().path());
     let trace = trace(edge, peer, route, request.headers());
-    let answered = match caught(pin!(dispatch(edge, peer.door, route, &trace, &mut request))).await {
+    let answered = match caught(pin!(dispatch(edge, peer.listener, route, &trace, &mut request))).await {
         Ok(answered) => answered,
         Err(_) => {
             error!(request = %trace.request, "a request panicked and was answered with 500");
@@ -42,8 +38,8 @@ pub(crate) async fn answer(
         }
     };
     let mut reply = answered.unwrap_or_else(|refusal| refused(edge, route, &trace, &request, &refusal));
-    if peer.door == Door::Public {
-        edge.site.cors.admit(cors::origin(request.headers()), reply.headers_mut());
+    if peer.listener == Listener::Public {
+        edge.cors.admit(request.headers().get(ORIGIN), reply.headers_mut());
         if reply.status() == StatusCode::NO_CONTENT && cors::is_preflight(&request) {
             cors::grant(route.map(|route| route.methods), request.headers(), reply.headers_mut());
         }
@@ -60,7 +56,6 @@ pub(crate) async fn answer(
     Ok(finish(reply, in_flight, &request))
 }
 
-/// Gives `reply` to hyper.
 fn finish(mut reply: Reply, mut in_flight: InFlight, request: &Request<Incoming>) -> Response<ReplyBody> {
     let is_older = request.version() == Version::HTTP_10;
     if reply.headers().contains_key(CONNECTION) {
@@ -73,8 +68,8 @@ fn finish(mut reply: Reply, mut in_flight: InFlight, request: &Request<Incoming>
 }
 
 fn trace(edge: &Edge, peer: Peer, route: Option<&Route>, headers: &HeaderMap) -> Trace {
-    let request = RequestId::of(headers).unwrap_or_else(|| edge.site.request_ids.next());
-    Trace { request, client: peer.client, endpoint: route.map_or("none", |route| route.endpoint.label()) }
+    let request = RequestId::of(headers).unwrap_or_else(|| RequestId::next(&edge.request_ids));
+    Trace { request, client: peer.client, endpoint: route.map_or("none", |route| route.endpoint.facts().label) }
 }
 
 /// Logs and counts a refusal, and gives the answer.
@@ -82,27 +77,23 @@ fn refused<B>(edge: &Edge, route: Option<&Route>, trace: &Trace, request: &Reque
     let facts = refusal.facts();
     debug!(request = %trace.request, reason = %facts.reason(), "refused");
     let endpoint = route.map(|route| route.endpoint);
-    if let Some(webhook) = RefusedWebhook::of(request, endpoint == Some(Endpoint::Webhook)) {
-        let trust = edge.keyring.current();
-        edge.webhooks.warnings.warn(&trust.keys, &edge.site.base_path, trace, &webhook, refusal);
+    let keys = edge.keyring.current();
+    let is_path_right = endpoint == Some(Endpoint::Webhook);
+    edge.webhook_warnings.warn(&keys.api_keys, &edge.base_path, trace, request, is_path_right, refusal);
+    let endpoint = endpoint.map(Endpoint::facts);
+    if let (Some(metrics), Some(counter)) = (&edge.metrics, endpoint.as_ref().and_then(|endpoint| endpoint.refusals)) {
+        metrics.refused(counter, facts.label);
     }
-    if let Some(metrics) = &edge.metrics {
-        match endpoint {
-            Some(Endpoint::Token | Endpoint::ConnectionDetails | Endpoint::Sandbox) => metrics.refused_token(facts.label),
-            Some(Endpoint::Webhook) => metrics.refused_webhook(facts.label),
-            _ => {}
-        }
-    }
-    reply::error(facts, endpoint.map_or(ErrorFormat::OTHER, Endpoint::error_format))
+    reply::error(facts, endpoint.map_or(ErrorFormat::OTHER, |endpoint| endpoint.errors))
 }
 
 /// The answer to a request that hyper did not read to the end of its head, which begins with `head`.
 pub(crate) fn refuse(edge: &Edge, peer: Peer, head: &[u8], refusal: &Refusal) -> Reply {
     let request = partial_head::parse(head);
-    let route = find(peer.door, &edge.site.base_path, request.uri().path());
+    let route = find(peer.listener, &edge.base_path, request.uri().path());
     let trace = trace(edge, peer, route, request.headers());
     let mut reply = refused(edge, route, &trace, &request, refusal);
-    edge.site.cors.admit(cors::origin(request.headers()), reply.headers_mut());
+    edge.cors.admit(request.headers().get(ORIGIN), reply.headers_mut());
     reply.headers_mut().insert(REQUEST_ID, trace.request.into_header());
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     reply
@@ -110,13 +101,13 @@ pub(crate) fn refuse(edge: &Edge, peer: Peer, head: &[u8], refusal: &Refusal) ->
 
 async fn dispatch(
     edge: &Edge,
-    door: Door,
+    listener: Listener,
     route: Option<&Route>,
     trace: &Trace,
     request: &mut Request<Incoming>,
 ) -> Result<Reply, Refusal> {
     framing::check(request, edge.limits.head_bytes)?;
-    if door == Door::Public && cors::is_preflight(request) {
+    if listener == Listener::Public && cors::is_preflight(request) {
         return Ok(reply::no_content()); // even where the path does not exist, so that the page can read the error
     }
     let route = route.ok_or(Refusal::NoSuchPath)?;

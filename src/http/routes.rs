@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::http::methods::Methods;
+use crate::http::headers::Methods;
+use crate::http::metrics::RefusalCounter;
 use crate::http::reply::ErrorFormat;
 
 /// The path that LiveKit Server is configured with.
@@ -25,14 +26,14 @@ const METRICS: &[Route] = &[Route { path: "/metrics", methods: Methods::GET, end
 
 /// The listener that a request came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Listener {
     Public,
     Metrics,
 }
 
-impl Door {
+impl Listener {
     /// The name of the worker that accepts its connections.
-    pub(crate) fn listener(self) -> &'static str {
+    pub(crate) fn worker(self) -> &'static str {
         match self {
             Self::Public => "listener",
             Self::Metrics => "metrics-listener",
@@ -43,7 +44,7 @@ impl Door {
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
-    pub(crate) door: Door,
+    pub(crate) listener: Listener,
     pub(crate) client: IpAddr,
 }
 
@@ -67,40 +68,40 @@ pub(crate) enum Endpoint {
     Metrics,
 }
 
-impl Endpoint {
+/// What the router needs to know about an endpoint.
+pub(crate) struct EndpointFacts {
     /// Its name in metrics and in the log.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Token => "token",
-            Self::ConnectionDetails => "connection_details",
-            Self::Sandbox => "sandbox",
-            Self::Webhook => "webhook",
-            Self::Events => "events",
-            Self::Health => "healthz",
-            Self::Ready => "readyz",
-            Self::OpenApi => "openapi",
-            Self::Metrics => "metrics",
-        }
-    }
+    pub(crate) label: &'static str,
+    pub(crate) errors: ErrorFormat,
+    /// What its refusals count as in the metrics.
+    pub(crate) refusals: Option<RefusalCounter>,
+}
 
-    /// The format of its errors.
-    pub(crate) fn error_format(self) -> ErrorFormat {
+impl Endpoint {
+    pub(crate) fn facts(self) -> EndpointFacts {
+        let facts = |label, errors, refusals| EndpointFacts { label, errors, refusals };
+        let tokens = Some(RefusalCounter::Tokens);
         match self {
-            Self::Token => ErrorFormat::TUTORIAL,
-            Self::ConnectionDetails | Self::Sandbox => ErrorFormat::STANDARD,
-            _ => ErrorFormat::OTHER,
+            Self::Token => facts("token", ErrorFormat::TUTORIAL, tokens),
+            Self::ConnectionDetails => facts("connection_details", ErrorFormat::STANDARD, tokens),
+            Self::Sandbox => facts("sandbox", ErrorFormat::STANDARD, tokens),
+            Self::Webhook => facts("webhook", ErrorFormat::OTHER, Some(RefusalCounter::Webhooks)),
+            Self::Events => facts("events", ErrorFormat::OTHER, None),
+            Self::Health => facts("healthz", ErrorFormat::OTHER, None),
+            Self::Ready => facts("readyz", ErrorFormat::OTHER, None),
+            Self::OpenApi => facts("openapi", ErrorFormat::OTHER, None),
+            Self::Metrics => facts("metrics", ErrorFormat::OTHER, None),
         }
     }
 }
 
-/// The public paths.
 pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
     PUBLIC.iter().map(|route| route.path)
 }
 
 /// The route of `path`, which begins with `base_path` on the public listener.
-pub(crate) fn find(door: Door, base_path: &str, path: &str) -> Option<&'static Route> {
-    let (routes, base_path) = if door == Door::Public { (PUBLIC, base_path) } else { (METRICS, "") };
+pub(crate) fn find(listener: Listener, base_path: &str, path: &str) -> Option<&'static Route> {
+    let (routes, base_path) = if listener == Listener::Public { (PUBLIC, base_path) } else { (METRICS, "") };
     let path = path.trim_start_matches('/').strip_prefix(base_path.trim_start_matches('/'))?;
     if !base_path.is_empty() && !path.starts_with('/') {
         return None;

@@ -1,11 +1,9 @@
-//! Says that the server stops: first announced, so that load balancers look elsewhere, then for real, so that connections end. Asking
-//! costs one load, because each request asks.
+//! Tells connections that the server stops: first that it will, for load balancers, then that it does. Asking costs one load.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use tokio::sync::Notify;
 
-/// Whether the server stops.
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
     is_announced: AtomicBool,
@@ -14,7 +12,6 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Says that the server will stop.
     pub(crate) fn announce(&self) {
         self.is_announced.store(true, SeqCst);
     }

@@ -54,7 +54,12 @@ impl RequestId {
         if is_id { HeaderValue::from_bytes(id).ok().map(Self) } else { None }
     }
 
-    /// The header of the answer.
+    /// A short id that looks different from the one before: the step is odd, so that every value of `counter` comes once.
+    pub(crate) fn next(counter: &AtomicU32) -> Self {
+        let number = counter.fetch_add(1, Relaxed).wrapping_mul(0x9E37_79B1);
+        Self(HeaderValue::try_from(format!("{number:08x}")).unwrap_or(HeaderValue::from_static("")))
+    }
+
     pub(crate) fn into_header(self) -> HeaderValue {
         self.0
     }
@@ -63,21 +68,5 @@ impl RequestId {
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.to_str().unwrap_or_default())
-    }
-}
-
-/// Makes the ids of requests that have none.
-#[derive(Debug)]
-pub(crate) struct RequestIds(AtomicU32);
-
-impl RequestIds {
-    pub(crate) fn starting_at(number: u32) -> Self {
-        Self(AtomicU32::new(number))
-    }
-
-    /// A short id that looks different from the one before: the step is odd, so that every value comes once.
-    pub(crate) fn next(&self) -> RequestId {
-        let number = self.0.fetch_add(1, Relaxed).wrapping_mul(0x9E37_79B1);
-        RequestId(HeaderValue::try_from(format!("{number:08x}")).unwrap_or(HeaderValue::from_static("")))
     }
 }

@@ -1,5 +1,4 @@
-//! Warns about refused webhooks. LiveKit Server tells nobody about a refusal and does not send most refused webhooks again, so
-//! without this warning events would be lost unnoticed. Does not know why a webhook is refused.
+//! Warns about refused webhooks, because LiveKit Server tells nobody about them and does not send most of them again.
 
 use std::borrow::Cow;
 
@@ -8,6 +7,7 @@ use hyper::{Method, Request};
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::http::headers::media_type;
 use crate::http::limits::{WARNING_NAME_CHARS, WARNINGS_A_MINUTE};
 use crate::http::once_a_minute::OnceAMinute;
 use crate::http::refusal::Refusal;
@@ -22,59 +22,39 @@ use crate::livekit::webhook::{WebhookError, strip_bearer};
 const CONTENT_TYPE_OF_WEBHOOKS: &str = "application/webhook+json";
 
 /// The warnings of the last minute.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct WebhookWarnings {
     /// About known keys. They have their own limit, so that made-up names cannot displace them.
-    known_keys: OnceAMinute,
-    others: OnceAMinute,
-}
-
-impl Default for WebhookWarnings {
-    fn default() -> Self {
-        Self { known_keys: OnceAMinute::new(WARNINGS_A_MINUTE), others: OnceAMinute::new(WARNINGS_A_MINUTE) }
-    }
-}
-
-/// A refused request that is a webhook, as warnings name it.
-pub(crate) struct RefusedWebhook<'a> {
-    path: &'a str,
-    /// Whether its path is one for webhooks.
-    is_path_right: bool,
-    /// The key that its token names, unverified.
-    key: Option<String>,
-}
-
-impl<'a> RefusedWebhook<'a> {
-    /// `request`, if its path or its type says that it is a webhook.
-    pub(crate) fn of<B>(request: &'a Request<B>, is_path_right: bool) -> Option<Self> {
-        let header = |name| request.headers().get(name)?.to_str().ok();
-        let has_type = || {
-            let essence = header(CONTENT_TYPE).and_then(|value| value.split(';').next());
-            essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(CONTENT_TYPE_OF_WEBHOOKS))
-        };
-        if request.method() != Method::POST || !(is_path_right || has_type()) {
-            return None;
-        }
-        let key = header(AUTHORIZATION).and_then(|value| claimed_key(strip_bearer(value)));
-        Some(Self { path: request.uri().path(), is_path_right, key })
-    }
+    known_keys: OnceAMinute<WARNINGS_A_MINUTE>,
+    others: OnceAMinute<WARNINGS_A_MINUTE>,
 }
 
 impl WebhookWarnings {
-    /// Warns about `webhook`, unless the same warning was logged within the last minute. There is no warning about a 5xx: LiveKit
-    /// Server sends the webhook again, and the cause has its own warning.
-    pub(crate) fn warn(&self, keys: &ApiKeys, base_path: &str, trace: &Trace, webhook: &RefusedWebhook<'_>, refusal: &Refusal) {
+    /// Warns about a webhook, once a minute. A 5xx has no warning: the webhook comes again, and the cause has its own warning.
+    pub(crate) fn warn<B>(
+        &self,
+        keys: &ApiKeys,
+        base_path: &str,
+        trace: &Trace,
+        request: &Request<B>,
+        is_path_right: bool,
+        refusal: &Refusal,
+    ) {
         let facts = refusal.facts();
-        if facts.status.is_server_error() {
+        let has_type = |value| media_type(value).eq_ignore_ascii_case(CONTENT_TYPE_OF_WEBHOOKS);
+        let is_webhook =
+            request.method() == Method::POST && (is_path_right || request.headers().get(CONTENT_TYPE).is_some_and(has_type));
+        if !is_webhook || facts.status.is_server_error() {
             return;
         }
-        let key = shorten(webhook.key.as_deref().unwrap_or_default());
-        let path = shorten(webhook.path);
+        let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let key = authorization.and_then(|value| claimed_key(strip_bearer(value))).unwrap_or_default(); // unverified
+        let (key, path) = (shorten(&key), shorten(request.uri().path()));
         let limit = if keys.find(key).is_some() { &self.known_keys } else { &self.others };
-        let subject = if webhook.is_path_right { key } else { path };
-        if limit.is_first((webhook.is_path_right, subject, facts.label), Instant::now()) {
+        let subject = if is_path_right { key } else { path };
+        if limit.is_first((is_path_right, subject, facts.label), Instant::now()) {
             let reason = facts.reason().to_string();
-            let help = if webhook.is_path_right {
+            let help = if is_path_right {
                 help(keys, refusal)
             } else {
                 let url = format!("{base_path}{}", routes::WEBHOOK);

@@ -28,7 +28,7 @@ pub(super) fn start(keys: Keys, edge: &Edge, is_exposed: bool, mut hangup: Signa
     match keys.file {
         Some((file, content)) => {
             warn_about_permissions(&file, &content);
-            let (workers, keyring) = (edge.workers().clone(), edge.keyring());
+            let (workers, keyring) = (edge.workers.clone(), edge.keyring());
             let mut known = Ok(content.fingerprint());
             tokio::spawn(async move {
                 while workers.panicked(NAME, watch(&file, &mut known, &keyring, is_exposed, &mut hangup)).await {}

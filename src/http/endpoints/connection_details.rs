@@ -1,16 +1,16 @@
-//! `POST /connection-details`: the token endpoint of every LiveKit client SDK (`TokenSource.endpoint`), also at the path of LiveKit
-//! Cloud's development token server. Requests are protobuf's JSON: a field may have either casing, and is absent if it is `null` or
-//! empty.
+//! `POST /connection-details`: the token endpoint of LiveKit's client SDKs (`TokenSource.endpoint`), also at the path of LiveKit
+//! Cloud's development server. Requests are protobuf's JSON: a field may have either casing, and is absent if `null` or empty.
 
 use std::collections::BTreeMap;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::http::body;
+use crate::http::body::{self, HeldBody};
 use crate::http::edge::Edge;
-use crate::http::limits::TOKEN_OVERHEAD_BYTES;
+use crate::http::limits::{ANSWER_PIECE_BYTES, TOKEN_OVERHEAD_BYTES};
 use crate::http::refusal::{FieldError, Refusal};
 use crate::http::reply::{self, Reply};
 use crate::http::trace::Trace;
@@ -24,26 +24,30 @@ const BODY_BOUNDS: Bounds = Bounds { values: 20_000, depth: usize::MAX, steps: u
 
 /// Takes the fields of [`token`], and answers `{"server_url","participant_token"}`.
 pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
-    let trust = edge.keyring.current();
+    let keys = edge.keyring.current();
     body::require_json(request.headers())?;
-    let mut body = body::read(request.body_mut(), edge.limits.standard_body_bytes, edge.limits.body, &edge.tokens.budget).await?;
-    let token = token(edge, body.as_ref())?;
+    let limit = edge.limits.standard_body_bytes;
+    let HeldBody { bytes, mut share } = body::read(request.body_mut(), limit, edge.limits.body, &edge.tokens.budget).await?;
+    let token = token(edge, &bytes)?;
     // Only base64 makes parts of the request longer in the answer.
-    body.make_room(body.as_ref().len().saturating_add(TOKEN_OVERHEAD_BYTES).saturating_mul(4).div_ceil(3))?;
+    let answer = bytes.len().saturating_add(TOKEN_OVERHEAD_BYTES).saturating_mul(4).div_ceil(3);
+    if answer > ANSWER_PIECE_BYTES {
+        share.grow(answer)?;
+    }
+    drop(bytes);
 
     let mut json = Vec::with_capacity(512);
     let mut object = ObjectWriter::begin(&mut json);
     object.value(name!("server_url"), &*edge.tokens.livekit_url);
-    object.member(name!("participant_token"), |json| token.write_json(json, trust.keys.minting(), edge.clock.now()));
+    object.member(name!("participant_token"), |json| token.write_json(json, keys.api_keys.minting(), edge.clock.now()));
     object.end();
-    let reply = reply::held_json(json, body.into_share())?;
-    trace.token(&token, trust.keys.minting());
+    let reply = reply::held_json(json, share)?;
+    trace.token(&token, keys.api_keys.minting());
     Ok(reply)
 }
 
-/// The token that `body` asks for.
 fn token(edge: &Edge, body: &[u8]) -> Result<ParticipantToken, Refusal> {
-    BODY_BOUNDS.check(body).or(Err(Refusal::TooManyValues { limit: BODY_BOUNDS.values }))?;
+    BODY_BOUNDS.check(body).or(Err(Refusal::TooManyValues(BODY_BOUNDS.values)))?;
     let fields = Fields(Members::parse(body).or(Err(Refusal::NotAnObject))?);
 
     let request = TokenRequest {
@@ -57,7 +61,9 @@ fn token(edge: &Edge, body: &[u8]) -> Result<ParticipantToken, Refusal> {
     if let Some((name, metadata)) = fields.text(["participant_metadata", "participantMetadata"])? {
         token = token.with_metadata(metadata).map_err(|error| Refusal::Field(name, FieldError::Limit(error)))?;
     }
-    if let Some((name, attributes)) = fields.texts(["participant_attributes", "participantAttributes"])? {
+    if let Some((name, attributes)) =
+        fields.parsed::<BTreeMap<String, String>>(["participant_attributes", "participantAttributes"], FieldError::NotTexts)?
+    {
         token = token.with_attributes(attributes).map_err(|error| Refusal::Field(name, FieldError::Limit(error)))?;
     }
     Ok(token)
@@ -75,7 +81,6 @@ type Casings = [&'static str; 2];
 /// A field's value with its name as sent; `None` if it is absent.
 type Found<T> = Result<Option<(&'static str, T)>, Refusal>;
 
-/// The members of a request.
 struct Fields<'a>(Members<'a>);
 
 impl<'a> Fields<'a> {
@@ -94,21 +99,19 @@ impl<'a> Fields<'a> {
         Ok(found)
     }
 
-    fn text(&self, casings: Casings) -> Found<String> {
+    fn parsed<T: Deserialize<'a>>(&self, casings: Casings, error: FieldError) -> Found<T> {
         let Some((name, value)) = self.value(casings)? else { return Ok(None) };
-        let Text(text) = serde_json::from_str(value.get()).or(Err(Refusal::Field(name, FieldError::NotText)))?;
-        Ok(Some((name, text.into_owned())).filter(|(_, text)| !text.is_empty()))
+        serde_json::from_str(value.get()).map(|value| Some((name, value))).or(Err(Refusal::Field(name, error)))
+    }
+
+    fn text(&self, casings: Casings) -> Found<String> {
+        let text = self.parsed(casings, FieldError::NotText)?;
+        Ok(text.map(|(name, Text(text))| (name, text.into_owned())).filter(|(_, text)| !text.is_empty()))
     }
 
     fn name<T>(&self, casings: Casings, new: fn(String) -> Result<T, NameError>) -> Result<Option<T>, Refusal> {
         let Some((name, text)) = self.text(casings)? else { return Ok(None) };
         new(text).map(Some).map_err(|error| Refusal::Field(name, FieldError::Name(error)))
-    }
-
-    fn texts(&self, casings: Casings) -> Found<BTreeMap<String, String>> {
-        let Some((name, value)) = self.value(casings)? else { return Ok(None) };
-        let texts = serde_json::from_str(value.get()).or(Err(Refusal::Field(name, FieldError::NotTexts)))?;
-        Ok(Some((name, texts)))
     }
 
     fn room_config(&self, casings: Casings) -> Result<Option<RoomConfiguration>, Refusal> {

@@ -5,7 +5,6 @@ use crate::http::reply::{self, Reply};
 /// Written by hand. A test compares its paths, methods and version with the server.
 const DOCUMENT: &str = include_str!("openapi.json");
 
-/// The document.
 pub(crate) fn answer() -> Reply {
     reply::json(DOCUMENT)
 }

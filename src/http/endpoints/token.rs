@@ -14,7 +14,6 @@ use crate::http::trace::Trace;
 use crate::json::{self, Members, ObjectWriter, name};
 use crate::livekit::access_token::{Identity, NameError, RoomName};
 
-/// The fields as clients send them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TutorialFields<'a> {
@@ -26,7 +25,7 @@ struct TutorialFields<'a> {
 
 /// `{"roomName","participantName"}` in, `{"token"}` out.
 pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
-    let trust = edge.keyring.current();
+    let keys = edge.keyring.current();
     body::require_json(request.headers())?;
     let body = body::read(request.body_mut(), edge.limits.token_body_bytes, edge.limits.body, &edge.tokens.budget).await?;
     let (room, identity) = names(body.as_ref())?;
@@ -34,14 +33,13 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     let mut json = Vec::with_capacity(512);
     let mut object = ObjectWriter::begin(&mut json);
     let token = edge.tokens.policy.tutorial_token(room, identity);
-    object.member(name!("token"), |json| token.write_json(json, trust.keys.minting(), edge.clock.now()));
+    object.member(name!("token"), |json| token.write_json(json, keys.api_keys.minting(), edge.clock.now()));
     object.end();
-    trace.token(&token, trust.keys.minting());
+    trace.token(&token, keys.api_keys.minting());
     Ok(reply::json(json))
 }
 
-/// The room and the identity, byte for byte. The quick reader takes what clients usually send. The slow one takes every JSON object,
-/// and says what is wrong.
+/// The room and the identity, byte for byte. What clients usually send is read quickly. Anything else gets a precise error.
 fn names(body: &[u8]) -> Result<(RoomName, Identity), Refusal> {
     let usual = body.starts_with(b"{").then(|| json::from_utf8::<TutorialFields<'_>>(body).ok());
     let room = |text| name("roomName", text, RoomName::new);

@@ -1,5 +1,5 @@
-//! `POST /webhook`: takes LiveKit Server's deliveries. The token is verified before any byte of the body is read. An authentic
-//! delivery gets 200 once the inbox has stored it, whatever its body says.
+//! `POST /webhook`: takes LiveKit Server's deliveries. The token is verified before the body is read. An authentic delivery gets
+//! 200 once the inbox has stored it, whatever its body says.
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -19,7 +19,7 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     let now = edge.clock.now();
     let authenticated =
         edge.keyring.current().receiver.authenticate(authorization(request.headers())?, now).map_err(Refusal::Webhook)?;
-    let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.webhooks.budget).await?;
+    let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.webhook_budget).await?;
     let delivery = authenticated.accept(body).map_err(Refusal::Webhook)?;
     if !edge.inbox.keeps() && !tracing::enabled!(Level::INFO) {
         return Ok(reply::empty()); // parsing the event costs more than all the rest

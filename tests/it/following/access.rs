@@ -4,7 +4,7 @@ use super::client::Events;
 use super::support::{ALL, DAILY, SSE, Server, bearer, event, token, token_until};
 use crate::fixtures::{HEADER, NOW, SERVER_KEY, digest, first_recorded, forge, forge_with, sign};
 
-/// `Authorization` of someone who is nobody here.
+/// An `Authorization` header with a key that the server does not know.
 fn nobodies() -> Vec<(&'static str, Option<String>)> {
     let bearer = |token: String| Some(format!("Bearer {token}"));
     let all = token(ALL);
@@ -60,11 +60,11 @@ async fn a_token_may_stand_in_the_header_or_in_the_query() {
         assert_eq!(answer.ids().0, ["0"], "{scheme}");
     }
     assert_eq!(server.get_without(&format!("/events?access_token={token}")).await.ids().0, ["0"]);
-    // As a browser's EventSource asks.
+    // As a browser's EventSource sends it.
     let target = format!("/events?limit=5&access_token={token}&room=daily");
     let answer = super::client::send(server.address, "GET", &target, &[SSE, ("origin", "https://app.example")]).await;
     assert_eq!(Events::read(answer).next().await.unwrap().data.unwrap(), event("0", "room_started", "daily"));
-    // One in the header counts, whatever the query says; another scheme there is somebody else's.
+    // A token in the header counts, whatever the query says. A header with another scheme is for another program.
     let target = format!("/events?access_token={token}");
     assert_eq!(server.ask("GET", &target, &[("authorization", "Bearer x.y.z")]).await.status, 401);
     assert_eq!(server.ask("GET", &target, &[("authorization", "Basic dTpw")]).await.status, 200);
@@ -122,7 +122,7 @@ async fn grants_that_do_not_let_read() {
     }
     let without = format!("Bearer {}", forge_with(r#""sub":"alice""#));
     assert_eq!(server.ask("GET", "/events", &[("authorization", &without)]).await.status, 403);
-    // Who may list rooms may read all of them, whatever else the token grants.
+    // A token that may list rooms may read all of them, whatever else it grants.
     server.append_ids(0..1).await;
     let both = r#"{"roomList":true,"roomAdmin":true,"room":"other"}"#;
     assert_eq!(server.get_as(both, "/events").await.ids().0, ["0"]);

@@ -1,4 +1,4 @@
-//! A client that is not ours: hyper for HTTP, `sse_stream` for the events.
+//! A client from other projects: hyper for HTTP, `sse_stream` for the events.
 
 use std::net::SocketAddr;
 
@@ -78,7 +78,7 @@ impl Events {
         Self(SseStream::new(answer.into_body()))
     }
 
-    /// The next one that is an event; `None` where the stream ends in good order.
+    /// The next event; `None` if the stream ends properly.
     pub(super) async fn next(&mut self) -> Option<Sse> {
         loop {
             let next = timeout(PATIENCE, self.0.next()).await.expect("neither an event nor an end");
@@ -89,7 +89,7 @@ impl Events {
         }
     }
 
-    /// The next id that comes without an event.
+    /// The next id without an event.
     pub(super) async fn next_id_alone(&mut self) -> String {
         loop {
             let next = timeout(PATIENCE, self.0.next()).await.expect("no id").expect("it ends").unwrap();
@@ -100,7 +100,7 @@ impl Events {
         }
     }
 
-    /// As [`next`](Self::next); `None` also where it breaks off.
+    /// The same as [`next`](Self::next), but `None` also if the stream breaks off.
     pub(super) async fn next_or_cut(&mut self) -> Option<Sse> {
         loop {
             match timeout(PATIENCE, self.0.next()).await.expect("neither an event nor an end")?.ok()? {

@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::client::{Answer, Events, send};
-use crate::harness::wait::PATIENCE;
 use super::support::{ALL, SSE, Server, bearer, cursor_at, event, token_until};
 use crate::fixtures::NOW;
+use crate::harness::wait::PATIENCE;
 
 async fn until(server: &Server, expiry: u64) -> Events {
     let authorization = format!("Bearer {}", token_until(ALL, expiry));
@@ -25,13 +25,13 @@ async fn a_stream_ends_with_its_token() {
     server.append_ids(1..2).await;
     assert!(short.next().await.is_some() && long.next().await.is_some());
     server.set_time(NOW + 10);
-    assert!(short.next().await.is_none(), "in good order");
+    assert!(short.next().await.is_none(), "it does not end properly");
     server.append_ids(2..3).await;
     assert_eq!(long.next().await.unwrap().data.unwrap(), event("2", "room_started", "daily"));
     server.set_time(NOW + 30);
     server.append_ids(3..4).await;
     assert!(long.next().await.is_none(), "and nothing that comes later");
-    // Taken again only because clocks may differ, it ends with the leeway.
+    // A token that is valid only by the leeway ends with the leeway.
     let mut last = until(&server, NOW + 20).await;
     assert!(last.next().await.is_some());
     server.set_time(NOW + 81);
@@ -40,7 +40,7 @@ async fn a_stream_ends_with_its_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_ends_before_the_next_comment_wakes_the_stream() {
-    // With a clock that stands still until the timer rings.
+    // The clock does not move until the timer fires.
     let server = Server::start().await;
     let mut events = until(&server, NOW + 1).await;
     let begin = Instant::now();
@@ -92,7 +92,7 @@ async fn a_follower_that_leaves_is_forgotten_at_once() {
     }
 }
 
-/// A connection that `head` was sent on, in which `T` stands for a token.
+/// A connection on which `head` was sent. `T` in it is replaced by a token.
 fn connect(server: &Server, head: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -1,4 +1,4 @@
-//! Tests of streams whose events were deleted before they were read: the reader is told once, and goes on.
+//! Tests of streams whose events were deleted before they were read: the reader is told once and continues.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ async fn follow(server: &Server, target: &str, headers: &[(&str, &str)]) -> Even
     Events::read(send(server.address, "GET", target, &headers).await)
 }
 
-/// Has everything deleted that is there, and waits until what follows `after` is; tells the oldest cursor to go on from.
+/// Deletes everything, and waits until the events after `after` are deleted. Returns the oldest cursor to continue from.
 async fn delete_all(server: &Server, after: &str) -> String {
     server.set_time(LATER);
     let begin = Instant::now();
@@ -79,7 +79,7 @@ async fn a_cursor_older_than_what_is_kept_is_told_of_the_gap_and_goes_on() {
             assert_eq!((gap.event.as_deref(), gap.id.as_ref(), data(&gap)), (Some("gap"), Some(&oldest), what.clone()));
             let late = events.next().await.unwrap();
             assert_eq!((late.event.as_deref(), &data(&late)["id"]), (Some("room_started"), &json!("late")), "{target}");
-            // Its id is a good place to come back to.
+            // A reader can reconnect with its id.
             let mut events = follow(&server, target, &[("last-event-id", &oldest)]).await;
             assert_eq!(data(&events.next().await.unwrap())["id"], "late");
         }
@@ -87,7 +87,7 @@ async fn a_cursor_older_than_what_is_kept_is_told_of_the_gap_and_goes_on() {
         let gap = events.next().await.unwrap();
         assert_eq!((gap.event.as_deref(), gap.id.as_ref(), data(&gap)), (None, Some(&oldest), json!({"gap": what})));
         assert_eq!(events.next().await.unwrap().event, None);
-        // The reader of one room is told likewise, and a page is refused.
+        // The reader of one room is told the same, and a page is refused.
         let mut events = Events::read(send(server.address, "GET", &after, &[SSE, ("authorization", &bearer(DAILY))]).await);
         assert_eq!(events.next().await.unwrap().event.as_deref(), Some("gap"));
         assert_eq!(server.ask("GET", &after, &[("authorization", &bearer(ALL))]).await.status, 410);
@@ -99,7 +99,7 @@ async fn a_cursor_older_than_what_is_kept_is_told_of_the_gap_and_goes_on() {
 async fn a_stream_that_falls_behind_is_told_and_goes_on() {
     const EVENTS: usize = 250;
     over_all(async |server| {
-        // More than the kernel and the client take for a reader that does not read.
+        // More than the kernel and the client buffer for a reader that does not read.
         let large = |id: usize| event(&id.to_string(), &"x".repeat(100 << 10), "daily");
         for id in 0..EVENTS {
             server.append(large(id)).await;
@@ -109,7 +109,7 @@ async fn a_stream_that_falls_behind_is_told_and_goes_on() {
         assert_eq!(data(&first)["id"], "0");
         let oldest = delete_all(&server, first.id.as_ref().unwrap()).await;
         append_late(&server, "late").await;
-        // What is deleted in steps may be told of in steps. Between gaps each comes once and in order.
+        // If events are deleted in steps, there may be several gaps. Between them each event comes once and in order.
         let (mut place, mut expected, mut gaps) = (first.id.unwrap(), Some(1), 0);
         loop {
             let next = events.next().await.expect("it ends");

@@ -12,10 +12,10 @@ use super::support::{ALL, DAILY, SSE, Server, append_at, cursor_at, event, token
 use crate::fixtures::NOW;
 use crate::inbox::support::{Backend, backends};
 
-/// Long enough that a mark moves within a second, and short enough that the test's clock soon passes it.
+/// A mark moves within a second at this age, and the test's clock soon passes it.
 const AGE: Duration = Duration::from_secs(8);
 
-/// Runs `test` with a server over every backend, which keeps events for [`AGE`] and tells quiet readers often.
+/// Runs `test` with a server over every backend. It keeps events for [`AGE`] and often sends silent readers a cursor.
 async fn over_all<F: Future<Output = ()>>(test: impl Fn(Server) -> F) {
     for (name, backend) in backends() {
         eprintln!("over {name}");
@@ -66,7 +66,7 @@ async fn a_quiet_follower_meets_no_gap_when_it_comes_back() {
         let first = quiet.next_id_alone().await;
         assert_eq!(first, cursor_at(NOW));
         let page = next_of(&server, DAILY, "").await;
-        // Time goes by, and other rooms are busy. What came is deleted.
+        // Time passes, and other rooms are busy. Their events are deleted.
         let mut last = first.clone();
         for step in 1..=4 {
             let now = NOW + step * 20;
@@ -83,7 +83,7 @@ async fn a_quiet_follower_meets_no_gap_when_it_comes_back() {
             assert!(begin.elapsed() < Duration::from_secs(20), "nothing is deleted");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        // It was there all the time, so that there is no gap for it; and it gets what comes next, whichever clock that has.
+        // The reader was connected all the time, so it has no gap. It gets the next event, whatever its time.
         drop(quiet);
         append_at(&server.inbox, event("own", "x", "daily"), UnixTime::from_secs(NOW + 79)).await;
         let mut events = follow(&server, DAILY, Some(&last)).await;
@@ -103,7 +103,7 @@ async fn other_rooms_do_not_show_in_where_a_reader_is() {
             let now = NOW + step * 5;
             server.set_time(now);
             assert_moves_to(&server, DAILY, &cursor_at(now)).await;
-            // Dated a little later than the mark, as they would be that come between two of its moves.
+            // A little later than the mark, like events that come between two of its moves.
             for id in 0..30 {
                 let at = UnixTime::from_millis(now * 1000 + 700 + id);
                 append_at(&server.inbox, event(&format!("{step} {id}"), "x", "other"), at).await;
@@ -130,7 +130,7 @@ async fn a_reader_of_all_moves_on_too() {
         server.set_time(NOW + 100);
         while events.next_id_alone().await != cursor_at(NOW + 100) {}
         assert!(first < cursor_at(NOW + 100));
-        // A clock that is set back moves nobody back, and keeps nothing from coming.
+        // If the clock is set back, no reader moves back, and events still come.
         server.set_time(NOW + 50);
         append_at(&server.inbox, event("1", "x", "daily"), UnixTime::from_secs(NOW + 50)).await;
         let next = events.next().await.unwrap();

@@ -1,5 +1,5 @@
-//! Tests of readers that come while the inbox cannot be read: a stream begins and waits, because an `EventSource` never reconnects
-//! after a status other than 200; a page is refused.
+//! Tests of readers that connect while the inbox cannot be read: a stream begins and waits, because an `EventSource` does not
+//! reconnect after an error; a page is refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +8,15 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::client::{Events, send};
-use crate::harness::wait::PATIENCE;
 use super::process::{bearer_from_now, deliver, start};
 use super::support::{ALL, SSE, Server, append_at, bearer, cursor_at, event};
-use crate::harness::directory::Directory;
 use crate::fixtures::NOW;
 use crate::harness::redis_server::RedisServer;
+use crate::harness::wait::PATIENCE;
 use roomkey::UnixTime;
 use roomkey::inbox::Inbox;
 
-/// Opens the stream at `target`, and reads on until it has heard a comment.
+/// Opens the stream at `target`, and reads until a comment comes.
 async fn open_until_comment(server: &Server, target: &str, headers: &[(&str, &str)]) -> (String, hyper::body::Incoming) {
     let bearer = bearer(ALL);
     let headers = [&[SSE, ("authorization", &*bearer)], headers].concat();
@@ -41,7 +40,7 @@ async fn read_until(body: &mut hyper::body::Incoming, text: &str) -> String {
     received
 }
 
-/// Appends until it works, as LiveKit would.
+/// Tries to append until it works, as LiveKit does.
 async fn append_at_last(inbox: &Inbox, id: &str) {
     let append = async || {
         let body = event(id, "room_started", "daily");
@@ -63,7 +62,7 @@ async fn a_stream_begins_and_waits_for_a_store_that_is_away() {
     let server = Server::with(|limits| limits.silence = Duration::from_millis(300), redis.clone()).await;
     server.append_ids(["before"]).await;
     let (_, last) = server.get("/events").await.ids();
-    // From a clock that was ahead: whether this cursor is good cannot be told while the store is away.
+    // A cursor from a clock that was ahead. While the store is down, nobody knows whether it is valid.
     append_at(&server.inbox, event("ahead", "x", "other"), UnixTime::from_secs(NOW + 7200)).await;
     let ahead = server.get("/events?room=other").await.json()["events"][0]["cursor"].as_str().unwrap().to_owned();
     redis.kill();
@@ -83,7 +82,7 @@ async fn a_stream_begins_and_waits_for_a_store_that_is_away() {
     assert!(read_until(&mut all, "\"after\"").await.contains("\"before\""));
     assert!(!read_until(&mut resumed, "\"after\"").await.contains("\"before\""));
     read_until(&mut latest, "\"after\"").await;
-    // A cursor that was not given here: it comes back, and is told.
+    // A cursor of another inbox: the reader reconnects, and gets the error then.
     timeout(PATIENCE, wrong.collect()).await.expect("it goes on").unwrap();
     assert_eq!(server.get(&format!("/events?after={}", cursor_at(NOW + 10_000))).await.status, 400);
 }

@@ -157,7 +157,7 @@ async fn only_the_room_and_the_events_that_are_asked_for() {
             let expected: Vec<_> = all.iter().filter(|id| wanted(**id)).map(ToString::to_string).collect();
             assert_eq!(server.get(&format!("/events?{query}")).await.ids().0, expected, "{query}");
         }
-        // A page that has passed over much does not tell how much that was.
+        // A page that skipped many events does not reveal how many.
         let (_, next) = server.get("/events?room=nowhere").await.ids();
         assert_eq!(next, cursor_at(NOW));
     })
@@ -266,7 +266,7 @@ async fn a_cursor_from_the_future_is_refused() {
             at(cursor_at(NOW + seconds), 400).await;
         }
         at("7fffffffffffffff".to_owned(), 400).await;
-        // A clock that was set back leaves events there, and then their cursors are good.
+        // If a clock was set back, there are events from the future, and their cursors are valid.
         let ahead = UnixTime::from_secs(NOW + 7200);
         super::support::append_at(&server.inbox, event("ahead", "x", "daily"), ahead).await;
         at(cursor_at(NOW + 7200), 200).await;
@@ -299,7 +299,7 @@ async fn the_last_event_id_beats_the_query() {
 async fn a_wait_ends_with_the_first_event() {
     over_all(async |server| {
         let (_, next) = server.get("/events").await.ids();
-        // What is there already is not waited for.
+        // There is no wait if there are events already.
         let begin = Instant::now();
         let (address, target, bearer) = (server.address, format!("/events?after={next}&wait=30&room=daily"), bearer(ALL));
         let waiting =
@@ -336,7 +336,7 @@ async fn a_cursor_before_all_that_is_kept_is_gone() {
         server.append_ids(0..3).await;
         let last = server.get("/events").await.ids().1;
         server.set_time(NOW + 45 * 60);
-        // Long after the token's end by that clock: another one is needed.
+        // The token has expired by that clock, so another one is needed.
         let bearer = format!("Bearer {}", super::support::token_until(ALL, NOW + 2 * 60 * 60));
         let begin = Instant::now();
         let gone = loop {
@@ -349,7 +349,7 @@ async fn a_cursor_before_all_that_is_kept_is_gone() {
         };
         assert_eq!(gone.status, 410);
         assert!(gone.error().contains(&last), "{}: the oldest is {last}", gone.error());
-        // From the oldest, and from what it was said to be.
+        // From the oldest event, and from the cursor that the error named.
         for target in ["/events".to_owned(), format!("/events?after={last}")] {
             let answer = server.ask("GET", &target, &[("authorization", &bearer)]).await;
             let (events, next) = answer.ids();

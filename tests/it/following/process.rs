@@ -1,4 +1,4 @@
-//! Tests of `GET /events` that only the real binary can show: signals, its log, its memory, restarts.
+//! Tests of `GET /events` that need the real program: signals, its log, restarts.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use super::support::{ALL, SSE, token_until};
 use crate::fixtures::{SERVER_KEY, api_key, digest};
 use crate::harness::program::{Program, Start};
 
-/// A server with an inbox in its working directory that logs all that it can.
+/// A server with an inbox in its working directory that logs everything.
 pub(super) fn start() -> Start {
     let start = Start::new().env("SERVER_BIND", "127.0.0.1").env("LOG_LEVEL", "trace");
     start.env("LIVEKIT_API_KEY", SERVER_KEY.0).env("LIVEKIT_API_SECRET", SERVER_KEY.1)
@@ -55,7 +55,8 @@ async fn a_signal_ends_streams_in_good_order() {
     let program = start().serve();
     let mut streams = Vec::new();
     for _ in 0..5 {
-        streams.push(Events::read(send(program.address(), "GET", "/events", &[SSE, ("authorization", &bearer_from_now())]).await));
+        streams
+            .push(Events::read(send(program.address(), "GET", "/events", &[SSE, ("authorization", &bearer_from_now())]).await));
     }
     let begin = std::time::Instant::now();
     program.signal(Signal::TERM);

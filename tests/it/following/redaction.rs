@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::support::{ALL, DAILY, Server};
 use crate::fixtures::recorded;
 
-/// An event of the room `daily` in which `secrets` stands for each place where a secret can be.
+/// An event of the room `daily` with `secrets` in each place where a secret can be.
 fn body(id: &str, secret: impl Fn(&str) -> String) -> String {
     let s = |name: &str| format!("\"{name}\" :\t{}", secret(name));
     let deep = format!("{}{{{}}}{}", r#"{"x":[ "#.repeat(5_000), s("streamKey"), "]}".repeat(5_000));
@@ -49,7 +49,7 @@ async fn every_secret_at_any_depth_and_nothing_else() {
         assert!(events.next().await.unwrap().data.unwrap() == expected, "{value}");
     }
     assert!(!page.contains("top secret"));
-    // One who may read all sees all, of that room too.
+    // A reader of all rooms sees everything.
     let page = String::from_utf8(server.get_as(ALL, "/events?room=daily").await.body.to_vec()).unwrap();
     for (id, value) in values.iter().enumerate() {
         assert!(page.contains(&body(&id.to_string(), |_| (*value).to_owned())), "{value}");
@@ -89,7 +89,7 @@ async fn the_secrets_of_a_real_livekit() {
     assert!(secrets.iter().all(|secret| page.contains(secret)));
 }
 
-/// Each place of an event of LiveKit's where a secret can be, a secret written as `<secret>`.
+/// Every place in LiveKit's events where a secret can be. Each secret is written as `<secret>`.
 const EVENTS: [&str; 5] = [
     concat!(
         r#"{"event":"egress_ended","id":"1","egressInfo":{"egressId":"EG_1","roomName":"daily","status":"EGRESS_FAILED","#,
@@ -137,5 +137,8 @@ async fn every_secret_of_livekits_events_and_the_rest_to_the_byte() {
     }
     assert!(!page.contains("hunter2") && !page.contains("s3cr3t"));
     let page = String::from_utf8(server.get_as(ALL, "/events?room=daily").await.body.to_vec()).unwrap();
-    assert!(EVENTS.iter().all(|event| page.contains(&event.replace("<secret>", SECRET))), "who may read all sees all");
+    assert!(
+        EVENTS.iter().all(|event| page.contains(&event.replace("<secret>", SECRET))),
+        "a reader of all rooms sees everything"
+    );
 }

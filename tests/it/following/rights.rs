@@ -1,4 +1,4 @@
-//! Tests of readers that lose the right to read while they read: their key is removed, or its secret changes.
+//! Tests of readers that lose the permission to read while they read: their key is removed, or its secret changes.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,11 +9,11 @@ use roomkey::{ApiKey, ApiKeys};
 use serde_json::Value;
 
 use super::client::{Answer, Events, send};
-use crate::harness::wait::PATIENCE;
 use super::support::{ALL, DAILY, SSE, Server, bearer_of, event};
 use crate::fixtures::{EGRESS_KEY, SERVER_KEY, api_key};
+use crate::harness::wait::PATIENCE;
 
-/// Takes the egress's key away.
+/// Removes the egress's key.
 fn remove_key(server: &Server) {
     server.keyring.replace(ApiKeys::single(api_key(SERVER_KEY)));
 }
@@ -43,7 +43,7 @@ async fn a_stream_ends_with_its_key() {
     let begin = Instant::now();
     remove_key(&server);
     for events in &mut gone {
-        assert!(events.next().await.is_none(), "in good order");
+        assert!(events.next().await.is_none(), "it does not end properly");
     }
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     // Another secret under the same name is another key.
@@ -70,7 +70,7 @@ async fn a_wait_ends_with_its_key() {
     assert_eq!(server.ask("GET", &format!("/events?after={next}"), &headers).await.status, 401);
 }
 
-/// A connection that asks with the egress's key, in chunks, and of whose answer nothing is read yet.
+/// A connection with a request under the egress's key. Its answer is chunked, and nothing of it is read yet.
 fn ask(server: &Server, target: &str, accept: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -82,7 +82,7 @@ fn ask(server: &Server, target: &str, accept: &str) -> TcpStream {
     stream
 }
 
-/// What the chunks of an answer hold that is read to its end.
+/// The content of the chunks of an answer, which is read to its end.
 fn unchunked(mut answer: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     let head = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();

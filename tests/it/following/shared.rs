@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::client::{Answer, Events, send};
 use super::support::{ALL, SSE, Server, bearer, event};
 use crate::fixtures::{digest, forge_with};
-use crate::harness::redis_server::RedisServer;
 use crate::harness::client::{Client, post};
+use crate::harness::redis_server::RedisServer;
 
 async fn two_roomkeys() -> Option<[Server; 2]> {
     let redis = Arc::new(RedisServer::start()?);
@@ -18,7 +18,7 @@ fn body(id: usize) -> String {
     event(&id.to_string(), "room_started", "daily")
 }
 
-/// Delivers the event `id` to `server` as LiveKit would.
+/// Delivers the event `id` to `server` as LiveKit does.
 fn deliver(server: &Server, id: usize) {
     let token = forge_with(&format!(r#""sha256":"{}""#, digest(body(id))));
     let request = post("/webhook", &[("Authorization", &token)], body(id));
@@ -46,7 +46,7 @@ async fn what_comes_to_one_wakes_who_follows_the_other() {
         assert_eq!(ids, [id.to_string()]);
         next = behind;
     }
-    // One that is not woken looks every 5 s.
+    // A follower that is not woken reads every 5 s.
     assert!(begin.elapsed() < Duration::from_secs(40), "{:?}", begin.elapsed());
 }
 
@@ -75,7 +75,7 @@ async fn who_follows_one_that_stops_goes_on_at_the_other() {
     for id in 8..14 {
         assert_eq!(events.next().await.unwrap().data.unwrap(), body(id));
     }
-    // What one had is no news to the other.
+    // A delivery that one has is a duplicate for the other.
     deliver(&other, 0);
     assert_eq!(other.get("/events").await.ids().0.len(), 14);
 }

@@ -18,7 +18,7 @@ async fn next_id(events: &mut Events) -> String {
 async fn latest_begins_now() {
     over_all(async |server| {
         for round in 0..3 {
-            // All of it within one millisecond, by the server's clock.
+            // All within one millisecond of the server's clock.
             server.append_ids([format!("before {round}")]).await;
             let (ids, next) = server.get("/events?after=latest").await.ids();
             assert!(ids.is_empty(), "{ids:?}");
@@ -31,7 +31,7 @@ async fn latest_begins_now() {
             let both = [format!("between {round}"), format!("after {round}")];
             assert_eq!(server.get(&format!("/events?after={next}")).await.ids().0, both);
         }
-        // Entries of a clock that was ahead are there already, too.
+        // There are also entries from a clock that was ahead.
         append_at(&server.inbox, event("ahead", "x", "daily"), UnixTime::from_secs(NOW + 7200)).await;
         let (ids, next) = server.get_as(DAILY, "/events?after=latest").await.ids();
         assert!(ids.is_empty(), "{ids:?}");
@@ -70,7 +70,7 @@ async fn a_reader_that_came_for_what_comes_misses_nothing_when_it_comes_back() {
         let place = events.next_id_alone().await;
         drop(events);
         server.append_ids(["meanwhile"]).await;
-        // As an `EventSource` does, with the address that it has.
+        // An `EventSource` reconnects with the same URL.
         let headers = [SSE, ("authorization", &*bearer(ALL)), ("last-event-id", &place)];
         let mut events = Events::read(send(server.address, "GET", "/events?after=latest&room=daily", &headers).await);
         assert_eq!(next_id(&mut events).await, "meanwhile");
@@ -114,7 +114,7 @@ async fn an_empty_page_tells_where_to_go_on() {
         assert!(ids.is_empty(), "{ids:?}");
         assert_eq!(server.get(&format!("/events?after={before}")).await.ids().0, ["0", "1", "2"]);
         let (_, first) = server.get("/events?limit=1").await.ids();
-        // It does not wait either: nothing that came would be in it.
+        // It does not wait either, because it can hold no events.
         for query in ["limit=0", "limit=00", "limit=0&wait=30", "limit=0&wait=30&room=daily"] {
             assert_eq!(server.get(&format!("/events?after={first}&{query}")).await.ids(), (vec![], first.clone()), "{query}");
         }
@@ -164,6 +164,6 @@ async fn a_parameter_that_is_unknown_is_refused() {
             assert!(error.ends_with("after, lastEventId, limit, wait, room, event, named, access_token"), "{error}");
         }
     }
-    // What keeps caches from answering is no filter.
+    // The parameter that keeps caches from answering is not a filter.
     assert_eq!(server.get("/events?_=1795317315&limit=1&_=2").await.ids().0, ["0"]);
 }

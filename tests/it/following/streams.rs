@@ -1,14 +1,14 @@
-//! Tests of streams: their form, both parsed by a parser that is not ours and to the byte, and that replay turns into live.
+//! Tests of streams: their form, to the byte and for a parser from another project, and the step from replay to live.
 
 use std::time::Duration;
 
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use super::client::{send};
-use crate::harness::wait::PATIENCE;
+use super::client::send;
 use super::support::{ALL, SSE, Server, bearer, cursor_at, event, over_all};
 use crate::fixtures::NOW;
+use crate::harness::wait::PATIENCE;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_and_what_comes_is_one_stream() {
@@ -26,7 +26,7 @@ async fn what_was_and_what_comes_is_one_stream() {
             cursors.push(next.id.unwrap());
         }
         assert!(cursors.is_sorted_by(|a, b| a < b));
-        // From any of them it goes on with the next.
+        // After any of them, the stream continues with the next.
         for at in [0, 499, 500, 998] {
             let mut events = server.events(&format!("/events?after={}", cursors[at])).await;
             assert_eq!(events.next().await.unwrap().id.as_ref(), Some(&cursors[at + 1]));
@@ -108,7 +108,7 @@ async fn a_body_of_many_lines_is_put_together_again() {
         server.append(&long).await;
         server.append_ids(["next"]).await;
         let mut events = server.events("/events").await;
-        // What a reader gets has LF for each line end; in JSON they are white space.
+        // The reader gets LF for each line end. In JSON they are white space.
         assert!(events.next().await.unwrap().data.unwrap() == long.replace("\r\n", "\n"));
         assert_eq!(events.next().await.unwrap().data.unwrap(), event("next", "room_started", "daily"));
     })
@@ -122,7 +122,7 @@ async fn a_silent_stream_says_that_all_is_well() {
     let expected = format!("retry: 1000\n\nid: {}\n\n:\n\n:\n\n", cursor_at(NOW));
     assert_eq!(raw(&server, "/events?room=daily", ":\n\n:\n\n").await, expected, "the clock stands still");
     assert!((Duration::from_millis(600)..Duration::from_secs(5)).contains(&quiet.elapsed()), "{:?}", quiet.elapsed());
-    // What is not for its reader does not break the silence, and a comment is no event.
+    // Events that the reader may not see do not end the silence, and a comment is not an event.
     let mut events = server.events("/events?room=daily").await;
     for id in 0..20 {
         server.append(event(&id.to_string(), "x", "another")).await;

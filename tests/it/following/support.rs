@@ -14,11 +14,11 @@ use tokio::time::timeout;
 use super::client::{Answer, Events, Headers, send};
 use crate::fixtures::{self, EGRESS_KEY, HEADER, NOW, SERVER_KEY, api_key, base64url, digest, forge, sign};
 use crate::harness::clock::TestClock;
+use crate::harness::directory::Directory;
 use crate::harness::wait::PATIENCE;
 use crate::inbox::support::{Backend, Sqlite, backends};
-use crate::harness::directory::Directory;
 
-/// The grants that let read everything, and those of one room alone.
+/// Grants to read everything, and grants to read one room.
 pub(super) const ALL: &str = r#"{"roomList":true}"#;
 pub(super) const DAILY: &str = r#"{"roomAdmin":true,"room":"daily"}"#;
 pub(super) const SSE: (&str, &str) = ("accept", "text/event-stream");
@@ -32,7 +32,7 @@ pub(super) fn token_until(video: &str, expiry: u64) -> String {
     forge(HEADER, format!(r#"{{"iss":"{}","exp":{expiry},"video":{video}}}"#, SERVER_KEY.0))
 }
 
-/// `Authorization` with the grants `video`, signed with `key` of the server's two.
+/// An `Authorization` header with the grants `video`, signed with `key`, one of the server's two.
 pub(super) fn bearer_of(key: (&str, &str), video: &str) -> String {
     let claims = format!(r#"{{"iss":"{}","exp":{},"video":{video}}}"#, key.0, NOW + 3600);
     format!("Bearer {}", sign(&format!("{}.{}", base64url(HEADER), base64url(claims)), key.1))
@@ -62,7 +62,7 @@ pub(super) async fn append_at(inbox: &Inbox, body: impl AsRef<[u8]>, received: U
     assert_eq!(try_append(inbox, body, received).await, Ok(Appended::Committed));
 }
 
-/// The same, which may fail.
+/// The same, but it may fail.
 pub(super) async fn try_append(inbox: &Inbox, body: impl AsRef<[u8]>, received: UnixTime) -> Result<Appended, AppendError> {
     let body = body.as_ref();
     let claims = format!(r#"{{"iss":"{}","exp":{NOW},"sha256":"{}"}}"#, SERVER_KEY.0, digest(body));
@@ -99,7 +99,7 @@ impl Server {
         Self::with(change, Arc::new(Sqlite(Directory::new()))).await
     }
 
-    /// With the inbox that `backend` keeps, which another server may share.
+    /// With the inbox of `backend`, which other servers may share.
     pub(super) async fn over(backend: Arc<dyn Backend>) -> Self {
         Self::with(|_| (), backend).await
     }
@@ -108,7 +108,7 @@ impl Server {
         Self::keeping(Retention::default(), change, backend).await
     }
 
-    /// With an inbox that keeps what `retention` says.
+    /// With this retention.
     pub(super) async fn keeping(retention: Retention, change: impl FnOnce(&mut Limits), backend: Arc<dyn Backend>) -> Self {
         let time = TestClock::at(fixtures::now());
         let clock = time.clock();
@@ -153,7 +153,7 @@ impl Server {
         self.ask("GET", target, &[]).await
     }
 
-    /// `GET`, by one who may read everything.
+    /// `GET` with a token for everything.
     pub(super) async fn get(&self, target: &str) -> Answer {
         self.get_as(ALL, target).await
     }
@@ -162,7 +162,7 @@ impl Server {
         self.ask("GET", target, &[("authorization", &bearer(video))]).await
     }
 
-    /// The stream of one who may read everything.
+    /// A stream with a token for everything.
     pub(super) async fn events(&self, target: &str) -> Events {
         self.events_as(ALL, target).await
     }
@@ -176,7 +176,7 @@ impl Server {
         self.stop.take().unwrap().send(()).unwrap();
     }
 
-    /// Waits for its end, connections and all.
+    /// Waits until it and its connections have ended.
     pub(super) async fn ended(self) {
         timeout(PATIENCE, self.end).await.expect("it does not end").unwrap();
     }

@@ -1,4 +1,4 @@
-//! Tests of changes that are taken in, however the file is changed.
+//! Tests that a change is used, however the file is changed.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -26,7 +26,7 @@ fn a_file_that_is_written_over() {
     rotating.write(list(&[NEW, OLD]));
     rotating.assert_soon_mints_with(NEW);
     assert_eq!(rotating.delivered(OLD), 200);
-    // As many bytes, and the same file.
+    // The same file with the same number of bytes.
     rotating.write(list(&[OLD, NEW]));
     rotating.assert_soon_mints_with(OLD);
 }
@@ -55,7 +55,7 @@ fn a_file_that_is_written_bit_by_bit() {
     rotating.assert_soon_mints_with(NEW);
 }
 
-/// As Kubernetes mounts a Secret: the file is a link to one in `..data`, which is a link that is swapped.
+/// Kubernetes mounts a Secret like this: the file is a link into `..data`, which is itself a link that is replaced.
 #[test]
 fn a_link_above_it_that_is_swapped() {
     let start =
@@ -74,7 +74,7 @@ fn a_link_above_it_that_is_swapped() {
 #[test]
 fn a_signal_has_it_read_at_once() {
     let mut rotating = Rotating::with(&[OLD]);
-    // Nothing but the signal has a file read that did not change.
+    // Only a signal makes the program read a file that did not change.
     let line = rotating.ask_for("keys reloaded");
     assert!(line.contains("INFO") && line.contains(OLD.0), "{line}");
     for key in [NEW, OLD, NEW, OLD, NEW] {
@@ -150,7 +150,7 @@ fn a_file_that_others_may_read() {
     let mut rotating = Rotating::serve(start);
     let warning = rotating.program.wait_for("others may read");
     assert!(warning.contains("WARN") && warning.contains(FILE), "{warning}");
-    set_mode(&rotating.path(FILE), 0o640); // as Kubernetes' `fsGroup` has it
+    set_mode(&rotating.path(FILE), 0o640); // like Kubernetes' `fsGroup`
     rotating.program.wait_for("keys reloaded");
     set_mode(&rotating.path(FILE), 0o604);
     rotating.program.wait_for("others may read");

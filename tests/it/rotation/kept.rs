@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::support::{FILE, NEW, OLD, Rotating, list, wait_for_looks};
 
-/// In no line of the log.
+/// Must not appear in the log.
 const HUSH: &str = "hushhush";
 
 #[test]
@@ -64,7 +64,7 @@ fn what_is_no_file() {
     fs::create_dir(rotating.path(FILE)).unwrap();
     assert_told(&rotating.ask_for("stay as they were"), &["not a regular file"]);
     fs::remove_dir(rotating.path(FILE)).unwrap();
-    // One that nobody writes to.
+    // A pipe that nobody writes to.
     assert!(Command::new("mkfifo").arg(rotating.path(FILE)).status().unwrap().success());
     assert_told(&rotating.ask_for("stay as they were"), &["not a regular file"]);
     assert_eq!((rotating.delivered(OLD), rotating.minting().as_str()), (200, OLD.0));

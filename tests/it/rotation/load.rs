@@ -19,7 +19,7 @@ fn no_request_fails_while_keys_rotate() {
     let mut rotating = Rotating::with(&[OLD]);
     let address = rotating.program.address();
     let (begin, told_to_end) = (Instant::now(), AtomicBool::new(false));
-    // A test that breaks ends too.
+    // So that the thread ends even if the test fails.
     let is_over = || told_to_end.load(Relaxed) || begin.elapsed() > Duration::from_secs(120);
     let answers = AtomicU32::new(0);
     let deliver = |key: Key| {

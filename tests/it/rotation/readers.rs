@@ -9,10 +9,10 @@ use roomkey::{AccessToken, ApiKey, UnixTime, VideoGrants};
 use super::support::{FILE, Key, NEW, OLD, Rotating, list};
 use crate::harness::program::Start;
 
-/// Without a sign of life, after which a test fails.
+/// A test fails after this time without a byte.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A stream of events, by a token that `key` signs.
+/// A stream of events, with a token that `key` signed.
 fn follow(rotating: &Rotating, key: Key) -> TcpStream {
     let grants = VideoGrants { room_list: true, ..VideoGrants::default() };
     let token = AccessToken::new().with_grants(grants).with_ttl(Duration::from_secs(3600));
@@ -43,7 +43,7 @@ fn a_stream_ends_soon_after_its_key_is_taken_out() {
     old.read_to_string(&mut rest).unwrap();
     assert!(rest.ends_with("0\r\n\r\n"), "{rest:?}");
     assert!(begin.elapsed() < Duration::from_secs(14), "not before the next sign of life: {:?}", begin.elapsed());
-    // The other one goes on, and is told where it is.
+    // The other one continues, and gets a cursor.
     let mut some: Vec<u8> = Vec::new();
     while !some.windows(4).any(|window| window == b"id: ") {
         let mut bytes = [0; 256];

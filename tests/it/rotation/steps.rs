@@ -40,7 +40,7 @@ fn three_steps_lose_no_webhook() {
     assert_eq!(step(&mut rotating, &third), list(&[new]));
     assert_eq!(([OLD, new].map(|key| rotating.delivered(key)), rotating.minting().as_str()), ([401, 200], NEW.0));
     let log = rotating.program.stop();
-    // What the old key signs now is refused, and the log says so.
+    // A webhook that the old key signs is refused now, and the log says so.
     let warnings: Vec<_> = log.iter().filter(|line| line.contains("WARN")).collect();
     assert!(matches!(warnings[..], [line] if line.contains("webhook refused") && line.contains(r#"key="APIold""#)), "{log:#?}");
 }

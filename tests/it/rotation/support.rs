@@ -1,5 +1,4 @@
-//! The program with a file of keys, which is changed as people and orchestrators change files, and how a test asks it which keys
-//! it has.
+//! The program with a file of keys, the ways to change the file, and how a test finds out which keys the program has.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
@@ -18,7 +17,7 @@ use crate::harness::sender::authorization_at;
 
 pub(super) type Key = (&'static str, &'static str);
 
-/// Within which a change is taken in.
+/// A change is used within this time.
 const WITHIN: Duration = Duration::from_secs(5);
 pub(super) const FILE: &str = "keys.yaml";
 pub(super) const OLD: Key = ("APIold", "the-old-secret-of-more-than-32-bytes-0123456789");
@@ -38,7 +37,7 @@ pub(super) fn token_request() -> Vec<u8> {
     post("/token", &[], r#"{"roomName":"daily","participantName":"alice"}"#)
 }
 
-/// The program, whose keys come from a file that none but its owner may read.
+/// The program with keys from a file that only its owner may read.
 pub(super) struct Rotating {
     pub(super) program: Program,
 }
@@ -59,34 +58,34 @@ impl Rotating {
         self.program.directory().join(name)
     }
 
-    /// Writes over the file, which stays the same one.
+    /// Overwrites the file in place.
     pub(super) fn write(&self, content: impl AsRef<[u8]>) {
         fs::write(self.path(FILE), content).unwrap();
     }
 
-    /// Puts another file in its place.
+    /// Replaces the file by another one.
     pub(super) fn replace(&self, content: impl AsRef<[u8]>) {
         write_secret(&self.path("next"), content);
         fs::rename(self.path("next"), self.path(FILE)).unwrap();
     }
 
-    /// Asks for the file to be read again, and waits for a line of the log about it that has `text` in it.
+    /// Makes the program read the file again, and waits for a log line about it that contains `text`.
     pub(super) fn ask_for(&mut self, text: &str) -> String {
         self.program.signal(Signal::HUP);
         self.program.wait_for(text)
     }
 
-    /// What a webhook signed with `key` is answered with.
+    /// The status of the answer to a webhook signed with `key`.
     pub(super) fn delivered(&self, key: Key) -> u16 {
         self.program.ask(webhook(key)).status
     }
 
-    /// The name of the key that mints.
+    /// The name of the key that signs tokens.
     pub(super) fn minting(&self) -> String {
         minting(&mut self.program.connect())
     }
 
-    /// Waits until `key` mints, for as long as a change may take.
+    /// Waits until `key` signs tokens, for as long as a change may take.
     #[track_caller]
     pub(super) fn assert_soon_mints_with(&self, key: Key) {
         let begin = Instant::now();
@@ -98,14 +97,14 @@ impl Rotating {
     }
 }
 
-/// The name of the key that mints what `client` is given.
+/// The name of the key that signs the tokens that `client` gets.
 pub(super) fn minting(client: &mut Client) -> String {
     let answer = client.ask(token_request());
     assert_eq!(answer.status, 200);
     payload(answer.json()["token"].as_str().unwrap())["iss"].as_str().unwrap().to_owned()
 }
 
-/// A file that none but its owner may read.
+/// A file that only its owner may read.
 pub(super) fn write_secret(path: &Path, content: impl AsRef<[u8]>) {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
     file.write_all(content.as_ref()).unwrap();
@@ -115,7 +114,7 @@ pub(super) fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// Long enough for several looks at the file.
+/// Long enough for the program to check the file several times.
 pub(super) fn wait_for_looks() {
     sleep(Duration::from_millis(3_500));
 }

@@ -175,7 +175,7 @@ fn a_body_that_was_not_read_is_taken_for_a_request() {
     for (status, path, headers) in
         [(401, "/webhook", &bad), (400, "/livekit/webhook", &text), (415, "/token", &text), (405, "/healthz", &text)]
     {
-        // All of it at once, the body after the answer, and a body that is still to come when another request is sent.
+        // Everything at once, the body after the answer, and a body that comes after the next request.
         for (at_once, later) in [(hidden.as_slice(), &b""[..]), (b"", &hidden), (&hidden[..3], &hidden[3..])] {
             let mut client = server.connect();
             let head = post_head(path, headers, hidden.len());
@@ -229,7 +229,7 @@ fn a_body_that_ends_before_its_end() {
 
 #[test]
 fn a_refused_body_is_not_kept() {
-    // Were a refused body kept, the second one would find no room.
+    // If a refused body were kept, there would be no room for the second.
     let server = Setup::limited(|limits| limits.held_body_bytes = 3000).start();
     let wrong = authorization("another body");
     for _ in 0..20 {
@@ -255,7 +255,7 @@ fn what_strangers_hold_leaves_webhooks_their_room() {
     let mut holding = server.connect();
     holding.send(post_head("/connection-details", &[], 5000));
     holding.send([b' '; 2900]);
-    // Until all of it has come, there is room for other tokens.
+    // Until all of it has arrived, there is room for other requests.
     while server.ask(post("/token", &[], padded(1000))).status == 200 {}
     let delivery = request_of(&first_recorded());
     for _ in 0..3 {
@@ -305,7 +305,7 @@ fn for_a_large_token(length: usize) -> Vec<u8> {
 fn an_answer_that_finds_no_room_is_not_made() {
     let server = Setup::limited(|limits| limits.held_body_bytes = 100_000).start();
     assert_eq!(server.ask(for_a_large_token(30_000)).status, 200);
-    // The body has room, and the answer beside it has not.
+    // There is room for the body, but not for the answer too.
     let answer = server.ask(for_a_large_token(60_000));
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
     answer.error_in(&["error", "errorMessage"]);
@@ -320,7 +320,7 @@ fn answers_that_wait_for_their_reader_are_held_within_the_budget() {
     });
     let server = server.start();
     let request = for_a_large_token(400 << 10);
-    // What does not fit into the system's buffers waits here: at last there is room for no more.
+    // What does not fit into the system's buffers is held by the server, until there is no more room.
     let mut unread: Vec<Client> = Vec::new();
     let mut pipelined = 0;
     let refused = loop {
@@ -338,7 +338,7 @@ fn answers_that_wait_for_their_reader_are_held_within_the_budget() {
     };
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     assert_eq!(server.ask(request_of(&first_recorded())).status, 200, "webhooks are not concerned");
-    // Whoever reads gets the whole answer.
+    // A client that reads gets the whole answer.
     assert_eq!(unread[0].answer().status, 200);
     drop(unread);
     while server.ask(&request).status != 200 {}
@@ -358,7 +358,7 @@ fn memory_goes_back_after_a_burst() {
     for client in &mut clients {
         client.send(&request[..request.len() - 1]);
     }
-    // All of it is read where the last one is: the connections wait for one byte each.
+    // Each connection waits for one byte. If the last byte but one was read, so were the others.
     while program.resident_bytes() < before + (15 << 20) {
         program.connect().assert_usable();
     }
@@ -369,7 +369,7 @@ fn memory_goes_back_after_a_burst() {
         assert_eq!(client.answer().status, 200);
     }
     drop(clients);
-    // What is left is what minting one token took, once for each thread, and not what the burst held.
+    // What is left is the memory to mint one token in each thread, not what the burst held.
     let left = || program.resident_bytes().saturating_sub(before);
     for _ in 0..200 {
         if left() < 10 << 20 {

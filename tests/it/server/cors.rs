@@ -23,7 +23,7 @@ fn listed() -> Server {
     Setup { cors: Cors::Origins(origins.into()), ..Setup::default() }.start()
 }
 
-/// One request a kind of answer, as a page of `origin` would send it.
+/// One request for each kind of answer, as a page of `origin` sends it.
 fn all_kinds(origin: &str) -> Vec<(u16, Vec<u8>)> {
     let origin = ("Origin", origin);
     let delivery = first_recorded();
@@ -85,7 +85,7 @@ fn an_origin_that_is_not_listed_may_read_nothing() {
     assert_eq!((answer.header("access-control-allow-origin"), answer.headers("vary")), (None, vec!["Origin"]));
 }
 
-/// What the answer depends on: that to a preflight on more.
+/// What the answer depends on. The answer to a preflight depends on more.
 fn vary(status: u16) -> &'static str {
     if status == 204 { "Origin, Access-Control-Request-Method, Access-Control-Request-Headers" } else { "Origin" }
 }
@@ -124,7 +124,7 @@ fn a_preflight_of_any_path() {
     }
 }
 
-/// A preflight that asks for these headers, each in a line of its own.
+/// A preflight that asks for these headers, each in its own line.
 fn preflight(origin: &str, path: &str, method: &str, asked: &[&str]) -> Vec<u8> {
     let mut headers = vec![("Origin", origin), ("Access-Control-Request-Method", method)];
     headers.extend(asked.iter().map(|names| ("Access-Control-Request-Headers", *names)));
@@ -186,7 +186,7 @@ fn a_connection_that_finds_no_place() {
         let server = setup.start();
         let mut first = server.connect();
         first.assert_usable();
-        // Refused without its request being read, and so without its origin.
+        // The request is refused unread, so its origin is unknown.
         let mut second = server.connect();
         let answer = second.answer();
         assert_eq!((answer.status, answer.header("access-control-allow-origin")), (503, allowed));

@@ -79,7 +79,7 @@ fn an_idle_connection_is_kept_longer_than_a_head_may_take() {
         client.assert_usable();
         sleep(SHORT);
     }
-    // Also one whose requests follow each other closely, and which keeps its buffers for a while.
+    // Also a connection with requests in quick succession, which keeps its buffers for a while.
     for _ in 0..20 {
         client.assert_usable();
     }
@@ -87,7 +87,7 @@ fn an_idle_connection_is_kept_longer_than_a_head_may_take() {
     client.assert_usable();
 }
 
-/// Requests so many answers without reading them that the kernel holds no more, and the server has to wait.
+/// Requests answers without reading them, until the kernel buffers no more and the server has to wait.
 fn pipeline_without_reading(server: &Server) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_write_timeout(Some(DRIP)).unwrap();
@@ -100,7 +100,7 @@ fn pipeline_without_reading(server: &Server) -> TcpStream {
 fn a_reader_that_takes_nothing() {
     let server = Setup::limited(|limits| limits.write = SHORT).start();
     let mut stream = pipeline_without_reading(&server);
-    // What the kernel held can still be read, and then it is over although no answer said so.
+    // What the kernel buffered can still be read. Then the connection ends without notice.
     stream.set_read_timeout(Some(SHORT * 20)).unwrap();
     sleep(SHORT * 2);
     let mut said = Vec::new();
@@ -131,7 +131,7 @@ fn more_bodies_at_once_than_may_be_held() {
     holding.send(post_head("/token", &[], 5000));
     holding.send([b' '; 2000]);
     let body = format!("{:2000}", r#"{"roomName":"r","participantName":"a"}"#);
-    // Until those 2,000 have come, there is room.
+    // Until those 2,000 have arrived, there is room.
     let refused = loop {
         let answer = server.ask(post("/token", &[], &body));
         if answer.status != 200 {

@@ -189,7 +189,7 @@ fn a_length_and_a_coding_together_are_refused() {
         for body in [CHUNKS, BODY] {
             let request = post(&lines, body) + &smuggled;
             assert_answers(&server, &request, &[400], true);
-            // Behind good requests of each kind on the same connection, at once and one after the other.
+            // After valid requests of each kind on the same connection, at once and one after the other.
             for good in [with("X: y"), chunked(CHUNKS)] {
                 assert_answers(&server, &format!("{good}{good}{request}"), &[200, 200, 400], true);
                 let mut client = server.connect();
@@ -246,7 +246,7 @@ fn a_head_that_is_not_http_is_told_so_like_any_other_error() {
     }
 }
 
-/// After an early answer, an unread body is thrown away if it is small and has arrived. Otherwise the connection ends.
+/// After an early answer, an unread body is discarded if it is small and has arrived. Otherwise the connection ends.
 #[test]
 fn an_unread_body_is_never_taken_for_a_request() {
     let server = Server::start();

@@ -86,7 +86,7 @@ fn a_head_of_more_than_64_kib() {
     let server = Server::start();
     let fill = "x".repeat(MUCH + 1000);
     let mut client = server.connect();
-    // Without an end: the answer does not wait for one.
+    // The head has no end: the answer does not wait for it.
     client.send(format!("GET /healthz HTTP/1.1\r\nX: {}", &fill[..MUCH + 100]));
     let answer = client.answer();
     assert_eq!(answer.status, 431);
@@ -114,12 +114,12 @@ fn a_large_head_behind_other_requests() {
     let mut client = server.connect();
     client.assert_usable();
     assert_eq!(client.ask(by_one_header(LIMIT)).status, 200);
-    // Answers that are out do not change how a head is refused.
+    // A head is refused in the same way after other answers.
     let answer = client.ask(by_one_header(MUCH));
     assert_eq!(answer.status, 431);
     answer.error();
     client.assert_closed();
-    // Where both come at once, the first is answered and the second refused.
+    // If both come at once, the first is answered and the second is refused.
     let mut client = server.connect();
     client.send([get("/healthz"), by_one_header(MUCH)].concat());
     assert_eq!([client.answer().status, client.answer().status], [200, 431]);
@@ -148,7 +148,7 @@ fn unfinished_heads_hold_no_more_than_16_kib_each() {
     let grown = program.resident_bytes().saturating_sub(before);
     // Buffers and the task of a connection; 64 KiB each would be 62 MiB.
     assert!(grown < HEADS * 28 * 1024, "{grown} bytes for {HEADS} heads");
-    // They are heads like others: with their end they are answered.
+    // They are answered once they are complete.
     for mut client in heads.into_iter().take(10) {
         assert_eq!(client.ask("\r\n\r\n").status, 200);
     }
@@ -188,7 +188,7 @@ fn what_is_no_http() {
         answer.error();
         client.assert_closed();
     }
-    // Nothing of it stays behind.
+    // Nothing of it is kept.
     server.connect().assert_usable();
 }
 

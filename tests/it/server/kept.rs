@@ -69,14 +69,14 @@ fn a_request_that_was_sent_before_its_client_could_know_is_answered() {
         busy.send(post_head("/token", &[("Expect", "100-continue")], BODY.len()));
         assert_eq!(busy.answer().status, 100);
         let mut kept = program.connect();
-        // One that comes back quickly is kept in another way.
+        // A connection with requests in quick succession is kept in another way.
         (0..count).for_each(|_| kept.assert_usable());
         let mut begun = program.connect();
         begun.assert_usable();
         begun.send("GET /healthz HT");
         program.signal(Signal::TERM);
         program.wait_for("stopping");
-        // The listening socket ends when connections are told.
+        // The listening socket is closed when connections have to end.
         while TcpStream::connect(program.address()).is_ok() {
             thread::yield_now();
         }

@@ -6,7 +6,7 @@ use crate::harness::client::{chunked_head, get, post_head, request};
 use crate::harness::edge::Setup;
 use crate::harness::sender::authorization;
 
-/// Soon over.
+/// Short.
 const SHORT: Duration = Duration::from_millis(50);
 
 #[test]
@@ -25,7 +25,7 @@ fn one_connection_too_many() {
     assert_eq!(answer.header("connection"), Some("close"));
     third.assert_closed();
 
-    // The others do not notice, and a place that is given back is taken again.
+    // The others do not notice, and a new connection can take the place of one that ended.
     first.assert_usable();
     drop(second);
     loop {

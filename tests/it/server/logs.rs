@@ -45,7 +45,7 @@ fn values(json: &Value, names: &[&str], found: &mut Vec<String>) {
     }
 }
 
-/// Sends requests of every kind; what must be in no line.
+/// Sends requests of every kind, and returns what must not appear in the log.
 fn every_kind_of_request(program: &Program) -> Vec<String> {
     let mut unspeakable: Vec<String> = [SERVER_KEY, EGRESS_KEY, NEWER_KEY, STRANGER].map(|(_, secret)| secret.to_owned()).into();
     let now = UnixTime::now();
@@ -57,12 +57,12 @@ fn every_kind_of_request(program: &Program) -> Vec<String> {
         assert_eq!(client.ask(post("/livekit/webhook", &[("Authorization", &bearer)], "altered")).status, 401);
         let mut secrets = Vec::new();
         values(&Value::Object(delivery.json()), &["turnPassword", "streamKey", "metadata"], &mut secrets);
-        // As they are, and as they stand in a log line of JSON or of quoted text.
+        // As they are, and escaped as in a log line of JSON or of quoted text.
         unspeakable.extend(secrets.iter().map(|secret| serde_json::to_string(secret).unwrap().trim_matches('"').to_owned()));
         unspeakable.extend(secrets);
         unspeakable.extend([authorization, delivery.authorization]);
     }
-    unspeakable.extend(["enabledCodecs".to_owned(), "canPublish".to_owned()]); // parts of bodies, in no other place
+    unspeakable.extend(["enabledCodecs".to_owned(), "canPublish".to_owned()]); // they appear only in bodies
 
     let minted = client.ask(post("/token", &[], r#"{"roomName":"daily","participantName":"alice"}"#));
     unspeakable.push(minted.json()["token"].as_str().unwrap().to_owned());
@@ -131,7 +131,7 @@ fn a_line_that_tells_what_it_must_not() {
     }
 }
 
-/// The lines of level info, but for those of the start and the end.
+/// The lines of level info, without those of the start and the end.
 fn infos(log: &[String]) -> Vec<Value> {
     let lines: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let about_the_server = |line: &Value| line["message"] == "listening" || line["message"].as_str().unwrap().starts_with("stop");
@@ -246,7 +246,7 @@ fn a_log_that_is_no_json_where_it_should_be() {
 
 #[test]
 fn a_line_below_the_level() {
-    // Without keys the program warns at its start, after the line that tells where it listens.
+    // Without keys the program warns at its start, after the line that says where it listens.
     let program = Start::new().env("LOG_LEVEL", "warn").until("development");
     assert_eq!(program.log().len(), 1, "{:#?}", program.log());
     assert_eq!(Start::new().env("LOG_LEVEL", "info").until("development").log().len(), 2);

@@ -1,4 +1,4 @@
-//! Tests of the warning about refused webhooks: which are warned of, what the line says, and how often.
+//! Tests of the warning about refused webhooks: when it is logged, what it says, and how often.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,7 @@ fn every_refused_webhook_is_warned_of_with_its_key_and_reason() {
         let answer = program.ask(request);
         assert_eq!(answer.status, *status, "{}", String::from_utf8_lossy(request));
         ids.insert(answer.header("x-request-id").unwrap().to_owned());
-        // The answer says no more than before.
+        // The answer says no more than without the warning.
         assert!(!names.iter().any(|name| answer.error().contains(name)));
     }
     let warnings = warnings(program);

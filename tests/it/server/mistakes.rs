@@ -10,10 +10,10 @@ use crate::harness::ended::Ended;
 use crate::harness::program::Start;
 use crate::harness::sender::STRANGER;
 
-/// In no sentence, wherever it stands.
+/// Must not appear in any sentence.
 const SECRETS: [&str; 4] = [SERVER_KEY.1, EGRESS_KEY.1, STRANGER.1, "hushhush"];
 
-/// Runs what must end with one sentence that has `parts` in it.
+/// Runs a command that must end with one sentence that contains `parts`.
 #[track_caller]
 fn assert_mistake(start: Start, parts: &[&str]) {
     let Ended { status, stdout, stderr } = start.run();
@@ -140,7 +140,7 @@ fn a_secret_and_a_file_of_it() {
     let pair = [("LIVEKIT_API_KEY", SERVER_KEY.0), ("LIVEKIT_API_SECRET", SERVER_KEY.1)];
     let start = environment(&pair).file("secret.txt", SERVER_KEY.1).env("LIVEKIT_API_SECRET_FILE", "secret.txt");
     assert_mistake(start, &["LIVEKIT_API_SECRET", "LIVEKIT_API_SECRET_FILE"]);
-    // The same where they come from different sources.
+    // The same if they come from different sources.
     let dotenv = format!("LIVEKIT_API_KEY={}\nLIVEKIT_API_SECRET={}\n", SERVER_KEY.0, SERVER_KEY.1);
     let start = Start::new().file(".env", dotenv).file("secret.txt", SERVER_KEY.1);
     assert_mistake(start.flags(&["--livekit-api-secret-file=secret.txt"]), &["LIVEKIT_API_SECRET", "LIVEKIT_API_SECRET_FILE"]);
@@ -167,7 +167,7 @@ fn a_secret_that_is_too_short() {
         let line = format!("APIshort: {secret}");
         assert_mistake(environment(&[("LIVEKIT_KEYS", &line)]), &["LIVEKIT_KEYS", "line 1", "32 bytes"]);
     }
-    // Only the whole development pair is taken.
+    // Only the whole development pair is accepted.
     for (key, secret) in [("devkey", "hushhush"), ("APIshort", "secret"), ("DEVKEY", "secret"), ("devkey", "sec ret")] {
         let pair = [("LIVEKIT_API_KEY", key), ("LIVEKIT_API_SECRET", secret)];
         assert_mistake(environment(&pair), &["LIVEKIT_API_SECRET", "32 bytes"]);
@@ -182,7 +182,7 @@ fn a_variable_of_secrets_that_is_empty() {
             assert_mistake(Start::new().file(".env", format!("{name}=\"{}\"\n", value.replace('"', "\\\""))), &[name, "empty"]);
         }
     }
-    // What the file holds does not make it good.
+    // The file's content does not matter.
     let dotenv = format!("LIVEKIT_API_KEY={}\nLIVEKIT_API_SECRET={}\n", SERVER_KEY.0, SERVER_KEY.1);
     assert_mistake(environment(&[("LIVEKIT_API_SECRET", "")]).file(".env", dotenv), &["LIVEKIT_API_SECRET", "empty"]);
     for flag in ["--livekit-api-key", "--keys-file", "--livekit-api-secret-file"] {
@@ -274,7 +274,7 @@ fn what_is_not_utf_8() {
     assert_mistake(Start::new().file("k", &list).env("LIVEKIT_KEYS_FILE", "k"), &["LIVEKIT_KEYS_FILE", "line 3", "UTF-8"]);
     let start = Start::new().file("s", broken().as_bytes()).env("LIVEKIT_API_KEY", "APIkey").env("LIVEKIT_API_SECRET_FILE", "s");
     assert_mistake(start, &["LIVEKIT_API_SECRET_FILE", "UTF-8"]);
-    // Those of others are none of ours.
+    // Variables of other programs are ignored.
     Start::new().env("APP_NAME", broken()).serve();
 }
 

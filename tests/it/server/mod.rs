@@ -1,5 +1,6 @@
 //! Tests of the server through real sockets, of the real binary or of a server in this process with a clock that the test moves.
 
+mod accepted_webhooks;
 mod bodies;
 mod concurrency;
 mod cors;
@@ -21,4 +22,3 @@ mod stderr;
 mod token;
 mod traces;
 mod watching;
-mod webhook;

@@ -23,7 +23,7 @@ fn assert_refused(answer: &Answer, why: &str) {
     answer.error();
 }
 
-/// The claims of a webhook's token that holds, for an empty body.
+/// The claims of a webhook's valid token for an empty body.
 fn claims() -> String {
     format!(r#"{{"iss":"{}","exp":{NOW},"sha256":"{}"}}"#, SERVER_KEY.0, digest(""))
 }
@@ -260,7 +260,7 @@ fn base64url_that_is_not_canonical() {
     let server = Server::start();
     let good = forge(HEADER, claims());
     let (signing_input, signature) = good.rsplit_once('.').unwrap();
-    // The last of 43 letters bears 4 bits of the MAC and 2 that are zero.
+    // The last of 43 letters holds 4 bits of the MAC and 2 that are zero.
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let last = alphabet.iter().position(|&letter| letter == *signature.as_bytes().last().unwrap()).unwrap();
     for trailing in 1..4 {

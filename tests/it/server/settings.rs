@@ -24,13 +24,13 @@ fn assert_mints_with(program: &Program, key: (&str, &str)) {
     verifier.verify(&token(program), UnixTime::now()).unwrap();
 }
 
-/// What a webhook signed with `key` is answered with.
+/// The status of the answer to a webhook signed with `key`.
 fn delivered(program: &Program, key: (&str, &str)) -> u16 {
     let authorization = authorization_at(UnixTime::now(), key, "{}");
     program.ask(post("/webhook", &[("Authorization", &authorization)], "{}")).status
 }
 
-/// The origin that a page of `origin` is told it may read from.
+/// The value of `Access-Control-Allow-Origin` for a page of `origin`.
 fn allowed(program: &Program, origin: &str) -> Option<String> {
     let answer = program.ask(request("GET", "/healthz", &[("Origin", origin)], b""));
     answer.header("access-control-allow-origin").map(str::to_owned)
@@ -144,7 +144,7 @@ fn an_empty_source_leaves_it_to_the_next() {
     all.into_iter().fold(Start::new(), |start, name| start.env(name, "")).serve();
 }
 
-/// Forms that `text` has after it was pasted.
+/// Forms of `text` after it was pasted.
 fn pasted(text: &str) -> Vec<String> {
     let forms = [
         "TEXT",
@@ -354,7 +354,7 @@ fn the_first_of_several_keys_mints_and_all_verify() {
 #[test]
 fn a_pair_beside_several_keys_mints() {
     let several = format!("{}\n{}", line(SERVER_KEY), line(EGRESS_KEY));
-    // One that is not among them, and one that is.
+    // An origin that is not listed, and one that is.
     for pair in [STRANGER, EGRESS_KEY] {
         let start = Start::new().env("LIVEKIT_KEYS", &several).env("LIVEKIT_API_KEY", pair.0).env("LIVEKIT_API_SECRET", pair.1);
         let program = start.serve();

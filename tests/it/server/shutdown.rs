@@ -56,7 +56,7 @@ fn an_idle_connection_is_closed() {
         let mut used = program.connect();
         used.assert_usable();
         program.signal(signal);
-        // While another one is still under way.
+        // While another request is still in progress.
         used.assert_closed();
         unused.assert_closed();
         assert_eq!(finish(&mut busy).status, 200);
@@ -72,7 +72,7 @@ fn a_new_connection_finds_nobody() {
     let mut idle = program.connect();
     idle.assert_usable();
     program.signal(Signal::TERM);
-    // Idle connections end after the listening socket did.
+    // Idle connections end after the listening socket.
     idle.assert_closed();
     let refused = TcpStream::connect(program.address()).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);

@@ -131,7 +131,7 @@ fn soak() {
             let lives = Arc::clone(&lives);
             tokio::spawn(async move {
                 loop {
-                    let _ = kind.live(address).await; // however it ended, another one comes
+                    let _ = kind.live(address).await; // another connection follows, however this one ended
                     lives.fetch_add(1, Relaxed);
                 }
             });
@@ -144,6 +144,6 @@ fn soak() {
         eprintln!("{} good requests, all 200; {} slow connections ended", answered.load(Relaxed), lives.load(Relaxed));
         assert!(seconds < 30 || lives.load(Relaxed) >= KINDS.len() * SLOW_OF_A_KIND, "the slow ones were not cut");
     });
-    // All are gone, and nothing of them is left.
+    // All have ended, and nothing of them is left.
     assert_eq!(program.ask(get("/healthz")).status, 200);
 }

@@ -35,7 +35,7 @@ fn the_development_pair_warns_however_it_came() {
         Start::new().env("LIVEKIT_KEYS", "devkey: secret"),
         Start::new().file(".env", "LIVEKIT_API_KEY=devkey\nLIVEKIT_API_SECRET=secret\n"),
         Start::new().file("s", "secret\n").env("LIVEKIT_API_SECRET_FILE", "s").flags(&["--livekit-api-key", "devkey"]),
-        // Whoever knows it can forge webhooks, even where another key mints.
+        // Everyone who knows it can forge webhooks, even if another key signs the tokens.
         Start::new().env("LIVEKIT_KEYS", format!("{}: {}\ndevkey: secret", SERVER_KEY.0, SERVER_KEY.1)),
     ];
     for start in pairs {
@@ -43,7 +43,7 @@ fn the_development_pair_warns_however_it_came() {
     }
 }
 
-/// A page of another site could sign for itself, and read what a server on its reader's machine keeps.
+/// A page of another site could sign a token, and read the events of a server on its visitor's machine.
 #[test]
 fn with_the_development_pair_only_trusted_pages_read_events() {
     const EXPOSED: &str = "listens on more than loopback";
@@ -88,7 +88,7 @@ fn with_the_development_pair_only_trusted_pages_read_events() {
             &["http://192.168.1.1"],
         ] {
             assert_eq!(read(&program, DEVELOPMENT, origins, accept), 403, "{origins:?}");
-            // The pair is known to everyone, whether it mints or not; so no other key is asked for.
+            // Everyone knows the pair, even if another key signs the tokens.
             assert_eq!(read(&second, DEVELOPMENT, origins, accept), 403, "{origins:?}");
             assert_eq!(read(&second, SERVER_KEY, origins, accept), 403, "{origins:?}");
             assert_eq!(read(&own, SERVER_KEY, origins, accept), 200, "{origins:?}");
@@ -113,7 +113,7 @@ fn a_key_of_ones_own_does_not_warn() {
     assert_mints_with(&program, SERVER_KEY);
     let log = program.stop();
     assert!(!log.iter().any(|line| line.contains("WARN")), "{log:#?}");
-    // But that clients are sent to their own machine does.
+    // A URL that sends clients to their own machine is warned about.
     let warning = start().serve().wait_for("WARN");
     assert!(warning.contains("LIVEKIT_URL") && warning.contains("ws://localhost:7880"), "{warning}");
     let log = Program::start().stop();

@@ -21,7 +21,7 @@ use crate::harness::program::{Program, Start, free_address};
 use crate::harness::sender::authorization_at;
 use crate::harness::wait::{PATIENCE, eventually_blocking};
 
-/// A server with an inbox, and with whatever stderr a test gives it.
+/// A server with an inbox, and with the stderr that a test gives it.
 struct Server {
     program: Program,
     metrics: SocketAddr,
@@ -50,7 +50,7 @@ impl Server {
         }
     }
 
-    /// All goes on.
+    /// Everything continues.
     fn assert_well(&self) {
         for path in ["/healthz", "/readyz"] {
             assert_eq!(self.program.connect().ask(get(path)).status, 200, "{path}");
@@ -95,7 +95,7 @@ fn lines_of(mut reader: impl Read + Send + 'static) -> mpsc::Receiver<Value> {
     lines
 }
 
-/// The lines until one that tells of lost ones; how many that tells of.
+/// The lines up to the one about lost lines, and the number in it.
 fn until_loss(lines: &mpsc::Receiver<Value>) -> (Vec<Value>, u64) {
     let mut before = Vec::new();
     loop {
@@ -108,7 +108,7 @@ fn until_loss(lines: &mpsc::Receiver<Value>) -> (Vec<Value>, u64) {
     }
 }
 
-/// Every line up to the last of the end.
+/// Every line up to the last one.
 fn until_stopped(lines: &mpsc::Receiver<Value>) -> Vec<Value> {
     let mut all = Vec::new();
     while all.last().is_none_or(|last: &Value| last["message"] != "stopped") {
@@ -153,7 +153,7 @@ fn a_stderr_that_cannot_be_written_to_is_counted() {
     assert!(server.stop().success());
 }
 
-/// More than the pipe and the queue take.
+/// More than the pipe and the queue hold.
 fn overwhelm(server: &Server) -> u64 {
     let event = "x".repeat(650);
     while server.dropped() == 0 {
@@ -192,14 +192,14 @@ fn a_reader_that_comes_back_is_told_how_many_lines_were_lost() {
     let directory = Directory::new();
     let path = directory.path().join("fifo");
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    // Open for both, a FIFO waits for nobody.
+    // A FIFO that is opened to read and to write does not block.
     let reader = || File::options().read(true).write(true).open(&path).unwrap();
     let first = reader();
     let mut server = Server::start("json", File::options().write(true).open(&path).unwrap());
     drop(first);
     server.deliver(100, "room_started");
     server.wait_until_dropped(|dropped| dropped >= 100);
-    // It is told without another line.
+    // It is logged without another line.
     let lines = lines_of(reader());
     let (before, told) = until_loss(&lines);
     assert_eq!(told, server.dropped());
@@ -275,7 +275,7 @@ fn descriptors(server: &Server) -> Vec<(u32, String)> {
 fn what_is_closed_at_the_start_is_no_file_of_ours_later() {
     for closed in ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", "<&- >&- 2>&-"] {
         for held in [false, true] {
-            // Its parent holds a socket for it, as systemd does, or not.
+            // With and without a socket from its parent, as systemd passes it.
             let listening = TcpListener::bind("127.0.0.1:0").unwrap();
             let socket = held.then(|| OwnedFd::from(listening.try_clone().unwrap()));
             let hold = if held { "exec 3<&2 2>/dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; " } else { "" };

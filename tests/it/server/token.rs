@@ -18,7 +18,7 @@ fn ask(server: &Server, body: impl AsRef<[u8]>) -> Answer {
     server.ask(post("/token", JSON, body))
 }
 
-/// The token of an answer that has one and nothing else.
+/// The token of an answer that holds nothing else.
 #[track_caller]
 fn token(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{answer:?}");

@@ -72,7 +72,7 @@ fn a_refusal_bears_the_id_of_its_log_lines() {
     assert_ne!(next.header("x-request-id"), Some(id.as_str()));
 }
 
-/// A page of metrics, read by a parser that is not ours.
+/// The metrics, read by a parser from another project.
 fn scrape(address: SocketAddr) -> Vec<Sample> {
     let answer = Client::connect(address).ask(get("/metrics"));
     assert_eq!(answer.status, 200);
@@ -181,7 +181,7 @@ fn the_port_can_be_bound_again_at_once() {
     let port = program.address().port().to_string();
     let mut client = program.connect();
     client.assert_usable();
-    // The server's side closes first, and its end of the connection lingers in the kernel.
+    // The server closes first, so its side of the connection stays in the kernel for a while.
     program.stop();
     client.assert_closed();
     let again = Start::bare().env("SERVER_PORT", port).serve();

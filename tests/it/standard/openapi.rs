@@ -33,7 +33,7 @@ fn it_has_every_path_with_its_methods() {
     }
 }
 
-/// The parameters that the document has of `/events`, in the query.
+/// The query parameters of `/events` in the document.
 fn events_parameters(document: &Value, method: &str) -> BTreeSet<String> {
     let parameters = document["paths"]["/events"][method]["parameters"].as_array().unwrap();
     let parameters = parameters.iter().map(|each| {
@@ -48,7 +48,7 @@ fn events_parameters(document: &Value, method: &str) -> BTreeSet<String> {
 fn it_has_every_parameter_of_events() {
     let server = Program::start();
     let document = document(&server);
-    // The server names them where one is unknown.
+    // The server names them in the error about an unknown one.
     let error = server.request("GET", "/events?x", &[], "").error();
     let (_, known) = error.split_once("can have ").unwrap();
     let known: BTreeSet<String> = known.split(", ").map(str::to_owned).collect();

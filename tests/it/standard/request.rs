@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::support::{BOTH, SANDBOX, STANDARD};
 use crate::harness::program::{Program, Start};
 
-/// Each field in both casings, with a value of a right type.
+/// Each field in both casings, with a value of the right type.
 fn fields() -> [(&'static str, &'static str, Value); 6] {
     [
         ("room_name", "roomName", json!("daily")),
@@ -97,10 +97,10 @@ fn null_and_empty_are_as_absent() {
 fn requests_of_the_sdks() {
     let server = Program::start();
     for (request, room) in [
-        // Swift sends the configuration in any case.
+        // Swift always sends the configuration.
         (r#"{"room_config":{}}"#, None),
         (r#"{"room_name":"daily","participant_identity":"alice","room_config":{"agents":[]}}"#, Some("daily")),
-        // livekit-client 2.23, of options that are empty strings.
+        // livekit-client 2.23 for options that are empty strings.
         (
             r#"{"room_name":"","participant_name":"","participant_identity":"","participant_metadata":"","room_config":{"agents":[{"agent_name":"","metadata":""}]}}"#,
             None,
@@ -191,12 +191,12 @@ fn a_field_that_stands_there_twice() {
     }
 }
 
-/// A string of so many bytes, most of which are no ASCII.
+/// A string of this many bytes, most of them not ASCII.
 fn text_of(bytes: usize) -> Value {
     json!("é".repeat(bytes / 2) + &"x".repeat(bytes % 2))
 }
 
-/// Attributes whose keys and values together have so many bytes.
+/// Attributes with this many bytes in keys and values together.
 fn attributes_of(bytes: usize) -> Value {
     json!({"key": "x".repeat(1000), "é": text_of(bytes - 1000 - "keyé".len())})
 }

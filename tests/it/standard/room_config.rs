@@ -7,7 +7,7 @@ use crate::harness::program::{Program, Start};
 
 const EGRESS_REFUSED: &str = "room_config.egress is not allowed here, because recordings cost money: the server's setting --allow-client-egress (ALLOW_CLIENT_EGRESS) would allow it";
 
-/// Recordings that bear no credentials.
+/// Recordings without credentials.
 fn egress() -> Value {
     json!({"room": {"file_outputs": [{"filepath": "x.mp4", "unknown": {"deep": 1}}], "unknown": 1}, "unknown": 1})
 }
@@ -144,7 +144,7 @@ fn more_than_any_room_needs_is_refused_by_its_bound() {
     }
     let answer = server.post(STANDARD, format!(r#"{{"room_config":{deeper}}}"#));
     assert_eq!(answer.status, 400);
-    // A room of a thousand agents is not too much.
+    // A thousand agents in a room are not too many.
     let agents: Vec<Value> = (0..1000).map(|index| json!({"agentName": format!("a{index}"), "attributes": {"k": "v"}})).collect();
     assert_eq!(server.claims(&json!({"room_config": {"agents": agents}}))["roomConfig"]["agents"], Value::Array(agents));
 }

@@ -1,4 +1,4 @@
-//! How LiveKit's standard endpoint is asked, and how its answers are read. Does not know what any test expects.
+//! A client of LiveKit's standard endpoint. Does not know what any test expects.
 
 use roomkey::{Claims, TokenVerifier, UnixTime};
 use serde_json::{Map, Value};

@@ -2,43 +2,30 @@
 
 use hyper::header::{ACCEPT, HeaderMap};
 
+use crate::http::headers::list;
+
 /// Whether the client prefers Server-Sent Events to JSON. If it likes both equally, it gets JSON, unless it names the other type.
 pub(super) fn wants_stream(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let ranges: Vec<Range<'_>> = values.flat_map(|value| value.split(',')).map(Range::parse).collect();
-    let (stream, is_named) = preference(&ranges, "text", "event-stream");
-    let (json, _) = preference(&ranges, "application", "json");
+    let ranges: Vec<(&str, f32)> = list(headers, ACCEPT).map(range).collect();
+    // The most specific range counts.
+    let weight = |ranked: &[&str]| {
+        let find = |wanted: &&str| ranges.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        ranked.iter().find_map(find).map_or(0.0, |(_, weight)| *weight)
+    };
+    let stream = weight(&["text/event-stream", "text/*", "*/*"]);
+    let json = weight(&["application/json", "application/*", "*/*"]);
+    let is_named = ranges.iter().any(|(name, _)| name.eq_ignore_ascii_case("text/event-stream"));
     stream > json || (stream == json && stream > 0.0 && is_named)
 }
 
-/// The weight of a media type, from 0 to 1, and whether it is named. The most specific range counts.
-fn preference(ranges: &[Range<'_>], kind: &str, subtype: &str) -> (f32, bool) {
-    let is = |range: &Range<'_>, wanted: (&str, &str)| {
-        range.kind.eq_ignore_ascii_case(wanted.0) && range.subtype.eq_ignore_ascii_case(wanted.1)
-    };
-    let find = |wanted| ranges.iter().find(|range| is(range, wanted)).map(|range| range.weight);
-    match find((kind, subtype)) {
-        Some(weight) => (weight, true),
-        None => (find((kind, "*")).or_else(|| find(("*", "*"))).unwrap_or(0.0), false),
-    }
-}
-
-/// A range of media types and its weight.
-struct Range<'a> {
-    kind: &'a str,
-    subtype: &'a str,
-    weight: f32,
-}
-
-impl<'a> Range<'a> {
-    fn parse(text: &'a str) -> Self {
-        let mut parts = text.split(';').map(str::trim);
-        let (kind, subtype) = parts.next().and_then(|range| range.split_once('/')).unwrap_or_default();
-        let weight = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
-        // An invalid weight is ignored.
-        let weight = weight.and_then(|(_, weight)| weight.trim().parse().ok()).filter(|weight| (0.0..=1.0).contains(weight));
-        Self { kind, subtype, weight: weight.unwrap_or(1.0) }
-    }
+/// A range of media types and its weight, from 0 to 1.
+fn range(text: &str) -> (&str, f32) {
+    let mut parts = text.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default();
+    let weight = parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    // An invalid weight is ignored.
+    let weight = weight.and_then(|(_, weight)| weight.trim().parse().ok()).filter(|weight| (0.0..=1.0).contains(weight));
+    (name, weight.unwrap_or(1.0))
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
-//! Reads the inbox for one client of `/events`, a small batch at a time, and bounds the memory for batches that wait to be sent.
-//! Does not know how events are rendered.
+//! Reads the inbox for one client of `/events`, a small batch at a time, in bounded memory. Does not know the form of the answer.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +8,7 @@ use tracing::debug;
 
 use crate::http::edge::Edge;
 use crate::http::endpoints::events::large_bodies::{Allowance, Hold, weight};
-use crate::http::endpoints::events::query::Start;
+use crate::http::endpoints::events::query::Beginning;
 use crate::http::limits::{CURSOR_LEEWAY, READ_AHEAD_BYTES};
 use crate::http::refusal::{FieldError, Refusal};
 use crate::http::stop::Stop;
@@ -19,24 +17,25 @@ use crate::inbox::{Cursor, Filter, Follower, Inbox, Page, PageLimit, ReadError};
 /// Between two reads while the store fails.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Reads the inbox in batches.
 #[derive(Debug)]
 pub(super) struct BatchReader {
     inbox: Inbox,
-    follower: Follower,
+    pub(super) follower: Follower,
     /// The cursor to begin at and its field's name, until it is known that this inbox issued the cursor.
     unchecked: Option<(&'static str, Cursor)>,
     allowance: Allowance,
     /// The weight of the next page, if it has to wait for memory.
     waiting_kib: Option<u32>,
-    stop: Arc<Stop>,
-    pub(super) redacts: bool,
+    pub(super) stop: Arc<Stop>,
+    redacts: bool,
 }
 
 /// A page, and the memory that it takes.
 pub(super) struct Batch {
     pub(super) page: Page,
     pub(super) hold: Option<Hold>,
+    /// Whether secrets in its events must be hidden from the client.
+    pub(super) redacts: bool,
     pub(super) gap: Option<Gap>,
 }
 
@@ -58,65 +57,47 @@ pub(super) enum Next {
     Change,
 }
 
-/// A read in progress. It returns the reader together with the result.
-pub(super) type Reading = Pin<Box<dyn Future<Output = (BatchReader, Result<Batch, Refusal>)> + Send>>;
-
 impl BatchReader {
-    pub(super) async fn new(edge: &Edge, start: Start, filter: Filter, allowance: Allowance, redacts: bool) -> Self {
+    pub(super) async fn new(edge: &Edge, start: Beginning, filter: Filter, allowance: Allowance, redacts: bool) -> Self {
         let (inbox, now) = (edge.inbox.clone(), edge.clock.now());
-        let after = match start {
-            Start::Oldest => None,
+        let (after, unchecked) = match start {
+            Beginning::Oldest => (None, None),
             // If the inbox cannot tell, nothing is being committed now, and later entries have later cursors.
-            Start::Latest => Some(inbox.latest().await.unwrap_or_else(|| Cursor::at(now))),
-            Start::After(_, cursor) => Some(cursor),
-        };
-        let unchecked = match start {
-            Start::After(field, cursor) if cursor > Cursor::at(now.saturating_add(CURSOR_LEEWAY)) => Some((field, cursor)),
-            _ => None,
+            Beginning::Latest => (Some(inbox.latest().await.unwrap_or_else(|| Cursor::at(now))), None),
+            Beginning::After(field, cursor) => {
+                let is_ahead = cursor > Cursor::at(now.saturating_add(CURSOR_LEEWAY));
+                (Some(cursor), is_ahead.then_some((field, cursor)))
+            }
         };
         let (follower, stop) = (inbox.follow(after, filter), Arc::clone(&edge.stop));
         Self { inbox, follower, unchecked, allowance, waiting_kib: None, stop, redacts }
     }
 
-    /// Where a reader that reconnects continues, if that is known.
-    pub(super) fn cursor(&self) -> Option<Cursor> {
-        self.follower.cursor()
-    }
-
-    /// Whether the server stops.
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stop.ends_connections()
-    }
-
-    /// Reads in a future that owns the reader.
-    pub(super) fn read(mut self, next: Next) -> Reading {
-        Box::pin(async move {
-            let stop = Arc::clone(&self.stop);
-            let batch = match next {
-                Next::Now(_) => self.poll(next).await,
-                Next::Within(wait, entries) => {
-                    let batch = tokio::select! {
-                        biased;
-                        batch = self.poll(next) => Some(batch),
-                        () = sleep(wait) => None,
-                        () = stop.connections_end() => None,
-                    };
-                    if let Some(batch) = batch { batch } else { self.poll(Next::Now(entries)).await }
-                }
-                Next::Change => tokio::select! {
+    /// [`poll`](Self::poll), after a wait if there is nothing to read yet.
+    pub(super) async fn read(&mut self, next: Next) -> Result<Batch, Refusal> {
+        let stop = Arc::clone(&self.stop);
+        match next {
+            Next::Now(_) => self.poll(next).await,
+            Next::Within(wait, entries) => {
+                tokio::select! {
                     biased;
-                    () = stop.connections_end() => Err(Refusal::Stopping),
-                    batch = self.poll_until_readable() => batch,
-                },
-            };
-            (self, batch)
-        })
+                    batch = self.poll(next) => return batch,
+                    () = sleep(wait) => {}
+                    () = stop.connections_end() => {}
+                }
+                self.poll(Next::Now(entries)).await
+            }
+            Next::Change => tokio::select! {
+                biased;
+                () = stop.connections_end() => Err(Refusal::Stopping),
+                batch = self.poll_until_readable() => batch,
+            },
+        }
     }
 
     /// Reads a page. A large one waits for memory, for a limited time.
     pub(super) async fn poll(&mut self, next: Next) -> Result<Batch, Refusal> {
-        // A reader with a cursor from the future would miss events. This inbox cannot have issued it, unless clocks differ or
-        // were set.
+        // A reader with a cursor from the future would miss events. It is another inbox's, unless clocks differ or were set.
         if let Some((field, cursor)) = self.unchecked {
             if !self.inbox.has_reached(cursor).await.map_err(Refusal::Read)? {
                 return Err(Refusal::Field(field, FieldError::CursorAhead));
@@ -136,22 +117,17 @@ impl BatchReader {
                 Next::Now(_) | Next::Within(..) => self.follower.poll(limit).await,
             };
             let page = page.map_err(Refusal::Read)?;
-            let hold = match (weight(&page), reserved) {
-                (None, _) => None,
-                (Some(kib), None) => {
-                    let hold = self.allowance.hold_now(kib).await;
-                    if hold.is_none() {
-                        // Nothing is held while it waits, so the page has to be read again.
-                        self.follower.undo();
-                        self.waiting_kib = Some(kib);
-                        continue;
-                    }
-                    hold
-                }
-                (Some(_), reserved) => reserved,
+            let weight = weight(&page);
+            let hold = match (weight, reserved) {
+                (Some(kib), None) => self.allowance.hold_now(kib).await,
+                (_, reserved) => reserved.filter(|_| weight.is_some()),
             };
-            self.waiting_kib = None;
-            return Ok(Batch { page, hold, gap: None });
+            self.waiting_kib = weight.filter(|_| hold.is_none());
+            if self.waiting_kib.is_none() {
+                return Ok(Batch { page, hold, redacts: self.redacts, gap: None });
+            }
+            // Nothing is held while it waits, so the page has to be read again.
+            self.follower.undo();
         }
     }
 
@@ -159,9 +135,9 @@ impl BatchReader {
     pub(super) async fn poll_stream(&mut self, next: Next) -> Result<Batch, Refusal> {
         match self.poll(next).await {
             Err(Refusal::Read(ReadError::Gone { oldest })) => {
-                let after = self.cursor().unwrap_or(oldest);
+                let after = self.follower.cursor().unwrap_or(oldest);
                 self.follower.skip_to(oldest);
-                Ok(Batch { page: Page::empty(oldest), hold: None, gap: Some(Gap { after, oldest }) })
+                Ok(Batch { page: Page::empty(oldest), hold: None, redacts: self.redacts, gap: Some(Gap { after, oldest }) })
             }
             result => result,
         }

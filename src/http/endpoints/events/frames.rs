@@ -1,14 +1,13 @@
-//! Renders the body of an entry, and joins rendered text into the pieces of an answer: small ones are copied together, large bodies
-//! are not copied. Does not know the form of the answer.
+//! Renders the bodies of events, and joins them and text into the pieces that are sent. Does not know the form of the answer.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::http::endpoints::events::batches::Batch;
-use crate::http::endpoints::events::large_bodies::{Held, Hold};
+use crate::http::endpoints::events::large_bodies::Hold;
+use crate::http::large::keeping;
 use crate::http::limits::READ_AHEAD_BYTES;
 use crate::inbox::Entry;
 use crate::json;
@@ -17,27 +16,26 @@ use crate::livekit::redaction::redact;
 /// Bodies from this size on are not copied.
 const LARGE: usize = READ_AHEAD_BYTES / 2;
 
-/// Pieces of an answer, in order.
+/// The pieces of an answer in order.
 #[derive(Default)]
 pub(super) struct Frames {
-    complete: VecDeque<Bytes>,
+    complete: Vec<Bytes>,
     open: Vec<u8>,
     hold: Option<Hold>,
 }
 
 impl Frames {
-    /// With room for the entries of `batch`.
     pub(super) fn of(batch: &Batch) -> Self {
         let sizes = batch.page.entries.iter().map(|entry| entry.body.len().saturating_add(128));
         let open = Vec::with_capacity(sizes.fold(0, usize::saturating_add).min(READ_AHEAD_BYTES.saturating_mul(2)));
-        Self { complete: VecDeque::new(), open, hold: batch.hold.clone() }
+        Self { complete: Vec::new(), open, hold: batch.hold.clone() }
     }
 
     pub(super) fn text(&mut self, text: impl AsRef<[u8]>) {
         self.open.extend_from_slice(text.as_ref());
     }
 
-    /// Appends `bytes`; many are not copied.
+    /// Appends `bytes`. They are copied only if they are few.
     pub(super) fn bytes(&mut self, bytes: Bytes) {
         if bytes.len() < LARGE {
             self.open.extend_from_slice(&bytes);
@@ -58,28 +56,30 @@ impl Frames {
     }
 
     fn push(&mut self, bytes: Bytes) {
-        self.complete.push_back(match &self.hold {
-            Some(hold) => Bytes::from_owner(Held { bytes, _hold: Hold::clone(hold) }),
+        self.complete.push(match &self.hold {
+            Some(hold) => keeping(bytes, Hold::clone(hold)),
             None => bytes,
         });
     }
 
-    pub(super) fn finish(mut self) -> VecDeque<Bytes> {
+    pub(super) fn finish(mut self) -> Vec<Bytes> {
         self.close();
         self.complete
     }
 }
 
-/// The body of `entry` as JSON, byte for byte, except that `redacts` removes secrets. A body that is not JSON becomes a string.
-pub(super) fn shown(entry: &Entry, redacts: bool) -> Bytes {
-    if !is_json(entry) {
-        let mut text = Vec::with_capacity(entry.body.len().saturating_add(2));
-        json::write(&mut text, &*String::from_utf8_lossy(&entry.body));
-        return text.into();
-    }
-    match if redacts { redact(&entry.body) } else { Cow::Borrowed(&*entry.body) } {
-        Cow::Borrowed(_) => entry.body.clone(),
-        Cow::Owned(redacted) => redacted.into(),
+impl Batch {
+    /// The body of `entry` as JSON: byte for byte, unless secrets are removed from it. A body that is not JSON becomes a string.
+    pub(super) fn shown(&self, entry: &Entry) -> Bytes {
+        if !is_json(entry) {
+            let mut text = Vec::with_capacity(entry.body.len().saturating_add(2));
+            json::write(&mut text, &*String::from_utf8_lossy(&entry.body));
+            return text.into();
+        }
+        match if self.redacts { redact(&entry.body) } else { Cow::Borrowed(&*entry.body) } {
+            Cow::Borrowed(_) => entry.body.clone(),
+            Cow::Owned(redacted) => redacted.into(),
+        }
     }
 }
 

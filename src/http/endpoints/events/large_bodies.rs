@@ -1,28 +1,25 @@
-//! Bounds the memory for large bodies that wait to be sent: for all readers with one token, for all readers of one room, and in
-//! total. Does not know what the bodies are.
+//! Bounds the memory for large bodies that wait to be sent: for readers with one token, for readers of one room, and in total.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::http::limits::{LARGE_BODY_BYTES, LARGE_BODY_PATIENCE, READ_AHEAD_BYTES};
+use crate::http::limits::{
+    LARGE_BODY_BYTES, LARGE_BODY_BYTES_OF_SCOPE, LARGE_BODY_BYTES_OF_TOKEN, LARGE_BODY_PATIENCE, READ_AHEAD_BYTES,
+};
 use crate::inbox::Page;
 
 const KIB: usize = 1024;
 
 /// The memory for large bodies, in KiB.
 #[derive(Clone, Debug)]
-pub(crate) struct LargeBodies(Arc<Budgets>);
-
-#[derive(Debug)]
-struct Budgets {
+pub(crate) struct LargeBodies {
     total: Arc<Semaphore>,
     /// The budgets of tokens and of scopes, by the hash of the token or scope, while they are in use.
-    shared: Mutex<HashMap<u64, Weak<Semaphore>>>,
+    shared: Arc<Mutex<HashMap<u64, Weak<Semaphore>>>>,
     hasher: RandomState,
 }
 
@@ -34,12 +31,12 @@ pub(super) struct Allowance {
     scope: u64,
 }
 
-/// A part of the token's budget, of the scope's and of the total. It is released with the last bytes of the bodies.
+/// A part of the token's budget, of the scope's and of the total. It is released when nothing keeps it any more.
 pub(super) type Hold = Arc<[OwnedSemaphorePermit; 3]>;
 
 impl Default for LargeBodies {
     fn default() -> Self {
-        Self(Arc::new(Budgets { total: budget(LARGE_BODY_BYTES.all), shared: Mutex::default(), hasher: RandomState::new() }))
+        Self { total: budget(LARGE_BODY_BYTES), shared: Arc::default(), hasher: RandomState::new() }
     }
 }
 
@@ -50,12 +47,12 @@ fn budget(bytes: usize) -> Arc<Semaphore> {
 impl LargeBodies {
     /// For a reader with `token`, which lets it read `scope`.
     pub(super) fn allowance(&self, token: &str, scope: impl Hash) -> Allowance {
-        let hasher = &self.0.hasher;
+        let hasher = &self.hasher;
         Allowance { bodies: self.clone(), token: hasher.hash_one(("token", token)), scope: hasher.hash_one(("scope", scope)) }
     }
 
     fn shared_budget(&self, hash: u64, bytes: usize) -> Arc<Semaphore> {
-        let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(budget) = shared.get(&hash).and_then(Weak::upgrade) {
             return budget;
         }
@@ -69,9 +66,9 @@ impl LargeBodies {
 impl Allowance {
     /// Readers wait for others with the same token first, then for the same scope, then for all.
     async fn hold(&self, kib: u32) -> Option<Hold> {
-        let token = self.bodies.shared_budget(self.token, LARGE_BODY_BYTES.token).acquire_many_owned(kib).await.ok()?;
-        let scope = self.bodies.shared_budget(self.scope, LARGE_BODY_BYTES.scope).acquire_many_owned(kib).await.ok()?;
-        let total = Arc::clone(&self.bodies.0.total).acquire_many_owned(kib).await.ok()?;
+        let token = self.bodies.shared_budget(self.token, LARGE_BODY_BYTES_OF_TOKEN).acquire_many_owned(kib).await.ok()?;
+        let scope = self.bodies.shared_budget(self.scope, LARGE_BODY_BYTES_OF_SCOPE).acquire_many_owned(kib).await.ok()?;
+        let total = Arc::clone(&self.bodies.total).acquire_many_owned(kib).await.ok()?;
         Some(Arc::new([token, scope, total]))
     }
 
@@ -94,17 +91,5 @@ impl Allowance {
 pub(super) fn weight(page: &Page) -> Option<u32> {
     let bytes = page.entries.iter().map(|entry| entry.body.len()).fold(0, usize::saturating_add);
     let is_large = bytes > READ_AHEAD_BYTES.saturating_mul(2);
-    is_large.then(|| bytes.min(LARGE_BODY_BYTES.token).div_ceil(KIB).try_into().unwrap_or(u32::MAX))
-}
-
-/// A body together with its share of the memory.
-pub(super) struct Held {
-    pub(super) bytes: Bytes,
-    pub(super) _hold: Hold,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
+    is_large.then(|| bytes.min(LARGE_BODY_BYTES_OF_TOKEN).div_ceil(KIB).try_into().unwrap_or(u32::MAX))
 }

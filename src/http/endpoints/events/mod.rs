@@ -1,5 +1,4 @@
-//! `GET /events`: the events after a cursor, as a page of JSON or as Server-Sent Events. Old and new events come the same way:
-//! [`batches`]. Does not know how events are stored.
+//! `GET /events`: the events after a cursor, as a page of JSON or as Server-Sent Events. Does not know how events are stored.
 
 mod accept;
 mod access;
@@ -7,90 +6,74 @@ mod batches;
 mod frames;
 pub(crate) mod large_bodies;
 mod page;
+mod permission;
 mod query;
 mod reader_log;
-mod right;
 mod sse;
 
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, VARY};
+use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY};
 use hyper::{Method, Request, Uri};
 
 use crate::http::content::Content;
-use crate::http::cors;
 use crate::http::edge::Edge;
+use crate::http::headers::list;
 use crate::http::refusal::Refusal;
-use crate::http::reply::{self, Reply};
+use crate::http::reply::{self, JSON, Reply};
 use crate::http::trace::Trace;
 use access::Access;
 use batches::BatchReader;
-use query::Query;
+use query::{Beginning, Query};
 use reader_log::ReaderLog;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The events after a cursor.
 pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
-    let access = Access::check(edge, request.headers(), query.access_token.as_deref())?;
-    let filter = access.filter(query.room.as_deref(), query.events.clone())?;
+    let access = Access::check(edge, request.headers(), query.value("access_token"))?;
+    let filter = access.filter(query.value("room"), query.events.clone())?;
     let start = query.start(request.headers())?;
     let (limit, wait, is_named) = (query.limit()?, query.wait()?, query.is_named()?);
     let is_stream = accept::wants_stream(request.headers());
-    let is_last = wants_close(request.headers());
+    // RFC 9112, section 9.6.
+    let is_last = list(request.headers(), CONNECTION).any(|option| option.eq_ignore_ascii_case("close"));
     let is_head = request.method() == Method::HEAD; // reads nothing
     release_head(request);
-    let log =
-        ReaderLog { trace: trace.clone(), key: access.right.key(), grant: access.grant(), room: filter.room.clone(), start };
+    let (room, key) = (filter.room.clone(), Arc::clone(&access.permission.key));
+    let log = ReaderLog { trace: trace.clone(), key, grant: access.grant(), room, start };
 
-    let redacts = access.redacts();
+    let redacts = access.room.is_some(); // secrets are for those who may read everything
     let events = BatchReader::new(edge, start, filter, access.allowance, redacts).await;
-    let (content, content_type) = if is_stream {
-        let told = start.cursor();
-        (sse::stream(events, sse::Form { redacts, is_named }, told, access.right, edge.limits.silence).await?, EVENT_STREAM)
+    let (mut content, content_type) = if is_stream {
+        let told = if let Beginning::After(_, cursor) = start { Some(cursor) } else { None };
+        (sse::stream(events, is_named, told, access.permission, edge.limits.silence).await?, EVENT_STREAM)
     } else {
-        (page::page(events, limit, wait, access.right).await?, JSON)
+        (page::page(events, limit, wait, access.permission).await?, JSON)
     };
-    let content = match content {
-        content if is_head => content,
-        Content::Stream(stream) if is_stream => Content::Stream(stream.on_end(log.stream(Arc::clone(&edge.stop)))),
-        content => {
-            log.page(&edge.events.readers);
-            content
-        }
-    };
-    let mut reply = answered(content, content_type);
-    if is_last {
-        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    match &mut content {
+        _ if is_head => {}
+        Content::Stream(stream) if is_stream => stream.on_end = Some(Box::new(log.stream(Arc::clone(&edge.stop)))),
+        _ => log.page(&edge.page_readers),
     }
-    Ok(reply)
-}
-
-fn answered(content: Content, content_type: HeaderValue) -> Reply {
     let mut reply = reply::private(content, content_type);
     let headers = reply.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     // Otherwise nginx would hold a stream back until its buffer is full.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    reply
+    if is_last {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(reply)
 }
 
-/// Whether the client asks for the connection to end with the answer (RFC 9112, section 9.6).
-fn wants_close(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("close"))
-}
-
-/// Drops the request's head, and the token with it, because the head keeps hyper's read buffer and the answer may take long. Only
-/// what the router needs later is copied.
+/// Drops the request's head, because it keeps hyper's read buffer. Only what the router needs later is copied.
 fn release_head(request: &mut Request<Incoming>) {
-    let origin = cors::origin(request.headers()).and_then(|origin| HeaderValue::from_bytes(origin.as_bytes()).ok());
+    let origin = request.headers().get(ORIGIN).and_then(|origin| HeaderValue::from_bytes(origin.as_bytes()).ok());
     *request.headers_mut() = HeaderMap::new();
     if let Some(origin) = origin {
-        request.headers_mut().insert(hyper::header::ORIGIN, origin);
+        request.headers_mut().insert(ORIGIN, origin);
     }
     *request.uri_mut() = Uri::try_from(request.uri().path().to_owned()).unwrap_or_default();
 }

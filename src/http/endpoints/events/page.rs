@@ -1,126 +1,110 @@
-//! Renders a page of JSON: `{"events":[{"cursor","receivedAt","event"},…],"next"}`. A long one is sent while it is read. Does not
-//! know where events come from.
+//! Renders a page of JSON: `{"events":[{"cursor","receivedAt","event"},…],"next"}`. A long page is sent while it is being read.
+//! Does not know where events come from.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::mem::take;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame};
 
-use crate::http::content::{Content, Stream};
-use crate::http::endpoints::events::batches::{Batch, BatchReader, Next, Reading};
-use crate::http::endpoints::events::frames::{Frames, shown};
-use crate::http::endpoints::events::right::Right;
+use crate::http::content::{Content, Outlet, Stream};
+use crate::http::endpoints::events::batches::{Batch, BatchReader, Next};
+use crate::http::endpoints::events::frames::Frames;
+use crate::http::endpoints::events::permission::Permission;
 use crate::http::refusal::Refusal;
 use crate::inbox::{Cursor, Entry};
 
 /// The end of the year 9999, the last that RFC 3339 can express, in milliseconds since 1970.
 const LAST_MILLIS: u64 = 253_402_300_799_999;
+const BEGIN: &str = r#"{"events":["#;
 
 /// At most `limit` events. If there are none now, the page waits up to `wait` for the first commit.
-pub(super) async fn page(mut reader: BatchReader, limit: usize, wait: Duration, right: Right) -> Result<Content, Refusal> {
+pub(super) async fn page(
+    mut reader: BatchReader,
+    limit: usize,
+    wait: Duration,
+    permission: Permission,
+) -> Result<Content, Refusal> {
     // Errors have to come before the page begins.
     let first = reader.poll(Next::Now(limit)).await?;
-    let next = first.page.next;
-    let over = right.clone().ended();
-    let mut page = JsonPage { ready: VecDeque::new(), reading: None, right, limit, wait, count: 0, is_begun: false, next };
-    page.take(reader, first);
+    let mut page = JsonPage { pieces: Vec::new(), limit, wait, count: 0, next: first.page.next };
+    let more = page.take(&first, &reader);
     // Most pages are complete at once, so their length is known.
-    if page.reading.is_none() && page.ready.len() == 1 {
-        return Ok(Content::Whole(page.ready.pop_front().unwrap_or_default()));
+    if let (None, [whole]) = (more, &*page.pieces) {
+        return Ok(Content::Whole(whole.clone()));
     }
-    Ok(Content::Stream(Stream::new(page, over)))
+    let ended = permission.clone().ended();
+    let send = |outlet| async move { page.send(&mut reader, more, permission, &outlet).await };
+    Ok(Content::Stream(Stream::new(ended, false, send)))
 }
 
 struct JsonPage {
     /// Rendered and not yet sent.
-    ready: VecDeque<Bytes>,
-    /// `None` after the last read.
-    reading: Option<Reading>,
-    right: Right,
+    pieces: Vec<Bytes>,
     limit: usize,
     /// How long it may still wait for its first event.
     wait: Duration,
     /// Events rendered so far.
     count: usize,
-    is_begun: bool,
     /// After everything that was read.
     next: Cursor,
 }
 
 impl JsonPage {
-    /// Renders `batch`, then reads on or ends the page.
-    fn take(&mut self, reader: BatchReader, batch: Batch) {
+    async fn send(&mut self, reader: &mut BatchReader, mut more: Option<Next>, mut permission: Permission, outlet: &Outlet) {
+        loop {
+            for piece in take(&mut self.pieces) {
+                outlet.put(piece).await;
+            }
+            let Some(next) = more else { return };
+            let batch = tokio::select! {
+                biased;
+                () = permission.over() => None,
+                batch = reader.read(next) => batch.ok(),
+            };
+            more = match batch {
+                Some(batch) => self.take(&batch, reader),
+                None => {
+                    // The page ends early. The request for the next one is told the reason.
+                    self.end(Frames::default());
+                    None
+                }
+            };
+        }
+    }
+
+    /// Renders `batch`, and returns what to read next. If that is nothing, the page is complete.
+    fn take(&mut self, batch: &Batch, reader: &BatchReader) -> Option<Next> {
         self.next = batch.page.next;
-        let is_last = batch.page.is_last;
+        let is_last = batch.page.is_last || reader.stop.ends_connections();
         if batch.page.entries.is_empty() && self.count == 0 && self.limit > 0 {
-            if !is_last && !reader.is_stopping() {
-                self.reading = Some(reader.read(Next::Now(self.limit)));
-                return;
+            if !is_last {
+                return Some(Next::Now(self.limit));
             }
             if !self.wait.is_zero() {
-                self.reading = Some(reader.read(Next::Within(std::mem::take(&mut self.wait), self.limit)));
-                return;
+                return Some(Next::Within(take(&mut self.wait), self.limit));
             }
         }
-        let mut frames = Frames::of(&batch);
-        self.begin(&mut frames);
+        let mut frames = Frames::of(batch);
         for entry in &batch.page.entries {
-            if self.count > 0 {
-                frames.text(",");
-            }
-            write(&mut frames, entry, shown(entry, reader.redacts));
+            frames.text(if self.count == 0 { BEGIN } else { "," });
+            write(&mut frames, entry, batch.shown(entry));
             self.count = self.count.saturating_add(1);
         }
         let left = self.limit.saturating_sub(self.count);
-        if is_last || left == 0 || reader.is_stopping() {
+        if is_last || left == 0 {
             self.end(frames);
-        } else {
-            self.ready = frames.finish();
-            self.reading = Some(reader.read(Next::Now(left)));
+            return None;
         }
-    }
-
-    fn begin(&mut self, frames: &mut Frames) {
-        if !std::mem::replace(&mut self.is_begun, true) {
-            frames.text(r#"{"events":["#);
-        }
+        self.pieces = frames.finish();
+        Some(Next::Now(left))
     }
 
     fn end(&mut self, mut frames: Frames) {
-        frames.text(format!(r#"],"next":"{}"}}"#, self.next));
-        self.ready = frames.finish();
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        loop {
-            if let Some(bytes) = self.ready.pop_front() {
-                return Poll::Ready(Some(bytes));
-            }
-            let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
-            let read = if self.right.is_over() { None } else { Some(ready!(reading.as_mut().poll(cx))) };
-            self.reading = None;
-            if let Some((reader, Ok(batch))) = read {
-                self.take(reader, batch);
-            } else {
-                // The page ends early. The request for the next one is told the reason.
-                let mut frames = Frames::default();
-                self.begin(&mut frames);
-                self.end(frames);
-            }
+        if self.count == 0 {
+            frames.text(BEGIN);
         }
-    }
-}
-
-impl Body for JsonPage {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.poll_next(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        frames.text(format!(r#"],"next":"{}"}}"#, self.next));
+        self.pieces = frames.finish();
     }
 }
 

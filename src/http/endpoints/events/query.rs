@@ -1,7 +1,7 @@
-//! Parses the query (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>) and `Last-Event-ID`. Does not know what the
-//! client may read.
+//! Parses the query and `Last-Event-ID`. Does not know what the client may read.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,28 +12,24 @@ use crate::http::refusal::{FieldError, Refusal};
 use crate::inbox::Cursor;
 
 /// The parameters that a query may have.
-const PARAMETERS: &[&str] = &["after", "lastEventId", "limit", "wait", "room", "event", "named", "access_token"];
+const PARAMETERS: &[&str] = &["after", "lastEventId", "limit", "wait", "room", EVENT, "named", "access_token"];
+/// The only parameter that may be repeated.
+const EVENT: &str = "event";
 /// Ignored. Scripts add it so that no cache answers.
 const CACHE_BUSTER: &str = "_";
 /// The value of `after` for new events only.
 const LATEST: &str = "latest";
 
-/// The decoded query.
 #[derive(Default)]
 pub(super) struct Query<'a> {
-    after: Option<Cow<'a, str>>,
-    last_event_id: Option<Cow<'a, str>>,
-    limit: Option<Cow<'a, str>>,
-    wait: Option<Cow<'a, str>>,
-    named: Option<Cow<'a, str>>,
-    pub(super) access_token: Option<Cow<'a, str>>,
-    pub(super) room: Option<Cow<'a, str>>,
+    /// The parameters that may appear once, by name.
+    values: BTreeMap<&'static str, Cow<'a, str>>,
     pub(super) events: Vec<String>,
 }
 
 /// Where a reader begins.
 #[derive(Clone, Copy)]
-pub(super) enum Start {
+pub(super) enum Beginning {
     /// Before the oldest event.
     Oldest,
     /// After the newest event.
@@ -42,15 +38,8 @@ pub(super) enum Start {
     After(&'static str, Cursor),
 }
 
-impl Start {
-    /// The cursor that the client sent.
-    pub(super) fn cursor(self) -> Option<Cursor> {
-        if let Self::After(_, cursor) = self { Some(cursor) } else { None }
-    }
-}
-
 /// For the log.
-impl fmt::Display for Start {
+impl fmt::Display for Beginning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Oldest => f.write_str("the oldest"),
@@ -67,86 +56,66 @@ impl<'a> Query<'a> {
             return Err(Refusal::QueryTooLong);
         }
         let mut parsed = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if name == CACHE_BUSTER {
-                continue;
-            }
+        for (name, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != CACHE_BUSTER) {
             let known = PARAMETERS.iter().copied().find(|known| *known == name).ok_or_else(|| unknown(&name))?;
-            let place = match known {
-                "after" => &mut parsed.after,
-                "lastEventId" => &mut parsed.last_event_id,
-                "limit" => &mut parsed.limit,
-                "wait" => &mut parsed.wait,
-                "named" => &mut parsed.named,
-                "access_token" => &mut parsed.access_token,
-                "room" => &mut parsed.room,
-                _ if parsed.events.len() >= QUERY_EVENTS => {
-                    return Err(Refusal::Field("event", FieldError::TooMany(QUERY_EVENTS)));
+            if known != EVENT {
+                if parsed.values.insert(known, value).is_some() {
+                    return Err(Refusal::Field(known, FieldError::Twice));
                 }
-                _ => {
-                    parsed.events.push(value.into_owned());
-                    continue;
-                }
-            };
-            if place.replace(value).is_some() {
-                return Err(Refusal::Field(known, FieldError::Twice));
+            } else if parsed.events.len() < QUERY_EVENTS {
+                parsed.events.push(value.into_owned());
+            } else {
+                return Err(Refusal::Field(EVENT, FieldError::TooMany(QUERY_EVENTS)));
             }
         }
         Ok(parsed)
     }
 
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|value| &**value)
+    }
+
     /// Where to begin. `Last-Event-ID` takes precedence, because an `EventSource` that reconnects sends the same query again.
     /// `lastEventId` is that header from polyfills that cannot set it. Both are empty before the first event.
-    pub(super) fn start(&self, headers: &HeaderMap) -> Result<Start, Refusal> {
+    pub(super) fn start(&self, headers: &HeaderMap) -> Result<Beginning, Refusal> {
         let header = headers.get("last-event-id").map(|value| ("Last-Event-ID", value.to_str().unwrap_or("?")));
-        let queried = self.last_event_id.as_deref().map(|id| ("lastEventId", id));
+        let queried = self.value("lastEventId").map(|id| ("lastEventId", id));
         let last = [header, queried].into_iter().flatten().find(|(_, id)| !id.is_empty());
-        let (field, cursor) = match (last, self.after.as_deref()) {
+        let (field, cursor) = match (last, self.value("after")) {
             (Some(last), _) => last,
-            (None, Some(LATEST)) => return Ok(Start::Latest),
+            (None, Some(LATEST)) => return Ok(Beginning::Latest),
             (None, Some(after)) => ("after", after),
-            (None, None) => return Ok(Start::Oldest),
+            (None, None) => return Ok(Beginning::Oldest),
         };
-        cursor.parse().map(|cursor| Start::After(field, cursor)).or(Err(Refusal::Field(field, FieldError::NotACursor)))
+        cursor.parse().map(|cursor| Beginning::After(field, cursor)).or(Err(Refusal::Field(field, FieldError::NotACursor)))
     }
 
-    /// The largest number of events in a page.
     pub(super) fn limit(&self) -> Result<usize, Refusal> {
         let (usual, most) = PAGE_ENTRIES;
-        match self.limit.as_deref().map(whole) {
-            None => Ok(usual),
-            Some(None) => Err(Refusal::Field("limit", FieldError::NotANumber)),
-            Some(Some(limit)) => Ok(limit.try_into().unwrap_or(most).min(most)),
-        }
+        Ok(self.number("limit")?.map_or(usual, |limit| limit.try_into().unwrap_or(most).min(most)))
     }
 
-    /// How long a page waits for its first event.
     pub(super) fn wait(&self) -> Result<Duration, Refusal> {
-        match self.wait.as_deref().map(whole) {
-            None => Ok(Duration::ZERO),
-            Some(None) => Err(Refusal::Field("wait", FieldError::NotANumber)),
-            Some(Some(seconds)) => Ok(Duration::from_secs(seconds).min(LONGEST_WAIT)),
-        }
+        Ok(Duration::from_secs(self.number("wait")?.unwrap_or(0)).min(LONGEST_WAIT))
     }
 
     /// Whether the events of a stream have names.
     pub(super) fn is_named(&self) -> Result<bool, Refusal> {
-        match self.named.as_deref() {
-            None | Some("true") => Ok(true),
-            Some("false") => Ok(false),
-            Some(_) => Err(Refusal::Field("named", FieldError::NotABoolean)),
+        self.value("named").map_or(Ok(true), str::parse).or(Err(Refusal::Field("named", FieldError::NotABoolean)))
+    }
+
+    /// A whole number of any length. One that is too large becomes the largest.
+    fn number(&self, name: &'static str) -> Result<Option<u64>, Refusal> {
+        let Some(text) = self.value(name) else { return Ok(None) };
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Refusal::Field(name, FieldError::NotANumber));
         }
+        Ok(Some(text.parse().unwrap_or(u64::MAX)))
     }
 }
 
 /// Escapes and shortens the name, because it may be anything, even a misplaced token.
 fn unknown(name: &str) -> Refusal {
     let name = name.chars().take(PARAMETER_CHARS).flat_map(char::escape_debug).collect();
-    Refusal::UnknownParameter { name, known: PARAMETERS }
-}
-
-/// A whole number of any length. One that is too large becomes the largest.
-fn whole(text: &str) -> Option<u64> {
-    let is_whole = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_whole.then(|| text.parse().unwrap_or(u64::MAX))
+    Refusal::UnknownParameter(name, PARAMETERS)
 }

@@ -6,7 +6,8 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use crate::http::content::End;
-use crate::http::endpoints::events::query::Start;
+use crate::http::endpoints::events::query::Beginning;
+use crate::http::limits::READERS_A_MINUTE;
 use crate::http::once_a_minute::OnceAMinute;
 use crate::http::stop::Stop;
 use crate::http::trace::Trace;
@@ -16,12 +17,10 @@ pub(super) struct ReaderLog {
     pub(super) trace: Trace,
     /// The name of the key that signed its token.
     pub(super) key: Arc<str>,
-    /// The grant that allows it.
     pub(super) grant: &'static str,
     /// The only room that it reads.
     pub(super) room: Option<String>,
-    /// Where it begins.
-    pub(super) start: Start,
+    pub(super) start: Beginning,
 }
 
 /// A line about a reader at this level.
@@ -43,7 +42,7 @@ macro_rules! line {
 
 impl ReaderLog {
     /// Logs a page: the first one within a minute at level info, the others at level debug.
-    pub(super) fn page(&self, limit: &OnceAMinute) {
+    pub(super) fn page(&self, limit: &OnceAMinute<READERS_A_MINUTE>) {
         if limit.is_first((&self.key, self.grant, &self.room, self.trace.client), Instant::now()) {
             line!(info, self, "page", "reader");
         } else {
@@ -59,7 +58,7 @@ impl ReaderLog {
             let why = match end {
                 End::Left => "the client left",
                 End::Slow => "the client read too slowly",
-                End::Right => "the token expired, or its key was removed",
+                End::Forbidden => "the token expired, or its key was removed",
                 End::Done if stop.ends_connections() => "the server is stopping",
                 End::Done => "the next events were deleted",
             };

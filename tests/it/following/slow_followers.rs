@@ -1,5 +1,5 @@
-//! Tests of clients that follow and do not read: each is cut, costs little until then, and misses nothing when it comes back. Idle
-//! followers cost little too.
+//! Tests of followers that do not read: each is cut, takes little memory until then, and misses nothing when it reconnects. Idle
+//! followers take little memory too.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -14,25 +14,30 @@ use socket2::{Domain, Socket, Type};
 use super::client::{Events, send};
 use super::process::{bearer_from_now, follow, follow_and_read, start};
 use super::support::{ALL, DAILY, SSE, Server, append, bearer, event, token_until};
-use crate::harness::directory::Directory;
 use crate::fixtures::NOW;
+use crate::harness::program::Program;
 
 const KIB: usize = 1024;
+
+/// The memory that `program` takes, in KiB.
+fn resident_kib(program: &Program) -> usize {
+    program.resident_bytes() / 1024
+}
 
 /// An event of about this many bytes.
 fn large(id: usize, bytes: usize) -> String {
     event(&id.to_string(), &"x".repeat(bytes), "daily")
 }
 
-/// A connection that asks to follow, and then does nothing.
-fn deaf(address: std::net::SocketAddr, authorization: &str) -> TcpStream {
-    deaf_with("HTTP/1.1", address, authorization)
+/// A connection that asks for a stream and does not read it.
+fn unread(address: std::net::SocketAddr, authorization: &str) -> TcpStream {
+    unread_with("HTTP/1.1", address, authorization)
 }
 
-/// The same with this version of HTTP. A proxy such as nginx speaks 1.0 unless it is told otherwise.
-fn deaf_with(version: &str, address: std::net::SocketAddr, authorization: &str) -> TcpStream {
+/// The same with this version of HTTP. By default, a proxy such as nginx speaks 1.0.
+fn unread_with(version: &str, address: std::net::SocketAddr, authorization: &str) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    // So that the kernel takes little for it.
+    // So that the kernel buffers little for it.
     socket.set_recv_buffer_size(4 * KIB).unwrap();
     socket.connect(&address.into()).unwrap();
     let mut stream = TcpStream::from(socket);
@@ -45,20 +50,20 @@ fn deaf_with(version: &str, address: std::net::SocketAddr, authorization: &str) 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_takes_nothing_is_cut_and_misses_nothing() {
     let server = Server::limited(|limits| limits.write = Duration::from_millis(500)).await;
-    // More than the kernel takes for us.
+    // More than the kernel buffers.
     for id in 0..100 {
         server.append(large(id, 100 * KIB)).await;
     }
-    let mut stream = deaf(server.address, &bearer(ALL));
+    let mut stream = unread(server.address, &bearer(ALL));
     let begin = Instant::now();
-    // Looked at through the other end: the server's side is gone once a write to it fails.
+    // The server counts a follower until it is cut.
     while server.inbox.statistics().followers.load(Relaxed) > 0 || begin.elapsed().as_millis() < 300 {
         assert!(begin.elapsed() < Duration::from_secs(20), "it is not cut");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let _ = stream.shutdown(Shutdown::Write);
     let mut received = Vec::new();
-    let _ = stream.read_to_end(&mut received); // cut: it need not end in good order
+    let _ = stream.read_to_end(&mut received); // it is cut, so an error is fine
     let received = String::from_utf8_lossy(&received).into_owned();
     assert!(!received.ends_with("0\r\n\r\n"), "a stream that is cut looks as if it had ended");
     let complete = received.rsplit_once("\n\n").unwrap().0;
@@ -86,7 +91,7 @@ async fn fill(path: &std::path::Path, count: usize, bytes: usize) {
 }
 
 /// Readers that do not read hold large bodies of `daily` for as long as they like, and readers of another room get theirs.
-async fn assert_others_are_served(server: &Server, deaf: Vec<TcpStream>) {
+async fn assert_others_are_served(server: &Server, unread: Vec<TcpStream>) {
     const OTHER: &str = r#"{"roomAdmin":true,"room":"other"}"#;
     for id in 0..3 {
         server.append(event(&format!("other {id}"), &"x".repeat(3 << 20), "other")).await;
@@ -96,7 +101,7 @@ async fn assert_others_are_served(server: &Server, deaf: Vec<TcpStream>) {
         assert!(events.next().await.expect("others are not served").data.unwrap().len() > 3 << 20);
     }
     assert_eq!(server.get_as(OTHER, "/events?limit=3").await.ids().0.len(), 3);
-    drop(deaf);
+    drop(unread);
 }
 
 /// A server with five events of the room `daily`, each larger than what the kernel buffers for a client.
@@ -111,9 +116,9 @@ async fn server_of_large_events() -> Server {
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_that_take_nothing_keep_no_other_token_waiting() {
     let server = server_of_large_events().await;
-    let first = deaf(server.address, &bearer(DAILY));
+    let first = unread(server.address, &bearer(DAILY));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let others: Vec<_> = (1..40).map(|_| deaf(server.address, &bearer(DAILY))).collect();
+    let others: Vec<_> = (1..40).map(|_| unread(server.address, &bearer(DAILY))).collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
     // The token's own readers wait for each other: a page for a while, a stream for as long as it takes.
     let crowded = server.get_as(DAILY, "/events").await;
@@ -133,9 +138,9 @@ async fn readers_that_take_nothing_keep_no_other_token_waiting() {
 async fn readers_of_one_room_with_many_tokens_keep_no_other_room_waiting() {
     let server = server_of_large_events().await;
     let token = |at: u64| format!("Bearer {}", token_until(DAILY, NOW + 1000 + at));
-    let deaf: Vec<_> = (0..40).map(|at| deaf(server.address, &token(at))).collect();
+    let unread_streams: Vec<_> = (0..40).map(|at| unread(server.address, &token(at))).collect();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_others_are_served(&server, deaf).await;
+    assert_others_are_served(&server, unread_streams).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,9 +148,9 @@ async fn a_reader_that_takes_a_large_event_in_drops_is_cut() {
     let server = Server::limited(|limits| limits.write = Duration::from_millis(200)).await;
     server.append(large(0, 7 << 20)).await;
     for version in ["HTTP/1.1", "HTTP/1.0"] {
-        let mut stream = deaf_with(version, server.address, &bearer(ALL));
+        let mut stream = unread_with(version, server.address, &bearer(ALL));
         let begin = Instant::now();
-        // A kilobyte each time would do for a small one.
+        // This would be enough for a small event.
         while server.inbox.statistics().followers.load(Relaxed) > 0 || begin.elapsed().as_millis() < 300 {
             assert!(begin.elapsed() < Duration::from_secs(60), "{version}: it is not cut");
             let _ = stream.read(&mut [0; 4 * KIB]);
@@ -160,15 +165,15 @@ async fn twenty_readers_that_take_nothing_cost_little() {
         let start = start();
         fill(&start.path("roomkey.db"), count, bytes).await;
         let program = start.serve();
-        // What the first reads cost once is not the readers'.
+        // The first reads take memory once, which does not count.
         let first = follow_and_read(&program);
-        let before = (program.resident_bytes() / 1024);
-        let deaf: Vec<_> = (0..20).map(|_| deaf(program.address(), &bearer_from_now())).collect();
+        let before = resident_kib(&program);
+        let unread_streams: Vec<_> = (0..20).map(|_| unread(program.address(), &bearer_from_now())).collect();
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let more = (program.resident_bytes() / 1024).saturating_sub(before);
+        let more = resident_kib(&program).saturating_sub(before);
         eprintln!("20 followers that do not read cost {more} KiB more, where {count} events of {} KiB wait", bytes / KIB);
         assert!(more < most_kib, "{more} KiB");
-        drop((deaf, first));
+        drop((unread_streams, first));
     }
 }
 
@@ -182,9 +187,9 @@ async fn five_hundred_idle_followers_cost_little() {
         stream
     };
     let first = begin();
-    let before = (program.resident_bytes() / 1024);
+    let before = resident_kib(&program);
     let followers: Vec<_> = (0..FOLLOWERS).map(|_| begin()).collect();
-    let each = (program.resident_bytes() / 1024).saturating_sub(before) as f64 / FOLLOWERS as f64;
+    let each = resident_kib(&program).saturating_sub(before) as f64 / FOLLOWERS as f64;
     eprintln!("an idle follower costs {each:.1} KiB");
     assert!(each <= 16.0, "{each:.1} KiB");
     drop((first, followers));
@@ -193,12 +198,12 @@ async fn five_hundred_idle_followers_cost_little() {
 #[tokio::test(flavor = "multi_thread")]
 async fn followers_that_are_idle_after_many_events_cost_little() {
     const FOLLOWERS: usize = 200;
-    let directory = Directory::new();
-    fill(&directory.file("roomkey.db"), 20, 4 * KIB).await;
-    let program = Program::start(directory);
-    let authorization = program.bearer();
+    let start = start();
+    fill(&start.path("roomkey.db"), 20, 4 * KIB).await;
+    let program = start.serve();
+    let authorization = bearer_from_now();
     let begin = |version| {
-        let mut stream = deaf_with(version, program.address, &authorization);
+        let mut stream = unread_with(version, program.address(), &authorization);
         let mut received = Vec::new();
         while !String::from_utf8_lossy(&received).contains("\"id\":\"19\"") {
             let mut piece = [0; 16 * KIB];
@@ -211,9 +216,9 @@ async fn followers_that_are_idle_after_many_events_cost_little() {
     };
     for version in ["HTTP/1.1", "HTTP/1.0"] {
         let first: Vec<_> = (0..10).map(|_| begin(version)).collect();
-        let before = program.resident_kib();
+        let before = resident_kib(&program);
         let followers: Vec<_> = (0..FOLLOWERS).map(|_| begin(version)).collect();
-        let each = program.resident_kib().saturating_sub(before) as f64 / FOLLOWERS as f64;
+        let each = resident_kib(&program).saturating_sub(before) as f64 / FOLLOWERS as f64;
         eprintln!("a follower of {version} that is idle after many events costs {each:.1} KiB");
         assert!(each <= 16.0, "{version}: {each:.1} KiB");
         drop((first, followers));

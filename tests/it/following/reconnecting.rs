@@ -1,5 +1,5 @@
-//! Shows that replay and live are one path: followers are cut and come back at random while events come in, at one roomkey or at
-//! either of two that share an inbox.
+//! Tests that replay and live are one path: followers disconnect and reconnect at random while events come in, at one roomkey or
+//! at two that share an inbox.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,8 +45,8 @@ async fn follow(addresses: Vec<SocketAddr>, seed: u64) -> (Vec<String>, usize) {
         }
         let mut events = Events::read(send(*dice.pick(&addresses), "GET", "/events", &headers).await);
         drop(headers);
-        // A few events, or a moment, or both. Most connections wait for their first event, so that a machine on which nothing comes
-        // in a moment makes this slow and not endless.
+        // A few events, or a moment, or both. Most connections wait for their first event, so that the test ends on a slow machine
+        // too.
         let (some, moment, is_patient) = (dice.roll(120), Duration::from_millis(dice.roll(60)), dice.roll(4) > 0);
         for at in 0..some {
             let patience = if at == 0 && is_patient { Duration::MAX } else { moment };
@@ -60,7 +60,7 @@ async fn follow(addresses: Vec<SocketAddr>, seed: u64) -> (Vec<String>, usize) {
     (seen, connections)
 }
 
-/// Appends as LiveKit would: a delivery that is refused under load is sent again, although it may have been committed.
+/// Appends as LiveKit does: a delivery that is refused under load is sent again, although it may have been committed.
 async fn append(server: &Server, id: usize) {
     let begin = Instant::now();
     let body = event(&id.to_string(), "room_started", "daily");

@@ -1,5 +1,4 @@
-//! Sends an answer that is produced over time, on a connection on which hyper has written the head. Holds only the piece that is
-//! being sent. Does not know what it says.
+//! Sends a stream after hyper has written the head, and cuts a client that reads too slowly. Does not know what the stream says.
 
 use std::future::{pending, poll_fn};
 use std::io;
@@ -12,43 +11,41 @@ use tokio::time::{sleep, timeout};
 
 use crate::http::content::{End, Stream};
 use crate::http::conversation::Handover;
-use crate::http::limits::{RIGHT_GRACE, write_step};
+use crate::http::limits::{PERMISSION_GRACE, write_step};
 
-/// Sends the stream until it ends, or until the client of an endless one hangs up.
+/// Sends the stream until it ends, or until the client of an endless one hangs up. Holds only the piece that is being sent.
 ///
 /// # Errors
-/// `TimedOut` if the client reads too slowly, or does not finish the current piece soon after its right to the stream ends. Otherwise
-/// the connection's own error.
-pub(crate) async fn send(stream: &mut TcpStream, handover: Handover, patience: Duration) -> io::Result<()> {
-    let Handover { stream: mut body, is_chunked, .. } = handover;
-    let sent = send_pieces(stream, &mut body, is_chunked, patience).await;
+/// `TimedOut` if the client reads a piece too slowly, or takes too long for it after its permission to read has ended.
+pub(crate) async fn send_or_cut(stream: &mut TcpStream, handover: Handover, patience: Duration) -> io::Result<()> {
+    let Handover { stream: mut content, is_chunked, .. } = handover;
+    let sent = send_pieces(stream, &mut content, is_chunked, patience).await;
     if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-        body.set_end(End::Slow);
+        content.end = End::Slow;
     }
-    drop(body);
+    drop(content);
     sent?;
     if is_chunked { write(stream, &b"0\r\n\r\n"[..], patience).await } else { Ok(()) }
 }
 
-async fn send_pieces(stream: &mut TcpStream, body: &mut Stream, is_chunked: bool, patience: Duration) -> io::Result<()> {
-    let mut may_hang_up = body.is_endless;
+async fn send_pieces(stream: &mut TcpStream, content: &mut Stream, is_chunked: bool, patience: Duration) -> io::Result<()> {
+    let mut may_hang_up = content.is_endless;
     loop {
         let piece = tokio::select! {
             biased;
-            piece = poll_fn(|cx| body.poll_frame(cx)) => piece,
+            piece = poll_fn(|cx| content.poll_piece(cx)) => piece,
             () = hung_up(stream, &mut may_hang_up) => None,
         };
-        let Some(Ok(piece)) = piece else { return Ok(()) };
-        let Ok(bytes) = piece.into_data() else { continue };
-        if bytes.is_empty() {
+        let Some(piece) = piece else { return Ok(()) };
+        if piece.is_empty() {
             continue;
         }
         // RFC 9112, section 7.1.
-        let (size, end) = if is_chunked { (format!("{:x}\r\n", bytes.len()), "\r\n") } else { Default::default() };
+        let (size, end) = if is_chunked { (format!("{:x}\r\n", piece.len()), "\r\n") } else { Default::default() };
         tokio::select! {
             biased;
-            written = write(stream, Bytes::from(size).chain(bytes).chain(end.as_bytes()), patience) => written?,
-            () = async { poll_fn(|cx| body.poll_right(cx)).await; sleep(RIGHT_GRACE).await } => {
+            written = write(stream, Bytes::from(size).chain(piece).chain(end.as_bytes()), patience) => written?,
+            () = async { poll_fn(|cx| content.poll_permission(cx)).await; sleep(PERMISSION_GRACE).await } => {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }
