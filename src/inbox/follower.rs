@@ -9,9 +9,10 @@ use tokio::sync::watch;
 
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Filter, Page, PageLimit};
+use crate::inbox::handle::{Inbox, READ_TIMEOUT};
 use crate::inbox::mark::{Mark, Move};
 use crate::inbox::store::ReadError;
-use crate::inbox::{Inbox, Kept, READ_TIMEOUT};
+use crate::inbox::writer::Shared;
 
 /// How long a reader that can use an older mark waits for a newer one.
 const MARK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -46,13 +47,6 @@ impl Position {
 }
 
 impl Follower {
-    pub(crate) fn new(inbox: Inbox, after: Option<Cursor>, filter: Filter, changed: watch::Receiver<()>) -> Self {
-        inbox.statistics().followers.fetch_add(1, Relaxed);
-        let position = Position::at(after);
-        let filter = Arc::new(filter);
-        Self { inbox, position, previous: position, filter, changed, is_at_end: false, is_live: false }
-    }
-
     /// Where a new reader with the same filter continues. `None` before the first read if it began at the oldest entry.
     #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
@@ -71,7 +65,7 @@ impl Follower {
         // `changed` sees every commit after this line, whether or not the read sees it too.
         self.changed.mark_unchanged();
         // A read that begins later sees all entries up to the mark.
-        let mark = self.inbox.mark().current();
+        let mark = self.inbox.0.shared.mark.current();
         let page = match self.position.looked_at {
             Some(cursor) if self.is_live => self.inbox.read_newest(cursor, &self.filter, limit).await?,
             cursor => self.inbox.read(cursor, &self.filter, limit).await?,
@@ -80,7 +74,7 @@ impl Follower {
         let mut told = page.entries.last().map_or(before, |entry| entry.cursor);
         if page.is_last {
             told = mark.map_or(told, |mark| mark.max(told));
-            self.inbox.mark().request(Move::Later);
+            self.inbox.0.shared.mark.request(Move::Later);
         }
         self.previous = self.position;
         self.position = Position { looked_at: Some(page.next), told: Some(told) };
@@ -134,32 +128,54 @@ impl Drop for Follower {
 }
 
 impl Inbox {
-    /// Moves the mark if nobody has read for a while, so that an infrequent reader is told a recent one.
-    async fn refresh_mark(&self) {
-        let Some(kept) =
-            self.0.kept.as_ref().filter(|kept| !self.0.shared.mark.is_fresh() && kept.writer.health().outage().is_none())
-        else {
-            return;
-        };
-        self.move_mark(kept, Move::Later, MARK_TIMEOUT, Mark::is_fresh).await; // an older one will do
+    /// A reader that continues after `after`, or from the oldest entry.
+    #[must_use]
+    pub fn follow(&self, after: Option<Cursor>, filter: Filter) -> Follower {
+        self.statistics().followers.fetch_add(1, Relaxed);
+        let position = Position::at(after);
+        Follower {
+            inbox: self.clone(),
+            position,
+            previous: position,
+            filter: Arc::new(filter),
+            changed: self.0.shared.changed.subscribe(),
+            is_at_end: false,
+            is_live: false,
+        }
     }
 
-    /// Requests a move of the mark, and waits for a limited time until `is_done`.
-    async fn move_mark(&self, kept: &Kept, requested: Move, timeout: Duration, is_done: impl Fn(&Mark) -> bool) {
-        let mut changed = self.0.shared.changed.subscribe();
-        self.0.shared.mark.request(requested);
-        kept.writer.wake();
-        let moved = async { while !is_done(&self.0.shared.mark) && changed.changed().await.is_ok() {} };
-        let _ = tokio::time::timeout(timeout, moved).await;
+    /// Moves the mark if nobody has read for a while, so that an infrequent reader is told a recent one.
+    async fn refresh_mark(&self) {
+        if !self.0.shared.mark.is_fresh() && self.is_working() {
+            self.move_mark(Move::Later, MARK_TIMEOUT, Mark::is_fresh).await; // an older one will do
+        }
     }
 
     /// The end of the inbox at a moment during this call: after all entries committed before it, before all entries committed
     /// after it. It reveals nothing about entries. `None` if it cannot be determined now.
     pub async fn latest(&self) -> Option<Cursor> {
-        let kept = self.0.kept.as_ref().filter(|kept| kept.writer.health().outage().is_none())?;
+        if !self.is_working() {
+            return None;
+        }
         let begin = Instant::now();
         let is_done = |mark: &Mark| mark.is_at_end_of(begin);
-        self.move_mark(kept, Move::Now, READ_TIMEOUT, is_done).await;
-        if is_done(&self.0.shared.mark) { self.0.shared.mark.current() } else { None }
+        self.move_mark(Move::Now, READ_TIMEOUT, is_done).await;
+        let mark = &self.0.shared.mark;
+        if is_done(mark) { mark.current() } else { None }
+    }
+
+    /// Whether the writer can move the mark.
+    fn is_working(&self) -> bool {
+        self.keeps() && self.0.shared.health.outage().is_none()
+    }
+
+    /// Requests a move of the mark, and waits for a limited time until `is_done`.
+    async fn move_mark(&self, requested: Move, timeout: Duration, is_done: impl Fn(&Mark) -> bool) {
+        let Shared { changed, mark, queue, .. } = &*self.0.shared;
+        let mut changed = changed.subscribe();
+        mark.request(requested);
+        queue.wake();
+        let moved = async { while !is_done(mark) && changed.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(timeout, moved).await;
     }
 }

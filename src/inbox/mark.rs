@@ -24,7 +24,7 @@ use tokio::sync::watch;
 
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
-use crate::inbox::lock;
+use crate::worker::lock;
 
 /// Between two moves. Each is a small synced write, so the mark moves only while somebody reads.
 const STEP: Duration = Duration::from_secs(10);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::inbox::entry::Arrival;
-use crate::inbox::lock;
 use crate::inbox::store::Appended;
+use crate::worker::lock;
 
 /// Deliveries in the queue at most. At 10,000 a second a batch has about 50.
 const CAPACITY: usize = 2048;

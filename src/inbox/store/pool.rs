@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use crate::inbox::lock;
 use crate::inbox::store::ReadError;
+use crate::worker::lock;
 
 /// Idle connections, each with its generation: older ones are not used again.
 #[derive(Debug)]

@@ -11,10 +11,10 @@ use tracing::warn;
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Entry, Filter, Page, PageLimit};
-use crate::inbox::lock;
-use crate::inbox::redis::connection::UnexpectedServer;
-use crate::inbox::redis::keys;
+use crate::inbox::store::redis::scripts;
+use crate::inbox::store::redis::server::UnexpectedServer;
 use crate::inbox::store::{ReadError, StoreError};
+use crate::worker::lock;
 
 /// Between two warnings about entries that roomkey did not write.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
@@ -31,13 +31,13 @@ pub(super) fn read(
     begin: impl Fn() -> String,
     foreign: &ForeignEntries,
 ) -> Result<Page, ReadError> {
-    let mut script = keys::invocation(&keys::READ);
-    script.arg(after.map(keys::id).unwrap_or_default()).arg(limit.entries).arg(limit.bytes);
+    let mut script = scripts::invocation(&scripts::READ);
+    script.arg(after.map(scripts::id).unwrap_or_default()).arg(limit.entries).arg(limit.bytes);
     script.arg(filter.room.is_some()).arg(filter.room.as_deref().unwrap_or_default()).arg(&filter.events);
     let (deleted, next, is_last, found): ReadAnswer = script.invoke(connection)?;
-    let deleted = match keys::cursor(&deleted) {
+    let deleted = match scripts::cursor(&deleted) {
         Some(deleted) => deleted,
-        None => cursor(&keys::invocation(&keys::PROBE).arg(begin()).invoke::<String>(connection)?)?,
+        None => cursor(&scripts::invocation(&scripts::PROBE).arg(begin()).invoke::<String>(connection)?)?,
     };
     let after = after.unwrap_or(deleted);
     if after < deleted {
@@ -56,7 +56,7 @@ pub(super) fn read(
 }
 
 fn cursor(id: &str) -> Result<Cursor, StoreError> {
-    keys::cursor(id).ok_or_else(|| UnexpectedServer::Answer.into())
+    scripts::cursor(id).ok_or_else(|| UnexpectedServer::Answer.into())
 }
 
 /// An entry from the fields that `read.lua` returns; only its id if another program wrote it.
@@ -69,7 +69,7 @@ fn entry(fields: Vec<Vec<u8>>) -> Result<Entry, String> {
 fn parse(id: &str, mut fields: impl Iterator<Item = Vec<u8>>) -> Option<Entry> {
     let mut next = || fields.next();
     Some(Entry {
-        cursor: keys::cursor(id)?,
+        cursor: scripts::cursor(id)?,
         received: UnixTime::from_millis(text(next()?)?.parse().ok()?),
         key: text(next()?)?,
         id: text(next()?)?,
@@ -91,11 +91,11 @@ impl ForeignEntries {
     /// Warns about entries with these `ids`, which are not after `next`: at most once about each, and not too often.
     fn warn(&self, ids: &[String], next: Cursor) {
         let Some(last) = ids.last() else { return };
-        let last_cursor = keys::cursor(last).unwrap_or(next);
+        let last_cursor = scripts::cursor(last).unwrap_or(next);
         let mut warned = lock(&self.0);
         if warned.is_none_or(|(up_to, at)| last_cursor > up_to && at.elapsed() >= WARN_INTERVAL) {
             *warned = Some((last_cursor, Instant::now()));
-            let (count, stream) = (ids.len(), keys::ENTRIES);
+            let (count, stream) = (ids.len(), scripts::ENTRIES);
             warn!(count, last, "the stream {stream} holds entries that roomkey did not write: they are skipped");
         }
     }

@@ -2,15 +2,15 @@
 //! commands.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use redis::{Client, Connection, ConnectionAddr, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 
-use crate::inbox::lock;
-use crate::inbox::redis::keys::STATE;
-use crate::inbox::redis::url::RedisUrl;
+use crate::inbox::store::redis::scripts::STATE;
+use crate::inbox::store::redis::url::RedisUrl;
 use crate::inbox::store::{ReadError, StoreError};
+use crate::worker::lock;
 
 /// For connecting, and for each answer. A delivery waits for 4 s.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
@@ -18,20 +18,25 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 /// The server that the connections go to.
 #[derive(Debug)]
 pub(super) struct Server {
-    url: RedisUrl,
+    pub(super) url: RedisUrl,
     /// In a cluster, the node that has roomkey's keys, if it is not the URL's.
     moved: Mutex<Option<ConnectionAddr>>,
     /// Of connections. After a failure the server may be another one, so all older connections are given up.
     generation: AtomicU64,
+    /// The id of the entry that this roomkey committed last.
+    pub(super) newest: Mutex<String>,
+    pub(super) is_closed: AtomicBool,
 }
 
 impl Server {
     pub(super) fn new(url: RedisUrl) -> Self {
-        Self { url, moved: Mutex::default(), generation: AtomicU64::new(0) }
-    }
-
-    pub(super) fn url(&self) -> &RedisUrl {
-        &self.url
+        Self {
+            url,
+            moved: Mutex::default(),
+            generation: AtomicU64::default(),
+            newest: Mutex::default(),
+            is_closed: AtomicBool::default(),
+        }
     }
 
     pub(super) fn generation(&self) -> u64 {

@@ -5,8 +5,8 @@ use rusqlite::{Connection, Row};
 
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Entry, Filter, Page, PageLimit};
-use crate::inbox::sqlite::{open, prune};
 use crate::inbox::store::ReadError;
+use crate::inbox::store::sqlite::{open, prune};
 
 /// Entries that one read looks at, wanted or not.
 const LOOKED_AT: usize = 1000;

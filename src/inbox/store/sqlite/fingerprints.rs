@@ -16,40 +16,23 @@ const HELD: usize = 16 * 1024;
 const PURGE_STEP: usize = 1024;
 const PURGE_STEP_EACH: usize = 4;
 
-/// The fingerprints of the entries.
+/// The fingerprints of the entries. After a transaction that was not committed, they have to be loaded again.
 #[derive(Debug)]
 pub(super) struct Fingerprints {
-    /// Fingerprints that may not be in the index.
+    /// Fingerprints that may not be in the index. They settle in rounds, each in the order of the index.
     held: BTreeMap<Fingerprint, Cursor>,
-    round: Round,
-    /// What the current transaction has added to those held, and which of those held it has settled.
-    added: Vec<Fingerprint>,
-    settled: Vec<Fingerprint>,
-    /// The round after the current transaction is committed.
-    next_round: Round,
+    /// The newest entry when the current round began.
+    round_began_at: Cursor,
+    /// The last fingerprint that has settled in the current round.
+    settled: Option<Fingerprint>,
     /// Entries up to this one are deleted, and their fingerprints are ignored.
     deleted: Cursor,
-    purge: Purge,
-}
-
-/// One pass over all held fingerprints, in the order of the index.
-#[derive(Clone, Copy, Debug)]
-struct Round {
-    /// The newest entry when it began.
-    began_at: Cursor,
-    /// The last fingerprint that has settled.
-    last: Option<Fingerprint>,
-}
-
-/// The search for fingerprints of deleted entries in the index.
-#[derive(Clone, Copy, Debug)]
-struct Purge {
     /// No entries up to this one are in the index.
-    done: Cursor,
-    /// The current search looks for entries up to this one.
-    wanted: Cursor,
+    purged: Cursor,
+    /// The current search for deleted entries in the index looks for entries up to this one.
+    purging: Cursor,
     /// The last fingerprint that it has looked at.
-    last: Option<Fingerprint>,
+    searched: Option<Fingerprint>,
 }
 
 impl Fingerprints {
@@ -58,16 +41,14 @@ impl Fingerprints {
         let (deleted, settled, purged) = connection.query_row("SELECT deleted, settled, purged FROM inbox", [], |row| {
             Ok((Cursor::from_number(row.get(0)?), Cursor::from_number(row.get(1)?), Cursor::from_number(row.get(2)?)))
         })?;
-        let (mut held, mut newest) = (BTreeMap::new(), settled);
+        let (mut held, mut round_began_at) = (BTreeMap::new(), settled);
         let mut statement = connection.prepare("SELECT fingerprint, cursor FROM entry WHERE cursor > ? ORDER BY cursor")?;
         let mut rows = statement.query([settled.number()])?;
         while let Some(row) = rows.next()? {
-            newest = Cursor::from_number(row.get(1)?);
-            held.insert(Fingerprint(row.get(0)?), newest);
+            round_began_at = Cursor::from_number(row.get(1)?);
+            held.insert(Fingerprint(row.get(0)?), round_began_at);
         }
-        let round = Round { began_at: newest, last: None };
-        let purge = Purge { done: purged, wanted: deleted, last: None };
-        Ok(Self { held, round, added: Vec::new(), settled: Vec::new(), next_round: round, deleted, purge })
+        Ok(Self { held, round_began_at, settled: None, deleted, purged, purging: deleted, searched: None })
     }
 
     /// The statement for [`find`](Self::find).
@@ -87,7 +68,6 @@ impl Fingerprints {
     /// Adds the fingerprint of a new entry.
     pub(super) fn add(&mut self, fingerprint: Fingerprint, cursor: Cursor) {
         self.held.insert(fingerprint, cursor);
-        self.added.push(fingerprint);
     }
 
     /// If enough are held, settles the next `amount` in the index. `newest` is the newest entry's cursor.
@@ -96,39 +76,22 @@ impl Fingerprints {
             return Ok(());
         }
         let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO fingerprint (fingerprint, cursor) VALUES (?, ?)")?;
-        let after = self.round.last.map_or(Unbounded, Excluded);
-        for (fingerprint, cursor) in self.held.range((after, Unbounded)).take(amount) {
+        let after = self.settled.map_or(Unbounded, Excluded);
+        let next: Vec<_> =
+            self.held.range((after, Unbounded)).take(amount).map(|(fingerprint, cursor)| (*fingerprint, *cursor)).collect();
+        for (fingerprint, cursor) in &next {
             if *cursor > self.deleted {
                 insert.execute(params![fingerprint.0, cursor.number()])?;
             }
-            self.settled.push(*fingerprint);
+            self.held.remove(fingerprint);
         }
-        self.next_round = if self.settled.len() == amount {
-            Round { last: self.settled.last().copied(), ..self.round }
-        } else {
+        self.settled = next.last().filter(|_| next.len() == amount).map(|(fingerprint, _)| *fingerprint);
+        if self.settled.is_none() {
             // Everything that was held when this round began is in the index now.
-            transaction.prepare_cached("UPDATE inbox SET settled = ?")?.execute([self.round.began_at.number()])?;
-            Round { began_at: newest, last: None }
-        };
+            transaction.prepare_cached("UPDATE inbox SET settled = ?")?.execute([self.round_began_at.number()])?;
+            self.round_began_at = newest;
+        }
         Ok(())
-    }
-
-    /// The current transaction was committed.
-    pub(super) fn committed(&mut self) {
-        self.round = self.next_round;
-        self.added.clear();
-        for fingerprint in self.settled.drain(..) {
-            self.held.remove(&fingerprint);
-        }
-    }
-
-    /// The current transaction was rolled back.
-    pub(super) fn rolled_back(&mut self) {
-        self.next_round = self.round;
-        self.settled.clear();
-        for fingerprint in self.added.drain(..) {
-            self.held.remove(&fingerprint);
-        }
     }
 
     /// Entries up to `deleted` were deleted.
@@ -138,7 +101,7 @@ impl Fingerprints {
 
     /// Whether the index may hold fingerprints of deleted entries.
     fn is_purge_due(&self) -> bool {
-        self.purge.done < self.deleted
+        self.purged < self.deleted
     }
 
     /// Searches a part of the index for fingerprints of deleted entries and deletes them. `deleted` more entries have been deleted
@@ -147,36 +110,35 @@ impl Fingerprints {
         if !self.is_purge_due() {
             return Ok(false);
         }
-        if self.purge.last.is_none() {
-            self.purge.wanted = self.deleted;
+        if self.searched.is_none() {
+            self.purging = self.deleted;
         }
-        let Purge { wanted, last, .. } = self.purge;
         let step = deleted.saturating_mul(PURGE_STEP_EACH).max(PURGE_STEP);
         let looked_at = {
             let mut next = connection.prepare_cached(
                 "SELECT fingerprint, cursor FROM fingerprint WHERE fingerprint > ? ORDER BY fingerprint LIMIT ?",
             )?;
-            let after: &[u8] = last.as_ref().map_or(&[], |fingerprint| &fingerprint.0);
+            let after: &[u8] = self.searched.as_ref().map_or(&[], |fingerprint| &fingerprint.0);
             let rows = next.query_map(params![after, i64::try_from(step).unwrap_or(i64::MAX)], |row| {
                 Ok((row.get(0)?, Cursor::from_number(row.get(1)?)))
             })?;
             rows.collect::<rusqlite::Result<Vec<([u8; 16], Cursor)>>>()?
         };
         let is_last = looked_at.len() < step;
-        let mut found = looked_at.iter().filter(|(_, cursor)| *cursor <= wanted).peekable();
+        let mut found = looked_at.iter().filter(|(_, cursor)| *cursor <= self.purging).peekable();
         if found.peek().is_some() || is_last {
             let transaction = connection.transaction()?;
             for (fingerprint, _) in found {
                 transaction.prepare_cached("DELETE FROM fingerprint WHERE fingerprint = ?")?.execute([fingerprint])?;
             }
             if is_last {
-                transaction.prepare_cached("UPDATE inbox SET purged = ?")?.execute([wanted.number()])?;
+                transaction.prepare_cached("UPDATE inbox SET purged = ?")?.execute([self.purging.number()])?;
             }
             transaction.commit()?;
         }
-        self.purge.last = looked_at.last().filter(|_| !is_last).map(|(fingerprint, _)| Fingerprint(*fingerprint));
+        self.searched = looked_at.last().filter(|_| !is_last).map(|(fingerprint, _)| Fingerprint(*fingerprint));
         if is_last {
-            self.purge.done = wanted;
+            self.purged = self.purging;
         }
         Ok(self.is_purge_due())
     }

@@ -1,4 +1,9 @@
-//! Defines what the inbox requires of a backend, and the ways in which a backend can fail while it runs. Does not know the backends.
+//! Defines what the inbox requires of a backend, and the ways in which a backend can fail while it runs. Each folder beside this file
+//! is a backend. Does not know the backends.
+
+mod pool;
+pub(super) mod redis;
+pub(super) mod sqlite;
 
 use std::error::Error;
 use std::fmt;
@@ -13,6 +18,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
     /// Commits the arrivals in `batch` that are new, in order, all or none, and returns the outcome of each. Once this returns, they
     /// survive the end of the process and of the machine. After an error they may or may not be committed.
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError>;
+
+    /// How much one batch holds at most; its last delivery may exceed the bytes. Old entries are deleted between two batches.
+    fn batch_limit(&self) -> PageLimit;
 
     /// The entries after `after` that `filter` wants; from the oldest if `after` is `None`. Looks at a bounded number of entries.
     fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError>;

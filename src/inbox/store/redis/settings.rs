@@ -6,41 +6,31 @@ use std::collections::HashMap;
 use redis::{Connection, RedisResult, Value};
 use tracing::{info, warn};
 
-use crate::inbox::redis::connection::{UnexpectedServer, is_refused};
-use crate::inbox::redis::url::RedisUrl;
 use crate::inbox::store::StoreError;
+use crate::inbox::store::redis::server::{UnexpectedServer, is_refused};
+use crate::inbox::store::redis::url::RedisUrl;
 
 /// Redis 7 refuses a script as a whole. Valkey's versions begin with 7.2.
 const OLDEST_VERSION: u32 = 7;
 
-/// A setting that may lose events.
-struct RiskySetting {
-    name: &'static str,
-    is_safe: fn(&str) -> bool,
-    advice: &'static str,
-}
-
-const RISKY_SETTINGS: [RiskySetting; 4] = [
-    RiskySetting {
-        name: "appendonly",
-        is_safe: |value| value == "yes",
-        advice: "the inbox is lost when Redis stops: set `appendonly yes` in Redis",
-    },
-    RiskySetting {
-        name: "appendfsync",
-        is_safe: |value| value == "always",
-        advice: "up to a second of acknowledged webhooks may be lost with Redis: set `appendfsync always` in Redis",
-    },
-    RiskySetting {
-        name: "no-appendfsync-on-rewrite",
-        is_safe: |value| value == "no",
-        advice: "acknowledged webhooks may be lost while Redis rewrites its file: set `no-appendfsync-on-rewrite no` in Redis",
-    },
-    RiskySetting {
-        name: "maxmemory-policy",
-        is_safe: |value| !value.starts_with("allkeys"),
-        advice: "Redis may delete the inbox when it runs out of memory: set `maxmemory-policy noeviction` in Redis",
-    },
+/// Settings that may lose events: the name, whether a value is safe, and what to do.
+const RISKY_SETTINGS: [(&str, fn(&str) -> bool, &str); 4] = [
+    ("appendonly", |value| value == "yes", "the inbox is lost when Redis stops: set `appendonly yes` in Redis"),
+    (
+        "appendfsync",
+        |value| value == "always",
+        "up to a second of acknowledged webhooks may be lost with Redis: set `appendfsync always` in Redis",
+    ),
+    (
+        "no-appendfsync-on-rewrite",
+        |value| value == "no",
+        "acknowledged webhooks may be lost while Redis rewrites its file: set `no-appendfsync-on-rewrite no` in Redis",
+    ),
+    (
+        "maxmemory-policy",
+        |value| !value.starts_with("allkeys"),
+        "Redis may delete the inbox when it runs out of memory: set `maxmemory-policy noeviction` in Redis",
+    ),
 ];
 
 /// The settings by name; empty if the server does not show them.
@@ -57,9 +47,9 @@ pub(super) fn check(connection: &mut Connection, url: &RedisUrl, known: &mut Opt
     if settings.is_empty() {
         warn!("Redis does not show its settings: make sure that it has `appendonly yes` and `appendfsync always`");
     }
-    for setting in RISKY_SETTINGS {
-        if let Some(value) = settings.get(setting.name).filter(|value| !(setting.is_safe)(value)) {
-            warn!(setting = setting.name, value, "{}", setting.advice);
+    for (setting, is_safe, advice) in RISKY_SETTINGS {
+        if let Some(value) = settings.get(setting).filter(|value| !is_safe(value)) {
+            warn!(setting, value, "{advice}");
         }
     }
     *known = Some(settings);
@@ -78,12 +68,8 @@ fn version(connection: &mut Connection) -> Result<String, StoreError> {
 }
 
 fn settings(connection: &mut Connection) -> RedisResult<Settings> {
-    let mut ask = redis::cmd("CONFIG");
-    ask.arg("GET");
-    for setting in &RISKY_SETTINGS {
-        ask.arg(setting.name);
-    }
-    match ask.query(connection) {
+    let names = RISKY_SETTINGS.map(|(name, ..)| name);
+    match redis::cmd("CONFIG").arg("GET").arg(&names).query(connection) {
         // Hosted servers may not permit it.
         Err(error) if is_refused(&error) => Ok(Settings::new()),
         result => result,
