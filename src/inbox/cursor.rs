@@ -81,12 +81,9 @@ impl FromStr for Cursor {
     type Err = MalformedCursor;
 
     fn from_str(text: &str) -> Result<Self, MalformedCursor> {
-        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() != CURSOR_CHARS || !text.bytes().all(is_digit) {
-            return Err(MalformedCursor);
-        }
-        let number = u64::from_str_radix(text, 16).or(Err(MalformedCursor))?;
-        if number > LAST { Err(MalformedCursor) } else { Ok(Self(number)) }
+        let cursor = u64::from_str_radix(text, 16).map(Self).or(Err(MalformedCursor))?;
+        // Each cursor has only one text.
+        if cursor.0 <= LAST && cursor.to_string() == text { Ok(cursor) } else { Err(MalformedCursor) }
     }
 }
 

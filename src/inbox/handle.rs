@@ -1,5 +1,6 @@
 //! The handle to the inbox, through which everything else uses it. Opens each backend. Does not know what the backends do.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::inbox::statistics::Statistics;
 use crate::inbox::store::redis::{RedisStore, RedisUrl};
 use crate::inbox::store::sqlite::{OpenError, SqliteStore};
 use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
-use crate::inbox::tail::Tail;
+use crate::inbox::tail::{TAIL_READ, Tail};
 use crate::inbox::writer::{self, Shared};
 use crate::worker::{Workers, faults};
 
@@ -25,17 +26,15 @@ const READERS: usize = 4;
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A handle to the inbox, cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Inbox(pub(super) Arc<Inner>);
 
-#[derive(Debug)]
 pub(super) struct Inner {
     /// `None` if nothing is kept.
     pub(super) kept: Option<Kept>,
     pub(super) shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 pub(super) struct Kept {
     retention: Retention,
     store: Arc<dyn Store>,
@@ -127,9 +126,10 @@ impl Inbox {
     /// [`read`](Self::read) after a notification of a commit, which all live followers get at once: they share one read.
     pub(super) async fn read_newest(&self, after: Cursor, filter: &Arc<Filter>, limit: PageLimit) -> Result<Page, ReadError> {
         let kept = self.0.kept.as_ref().ok_or(ReadError::NotKept)?;
-        let read = async |after, all, limit| self.read(Some(after), &all, limit).await;
+        let all = Arc::default();
+        let read = |after| self.read(Some(after), &all, TAIL_READ);
         if let Some(mark) = self.0.shared.mark.current()
-            && let Some(page) = kept.tail.read(after, mark, filter, limit, || self.0.shared.changed.subscribe(), read).await?
+            && let Some(page) = kept.tail.read(after, mark, filter, limit, &self.0.shared.changed, read).await?
         {
             return Ok(page);
         }
@@ -196,6 +196,12 @@ impl Inbox {
         if self.keeps() {
             self.0.shared.close().await;
         }
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("keeps", &self.keeps()).finish_non_exhaustive()
     }
 }
 

@@ -15,7 +15,6 @@ use crate::worker::lock;
 /// If one operation takes longer, the store is stalled, and new deliveries do not wait for it.
 const STALL: Duration = Duration::from_secs(2);
 
-#[derive(Debug)]
 pub(crate) struct Health {
     /// Why the last operation failed, if it did.
     outage: Mutex<Option<Arc<StoreError>>>,

@@ -14,10 +14,6 @@
 //!    mark is published here: a reader that knows the mark finds the tail stale, and reads the store.
 
 use std::sync::Mutex;
-use std::sync::atomic::{
-    AtomicBool, AtomicI64,
-    Ordering::{AcqRel, Acquire, Release},
-};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -30,7 +26,7 @@ use crate::worker::lock;
 const STEP: Duration = Duration::from_secs(10);
 
 /// When a move of the mark is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Move {
     /// At the next step: a reader at the end will need a later mark.
     Later,
@@ -38,54 +34,49 @@ pub(crate) enum Move {
     Now,
 }
 
-#[derive(Debug)]
 pub(crate) struct Mark {
-    /// 0 if there is none yet.
-    cursor: AtomicI64,
-    is_requested: AtomicBool,
-    is_urgent: AtomicBool,
-    /// When it was moved last, and when the last move to [the end](Move::Now) began.
-    moved_at: Mutex<(Option<Instant>, Option<Instant>)>,
     step: Duration,
+    state: Mutex<MarkState>,
+}
+
+struct MarkState {
+    cursor: Option<Cursor>,
+    requested: Option<Move>,
+    moved_at: Option<Instant>,
+    /// When the last move to [the end](Move::Now) began.
+    at_end_of: Option<Instant>,
 }
 
 impl Mark {
     /// No mark yet. It moves often enough that it never gets as old as `age`, the age at which entries are deleted.
     pub(crate) fn new(age: Duration) -> Self {
-        Self {
-            cursor: AtomicI64::new(0),
-            is_requested: AtomicBool::new(true),
-            is_urgent: AtomicBool::new(false),
-            moved_at: Mutex::default(),
-            step: STEP.min(age.checked_div(8).unwrap_or_default()),
-        }
+        let state = MarkState { cursor: None, requested: Some(Move::Later), moved_at: None, at_end_of: None };
+        Self { step: STEP.min(age.checked_div(8).unwrap_or_default()), state: Mutex::new(state) }
     }
 
     pub(crate) fn current(&self) -> Option<Cursor> {
-        Some(self.cursor.load(Acquire)).filter(|cursor| *cursor > 0).map(Cursor::from_number)
+        lock(&self.state).cursor
     }
 
     /// Whether it has moved within the last step.
     pub(crate) fn is_fresh(&self) -> bool {
-        lock(&self.moved_at).0.is_some_and(|at| at.elapsed() < self.step)
+        lock(&self.state).moved_at.is_some_and(|at| at.elapsed() < self.step)
     }
 
     /// Whether it is after all entries that existed at `time`.
     pub(crate) fn is_at_end_of(&self, time: Instant) -> bool {
-        lock(&self.moved_at).1.is_some_and(|at| at >= time)
+        lock(&self.state).at_end_of.is_some_and(|at| at >= time)
     }
 
     pub(crate) fn request(&self, requested: Move) {
-        let flag = if requested == Move::Now { &self.is_urgent } else { &self.is_requested };
-        flag.store(true, Release);
+        let mut state = lock(&self.state);
+        state.requested = state.requested.max(Some(requested));
     }
 
     /// The move that is due now, if any. The request is done with.
     pub(crate) fn take_request(&self) -> Option<Move> {
-        if self.is_urgent.swap(false, AcqRel) {
-            return Some(Move::Now);
-        }
-        (!self.is_fresh() && self.is_requested.swap(false, AcqRel)).then_some(Move::Later)
+        let is_fresh = self.is_fresh();
+        lock(&self.state).requested.take_if(|requested| !is_fresh || *requested == Move::Now)
     }
 
     /// Moves to the present; for a reader that begins at the end, after all entries. `advance` is that of the store.
@@ -97,19 +88,22 @@ impl Mark {
         advance: impl FnOnce(Cursor) -> Result<Cursor, E>,
     ) -> Result<(), E> {
         let begin = Instant::now();
+        let is_to_end = requested == Move::Now;
         // The next millisecond is after all entries of this one, and does not reveal whether there are any.
-        let now = now.saturating_add(if requested == Move::Now { Duration::from_millis(1) } else { Duration::ZERO });
+        let now = now.saturating_add(if is_to_end { Duration::from_millis(1) } else { Duration::ZERO });
         // The mark never moves back, even if a Redis that took over has lost the last move.
-        let to = self.current().map_or(Cursor::at(now), |before| before.max(Cursor::at(now)));
+        let to = self.current().unwrap_or(Cursor::at(now)).max(Cursor::at(now));
         let newest = advance(to).inspect_err(|_| self.request(Move::Later))?;
+        changed.send_replace(()); // makes the tail stale before anybody knows the mark; see the third point above
+        let mut state = lock(&self.state);
         // If the clock was set back, entries have later cursors than the present.
         let is_behind = newest > Cursor::at(now.saturating_add(self.step));
-        changed.send_replace(()); // makes the tail stale before anybody knows the mark; see the third point above
-        let to = if is_behind || requested == Move::Now { newest } else { to };
-        self.cursor.fetch_max(to.number(), AcqRel);
-        let mut moved_at = lock(&self.moved_at);
-        *moved_at = (Some(Instant::now()), if requested == Move::Now { Some(begin) } else { moved_at.1 });
-        drop(moved_at);
+        state.cursor = Some(if is_behind || is_to_end { newest } else { to });
+        state.moved_at = Some(Instant::now());
+        if is_to_end {
+            state.at_end_of = Some(begin);
+        }
+        drop(state);
         changed.send_replace(()); // announces the mark
         Ok(())
     }

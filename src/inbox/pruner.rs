@@ -20,7 +20,6 @@ const LONG_TURN: Duration = Duration::from_secs(1);
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Deletes from a store, on the thread that writes to it.
-#[derive(Debug)]
 pub(crate) struct Pruner {
     store: Arc<dyn Store>,
     retention: Retention,

@@ -29,19 +29,15 @@ pub enum AppendError {
 pub(crate) type AppendResult = Result<Appended, AppendError>;
 
 /// A delivery in the queue, and where to send its outcome.
-#[derive(Debug)]
-pub(crate) struct Queued {
-    pub(crate) arrival: Arrival,
-    pub(crate) answer: oneshot::Sender<AppendResult>,
-}
+pub(crate) type Queued = (Arrival, oneshot::Sender<AppendResult>);
 
-#[derive(Debug)]
-pub(crate) struct Queue {
+#[derive(Default)]
+pub(crate) struct ArrivalQueue {
     state: Mutex<QueueState>,
     changed: Condvar,
 }
 
-#[derive(Debug)]
+#[derive(Default)]
 struct QueueState {
     deliveries: Vec<Queued>,
     /// How many deliveries wake the thread.
@@ -51,12 +47,7 @@ struct QueueState {
     is_woken: bool,
 }
 
-impl Queue {
-    pub(crate) fn new() -> Self {
-        let state = QueueState { deliveries: Vec::new(), wanted: 1, is_closed: false, is_woken: false };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
-    }
-
+impl ArrivalQueue {
     /// Adds `arrival`, and returns where its outcome will be sent.
     pub(crate) fn push(&self, arrival: Arrival) -> Result<oneshot::Receiver<AppendResult>, AppendError> {
         let (answer, outcome) = oneshot::channel();
@@ -67,7 +58,7 @@ impl Queue {
         if state.deliveries.len() >= CAPACITY {
             return Err(AppendError::QueueFull);
         }
-        state.deliveries.push(Queued { arrival, answer });
+        state.deliveries.push((arrival, answer));
         if state.deliveries.len() == state.wanted {
             drop(state);
             self.changed.notify_one();

@@ -16,7 +16,7 @@ use crate::inbox::entry::Arrival;
 use crate::inbox::health::Health;
 use crate::inbox::mark::{Mark, Move};
 use crate::inbox::pruner::Pruner;
-use crate::inbox::queue::{AppendError, AppendResult, Queue, Queued};
+use crate::inbox::queue::{AppendError, AppendResult, ArrivalQueue, Queued};
 use crate::inbox::statistics::Statistics;
 use crate::inbox::store::{Appended, Retention, Store, StoreError};
 use crate::worker::Workers;
@@ -32,7 +32,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const THREAD: &str = "inbox";
 
 /// What the handles of the inbox share with the thread.
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) statistics: Statistics,
     /// Notified of each commit, and of each move of the mark.
@@ -40,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) mark: Mark,
     pub(crate) health: Health,
     /// The thread ends when it is closed and empty.
-    pub(crate) queue: Queue,
+    pub(crate) queue: ArrivalQueue,
     ended: SetOnce<()>,
 }
 
@@ -52,7 +51,7 @@ impl Shared {
             changed,
             mark: Mark::new(age),
             health: Health::new(outage),
-            queue: Queue::new(),
+            queue: ArrivalQueue::default(),
             ended: SetOnce::new(),
         }
     }
@@ -169,7 +168,7 @@ impl WriterThread {
     fn commit_all(&mut self, mut deliveries: Vec<Queued>) {
         while !deliveries.is_empty() {
             let mut left = self.store.batch_limit();
-            let count = deliveries.iter().take_while(|queued| left.take(queued.arrival.bytes())).count();
+            let count = deliveries.iter().take_while(|(arrival, _)| left.take(arrival.bytes())).count();
             let rest = deliveries.split_off(count);
             self.commit(std::mem::replace(&mut deliveries, rest));
             if self.pruner.is_due() {
@@ -180,8 +179,7 @@ impl WriterThread {
 
     fn commit(&self, batch: Vec<Queued>) {
         // Senders that have given up were told to try again.
-        let waiting = batch.into_iter().filter(|queued| !queued.answer.is_closed());
-        let (batch, answers): (Vec<_>, Vec<_>) = waiting.map(|queued| (queued.arrival, queued.answer)).unzip();
+        let (batch, answers): (Vec<_>, Vec<_>) = batch.into_iter().filter(|(_, answer)| !answer.is_closed()).unzip();
         if batch.is_empty() {
             return;
         }

@@ -6,7 +6,6 @@ pub(super) mod redis;
 pub(super) mod sqlite;
 
 use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
@@ -14,7 +13,7 @@ use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 
 /// Stores entries. All methods may block. `append`, `advance`, `prune`, `known_time` and `probe` are called by one thread only.
-pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
+pub(crate) trait Store: Send + Sync + 'static {
     /// Commits the arrivals in `batch` that are new, in order, all or none, and returns the outcome of each. Once this returns, they
     /// survive the end of the process and of the machine. After an error they may or may not be committed.
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError>;

@@ -1,10 +1,9 @@
 //! Stores the inbox in a Redis that several roomkeys share. Each batch is one script, which Redis runs completely or not at all.
 //! Acknowledged events are as durable as Redis is configured. Does not know the writer thread or the readers.
 
-mod read;
-mod scripts;
+mod entries;
+
 mod server;
-mod settings;
 mod url;
 mod wake;
 
@@ -25,30 +24,26 @@ use crate::inbox::store::pool::Pool;
 use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
 use crate::inbox::trusted_time;
 use crate::worker::{Workers, lock};
-use read::ForeignEntries;
-use scripts::STATE;
-use server::{Server, UnexpectedServer};
-use settings::Settings;
+use entries::{ForeignEntries, STATE, UnexpectedServer};
+use server::{Server, Settings};
 
 /// What one script appends, because it blocks everything else in Redis. The last delivery may exceed the bytes.
 const BATCH: PageLimit = PageLimit { entries: 512, bytes: 4 << 20 };
+
+/// The meaning of the digits that `append.lua` returns.
+const OUTCOMES: [Appended; 3] = [Appended::Committed, Appended::Duplicate, Appended::Conflict];
 
 /// A Redis, whether or not it can be reached.
 pub(crate) struct RedisStore {
     /// Shared with the thread that listens for commits.
     server: Arc<Server>,
-    writer: Mutex<RedisWriter>,
+    writer: Mutex<Option<Connection>>,
+    /// The settings that were checked last.
+    settings: Mutex<Option<Settings>>,
     readers: Pool<Connection>,
     foreign: ForeignEntries,
     usage: Mutex<Option<Usage>>,
     clock: Clock,
-}
-
-#[derive(Default)]
-struct RedisWriter {
-    connection: Option<Connection>,
-    /// The settings that were checked last.
-    settings: Option<Settings>,
 }
 
 impl RedisStore {
@@ -60,6 +55,7 @@ impl RedisStore {
         Ok(Self {
             server,
             writer: Mutex::default(),
+            settings: Mutex::default(),
             readers: Pool::default(),
             foreign: ForeignEntries::default(),
             usage: Mutex::default(),
@@ -71,14 +67,14 @@ impl RedisStore {
     /// connections are given up. Because an old connection may only have been closed, `write` is tried again on a new one, unless
     /// that has taken all the time.
     fn write<T>(&self, mut write: impl FnMut(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let RedisWriter { connection, settings } = &mut *lock(&self.writer);
+        let mut writer = lock(&self.writer);
         loop {
-            let old = connection.take();
+            let old = writer.take();
             let is_new = old.is_none();
-            let opened = old.map_or_else(|| self.connect(settings), Ok);
+            let opened = old.map_or_else(|| self.connect(), Ok);
             match opened.and_then(|mut connection| Ok((write(&mut connection)?, connection))) {
-                Ok((written, used)) => {
-                    *connection = Some(used);
+                Ok((written, connection)) => {
+                    *writer = Some(connection);
                     return Ok(written);
                 }
                 Err(error) => {
@@ -91,20 +87,20 @@ impl RedisStore {
         }
     }
 
-    fn connect(&self, settings: &mut Option<Settings>) -> Result<Connection, StoreError> {
+    fn connect(&self) -> Result<Connection, StoreError> {
         let mut connection = self.server.connect()?;
-        settings::check(&mut connection, &self.server.url, settings)?;
+        server::check(&mut connection, &self.server.url, &mut lock(&self.settings))?;
         Ok(connection)
     }
 
     /// Whether the writer has a connection. Deleting does not open one; an append or a probe does.
     fn is_connected(&self) -> bool {
-        lock(&self.writer).connection.is_some()
+        lock(&self.writer).is_some()
     }
 
     /// Where the inbox begins if it is new, as the id of an entry.
     fn begin(&self) -> String {
-        scripts::id(Cursor::at(self.clock.now()))
+        entries::id(Cursor::at(self.clock.now()))
     }
 
     fn set_usage(&self, entries: u64, bytes: u64) {
@@ -114,7 +110,7 @@ impl RedisStore {
 
 impl Store for RedisStore {
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
-        let mut script = scripts::invocation(&scripts::APPEND);
+        let mut script = entries::invocation(&entries::APPEND);
         script.arg(self.begin());
         for arrival in batch {
             let (received, _) = Cursor::at(arrival.received).parts();
@@ -123,7 +119,8 @@ impl Store for RedisStore {
         }
         self.write(|connection| {
             let (outcomes, newest, entries, bytes): (String, String, u64, u64) = script.invoke(connection)?;
-            let appended = outcomes.bytes().map(appended).collect::<Option<Vec<_>>>();
+            let outcome = |digit: u8| OUTCOMES.get(usize::from(digit.wrapping_sub(b'0'))).copied();
+            let appended = outcomes.bytes().map(outcome).collect::<Option<Vec<_>>>();
             let appended = appended.filter(|appended| appended.len() == batch.len()).ok_or(UnexpectedServer::Answer)?;
             if appended.contains(&Appended::Committed) {
                 *lock(&self.server.newest) = newest;
@@ -141,15 +138,15 @@ impl Store for RedisStore {
         self.readers.read(
             self.server.generation(),
             || Ok(self.server.connect()?),
-            |connection| read::read(connection, after, filter, limit, || self.begin(), &self.foreign),
+            |connection| entries::read(connection, after, filter, limit, || self.begin(), &self.foreign),
         )
     }
 
     fn advance(&self, to: Cursor) -> Result<Cursor, StoreError> {
         self.write(|connection| {
-            let mut script = scripts::invocation(&scripts::ADVANCE);
-            let newest: String = script.arg(self.begin()).arg(scripts::id(to)).invoke(connection)?;
-            Ok(scripts::cursor(&newest).ok_or(UnexpectedServer::Answer)?)
+            let mut script = entries::invocation(&entries::ADVANCE);
+            let newest: String = script.arg(self.begin()).arg(entries::id(to)).invoke(connection)?;
+            Ok(entries::cursor(&newest).ok_or(UnexpectedServer::Answer)?)
         })
     }
 
@@ -158,7 +155,7 @@ impl Store for RedisStore {
             return Ok(false);
         }
         self.write(|connection| {
-            let mut script = scripts::invocation(&scripts::PRUNE);
+            let mut script = entries::invocation(&entries::PRUNE);
             script.arg(now.saturating_sub(retention.age).as_millis()).arg(retention.bytes).arg(now.as_millis());
             let (more, entries, bytes): (bool, u64, u64) = script.invoke(connection)?;
             self.set_usage(entries, bytes);
@@ -172,7 +169,7 @@ impl Store for RedisStore {
         }
         self.write(|connection| {
             let Some(newest) = received(connection, "+")? else { return Ok(None) };
-            let mut earlier = received(connection, &scripts::id(Cursor::at(trusted_time::before(newest))))?;
+            let mut earlier = received(connection, &entries::id(Cursor::at(trusted_time::before(newest))))?;
             if earlier.is_none() {
                 // When the newest deleted entry was received; at first, when the inbox began.
                 let deleted: Option<String> = redis::cmd("HGET").arg(STATE).arg("deleted").query(connection)?;
@@ -183,7 +180,7 @@ impl Store for RedisStore {
     }
 
     fn probe(&self) -> Result<(), StoreError> {
-        self.write(|connection| Ok(scripts::invocation(&scripts::PROBE).arg(self.begin()).invoke::<()>(connection)?))
+        self.write(|connection| Ok(entries::invocation(&entries::PROBE).arg(self.begin()).invoke::<()>(connection)?))
     }
 
     fn is_remote(&self) -> bool {
@@ -199,35 +196,19 @@ impl Store for RedisStore {
     }
 }
 
-/// The meaning of a digit that `append.lua` returns.
-fn appended(digit: u8) -> Option<Appended> {
-    match digit {
-        b'0' => Some(Appended::Committed),
-        b'1' => Some(Appended::Duplicate),
-        b'2' => Some(Appended::Conflict),
-        _ => None,
-    }
-}
-
 /// When the newest entry up to `id` was received.
 fn received(connection: &mut Connection, id: &str) -> Result<Option<UnixTime>, StoreError> {
-    let newest: Option<(String, String)> = scripts::invocation(&scripts::NEWEST).arg(id).invoke(connection)?;
+    let newest: Option<(String, String)> = entries::invocation(&entries::NEWEST).arg(id).invoke(connection)?;
     // The fields of another program's entry are not trusted, but its id is part of the order.
     Ok(newest.and_then(|(id, received)| received.parse().ok().map(UnixTime::from_millis).or_else(|| time_of_id(&id))))
 }
 
 fn time_of_id(id: &str) -> Option<UnixTime> {
-    scripts::cursor(id).map(Cursor::time)
+    entries::cursor(id).map(Cursor::time)
 }
 
 impl Drop for RedisStore {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-impl std::fmt::Debug for RedisStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RedisStore").field("server", &self.server).finish_non_exhaustive()
     }
 }

@@ -1,13 +1,16 @@
-//! Opens connections to Redis: with timeouts, to the right node of a cluster. Translates the errors of Redis. Does not know the
-//! commands.
+//! Opens connections to Redis: with timeouts, to the right node of a cluster. Checks that the server is recent enough, which is
+//! required, and that its settings are safe for acknowledged events, or else warns. Translates the errors of Redis. Does not know the
+//! scripts, and changes no settings.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use redis::{Client, Connection, ConnectionAddr, ErrorKind, RedisError, RedisResult, ServerErrorKind};
+use redis::{Client, Connection, ConnectionAddr, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use tracing::{info, warn};
 
-use crate::inbox::store::redis::scripts::STATE;
+use crate::inbox::store::redis::entries::{STATE, UnexpectedServer};
 use crate::inbox::store::redis::url::RedisUrl;
 use crate::inbox::store::{ReadError, StoreError};
 use crate::worker::lock;
@@ -15,8 +18,33 @@ use crate::worker::lock;
 /// For connecting, and for each answer. A delivery waits for 4 s.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Redis 7 refuses a script as a whole. Valkey's versions begin with 7.2.
+const OLDEST_VERSION: u32 = 7;
+
+/// Settings that may lose events: the name, whether a value is safe, and what to do.
+const RISKY_SETTINGS: [(&str, fn(&str) -> bool, &str); 4] = [
+    ("appendonly", |value| value == "yes", "the inbox is lost when Redis stops: set `appendonly yes` in Redis"),
+    (
+        "appendfsync",
+        |value| value == "always",
+        "up to a second of acknowledged webhooks may be lost with Redis: set `appendfsync always` in Redis",
+    ),
+    (
+        "no-appendfsync-on-rewrite",
+        |value| value == "no",
+        "acknowledged webhooks may be lost while Redis rewrites its file: set `no-appendfsync-on-rewrite no` in Redis",
+    ),
+    (
+        "maxmemory-policy",
+        |value| !value.starts_with("allkeys"),
+        "Redis may delete the inbox when it runs out of memory: set `maxmemory-policy noeviction` in Redis",
+    ),
+];
+
+/// The settings by name; empty if the server does not show them.
+pub(super) type Settings = HashMap<String, String>;
+
 /// The server that the connections go to.
-#[derive(Debug)]
 pub(super) struct Server {
     pub(super) url: RedisUrl,
     /// In a cluster, the node that has roomkey's keys, if it is not the URL's.
@@ -89,22 +117,44 @@ impl From<RedisError> for ReadError {
     }
 }
 
-/// Whether the server does not know the command, or does not permit it.
-pub(super) fn is_refused(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError))
+/// Logs the server and warns about its risky settings, unless its settings are still those `known`.
+pub(super) fn check(connection: &mut Connection, url: &RedisUrl, known: &mut Option<Settings>) -> Result<(), StoreError> {
+    let version = version(connection)?;
+    let settings = settings(connection)?;
+    if known.as_ref() == Some(&settings) {
+        return Ok(());
+    }
+    info!(server = %url, version, "connected to Redis");
+    if settings.is_empty() {
+        warn!("Redis does not show its settings: make sure that it has `appendonly yes` and `appendfsync always`");
+    }
+    for (setting, is_safe, advice) in RISKY_SETTINGS {
+        if let Some(value) = settings.get(setting).filter(|value| !is_safe(value)) {
+            warn!(setting, value, "{advice}");
+        }
+    }
+    *known = Some(settings);
+    Ok(())
 }
 
-/// The server is not a Redis that roomkey can use.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-pub(super) enum UnexpectedServer {
-    #[error("the server is older than Redis 7")]
-    Version,
-    #[error("the server's answer makes no sense")]
-    Answer,
+/// The version, if it is recent enough.
+fn version(connection: &mut Connection) -> Result<String, StoreError> {
+    let server: HashMap<String, Value> = redis::cmd("HELLO").query(connection)?;
+    let version = server.get("version").cloned().and_then(|version| redis::from_redis_value::<String>(version).ok());
+    let version = version.ok_or(UnexpectedServer::Answer)?;
+    match version.split('.').next().and_then(|major| major.parse::<u32>().ok()) {
+        Some(major) if major >= OLDEST_VERSION => Ok(version),
+        _ => Err(UnexpectedServer::Version.into()),
+    }
 }
 
-impl From<UnexpectedServer> for StoreError {
-    fn from(error: UnexpectedServer) -> Self {
-        Self::Broken(error.into())
+fn settings(connection: &mut Connection) -> RedisResult<Settings> {
+    let names = RISKY_SETTINGS.map(|(name, ..)| name);
+    match redis::cmd("CONFIG").arg("GET").arg(&names).query(connection) {
+        // Hosted servers may not permit it.
+        Err(error) if matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError)) => {
+            Ok(Settings::new())
+        }
+        result => result,
     }
 }

@@ -32,13 +32,12 @@ impl RedisUrl {
     /// The address of another node, `HOST:PORT`, with the same protocol.
     pub(super) fn node(&self, address: &str) -> Option<ConnectionAddr> {
         let (host, port) = address.rsplit_once(':')?;
-        let (host, port) = (host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?);
-        match (self.0.addr(), host.is_empty()) {
-            (ConnectionAddr::Tcp(same, _), true) => Some(ConnectionAddr::Tcp(same.clone(), port)),
-            (ConnectionAddr::Tcp(..), false) => Some(ConnectionAddr::Tcp(host, port)),
-            (ConnectionAddr::TcpTls { host: same, .. }, is_same) => {
-                let host = if is_same { same.clone() } else { host };
-                Some(ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None })
+        let (host, port) = (host.trim_matches(['[', ']']), port.parse().ok()?);
+        let host_or = |own: &str| if host.is_empty() { own.to_owned() } else { host.to_owned() };
+        match self.0.addr() {
+            ConnectionAddr::Tcp(own, _) => Some(ConnectionAddr::Tcp(host_or(own), port)),
+            ConnectionAddr::TcpTls { host: own, .. } => {
+                Some(ConnectionAddr::TcpTls { host: host_or(own), port, insecure: false, tls_params: None })
             }
             _ => None,
         }

@@ -11,7 +11,7 @@ use redis::{Connection, RedisResult, Value};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use crate::inbox::store::redis::scripts::ENTRIES;
+use crate::inbox::store::redis::entries::ENTRIES;
 use crate::inbox::store::redis::server::{Server, TIMEOUT};
 use crate::worker::{Workers, faults, lock};
 

@@ -11,13 +11,13 @@ use rusqlite::Connection;
 use tracing::error;
 
 use crate::clock::UnixTime;
+use crate::inbox::store::StoreError;
 use crate::inbox::store::pool::Pool;
-use crate::inbox::store::sqlite::append::{self, Known};
+use crate::inbox::store::sqlite::entries::{self, Known};
 use crate::inbox::store::sqlite::error::{OpenError, Why};
 use crate::inbox::store::sqlite::log::{self, Checkpointer, LogFiles};
 use crate::inbox::store::sqlite::open;
-use crate::inbox::store::sqlite::prune::{self, Pruning};
-use crate::inbox::store::{ReadError, StoreError, Usage};
+use crate::inbox::store::sqlite::prune::Pruning;
 use crate::worker::{Workers, lock};
 
 /// What the writer caches of the file in memory.
@@ -27,23 +27,23 @@ const CACHE_KIB: i64 = 4096;
 /// `locked` comes last.
 pub(crate) struct SqliteStore {
     pub(super) path: PathBuf,
-    entries: AtomicU64,
-    bytes: AtomicU64,
+    pub(super) entries: AtomicU64,
+    pub(super) bytes: AtomicU64,
     /// The size of the log on the disk.
-    log_bytes: AtomicU64,
+    pub(super) log_bytes: AtomicU64,
     pub(super) checkpointer: Checkpointer,
     /// Some connections are opened at the start, so that reads work even when no more can be opened. A read shares the lock; it is
     /// taken exclusively to close all connections.
-    readers: RwLock<Pool<Connection>>,
-    writer: Mutex<WriterSlot>,
+    pub(super) readers: RwLock<Pool<Connection>>,
+    pub(super) writer: Mutex<WriterSlot>,
     /// Its lock keeps out other processes.
     locked: File,
 }
 
 /// The writer of a store.
-struct WriterSlot {
+pub(super) struct WriterSlot {
     /// `None` if it could not be reopened.
-    writer: Option<SqliteWriter>,
+    pub(super) writer: Option<SqliteWriter>,
     /// Whether data in the log may not be on the disk. Then everything is reopened before the next write.
     is_doubtful: bool,
 }
@@ -69,7 +69,7 @@ impl SqliteWriter {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        append::prepare(&connection)?;
+        entries::prepare(&connection)?;
         let known = Known::load(&connection)?;
         let log = LogFiles::of(path)?;
         Ok(Self { connection, known, is_unsure: false, pruning: Pruning::default(), log })
@@ -98,7 +98,7 @@ impl SqliteStore {
         Ok(Self {
             path: path.to_owned(),
             entries: AtomicU64::new(writer.known.entries()),
-            bytes: AtomicU64::new(prune::bytes(&writer.connection)?),
+            bytes: AtomicU64::new(entries::bytes(&writer.connection)?),
             log_bytes: AtomicU64::new(writer.log.bytes().unwrap_or(0)),
             checkpointer,
             readers: RwLock::new(readers),
@@ -107,27 +107,9 @@ impl SqliteStore {
         })
     }
 
-    /// Reads on a connection of its own.
-    pub(super) fn read_on<T>(&self, read: impl FnMut(&mut Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
-        let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
-        readers.read(0, || Ok(open::reader(&self.path)?), read)
-    }
-
-    pub(super) fn counted(&self) -> Usage {
-        let [entries, bytes, log_bytes] = [&self.entries, &self.bytes, &self.log_bytes].map(|number| number.load(Relaxed));
-        Usage { entries, bytes, log_bytes: Some(log_bytes) }
-    }
-
     pub(super) fn count(&self, writer: &SqliteWriter, bytes: u64) {
         self.entries.store(writer.known.entries(), Relaxed);
         self.bytes.store(bytes, Relaxed);
-    }
-
-    pub(super) fn finish(&self) {
-        self.checkpointer.close();
-        if let Some(writer) = &lock(&self.writer).writer {
-            log::finish(&writer.connection);
-        }
     }
 
     /// Writes with a writer that is fit. The result counts only if the log is still in place afterwards.
@@ -192,7 +174,7 @@ impl SqliteStore {
         }
         slot.is_doubtful = false;
         self.log_bytes.store(0, Relaxed);
-        let bytes = prune::bytes(&writer.connection)?;
+        let bytes = entries::bytes(&writer.connection)?;
         self.count(writer, bytes);
         Ok(())
     }

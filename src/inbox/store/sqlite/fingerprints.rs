@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
-use rusqlite::{CachedStatement, Connection, Statement, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::Fingerprint;
@@ -17,7 +17,6 @@ const PURGE_STEP: usize = 1024;
 const PURGE_STEP_EACH: usize = 4;
 
 /// The fingerprints of the entries. After a transaction that was not committed, they have to be loaded again.
-#[derive(Debug)]
 pub(super) struct Fingerprints {
     /// Fingerprints that may not be in the index. They settle in rounds, each in the order of the index.
     held: BTreeMap<Fingerprint, Cursor>,
@@ -26,7 +25,7 @@ pub(super) struct Fingerprints {
     /// The last fingerprint that has settled in the current round.
     settled: Option<Fingerprint>,
     /// Entries up to this one are deleted, and their fingerprints are ignored.
-    deleted: Cursor,
+    pub(super) deleted: Cursor,
     /// No entries up to this one are in the index.
     purged: Cursor,
     /// The current search for deleted entries in the index looks for entries up to this one.
@@ -51,16 +50,14 @@ impl Fingerprints {
         Ok(Self { held, round_began_at, settled: None, deleted, purged, purging: deleted, searched: None })
     }
 
-    /// The statement for [`find`](Self::find).
-    pub(super) fn index<'a>(transaction: &'a Transaction<'_>) -> rusqlite::Result<CachedStatement<'a>> {
-        transaction.prepare_cached("SELECT cursor FROM fingerprint WHERE fingerprint = ?")
-    }
-
     /// The cursor of the entry with `fingerprint`.
-    pub(super) fn find(&self, index: &mut Statement<'_>, fingerprint: &Fingerprint) -> rusqlite::Result<Option<Cursor>> {
+    pub(super) fn find(&self, transaction: &Transaction<'_>, fingerprint: &Fingerprint) -> rusqlite::Result<Option<Cursor>> {
         let found = match self.held.get(fingerprint) {
             Some(cursor) => Some(*cursor),
-            None => index.query([fingerprint.0])?.next()?.map(|row| row.get(0)).transpose()?.map(Cursor::from_number),
+            None => {
+                let mut find = transaction.prepare_cached("SELECT cursor FROM fingerprint WHERE fingerprint = ?")?;
+                find.query_row([fingerprint.0], |row| row.get(0)).optional()?.map(Cursor::from_number)
+            }
         };
         Ok(found.filter(|cursor| *cursor > self.deleted))
     }
@@ -94,20 +91,10 @@ impl Fingerprints {
         Ok(())
     }
 
-    /// Entries up to `deleted` were deleted.
-    pub(super) fn set_deleted(&mut self, deleted: Cursor) {
-        self.deleted = deleted;
-    }
-
-    /// Whether the index may hold fingerprints of deleted entries.
-    fn is_purge_due(&self) -> bool {
-        self.purged < self.deleted
-    }
-
     /// Searches a part of the index for fingerprints of deleted entries and deletes them. `deleted` more entries have been deleted
     /// since the last call. Returns whether there is more to search.
     pub(super) fn purge(&mut self, connection: &mut Connection, deleted: usize) -> rusqlite::Result<bool> {
-        if !self.is_purge_due() {
+        if self.purged >= self.deleted {
             return Ok(false);
         }
         if self.searched.is_none() {
@@ -140,6 +127,6 @@ impl Fingerprints {
         if is_last {
             self.purged = self.purging;
         }
-        Ok(self.is_purge_due())
+        Ok(self.purged < self.deleted)
     }
 }

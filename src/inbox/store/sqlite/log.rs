@@ -33,7 +33,6 @@ const LONG_BYTES: i64 = 48 << 20;
 
 /// The files beside the inbox, as they were when it was opened. Commits to a log that was removed or replaced are lost in the next
 /// crash.
-#[derive(Debug)]
 pub(super) struct LogFiles {
     wal: (PathBuf, FileIdentity),
     shm: (PathBuf, FileIdentity),

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior::Immediate}
 
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
-use crate::inbox::store::sqlite::append;
+use crate::inbox::store::sqlite::entries;
 use crate::inbox::store::sqlite::error::Why;
 use crate::inbox::store::sqlite::log::{beside, identity};
 
@@ -135,13 +135,8 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
 /// A connection that reads.
 pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    deleted(&connection)?; // SQLite opens its files at the first read
+    entries::deleted(&connection)?; // SQLite opens its files at the first read
     Ok(connection)
-}
-
-/// Entries up to this cursor are deleted.
-pub(super) fn deleted(connection: &Connection) -> rusqlite::Result<Cursor> {
-    connection.prepare_cached("SELECT deleted FROM inbox")?.query_row([], |row| row.get(0)).map(Cursor::from_number)
 }
 
 /// Looks for damage, for a limited time.
@@ -170,7 +165,7 @@ fn create(path: &Path, now: UnixTime) -> Result<File, Why> {
     connection.pragma_update(None, "synchronous", "OFF")?;
     let transaction = connection.transaction_with_behavior(Immediate)?;
     transaction.execute_batch(TABLES)?;
-    append::prepare(&transaction)?;
+    entries::prepare(&transaction)?;
     transaction.execute("INSERT INTO inbox VALUES (?1, 0, ?1, ?1)", [Cursor::at(now).number()])?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", SCHEMA)?;

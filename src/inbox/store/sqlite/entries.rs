@@ -1,20 +1,23 @@
-//! Appends a batch in one transaction, in order, and stores the promise that new entries have later cursors than readers were told.
-//! Does not know who waits for it.
+//! Appends entries, a batch in one transaction, and reads them, a page in a bounded walk along the cursors. Stores the promise that new
+//! entries have later cursors than readers were told. Does not know the connections.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior::Immediate, params};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior::Immediate, params};
+
+use crate::clock::UnixTime;
 
 use crate::inbox::cursor::Cursor;
-use crate::inbox::entry::Arrival;
-use crate::inbox::store::Appended;
+use crate::inbox::entry::{Arrival, Entry, Filter, Page, PageLimit};
 use crate::inbox::store::sqlite::fingerprints::Fingerprints;
-use crate::inbox::store::sqlite::prune;
+use crate::inbox::store::{Appended, ReadError};
 use crate::worker::faults;
 
+/// Entries that one read looks at, wanted or not.
+const LOOKED_AT: usize = 1000;
 /// About how many bytes [`advance`] adds to the log.
 pub(super) const ADVANCE_BYTES: usize = 16 * 1024;
 
 /// What the writer knows about the file. After an error it has to be loaded again.
-#[derive(Debug)]
 pub(super) struct Known {
     /// New entries are later than this: the newest entry, even if it is deleted, or what readers were told.
     pub(super) newest: Cursor,
@@ -70,9 +73,8 @@ pub(super) fn append(
         let mut insert = transaction.prepare_cached(
             "INSERT INTO entry (cursor, number, fingerprint, received, key, id, event, room, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
-        let mut index = Fingerprints::index(&transaction)?;
         for arrival in batch {
-            if let Some(cursor) = known.fingerprints.find(&mut index, &arrival.fingerprint)?
+            if let Some(cursor) = known.fingerprints.find(&transaction, &arrival.fingerprint)?
                 && let Some(outcome) = outcome_of_known(&transaction, arrival, cursor)?
             {
                 appended.push(outcome);
@@ -97,7 +99,7 @@ pub(super) fn append(
     }
     // A few more than were added, so that the number held does not grow.
     known.fingerprints.settle(&transaction, batch.len().saturating_add(8), known.newest)?;
-    let bytes = prune::bytes(&transaction)?;
+    let bytes = bytes(&transaction)?;
     transaction.commit()?;
     faults::point("inbox-committed");
     Ok((appended, bytes))
@@ -109,4 +111,68 @@ fn outcome_of_known(transaction: &Transaction<'_>, arrival: &Arrival, cursor: Cu
     let mut same = transaction.prepare_cached("SELECT body = ? FROM entry WHERE cursor = ?")?;
     let same: Option<bool> = same.query_row(params![arrival.body(), cursor.number()], |row| row.get(0)).optional()?;
     Ok(same.map(|same| if same { Appended::Duplicate } else { Appended::Conflict }))
+}
+
+pub(super) fn read(
+    connection: &Connection,
+    after: Option<Cursor>,
+    filter: &Filter,
+    mut limit: PageLimit,
+) -> Result<Page, ReadError> {
+    // Both statements read one snapshot.
+    let snapshot = connection.unchecked_transaction()?;
+    let deleted = deleted(&snapshot)?;
+    let after = after.unwrap_or(deleted);
+    if after < deleted {
+        return Err(ReadError::Gone { oldest: deleted });
+    }
+    let mut page = Page::empty(after);
+    let mut statement = snapshot
+        .prepare_cached("SELECT cursor, event, room, id, key, received, body FROM entry WHERE cursor > ? ORDER BY cursor")?;
+    let mut rows = statement.query([after.number()])?;
+    for _ in 0..LOOKED_AT {
+        let Some(row) = rows.next()? else {
+            page.is_last = true;
+            break;
+        };
+        let cursor = Cursor::from_number(row.get(0)?);
+        if filter.wants(text(row, 2)?, text(row, 1)?) {
+            let body = row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?;
+            if !limit.take(body.len()) {
+                break;
+            }
+            page.entries.push(Entry {
+                cursor,
+                event: text(row, 1)?.to_owned(),
+                room: text(row, 2)?.to_owned(),
+                id: text(row, 3)?.to_owned(),
+                key: text(row, 4)?.to_owned(),
+                received: time(row.get(5)?),
+                body: Bytes::copy_from_slice(body),
+            });
+        }
+        page.next = cursor;
+    }
+    Ok(page)
+}
+
+fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
+    Ok(row.get_ref(column)?.as_str()?)
+}
+
+/// A time as it is stored in the file.
+pub(super) fn time(millis: i64) -> UnixTime {
+    UnixTime::from_millis(millis.try_into().unwrap_or(0))
+}
+
+/// Entries up to this cursor are deleted.
+pub(super) fn deleted(connection: &Connection) -> rusqlite::Result<Cursor> {
+    connection.prepare_cached("SELECT deleted FROM inbox")?.query_row([], |row| row.get(0)).map(Cursor::from_number)
+}
+
+/// The bytes of the file's pages in use.
+pub(super) fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let read = |pragma| connection.prepare_cached(pragma)?.query_row([], |row| row.get::<_, i64>(0));
+    let pages = read("PRAGMA page_count")?.saturating_sub(read("PRAGMA freelist_count")?);
+    Ok(pages.saturating_mul(read("PRAGMA page_size")?).try_into().unwrap_or(0))
 }
