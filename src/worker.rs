@@ -150,7 +150,7 @@ mod tests {
         let work = move || {
             let _ = runs.send(());
             if panics > 0 {
-                panics -= 1;
+                panics = panics.saturating_sub(1);
                 panic!("{panics} more");
             }
         };

@@ -26,8 +26,6 @@ const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 const LAST: u64 = i64::MAX as u64;
 /// The latest time in a new cursor, in the year 2213. However wrong the clock is, 2^60 later cursors are left.
 const LATEST_MILLIS: u64 = (LAST >> COUNT_BITS) - (1 << 40);
-/// Hexadecimal digits of a cursor.
-const CURSOR_CHARS: usize = 16;
 
 impl Cursor {
     /// The first cursor of a millisecond.
@@ -73,7 +71,7 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:0width$x}", self.0, width = CURSOR_CHARS)
+        write!(f, "{:016x}", self.0)
     }
 }
 

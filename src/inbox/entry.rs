@@ -24,9 +24,7 @@ impl Fingerprint {
     }
 
     fn cut(digest: &[u8; 32]) -> Self {
-        let mut cut = [0; 16];
-        cut.iter_mut().zip(digest).for_each(|(cut, byte)| *cut = *byte);
-        Self(cut)
+        Self(digest.first_chunk().copied().unwrap_or_default())
     }
 }
 
@@ -63,43 +61,36 @@ impl Arrival {
     }
 
     /// Whether the body is a JSON object.
-    #[must_use]
     pub fn is_event(&self) -> bool {
         self.is_event
     }
 
     /// The event's id; empty if it has none.
-    #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
     /// The event's name; empty if it has none.
-    #[must_use]
     pub fn event(&self) -> &str {
         &self.event
     }
 
     /// The name of the event's room; empty if it has none.
-    #[must_use]
     pub fn room(&self) -> &str {
         &self.room
     }
 
     /// The identity of the event's participant; empty if it has none.
-    #[must_use]
     pub fn participant(&self) -> &str {
         &self.participant
     }
 
     /// The name of the API key that signed.
-    #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
     /// The body's SHA-256.
-    #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
@@ -110,7 +101,6 @@ impl Arrival {
     }
 
     /// The body, byte for byte. It may hold secrets.
-    #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
     }

@@ -57,9 +57,9 @@ impl Inbox {
     /// If the file cannot be used. It is left unchanged then.
     pub fn sqlite(path: &Path, retention: Retention, clock: Clock) -> Result<Self, OpenError> {
         let workers = Workers::default();
-        let store = SqliteStore::open(path, clock.now(), &workers)?;
-        Self::start(Arc::new(store), watch::Sender::new(()), retention, clock, workers)
-            .map_err(|error| OpenError { path: path.to_owned(), why: error.into() })
+        SqliteStore::open(path, clock.now(), &workers)
+            .and_then(|store| Ok(Self::start(Arc::new(store), watch::Sender::new(()), retention, clock, workers)?))
+            .map_err(|why| OpenError { path: path.to_owned(), why })
     }
 
     /// The inbox in the Redis at `url`, which other roomkeys may share. It may be unreachable at first: deliveries are refused until
@@ -94,10 +94,7 @@ impl Inbox {
     /// # Errors
     /// If it is not committed, or not known to be. The sender should try again.
     pub async fn append(&self, arrival: Arrival) -> Result<Appended, AppendError> {
-        match &self.0.kept {
-            Some(_) => self.0.shared.append(arrival).await,
-            None => Ok(Appended::NotKept),
-        }
+        if self.keeps() { self.0.shared.append(arrival).await } else { Ok(Appended::NotKept) }
     }
 
     /// The entries after `after` that `filter` wants; from the oldest if `after` is `None`. Looks at a bounded number of entries, so
@@ -174,19 +171,16 @@ impl Inbox {
     }
 
     /// Whether this inbox keeps deliveries.
-    #[must_use]
     pub fn keeps(&self) -> bool {
         self.0.kept.is_some()
     }
 
     /// How much is stored, if known.
-    #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         self.0.kept.as_ref()?.store.usage()
     }
 
     /// What the inbox has done since the start.
-    #[must_use]
     pub fn statistics(&self) -> &Statistics {
         &self.0.shared.statistics
     }

@@ -9,8 +9,7 @@ use tokio::sync::SetOnce;
 use tracing::{error, info};
 
 use crate::inbox::store::StoreError;
-use crate::worker::faults;
-use crate::worker::lock;
+use crate::worker::{faults, lock};
 
 /// If one operation takes longer, the store is stalled, and new deliveries do not wait for it.
 const STALL: Duration = Duration::from_secs(2);

@@ -1,17 +1,16 @@
 //! Holds the mark: a cursor that moves with the clock, which readers at the end of the inbox continue from. Does not know the stores.
 //!
 //! A reader that gets no events has to move on too. Otherwise retention passes its last cursor, and the reader is told of a gap
-//! although it missed nothing. The cursor of the newest entry would do, but it would reveal to the reader of one room when something
-//! happens in others. The clock reveals nothing.
+//! although it missed nothing. The newest entry's cursor would reveal to the reader of one room when something happens in others.
+//! The clock reveals nothing.
 //!
 //! No reader that continues from the mark misses an entry, because:
 //!
-//! 1. After a store has [advanced](crate::inbox::store::Store::advance) to the mark, all entries that it commits have later cursors.
-//!    The store itself guarantees this, so neither a clock that is set back, nor a slow commit, a restart, or another roomkey on the
-//!    same Redis can break it. All entries up to the mark were therefore committed before.
+//! 1. After a store has [advanced](crate::inbox::store::Store::advance) to the mark, all entries that it commits have later cursors,
+//!    even if the clock is set back, a commit is slow, or another roomkey commits. So all entries up to the mark are committed.
 //! 2. A reader takes the mark before it reads. If the read comes to the end, it has seen all entries up to the mark.
-//! 3. The tail in memory may be older than the mark. Therefore `changed` is notified after the store has advanced and before the
-//!    mark is published here: a reader that knows the mark finds the tail stale, and reads the store.
+//! 3. `changed` is notified after the store has advanced and before the mark is published here. So a reader that knows the mark finds
+//!    the tail in memory stale, and reads the store.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

@@ -1,9 +1,9 @@
 //! The inbox: the durable, deduplicated record of verified deliveries. An append returns after the commit, each event is kept once,
 //! and every reader can follow from any cursor. Does not know HTTP.
 //!
-//! An arrival waits in the [`queue`]; the one [`writer`] thread commits it to the [`store`], and deletes old entries with the
-//! [`pruner`]. A [`follower`] reads from the store, or the newest entries from the [`tail`]. Each folder in `store/` is a backend: a
-//! new one implements [`Store`](store::Store) there, and has a constructor in [`handle`].
+//! An arrival waits in the `queue`; the one `writer` thread commits it to the `store`, and deletes old entries with the `pruner`. A
+//! `follower` reads from the store, or the newest entries from the `tail`. Each folder in `store/` is a backend. A new one is another
+//! folder there, which implements `Store`, and a constructor in `handle`.
 
 mod cursor;
 mod entry;

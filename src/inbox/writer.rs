@@ -58,18 +58,14 @@ impl Shared {
 
     /// Has the thread commit `arrival` before this returns.
     pub(crate) async fn append(&self, arrival: Arrival) -> AppendResult {
-        let is_stalled = self.health.is_stalled();
-        let queued = if is_stalled { Err(AppendError::Unavailable) } else { self.queue.push(arrival) };
-        let result = match queued {
-            Ok(outcome) => {
-                timeout(APPEND_TIMEOUT, outcome).await.ok().and_then(Result::ok).unwrap_or(Err(AppendError::Unavailable))
+        let appending = async {
+            if self.health.is_stalled() {
+                return Err(AppendError::Unavailable);
             }
-            Err(error) => Err(error),
+            let outcome = self.queue.push(arrival)?;
+            timeout(APPEND_TIMEOUT, outcome).await.ok().and_then(Result::ok).unwrap_or(Err(AppendError::Unavailable))
         };
-        if result.is_err() {
-            self.statistics.refused.fetch_add(1, Relaxed);
-        }
-        result
+        appending.await.inspect_err(|_| _ = self.statistics.refused.fetch_add(1, Relaxed))
     }
 
     /// Accepts no more deliveries, commits the queued ones, and waits for the end of the thread.
@@ -101,13 +97,11 @@ pub(crate) fn start(
         pruner: Pruner::new(Arc::clone(&store), retention, clock.clone()),
         store,
         clock,
-        is_prune_due: true,
         runtime: Handle::try_current().ok(),
         _end: EndGuard(Arc::clone(shared)),
     };
     let recovering = Arc::clone(shared);
-    workers.spawn(THREAD, move || thread.run(), move || recovering.recover())?;
-    Ok(())
+    workers.spawn(THREAD, move || thread.run(), move || recovering.recover()).map(drop)
 }
 
 /// Dropped when the thread ends, even by a panic, so that nobody waits forever.
@@ -127,8 +121,6 @@ struct WriterThread {
     store: Arc<dyn Store>,
     pruner: Pruner,
     clock: Clock,
-    /// Whether the last search for old entries has left some.
-    is_prune_due: bool,
     /// The runtime of the senders.
     runtime: Option<Handle>,
     /// The last field: dropped after the store.
@@ -139,9 +131,9 @@ impl WriterThread {
     fn run(&mut self) {
         let mut searched_at = Instant::now();
         let (mut expected, mut gather) = (1, Duration::ZERO);
-        self.is_prune_due = true;
+        self.pruner.has_more = true;
         loop {
-            let wait = if self.is_prune_due { Duration::ZERO } else { INTERVAL };
+            let wait = if self.pruner.has_more { Duration::ZERO } else { INTERVAL };
             let Some(deliveries) = self.shared.queue.take(wait, expected, gather) else { break };
             if !deliveries.is_empty() {
                 let begin = Instant::now();
@@ -149,11 +141,11 @@ impl WriterThread {
                 self.commit_all(deliveries);
                 gather = if begin.elapsed() < SLOW_COMMIT { Duration::ZERO } else { GATHER };
             } else if self.shared.health.is_failing() || self.store.is_remote() {
-                self.shared.health.update(self.use_store(|store| store.probe()));
+                self.shared.health.update(self.shared.health.watch(|| self.store.probe()));
             }
-            if self.is_prune_due || searched_at.elapsed() >= INTERVAL {
+            if self.pruner.has_more || searched_at.elapsed() >= INTERVAL {
                 searched_at = Instant::now();
-                self.prune();
+                self.pruner.prune(&self.shared.health, &self.shared.statistics);
             }
             if !self.shared.health.is_failing()
                 && let Some(requested) = self.shared.mark.take_request()
@@ -172,7 +164,7 @@ impl WriterThread {
             let rest = deliveries.split_off(count);
             self.commit(std::mem::replace(&mut deliveries, rest));
             if self.pruner.is_due() {
-                self.prune();
+                self.pruner.prune(&self.shared.health, &self.shared.statistics);
             }
         }
     }
@@ -188,7 +180,7 @@ impl WriterThread {
             return refuse(answers);
         }
         let begin = Instant::now();
-        let appended = self.use_store(|store| store.append(&batch));
+        let appended = self.shared.health.watch(|| self.store.append(&batch));
         self.shared.statistics.batch(&batch, appended.as_deref().unwrap_or_default(), begin.elapsed());
         match appended {
             Ok(appended) => {
@@ -196,11 +188,8 @@ impl WriterThread {
                 self.shared.health.update(Ok(()));
                 self.shared.changed.send_replace(());
                 for (arrival, _) in batch.iter().zip(&appended).filter(|(_, appended)| **appended == Appended::Conflict) {
-                    warn!(
-                        id = arrival.id(),
-                        key = arrival.key(),
-                        "the id of a stored event came with another body: the first one is kept"
-                    );
+                    let (id, key) = (arrival.id(), arrival.key());
+                    warn!(id, key, "the id of a stored event came with another body: the first one is kept");
                 }
                 self.answer(answers.into_iter().zip(appended.into_iter().map(Ok)));
             }
@@ -225,20 +214,12 @@ impl WriterThread {
         }
     }
 
-    fn prune(&mut self) {
-        self.is_prune_due = self.pruner.prune(&self.shared.health, &self.shared.statistics);
-    }
-
     /// A failed move is tried again; an append would fail too.
     fn move_mark(&self, requested: Move) {
-        let Shared { mark, changed, .. } = &*self.shared;
-        let advance = |to| self.use_store(|store| store.advance(to));
+        let Shared { mark, changed, health, .. } = &*self.shared;
+        let advance = |to| health.watch(|| self.store.advance(to));
         if let Err(error) = mark.advance(requested, self.clock.now(), changed, advance) {
-            self.shared.health.update(Err(error));
+            health.update(Err(error));
         }
-    }
-
-    fn use_store<T>(&self, work: impl FnOnce(&dyn Store) -> T) -> T {
-        self.shared.health.watch(|| work(&*self.store))
     }
 }

@@ -74,7 +74,6 @@ pub struct Retention {
 
 impl Retention {
     /// A store larger than this is not ready: deleting does not keep up, or fails.
-    #[must_use]
     pub fn most_bytes(&self) -> u64 {
         self.bytes.saturating_add(self.bytes / 2).saturating_add(16 << 20)
     }
@@ -162,7 +161,6 @@ impl StoreError {
     }
 
     /// Whether it is permanent, so that there is no point in waiting.
-    #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Newer)
     }
@@ -180,8 +178,15 @@ pub enum ReadError {
     },
     /// The store fails.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     /// This inbox keeps nothing.
     #[error("this server keeps no events")]
     NotKept,
+}
+
+/// From any error of a backend.
+impl<E: Into<StoreError>> From<E> for ReadError {
+    fn from(error: E) -> Self {
+        Self::Store(error.into())
+    }
 }

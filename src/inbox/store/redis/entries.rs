@@ -69,7 +69,7 @@ pub(super) fn read(
     filter: &Filter,
     limit: PageLimit,
     begin: impl Fn() -> String,
-    foreign: &ForeignEntries,
+    warned: &Warned,
 ) -> Result<Page, ReadError> {
     let mut script = invocation(&READ);
     script.arg(after.map(id).unwrap_or_default()).arg(limit.entries).arg(limit.bytes);
@@ -91,12 +91,13 @@ pub(super) fn read(
             None => foreign_ids.push(id),
         }
     }
-    foreign.warn(&foreign_ids, next);
+    warn_of_foreign(&foreign_ids, next, warned);
     Ok(Page { after, entries, next, is_last })
 }
 
-fn expect_cursor(id: &str) -> Result<Cursor, StoreError> {
-    cursor(id).ok_or_else(|| UnexpectedServer::Answer.into())
+/// The cursor of the entry with this id, which a script has returned.
+pub(super) fn expect_cursor(id: &str) -> Result<Cursor, StoreError> {
+    cursor(id).ok_or_else(unexpected_answer)
 }
 
 /// The entry of an `id` and the fields that `read.lua` returns. `None` if another program wrote it.
@@ -108,34 +109,21 @@ fn entry(id: &str, fields: Value) -> Option<Entry> {
 }
 
 /// Up to where and when the log has warned about entries of other programs.
-#[derive(Debug, Default)]
-pub(super) struct ForeignEntries(Mutex<Option<(Cursor, Instant)>>);
+pub(super) type Warned = Mutex<Option<(Cursor, Instant)>>;
 
-impl ForeignEntries {
-    /// Warns about entries with these `ids`, which are not after `next`: at most once about each, and not too often.
-    fn warn(&self, ids: &[String], next: Cursor) {
-        let Some(last) = ids.last() else { return };
-        let last_cursor = cursor(last).unwrap_or(next);
-        let mut warned = lock(&self.0);
-        if warned.is_none_or(|(up_to, at)| last_cursor > up_to && at.elapsed() >= WARN_INTERVAL) {
-            *warned = Some((last_cursor, Instant::now()));
-            let (count, stream) = (ids.len(), ENTRIES);
-            warn!(count, last, "the stream {stream} holds entries that roomkey did not write: they are skipped");
-        }
+/// Warns about entries with these `ids`, which are not after `next`: at most once about each, and not too often.
+fn warn_of_foreign(ids: &[String], next: Cursor, warned: &Warned) {
+    let Some(last) = ids.last() else { return };
+    let last_cursor = cursor(last).unwrap_or(next);
+    let mut warned = lock(warned);
+    if warned.is_none_or(|(up_to, at)| last_cursor > up_to && at.elapsed() >= WARN_INTERVAL) {
+        *warned = Some((last_cursor, Instant::now()));
+        let (count, stream) = (ids.len(), ENTRIES);
+        warn!(count, last, "the stream {stream} holds entries that roomkey did not write: they are skipped");
     }
 }
 
 /// The server is not a Redis that roomkey can use.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-pub(super) enum UnexpectedServer {
-    #[error("the server is older than Redis 7")]
-    Version,
-    #[error("the server's answer makes no sense")]
-    Answer,
-}
-
-impl From<UnexpectedServer> for StoreError {
-    fn from(error: UnexpectedServer) -> Self {
-        Self::Broken(error.into())
-    }
+pub(super) fn unexpected_answer() -> StoreError {
+    StoreError::Broken("the server's answer makes no sense".into())
 }

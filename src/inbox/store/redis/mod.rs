@@ -24,8 +24,8 @@ use crate::inbox::store::pool::Pool;
 use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
 use crate::inbox::trusted_time;
 use crate::worker::{Workers, lock};
-use entries::{ForeignEntries, STATE, UnexpectedServer};
-use server::{Server, Settings};
+use entries::{STATE, Warned};
+use server::Server;
 
 /// What one script appends, because it blocks everything else in Redis. The last delivery may exceed the bytes.
 const BATCH: PageLimit = PageLimit { entries: 512, bytes: 4 << 20 };
@@ -38,10 +38,8 @@ pub(crate) struct RedisStore {
     /// Shared with the thread that listens for commits.
     server: Arc<Server>,
     writer: Mutex<Option<Connection>>,
-    /// The settings that were checked last.
-    settings: Mutex<Option<Settings>>,
     readers: Pool<Connection>,
-    foreign: ForeignEntries,
+    warned: Warned,
     usage: Mutex<Option<Usage>>,
     clock: Clock,
 }
@@ -55,9 +53,8 @@ impl RedisStore {
         Ok(Self {
             server,
             writer: Mutex::default(),
-            settings: Mutex::default(),
             readers: Pool::default(),
-            foreign: ForeignEntries::default(),
+            warned: Warned::default(),
             usage: Mutex::default(),
             clock,
         })
@@ -71,7 +68,7 @@ impl RedisStore {
         loop {
             let old = writer.take();
             let is_new = old.is_none();
-            let opened = old.map_or_else(|| self.connect(), Ok);
+            let opened = old.map_or_else(|| self.server.connect_writer(), Ok);
             match opened.and_then(|mut connection| Ok((write(&mut connection)?, connection))) {
                 Ok((written, connection)) => {
                     *writer = Some(connection);
@@ -85,12 +82,6 @@ impl RedisStore {
                 }
             }
         }
-    }
-
-    fn connect(&self) -> Result<Connection, StoreError> {
-        let mut connection = self.server.connect()?;
-        server::check(&mut connection, &self.server.url, &mut lock(&self.settings))?;
-        Ok(connection)
     }
 
     /// Whether the writer has a connection. Deleting does not open one; an append or a probe does.
@@ -121,7 +112,7 @@ impl Store for RedisStore {
             let (outcomes, newest, entries, bytes): (String, String, u64, u64) = script.invoke(connection)?;
             let outcome = |digit: u8| OUTCOMES.get(usize::from(digit.wrapping_sub(b'0'))).copied();
             let appended = outcomes.bytes().map(outcome).collect::<Option<Vec<_>>>();
-            let appended = appended.filter(|appended| appended.len() == batch.len()).ok_or(UnexpectedServer::Answer)?;
+            let appended = appended.filter(|appended| appended.len() == batch.len()).ok_or_else(entries::unexpected_answer)?;
             if appended.contains(&Appended::Committed) {
                 *lock(&self.server.newest) = newest;
             }
@@ -138,7 +129,7 @@ impl Store for RedisStore {
         self.readers.read(
             self.server.generation(),
             || Ok(self.server.connect()?),
-            |connection| entries::read(connection, after, filter, limit, || self.begin(), &self.foreign),
+            |connection| entries::read(connection, after, filter, limit, || self.begin(), &self.warned),
         )
     }
 
@@ -146,7 +137,7 @@ impl Store for RedisStore {
         self.write(|connection| {
             let mut script = entries::invocation(&entries::ADVANCE);
             let newest: String = script.arg(self.begin()).arg(entries::id(to)).invoke(connection)?;
-            Ok(entries::cursor(&newest).ok_or(UnexpectedServer::Answer)?)
+            entries::expect_cursor(&newest)
         })
     }
 

@@ -10,19 +10,20 @@ use std::time::Duration;
 use redis::{Client, Connection, ConnectionAddr, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tracing::{info, warn};
 
-use crate::inbox::store::redis::entries::{STATE, UnexpectedServer};
+use crate::inbox::store::StoreError;
+use crate::inbox::store::redis::entries::{STATE, unexpected_answer};
 use crate::inbox::store::redis::url::RedisUrl;
-use crate::inbox::store::{ReadError, StoreError};
 use crate::worker::lock;
 
 /// For connecting, and for each answer. A delivery waits for 4 s.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
-
 /// Redis 7 refuses a script as a whole. Valkey's versions begin with 7.2.
 const OLDEST_VERSION: u32 = 7;
 
-/// Settings that may lose events: the name, whether a value is safe, and what to do.
-const RISKY_SETTINGS: [(&str, fn(&str) -> bool, &str); 4] = [
+/// A setting that may lose events: the name, whether a value is safe, and what to do.
+type RiskySetting = (&'static str, fn(&str) -> bool, &'static str);
+
+const RISKY_SETTINGS: [RiskySetting; 4] = [
     ("appendonly", |value| value == "yes", "the inbox is lost when Redis stops: set `appendonly yes` in Redis"),
     (
         "appendfsync",
@@ -42,15 +43,17 @@ const RISKY_SETTINGS: [(&str, fn(&str) -> bool, &str); 4] = [
 ];
 
 /// The settings by name; empty if the server does not show them.
-pub(super) type Settings = HashMap<String, String>;
+type Settings = HashMap<String, String>;
 
 /// The server that the connections go to.
 pub(super) struct Server {
-    pub(super) url: RedisUrl,
+    url: RedisUrl,
     /// In a cluster, the node that has roomkey's keys, if it is not the URL's.
     moved: Mutex<Option<ConnectionAddr>>,
     /// Of connections. After a failure the server may be another one, so all older connections are given up.
     generation: AtomicU64,
+    /// The settings that were checked last.
+    settings: Mutex<Option<Settings>>,
     /// The id of the entry that this roomkey committed last.
     pub(super) newest: Mutex<String>,
     pub(super) is_closed: AtomicBool,
@@ -62,6 +65,7 @@ impl Server {
             url,
             moved: Mutex::default(),
             generation: AtomicU64::default(),
+            settings: Mutex::default(),
             newest: Mutex::default(),
             is_closed: AtomicBool::default(),
         }
@@ -85,6 +89,28 @@ impl Server {
         let moved = error.redirect_node().and_then(|(address, _)| self.url.node(address));
         lock(&self.moved).clone_from(&moved);
         if moved.is_some() { self.open(moved) } else { opened }
+    }
+
+    /// A new connection to write on. Logs the server and warns about its risky settings, unless its settings are known.
+    pub(super) fn connect_writer(&self) -> Result<Connection, StoreError> {
+        let mut connection = self.connect()?;
+        let version = version(&mut connection)?;
+        let settings = settings(&mut connection)?;
+        let mut known = lock(&self.settings);
+        if known.as_ref() == Some(&settings) {
+            return Ok(connection);
+        }
+        info!(server = %self.url, version, "connected to Redis");
+        if settings.is_empty() {
+            warn!("Redis does not show its settings: make sure that it has `appendonly yes` and `appendfsync always`");
+        }
+        for (setting, is_safe, advice) in RISKY_SETTINGS {
+            if let Some(value) = settings.get(setting).filter(|value| !is_safe(value)) {
+                warn!(setting, value, "{advice}");
+            }
+        }
+        *known = Some(settings);
+        Ok(connection)
     }
 
     fn open(&self, node: Option<ConnectionAddr>) -> RedisResult<Connection> {
@@ -111,40 +137,14 @@ impl From<RedisError> for StoreError {
     }
 }
 
-impl From<RedisError> for ReadError {
-    fn from(error: RedisError) -> Self {
-        Self::Store(error.into())
-    }
-}
-
-/// Logs the server and warns about its risky settings, unless its settings are still those `known`.
-pub(super) fn check(connection: &mut Connection, url: &RedisUrl, known: &mut Option<Settings>) -> Result<(), StoreError> {
-    let version = version(connection)?;
-    let settings = settings(connection)?;
-    if known.as_ref() == Some(&settings) {
-        return Ok(());
-    }
-    info!(server = %url, version, "connected to Redis");
-    if settings.is_empty() {
-        warn!("Redis does not show its settings: make sure that it has `appendonly yes` and `appendfsync always`");
-    }
-    for (setting, is_safe, advice) in RISKY_SETTINGS {
-        if let Some(value) = settings.get(setting).filter(|value| !is_safe(value)) {
-            warn!(setting, value, "{advice}");
-        }
-    }
-    *known = Some(settings);
-    Ok(())
-}
-
 /// The version, if it is recent enough.
 fn version(connection: &mut Connection) -> Result<String, StoreError> {
     let server: HashMap<String, Value> = redis::cmd("HELLO").query(connection)?;
     let version = server.get("version").cloned().and_then(|version| redis::from_redis_value::<String>(version).ok());
-    let version = version.ok_or(UnexpectedServer::Answer)?;
+    let version = version.ok_or_else(unexpected_answer)?;
     match version.split('.').next().and_then(|major| major.parse::<u32>().ok()) {
         Some(major) if major >= OLDEST_VERSION => Ok(version),
-        _ => Err(UnexpectedServer::Version.into()),
+        _ => Err(StoreError::Broken("the server is older than Redis 7".into())),
     }
 }
 

@@ -6,8 +6,7 @@ use std::str::FromStr;
 use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-/// The URL of a Redis: `redis://[USER]:PASSWORD@HOST:PORT/DATABASE`, in which everything but the host is optional. `rediss://` uses
-/// TLS.
+/// The URL of a Redis: `redis://[USER]:PASSWORD@HOST:PORT/DATABASE`. Only the host is required. `rediss://` uses TLS.
 ///
 /// ```
 /// use roomkey::inbox::RedisUrl;
@@ -22,11 +21,8 @@ pub struct RedisUrl(Box<ConnectionInfo>);
 impl RedisUrl {
     /// For a connection to the node at `address`, or to the URL's own.
     pub(super) fn connection_info(&self, address: Option<ConnectionAddr>) -> ConnectionInfo {
-        let info = ConnectionInfo::clone(&self.0);
-        match address {
-            Some(address) => info.set_addr(address),
-            None => info,
-        }
+        let address = address.unwrap_or_else(|| self.0.addr().clone());
+        ConnectionInfo::clone(&self.0).set_addr(address)
     }
 
     /// The address of another node, `HOST:PORT`, with the same protocol.

@@ -24,8 +24,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Starts the thread. It ends at most [`BLOCK`] after `server` is closed.
 pub(super) fn start(workers: &Workers, server: Arc<Server>, changed: watch::Sender<()>) -> io::Result<()> {
     let recovering = Arc::clone(&server);
-    workers.spawn(THREAD, move || run(&server, &changed), move || !recovering.is_closed.load(Relaxed))?;
-    Ok(())
+    workers.spawn(THREAD, move || run(&server, &changed), move || !recovering.is_closed.load(Relaxed)).map(drop)
 }
 
 fn run(server: &Server, changed: &watch::Sender<()>) {

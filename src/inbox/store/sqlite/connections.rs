@@ -3,7 +3,6 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,13 +10,13 @@ use rusqlite::Connection;
 use tracing::error;
 
 use crate::clock::UnixTime;
-use crate::inbox::store::StoreError;
 use crate::inbox::store::pool::Pool;
 use crate::inbox::store::sqlite::entries::{self, Known};
-use crate::inbox::store::sqlite::error::{OpenError, Why};
+use crate::inbox::store::sqlite::error::Why;
 use crate::inbox::store::sqlite::log::{self, Checkpointer, LogFiles};
 use crate::inbox::store::sqlite::open;
 use crate::inbox::store::sqlite::prune::Pruning;
+use crate::inbox::store::{StoreError, Usage};
 use crate::worker::{Workers, lock};
 
 /// What the writer caches of the file in memory.
@@ -27,10 +26,7 @@ const CACHE_KIB: i64 = 4096;
 /// `locked` comes last.
 pub(crate) struct SqliteStore {
     pub(super) path: PathBuf,
-    pub(super) entries: AtomicU64,
-    pub(super) bytes: AtomicU64,
-    /// The size of the log on the disk.
-    pub(super) log_bytes: AtomicU64,
+    pub(super) usage: Mutex<Usage>,
     pub(super) checkpointer: Checkpointer,
     /// Some connections are opened at the start, so that reads work even when no more can be opened. A read shares the lock; it is
     /// taken exclusively to close all connections.
@@ -74,42 +70,38 @@ impl SqliteWriter {
         let log = LogFiles::of(path)?;
         Ok(Self { connection, known, is_unsure: false, pruning: Pruning::default(), log })
     }
+
+    fn usage(&self) -> Result<Usage, StoreError> {
+        let (bytes, log_bytes) = (entries::bytes(&self.connection)?, Some(self.log.bytes()?));
+        Ok(Usage { entries: self.known.entries(), bytes, log_bytes })
+    }
 }
 
 impl SqliteStore {
     /// Opens the file at `path`, or creates it. If that fails, an existing file is left unchanged.
-    pub(crate) fn open(path: &Path, now: UnixTime, workers: &Workers) -> Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path, now: UnixTime, workers: &Workers) -> Result<Self, Why> {
         // SQLite treats some names specially, such as `:memory:`, but no absolute path.
-        std::path::absolute(path)
-            .map_err(Why::Io)
-            .and_then(|path| open::open(&path, now, |locked, connection| Self::start(&path, locked, connection, workers)))
-            .map_err(|why| OpenError { path: path.to_owned(), why })
+        let path = std::path::absolute(path)?;
+        open::open(&path, now, |locked, connection| Self::start(&path, locked, connection, workers))
     }
 
     fn start(path: &Path, locked: File, mut connection: Connection, workers: &Workers) -> Result<Self, Why> {
         open::check(&mut connection)?;
-        let mut writer = SqliteWriter::open(path, connection)?;
+        let writer = SqliteWriter::open(path, connection)?;
         // A crash may have left data in the log that was never synced. Nothing may be built on it.
         let is_doubtful = log::restart(&writer.connection).is_err_and(|error| StoreError::from(error).leaves_doubt());
-        open::probe(&mut writer.connection)?;
+        open::probe(&writer.connection)?;
         let checkpointer = Checkpointer::start(open::writer(path)?, workers)?;
         let readers = Pool::default();
         readers.add(0, open::reader(path)?);
         Ok(Self {
             path: path.to_owned(),
-            entries: AtomicU64::new(writer.known.entries()),
-            bytes: AtomicU64::new(entries::bytes(&writer.connection)?),
-            log_bytes: AtomicU64::new(writer.log.bytes().unwrap_or(0)),
+            usage: Mutex::new(writer.usage().map_err(Why::Store)?),
             checkpointer,
             readers: RwLock::new(readers),
             writer: Mutex::new(WriterSlot { writer: Some(writer), is_doubtful }),
             locked,
         })
-    }
-
-    pub(super) fn count(&self, writer: &SqliteWriter, bytes: u64) {
-        self.entries.store(writer.known.entries(), Relaxed);
-        self.bytes.store(bytes, Relaxed);
     }
 
     /// Writes with a writer that is fit. The result counts only if the log is still in place afterwards.
@@ -121,7 +113,7 @@ impl SqliteStore {
             writer.is_unsure = true;
             let result = work(writer)?;
             writer.is_unsure = false;
-            self.log_bytes.store(writer.log.bytes()?, Relaxed);
+            *lock(&self.usage) = writer.usage()?;
             Ok(result)
         });
         slot.is_doubtful |= result.as_ref().is_err_and(StoreError::leaves_doubt);
@@ -130,8 +122,8 @@ impl SqliteStore {
 
     /// Makes sure that no transaction is open, that it knows the file, that the log is not in doubt, and that it has room.
     fn fit_writer<'a>(&self, slot: &'a mut WriterSlot) -> Result<&'a mut SqliteWriter, StoreError> {
-        let known = self.log_bytes.load(Relaxed);
-        if slot.writer.as_ref().is_some_and(|writer| writer.log.bytes().is_ok_and(|bytes| bytes < known)) {
+        let known = lock(&self.usage).log_bytes;
+        if slot.writer.as_ref().is_some_and(|writer| writer.log.bytes().is_ok_and(|bytes| Some(bytes) < known)) {
             error!("another program has truncated the inbox's log (-wal): the newest events are lost, and a new log begins");
             slot.is_doubtful = true;
         }
@@ -145,7 +137,7 @@ impl SqliteStore {
         if writer.is_unsure {
             writer.known = Known::load(&writer.connection)?;
         }
-        if self.log_bytes.load(Relaxed) > log::FULL_BYTES {
+        if lock(&self.usage).log_bytes > Some(log::FULL_BYTES) {
             self.shorten_log(writer)?;
         }
         Ok(writer)
@@ -173,9 +165,7 @@ impl SqliteStore {
             return Err(StoreError::Locked("the log cannot restart while another process uses the inbox".into()));
         }
         slot.is_doubtful = false;
-        self.log_bytes.store(0, Relaxed);
-        let bytes = entries::bytes(&writer.connection)?;
-        self.count(writer, bytes);
+        *lock(&self.usage) = writer.usage()?;
         Ok(())
     }
 
@@ -189,7 +179,7 @@ impl SqliteStore {
             writer.connection.busy_timeout(open::LOCK_TIMEOUT)?;
             match pages? {
                 None => {
-                    self.log_bytes.store(0, Relaxed);
+                    lock(&self.usage).log_bytes = Some(0);
                     return Ok(());
                 }
                 Some(pages) if pages.saturating_mul(page.into()) <= log::FULL_BYTES => return Ok(()),

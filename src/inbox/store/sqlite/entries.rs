@@ -5,7 +5,6 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior::Immediate, params};
 
 use crate::clock::UnixTime;
-
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Entry, Filter, Page, PageLimit};
 use crate::inbox::store::sqlite::fingerprints::Fingerprints;
@@ -14,8 +13,6 @@ use crate::worker::faults;
 
 /// Entries that one read looks at, wanted or not.
 const LOOKED_AT: usize = 1000;
-/// About how many bytes [`advance`] adds to the log.
-pub(super) const ADVANCE_BYTES: usize = 16 * 1024;
 
 /// What the writer knows about the file. After an error it has to be loaded again.
 pub(super) struct Known {
@@ -34,8 +31,9 @@ impl Known {
             "SELECT cursor, number FROM entry UNION ALL SELECT deleted, deleted_number FROM inbox ORDER BY 1 DESC LIMIT 1";
         let (newest, newest_number) =
             connection.query_row(newest, [], |row| Ok((Cursor::from_number(row.get(0)?), row.get(1)?)))?;
-        let reached = connection.query_row("SELECT cursor FROM reached", [], |row| row.get(0)).map(Cursor::from_number)?;
-        let deleted_number = connection.query_row("SELECT deleted_number FROM inbox", [], |row| row.get(0))?;
+        let (reached, deleted_number) = connection.query_row("SELECT cursor, deleted_number FROM reached, inbox", [], |row| {
+            Ok((Cursor::from_number(row.get(0)?), row.get(1)?))
+        })?;
         let fingerprints = Fingerprints::load(connection)?;
         Ok(Self { newest: newest.max(reached), newest_number, deleted_number, fingerprints })
     }
@@ -46,7 +44,7 @@ impl Known {
     }
 }
 
-/// Creates the table for [`advance`] if it does not exist. Older versions of roomkey ignore it.
+/// Creates the table for what readers were told, if it does not exist. Older versions of roomkey ignore it.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS reached (cursor INTEGER NOT NULL) STRICT; -- one row: new entries have later cursors
@@ -54,19 +52,8 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// From now on, new entries are later than `to`.
-pub(super) fn advance(connection: &mut Connection, to: Cursor) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(Immediate)?;
-    transaction.prepare_cached("UPDATE reached SET cursor = ?")?.execute([to.number()])?;
-    transaction.commit()
-}
-
-/// Commits the new arrivals in `batch`. Returns their outcomes, and the bytes in use.
-pub(super) fn append(
-    connection: &mut Connection,
-    known: &mut Known,
-    batch: &[Arrival],
-) -> rusqlite::Result<(Vec<Appended>, u64)> {
+/// Commits the new arrivals in `batch`. Returns the outcome of each.
+pub(super) fn append(connection: &mut Connection, known: &mut Known, batch: &[Arrival]) -> rusqlite::Result<Vec<Appended>> {
     let transaction = connection.transaction_with_behavior(Immediate)?;
     let mut appended = Vec::with_capacity(batch.len());
     {
@@ -93,16 +80,15 @@ pub(super) fn append(
                 arrival.room(),
                 arrival.body(),
             ])?;
-            known.fingerprints.add(arrival.fingerprint, known.newest);
+            known.fingerprints.held.insert(arrival.fingerprint, known.newest);
             appended.push(Appended::Committed);
         }
     }
     // A few more than were added, so that the number held does not grow.
     known.fingerprints.settle(&transaction, batch.len().saturating_add(8), known.newest)?;
-    let bytes = bytes(&transaction)?;
     transaction.commit()?;
     faults::point("inbox-committed");
-    Ok((appended, bytes))
+    Ok(appended)
 }
 
 /// The outcome of an arrival whose fingerprint is that of the entry at `cursor`. `None` if there is no such entry, so that a damaged

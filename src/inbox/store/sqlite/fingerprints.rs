@@ -19,7 +19,7 @@ const PURGE_STEP_EACH: usize = 4;
 /// The fingerprints of the entries. After a transaction that was not committed, they have to be loaded again.
 pub(super) struct Fingerprints {
     /// Fingerprints that may not be in the index. They settle in rounds, each in the order of the index.
-    held: BTreeMap<Fingerprint, Cursor>,
+    pub(super) held: BTreeMap<Fingerprint, Cursor>,
     /// The newest entry when the current round began.
     round_began_at: Cursor,
     /// The last fingerprint that has settled in the current round.
@@ -60,11 +60,6 @@ impl Fingerprints {
             }
         };
         Ok(found.filter(|cursor| *cursor > self.deleted))
-    }
-
-    /// Adds the fingerprint of a new entry.
-    pub(super) fn add(&mut self, fingerprint: Fingerprint, cursor: Cursor) {
-        self.held.insert(fingerprint, cursor);
     }
 
     /// If enough are held, settles the next `amount` in the index. `newest` is the newest entry's cursor.

@@ -10,7 +10,6 @@ mod open;
 mod prune;
 
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::Relaxed;
 
 use rusqlite::OptionalExtension;
 
@@ -28,12 +27,13 @@ pub use error::{OpenError, Why};
 
 /// Bytes committed at once; the last delivery may exceed it.
 const BATCH: PageLimit = PageLimit { entries: usize::MAX, bytes: 8 << 20 };
+/// About how many bytes an advance adds to the log.
+const ADVANCE_BYTES: usize = 16 * 1024;
 
 impl Store for SqliteStore {
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
         self.write(|writer| {
-            let (appended, bytes) = entries::append(&mut writer.connection, &mut writer.known, batch)?;
-            self.count(writer, bytes);
+            let appended = entries::append(&mut writer.connection, &mut writer.known, batch)?;
             self.checkpointer.written(batch.iter().map(|arrival| arrival.body().len()).sum(), &writer.connection);
             Ok(appended)
         })
@@ -47,9 +47,9 @@ impl Store for SqliteStore {
     fn advance(&self, to: Cursor) -> Result<Cursor, StoreError> {
         self.write(|writer| {
             if to > writer.known.newest {
-                entries::advance(&mut writer.connection, to)?;
+                writer.connection.execute("UPDATE reached SET cursor = ?", [to.number()])?;
                 writer.known.newest = to;
-                self.checkpointer.written(entries::ADVANCE_BYTES, &writer.connection);
+                self.checkpointer.written(ADVANCE_BYTES, &writer.connection);
             }
             Ok(writer.known.newest)
         })
@@ -57,7 +57,7 @@ impl Store for SqliteStore {
 
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError> {
         self.write(|writer| {
-            let SqliteWriter { connection, known, pruning, .. } = &mut *writer;
+            let SqliteWriter { connection, known, pruning, .. } = writer;
             let mut more = pruning.search(connection, retention.age, now)?;
             let mut deleted = 0;
             if let Some((last, count)) = pruning.step(connection, retention)? {
@@ -67,11 +67,8 @@ impl Store for SqliteStore {
             }
             let is_purge_due = known.fingerprints.purge(connection, deleted)?;
             self.checkpointer.written(if more { prune::WRITTEN_BYTES } else { 0 }, connection);
-            let bytes = entries::bytes(connection)?;
             // The rest of the index can wait, unless it is the excess.
-            more |= is_purge_due && bytes > retention.bytes;
-            self.count(writer, bytes);
-            Ok(more)
+            Ok(more || is_purge_due && entries::bytes(connection)? > retention.bytes)
         })
     }
 
@@ -92,7 +89,7 @@ impl Store for SqliteStore {
     }
 
     fn probe(&self) -> Result<(), StoreError> {
-        self.write(|writer| Ok(open::probe(&mut writer.connection)?))
+        self.write(|writer| Ok(open::probe(&writer.connection).map(drop)?))
     }
 
     fn batch_limit(&self) -> PageLimit {
@@ -100,8 +97,7 @@ impl Store for SqliteStore {
     }
 
     fn usage(&self) -> Option<Usage> {
-        let [entries, bytes, log_bytes] = [&self.entries, &self.bytes, &self.log_bytes].map(|number| number.load(Relaxed));
-        Some(Usage { entries, bytes, log_bytes: Some(log_bytes) })
+        Some(*lock(&self.usage))
     }
 
     fn close(&self) {
