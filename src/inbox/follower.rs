@@ -18,7 +18,7 @@ use crate::inbox::writer::Shared;
 const MARK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One reader's position in the inbox. It holds no entries, so a slow reader costs nothing and misses nothing. It fails as
-/// [`Inbox::read`] does, and goes on from the same position afterwards.
+/// [`Inbox::read`] does, and continues from the same position afterwards.
 #[derive(Debug)]
 pub struct Follower {
     inbox: Inbox,

@@ -33,12 +33,12 @@ pub(crate) type Queued = (Arrival, oneshot::Sender<AppendResult>);
 
 #[derive(Default)]
 pub(crate) struct ArrivalQueue {
-    state: Mutex<QueueState>,
+    state: Mutex<WaitingArrivals>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct QueueState {
+struct WaitingArrivals {
     deliveries: Vec<Queued>,
     /// How many deliveries wake the thread.
     wanted: usize,
@@ -79,9 +79,14 @@ impl ArrivalQueue {
         if deliveries.is_empty() && state.is_closed { None } else { Some(deliveries) }
     }
 
-    fn wait<'a>(&'a self, mut state: MutexGuard<'a, QueueState>, wanted: usize, timeout: Duration) -> MutexGuard<'a, QueueState> {
+    fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, WaitingArrivals>,
+        wanted: usize,
+        timeout: Duration,
+    ) -> MutexGuard<'a, WaitingArrivals> {
         state.wanted = wanted;
-        let is_short = |state: &mut QueueState| state.deliveries.len() < wanted && !state.is_closed && !state.is_woken;
+        let is_short = |state: &mut WaitingArrivals| state.deliveries.len() < wanted && !state.is_closed && !state.is_woken;
         self.changed.wait_timeout_while(state, timeout, is_short).unwrap_or_else(PoisonError::into_inner).0
     }
 

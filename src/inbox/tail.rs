@@ -168,9 +168,9 @@ mod tests {
         assert_eq!((numbers(page), reads), (Some((vec![2], 2, true)), 1));
         let (page, reads) = read(&tail, &sender, &entries, 1, &of_b).await;
         assert_eq!((numbers(page), reads), (Some((vec![2], 2, true)), 0));
-        assert_eq!(read(&tail, &sender, &entries, 0, &all).await, (None, 0), "what is before it is not here");
+        assert_eq!(read(&tail, &sender, &entries, 0, &all).await, (None, 0), "earlier entries are not here");
         entries.extend([entry(3, "a", 10), entry(4, "b", 10)]);
-        assert_eq!(numbers(read(&tail, &sender, &entries, 2, &all).await.0), Some((vec![], 2, true)), "not told yet");
+        assert_eq!(numbers(read(&tail, &sender, &entries, 2, &all).await.0), Some((vec![], 2, true)), "not notified yet");
         sender.send_replace(());
         let (page, reads) = read(&tail, &sender, &entries, 2, &of_b).await;
         assert_eq!((numbers(page), reads), (Some((vec![4], 4, true)), 1));
@@ -184,7 +184,7 @@ mod tests {
         sender.send_replace(());
         assert_eq!(numbers(read(&tail, &sender, &entries, 20, &all).await.0), Some((vec![21], 21, true)));
         assert_eq!(numbers(read(&tail, &sender, &entries, 4, &all).await.0), Some((vec![20, 21], 21, true)));
-        // One that is much further on than all others begins it anew.
+        // A reader that is far ahead of the others restarts it.
         entries.extend((30..40).map(|number| entry(number, "a", 100 << 10)));
         sender.send_replace(());
         assert_eq!(numbers(read(&tail, &sender, &entries, 38, &all).await.0), Some((vec![39], 39, true)));

@@ -102,9 +102,9 @@ pub(super) fn expect_cursor(id: &str) -> Result<Cursor, StoreError> {
 
 /// The entry of an `id` and the fields that `read.lua` returns. `None` if another program wrote it.
 fn entry(id: &str, fields: Value) -> Option<Entry> {
-    type Fields = (u64, String, String, String, String, Vec<u8>);
+    type EntryFields = (u64, String, String, String, String, Vec<u8>);
     let cursor = cursor(id)?;
-    let (received, key, id, event, room, body): Fields = redis::from_redis_value(fields).ok()?;
+    let (received, key, id, event, room, body): EntryFields = redis::from_redis_value(fields).ok()?;
     Some(Entry { cursor, id, event, room, received: UnixTime::from_millis(received), key, body: body.into() })
 }
 

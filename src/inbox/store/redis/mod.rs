@@ -2,7 +2,6 @@
 //! Acknowledged events are as durable as Redis is configured. Does not know the writer thread or the readers.
 
 mod entries;
-
 mod server;
 mod url;
 mod wake;
@@ -29,11 +28,10 @@ use server::Server;
 
 /// What one script appends, because it blocks everything else in Redis. The last delivery may exceed the bytes.
 const BATCH: PageLimit = PageLimit { entries: 512, bytes: 4 << 20 };
-
 /// The meaning of the digits that `append.lua` returns.
 const OUTCOMES: [Appended; 3] = [Appended::Committed, Appended::Duplicate, Appended::Conflict];
 
-/// A Redis, whether or not it can be reached.
+/// A Redis, which may be unreachable.
 pub(crate) struct RedisStore {
     /// Shared with the thread that listens for commits.
     server: Arc<Server>,

@@ -24,15 +24,15 @@ const TABLES: &str = "
     CREATE TABLE entry (
         cursor INTEGER PRIMARY KEY,  -- milliseconds since 1970 << 20 | a count
         number INTEGER NOT NULL,     -- from 1, without gaps
-        fingerprint BLOB NOT NULL,      -- 16 bytes that identify the event
+        fingerprint BLOB NOT NULL,   -- 16 bytes that identify the event
         received INTEGER NOT NULL,   -- milliseconds since 1970
         key TEXT NOT NULL,           -- the API key that signed
-        id TEXT NOT NULL,            -- the event's; empty if it has none
-        event TEXT NOT NULL,         -- its name, likewise
-        room TEXT NOT NULL,          -- its room's name, likewise
+        id TEXT NOT NULL,            -- the event's id; empty if it has none
+        event TEXT NOT NULL,         -- the event's name; empty if it has none
+        room TEXT NOT NULL,          -- the room's name; empty if the event has none
         body BLOB NOT NULL           -- byte for byte
     ) STRICT;
-    CREATE TABLE fingerprint (          -- an index of entry, to which the newest entries are added later
+    CREATE TABLE fingerprint (       -- an index of entry, to which the newest entries are added later
         fingerprint BLOB PRIMARY KEY,
         cursor INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
