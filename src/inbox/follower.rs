@@ -63,8 +63,7 @@ impl Follower {
             Some(cursor) if self.is_live => self.inbox.read_newest(cursor, &self.filter, limit).await?,
             cursor => self.inbox.read(cursor, &self.filter, limit).await?,
         };
-        let before = self.position.told.unwrap_or(page.after);
-        let mut told = page.entries.last().map_or(before, |entry| entry.cursor);
+        let mut told = page.entries.last().map(|entry| entry.cursor).or(self.position.told).unwrap_or(page.after);
         if page.is_last {
             told = mark.map_or(told, |mark| mark.max(told));
             marks.request(Move::Later);

@@ -55,12 +55,11 @@ impl Pruner {
         loop {
             let pruned = health.watch(|| self.trusted_time().and_then(|now| self.store.prune(&self.retention, now)));
             match pruned {
-                Ok(true) if self.keeps_more_than(self.retention.bytes) && begin.elapsed() < turn => {}
-                Ok(has_more) => {
-                    (self.has_failed, self.has_more) = (false, has_more);
-                    return;
-                }
+                Ok(has_more) => (self.has_failed, self.has_more) = (false, has_more),
                 Err(error) => return self.note_failure(error, health, statistics),
+            }
+            if !self.has_more || !self.keeps_more_than(self.retention.bytes) || begin.elapsed() >= turn {
+                return;
             }
         }
     }

@@ -50,11 +50,10 @@ impl FromStr for RedisUrl {
             return Err(MalformedRedisUrl);
         }
         let info = text.into_connection_info().or(Err(MalformedRedisUrl))?;
-        let has_host = match info.addr() {
-            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => !host.is_empty(),
-            _ => false,
+        let (ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. }) = info.addr() else {
+            return Err(MalformedRedisUrl);
         };
-        if !has_host || info.redis_settings().db() < 0 {
+        if host.is_empty() || info.redis_settings().db() < 0 {
             return Err(MalformedRedisUrl);
         }
         // A batch is larger than a packet, and its last packet should not wait for the others to be acknowledged.
