@@ -184,7 +184,6 @@ pub enum ReadError {
     NotKept,
 }
 
-/// From any error of a backend.
 impl<E: Into<StoreError>> From<E> for ReadError {
     fn from(error: E) -> Self {
         Self::Store(error.into())

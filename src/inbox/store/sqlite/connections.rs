@@ -1,4 +1,4 @@
-//! Holds the connections to the file. Keeps the writing one fit: it checks that the files are still in place, limits the log, and
+//! Holds the connections to the file, and keeps the writing one usable: it checks that the files are still in place, limits the log, and
 //! reopens everything when the log is in doubt. Does not know what is written.
 
 use std::fs::{self, File};
@@ -104,12 +104,12 @@ impl SqliteStore {
         })
     }
 
-    /// Writes with a writer that is fit. The result counts only if the log is still in place afterwards.
+    /// Writes with a usable writer. The result counts only if the log is still in place afterwards.
     pub(super) fn write<T>(&self, work: impl FnOnce(&mut SqliteWriter) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.check_place()?;
         let mut slot = lock(&self.writer);
         slot.is_doubtful |= self.checkpointer.take_failure();
-        let result = self.fit_writer(&mut slot).and_then(|writer| {
+        let result = self.usable_writer(&mut slot).and_then(|writer| {
             writer.is_unsure = true;
             let result = work(writer)?;
             writer.is_unsure = false;
@@ -120,8 +120,8 @@ impl SqliteStore {
         result
     }
 
-    /// Makes sure that no transaction is open, that it knows the file, that the log is not in doubt, and that it has room.
-    fn fit_writer<'a>(&self, slot: &'a mut WriterSlot) -> Result<&'a mut SqliteWriter, StoreError> {
+    /// The writer, once the log is not in doubt and has room, no transaction is open, and the writer knows the file.
+    fn usable_writer<'a>(&self, slot: &'a mut WriterSlot) -> Result<&'a mut SqliteWriter, StoreError> {
         let known = lock(&self.usage).log_bytes;
         if slot.writer.as_ref().is_some_and(|writer| writer.log.bytes().is_ok_and(|bytes| Some(bytes) < known)) {
             error!("another program has truncated the inbox's log (-wal): the newest events are lost, and a new log begins");
@@ -136,6 +136,7 @@ impl SqliteStore {
         }
         if writer.is_unsure {
             writer.known = Known::load(&writer.connection)?;
+            writer.is_unsure = false;
         }
         if lock(&self.usage).log_bytes > Some(log::FULL_BYTES) {
             self.shorten_log(writer)?;

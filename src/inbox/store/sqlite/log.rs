@@ -142,7 +142,7 @@ impl Drop for Checkpointer {
 
 impl CheckpointState {
     fn run(&self) {
-        loop {
+        while !self.is_closed.load(Relaxed) {
             thread::park();
             if self.is_closed.load(Relaxed) {
                 return;
