@@ -23,52 +23,36 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// The value of a panic.
 pub(crate) type Panic = Box<dyn Any + Send>;
 
-/// Work for a thread.
-pub(crate) trait Work: Send + 'static {
-    /// Returns when the work is no longer needed. Called again after a panic.
-    fn run(&mut self);
-
-    /// Cleans up after a panic, and returns whether the work is still needed.
-    fn recover(&mut self) -> bool;
-}
-
 /// A set of workers. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Workers(Arc<Mutex<BTreeMap<&'static str, Failure>>>);
+pub(crate) struct Workers(Arc<Mutex<BTreeMap<&'static str, PastPanics>>>);
 
-/// A worker that has panicked before.
+/// What is known of a worker that has panicked.
 #[derive(Debug, Default)]
-struct Failure {
-    panics: u64,
+struct PastPanics {
+    count: u64,
     logged_at: Option<Instant>,
     /// `None` until the restart.
     restarted_at: Option<Instant>,
 }
 
-impl Failure {
-    /// Counts a panic, and returns whether to log it.
-    fn count(&mut self) -> bool {
-        self.panics = self.panics.saturating_add(1);
-        self.restarted_at = None;
-        let is_due = self.logged_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL);
-        if is_due {
-            self.logged_at = Some(Instant::now());
-        }
-        is_due
-    }
-}
-
 impl Workers {
-    /// Starts a thread that does `work`.
+    /// Starts a thread that does `work`, which returns when it is no longer needed. After a panic, `recover` cleans up and returns
+    /// whether the work is still needed; then it is done again.
     ///
     /// # Errors
     /// If the system cannot start a thread. A restart needs no new thread.
-    pub(crate) fn spawn(&self, name: &'static str, mut work: impl Work) -> io::Result<JoinHandle<()>> {
+    pub(crate) fn spawn(
+        &self,
+        name: &'static str,
+        mut work: impl FnMut() + Send + 'static,
+        recover: impl Fn() -> bool + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
         let workers = self.clone();
         thread::Builder::new().name(name.to_owned()).spawn(move || {
-            while let Err(panic) = catch_unwind(AssertUnwindSafe(|| work.run())) {
+            while let Err(panic) = catch_unwind(AssertUnwindSafe(&mut work)) {
                 workers.note_panic(name, &panic);
-                if !work.recover() {
+                if !recover() {
                     return;
                 }
                 thread::sleep(RESTART_DELAY);
@@ -88,25 +72,30 @@ impl Workers {
 
     /// A worker that is down.
     pub(crate) fn down(&self) -> Option<&'static str> {
-        let is_down = |failure: &Failure| failure.restarted_at.is_none_or(|at| at.elapsed() < PROBATION);
-        self.lock().iter().find(|(_, failure)| is_down(failure)).map(|(name, _)| *name)
+        let is_down = |past: &PastPanics| past.restarted_at.is_none_or(|at| at.elapsed() < PROBATION);
+        lock(&self.0).iter().find(|(_, past)| is_down(past)).map(|(name, _)| *name)
     }
 
     fn note_panic(&self, name: &'static str, panic: &Panic) {
-        let mut failures = self.lock();
-        let failure = failures.entry(name).or_default();
-        if failure.count() {
-            error!(worker = name, reason = reason(panic), panics = failure.panics, "a worker panicked and is restarted");
+        let mut workers = lock(&self.0);
+        let past = workers.entry(name).or_default();
+        past.count = past.count.saturating_add(1);
+        past.restarted_at = None;
+        if past.logged_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+            past.logged_at = Some(Instant::now());
+            error!(worker = name, reason = reason(panic), panics = past.count, "a worker panicked and is restarted");
         }
     }
 
     fn note_restart(&self, name: &'static str) {
-        self.lock().entry(name).or_default().restarted_at = Some(Instant::now());
+        lock(&self.0).entry(name).or_default().restarted_at = Some(Instant::now());
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Failure>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Locks `mutex`, even if a thread panicked while it held the lock: locks are held for single steps only, so a panic leaves nothing
+/// half done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn reason(panic: &Panic) -> &str {
@@ -151,34 +140,21 @@ pub(crate) mod faults {
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
-    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
 
-    /// Panics in each of its first `panics` runs.
-    struct Clumsy {
-        panics: u32,
-        runs: Sender<()>,
-        is_needed: bool,
-    }
-
-    impl Work for Clumsy {
-        fn run(&mut self) {
-            let _ = self.runs.send(());
-            if self.panics > 0 {
-                self.panics = self.panics.saturating_sub(1);
-                panic!("{} more", self.panics);
-            }
-        }
-
-        fn recover(&mut self) -> bool {
-            self.is_needed
-        }
-    }
-
-    fn start(workers: &Workers, panics: u32, is_needed: bool) -> (JoinHandle<()>, Receiver<()>) {
+    /// Starts a thread that panics in each of its first `panics` runs.
+    fn start(workers: &Workers, mut panics: u32, is_needed: bool) -> (JoinHandle<()>, Receiver<()>) {
         let (runs, ran) = channel();
-        (workers.spawn("clumsy", Clumsy { panics, runs, is_needed }).unwrap(), ran)
+        let work = move || {
+            let _ = runs.send(());
+            if panics > 0 {
+                panics = panics.saturating_sub(1);
+                panic!("{panics} more");
+            }
+        };
+        (workers.spawn("clumsy", work, move || is_needed).unwrap(), ran)
     }
 
     #[test]
@@ -190,7 +166,7 @@ mod tests {
         assert_eq!(workers.down(), Some("clumsy"), "restarted a moment ago");
         thread::sleep(PROBATION);
         assert_eq!(workers.down(), None);
-        assert_eq!(workers.lock()["clumsy"].panics, 2);
+        assert_eq!(lock(&workers.0)["clumsy"].count, 2);
     }
 
     #[test]

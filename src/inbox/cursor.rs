@@ -26,8 +26,6 @@ const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 const LAST: u64 = i64::MAX as u64;
 /// The latest time in a new cursor, in the year 2213. However wrong the clock is, 2^60 later cursors are left.
 const LATEST_MILLIS: u64 = (LAST >> COUNT_BITS) - (1 << 40);
-/// Hexadecimal digits of a cursor.
-const CURSOR_CHARS: usize = 16;
 
 impl Cursor {
     /// The first cursor of a millisecond.
@@ -73,7 +71,7 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:0width$x}", self.0, width = CURSOR_CHARS)
+        write!(f, "{:016x}", self.0)
     }
 }
 
@@ -81,12 +79,9 @@ impl FromStr for Cursor {
     type Err = MalformedCursor;
 
     fn from_str(text: &str) -> Result<Self, MalformedCursor> {
-        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() != CURSOR_CHARS || !text.bytes().all(is_digit) {
-            return Err(MalformedCursor);
-        }
-        let number = u64::from_str_radix(text, 16).or(Err(MalformedCursor))?;
-        if number > LAST { Err(MalformedCursor) } else { Ok(Self(number)) }
+        let cursor = u64::from_str_radix(text, 16).map(Self).or(Err(MalformedCursor))?;
+        // Each cursor has only one text.
+        if cursor.0 <= LAST && cursor.to_string() == text { Ok(cursor) } else { Err(MalformedCursor) }
     }
 }
 

@@ -24,9 +24,7 @@ impl Fingerprint {
     }
 
     fn cut(digest: &[u8; 32]) -> Self {
-        let mut cut = [0; 16];
-        cut.iter_mut().zip(digest).for_each(|(cut, byte)| *cut = *byte);
-        Self(cut)
+        Self(digest.first_chunk().copied().unwrap_or_default())
     }
 }
 
@@ -36,16 +34,12 @@ pub struct Arrival {
     pub(crate) received: UnixTime,
     key: Arc<str>,
     digest: [u8; 32],
-    /// `None` if the body is not a JSON object.
-    fields: Option<EventFields>,
-    body: Bytes,
-}
-
-struct EventFields {
+    is_event: bool,
     id: String,
     event: String,
     room: String,
     participant: String,
+    body: Bytes,
 }
 
 impl Arrival {
@@ -54,61 +48,49 @@ impl Arrival {
     pub fn new<B: AsRef<[u8]> + Send + 'static>(delivery: Delivery<B>, received: UnixTime) -> Self {
         let (body, key, digest) = delivery.into_parts();
         let body = Bytes::from_owner(body);
-        let fields = WebhookEvent::parse(&body).ok().map(|event| EventFields {
-            room: event.room_name().unwrap_or_default().to_owned(),
-            id: event.id.into_owned(),
-            event: event.event.into_owned(),
-            participant: event.participant.map(|participant| participant.identity.into_owned()).unwrap_or_default(),
+        let parsed = WebhookEvent::parse(&body).ok();
+        let is_event = parsed.is_some();
+        let fields = parsed.map(|event| {
+            let room = event.room_name().unwrap_or_default().to_owned();
+            let participant = event.participant.map(|participant| participant.identity.into_owned()).unwrap_or_default();
+            (event.id.into_owned(), event.event.into_owned(), room, participant)
         });
-        let fingerprint = match &fields {
-            Some(fields) if !fields.id.is_empty() => Fingerprint::of_id(&fields.id),
-            _ => Fingerprint::cut(&digest),
-        };
-        Self { fingerprint, received, key, digest, fields, body }
+        let (id, event, room, participant) = fields.unwrap_or_default();
+        let fingerprint = if id.is_empty() { Fingerprint::cut(&digest) } else { Fingerprint::of_id(&id) };
+        Self { fingerprint, received, key, digest, is_event, id, event, room, participant, body }
     }
 
     /// Whether the body is a JSON object.
-    #[must_use]
     pub fn is_event(&self) -> bool {
-        self.fields.is_some()
+        self.is_event
     }
 
     /// The event's id; empty if it has none.
-    #[must_use]
     pub fn id(&self) -> &str {
-        self.field(|fields| &fields.id)
+        &self.id
     }
 
     /// The event's name; empty if it has none.
-    #[must_use]
     pub fn event(&self) -> &str {
-        self.field(|fields| &fields.event)
+        &self.event
     }
 
     /// The name of the event's room; empty if it has none.
-    #[must_use]
     pub fn room(&self) -> &str {
-        self.field(|fields| &fields.room)
+        &self.room
     }
 
     /// The identity of the event's participant; empty if it has none.
-    #[must_use]
     pub fn participant(&self) -> &str {
-        self.field(|fields| &fields.participant)
-    }
-
-    fn field(&self, field: fn(&EventFields) -> &String) -> &str {
-        self.fields.as_ref().map_or("", |fields| field(fields))
+        &self.participant
     }
 
     /// The name of the API key that signed.
-    #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
     /// The body's SHA-256.
-    #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
@@ -119,7 +101,6 @@ impl Arrival {
     }
 
     /// The body, byte for byte. It may hold secrets.
-    #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
     }
@@ -158,10 +139,6 @@ impl fmt::Debug for Entry {
         f.debug_struct("Entry")
             .field("cursor", &self.cursor)
             .field("id", &self.id)
-            .field("event", &self.event)
-            .field("room", &self.room)
-            .field("received", &self.received)
-            .field("key", &self.key)
             .field("bytes", &self.body.len())
             .finish_non_exhaustive()
     }

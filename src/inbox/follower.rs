@@ -9,14 +9,16 @@ use tokio::sync::watch;
 
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Filter, Page, PageLimit};
+use crate::inbox::handle::{Inbox, READ_TIMEOUT};
 use crate::inbox::mark::{Mark, Move};
 use crate::inbox::store::ReadError;
-use crate::inbox::{Inbox, Kept, READ_TIMEOUT};
+use crate::inbox::writer::Shared;
 
 /// How long a reader that can use an older mark waits for a newer one.
 const MARK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One reader's position in the inbox. It holds no entries, so a slow reader costs nothing and misses nothing.
+/// One reader's position in the inbox. It holds no entries, so a slow reader costs nothing and misses nothing. It fails as
+/// [`Inbox::read`] does, and continues from the same position afterwards.
 #[derive(Debug)]
 pub struct Follower {
     inbox: Inbox,
@@ -39,48 +41,32 @@ struct Position {
     told: Option<Cursor>,
 }
 
-impl Position {
-    fn at(cursor: Option<Cursor>) -> Self {
-        Self { looked_at: cursor, told: cursor }
-    }
-}
-
 impl Follower {
-    pub(crate) fn new(inbox: Inbox, after: Option<Cursor>, filter: Filter, changed: watch::Receiver<()>) -> Self {
-        inbox.statistics().followers.fetch_add(1, Relaxed);
-        let position = Position::at(after);
-        let filter = Arc::new(filter);
-        Self { inbox, position, previous: position, filter, changed, is_at_end: false, is_live: false }
-    }
-
     /// Where a new reader with the same filter continues. `None` before the first read if it began at the oldest entry.
-    #[must_use]
     pub fn cursor(&self) -> Option<Cursor> {
         self.position.told
     }
 
     /// What there is now, which may be nothing. The page's `next` is the cursor of its last entry; at the end of the inbox it
     /// advances with the clock. It does not reveal entries that the filter does not want.
-    ///
-    /// # Errors
-    /// See [`Inbox::read`].
     pub async fn poll(&mut self, limit: PageLimit) -> Result<Page, ReadError> {
-        if !self.is_live {
-            self.inbox.refresh_mark().await;
+        let marks = &self.inbox.0.shared.mark;
+        // If nobody has read for a while, an infrequent reader is told a recent mark. An older one will do.
+        if !self.is_live && !marks.is_fresh() && self.inbox.is_working() {
+            self.inbox.move_mark(Move::Later, MARK_TIMEOUT, Mark::is_fresh).await;
         }
         // `changed` sees every commit after this line, whether or not the read sees it too.
         self.changed.mark_unchanged();
         // A read that begins later sees all entries up to the mark.
-        let mark = self.inbox.mark().current();
+        let mark = marks.current();
         let page = match self.position.looked_at {
             Some(cursor) if self.is_live => self.inbox.read_newest(cursor, &self.filter, limit).await?,
             cursor => self.inbox.read(cursor, &self.filter, limit).await?,
         };
-        let before = self.position.told.unwrap_or(page.after);
-        let mut told = page.entries.last().map_or(before, |entry| entry.cursor);
+        let mut told = page.entries.last().map(|entry| entry.cursor).or(self.position.told).unwrap_or(page.after);
         if page.is_last {
             told = mark.map_or(told, |mark| mark.max(told));
-            self.inbox.mark().request(Move::Later);
+            marks.request(Move::Later);
         }
         self.previous = self.position;
         self.position = Position { looked_at: Some(page.next), told: Some(told) };
@@ -90,9 +76,6 @@ impl Follower {
 
     /// [`poll`](Self::poll), after a wait if the last page came to the end: for a commit, or until there is a later cursor to
     /// tell. The page may be empty. Dropping the future loses nothing.
-    ///
-    /// # Errors
-    /// See [`Inbox::read`].
     pub async fn next_page(&mut self, limit: PageLimit) -> Result<Page, ReadError> {
         if self.is_at_end {
             let _ = self.changed.changed().await; // the inbox holds the sender
@@ -102,9 +85,6 @@ impl Follower {
     }
 
     /// The next entries, as soon as there are some: at least one. Dropping the future loses nothing.
-    ///
-    /// # Errors
-    /// See [`Inbox::read`].
     pub async fn next(&mut self, limit: PageLimit) -> Result<Page, ReadError> {
         loop {
             let page = self.next_page(limit).await?;
@@ -122,7 +102,7 @@ impl Follower {
 
     /// Continues after `cursor`, for example after a [gap](ReadError::Gone).
     pub fn skip_to(&mut self, cursor: Cursor) {
-        self.position = Position::at(Some(cursor));
+        self.position = Position { looked_at: Some(cursor), told: Some(cursor) };
         self.is_at_end = false;
     }
 }
@@ -134,32 +114,44 @@ impl Drop for Follower {
 }
 
 impl Inbox {
-    /// Moves the mark if nobody has read for a while, so that an infrequent reader is told a recent one.
-    async fn refresh_mark(&self) {
-        let Some(kept) =
-            self.0.kept.as_ref().filter(|kept| !self.0.shared.mark.is_fresh() && kept.writer.health().outage().is_none())
-        else {
-            return;
-        };
-        self.move_mark(kept, Move::Later, MARK_TIMEOUT, Mark::is_fresh).await; // an older one will do
-    }
-
-    /// Requests a move of the mark, and waits for a limited time until `is_done`.
-    async fn move_mark(&self, kept: &Kept, requested: Move, timeout: Duration, is_done: impl Fn(&Mark) -> bool) {
-        let mut changed = self.0.shared.changed.subscribe();
-        self.0.shared.mark.request(requested);
-        kept.writer.wake();
-        let moved = async { while !is_done(&self.0.shared.mark) && changed.changed().await.is_ok() {} };
-        let _ = tokio::time::timeout(timeout, moved).await;
+    /// A reader that continues after `after`, or from the oldest entry.
+    #[must_use]
+    pub fn follow(&self, after: Option<Cursor>, filter: Filter) -> Follower {
+        self.statistics().followers.fetch_add(1, Relaxed);
+        let position = Position { looked_at: after, told: after };
+        Follower {
+            inbox: self.clone(),
+            position,
+            previous: position,
+            filter: Arc::new(filter),
+            changed: self.0.shared.changed.subscribe(),
+            is_at_end: false,
+            is_live: false,
+        }
     }
 
     /// The end of the inbox at a moment during this call: after all entries committed before it, before all entries committed
     /// after it. It reveals nothing about entries. `None` if it cannot be determined now.
     pub async fn latest(&self) -> Option<Cursor> {
-        let kept = self.0.kept.as_ref().filter(|kept| kept.writer.health().outage().is_none())?;
-        let begin = Instant::now();
-        let is_done = |mark: &Mark| mark.is_at_end_of(begin);
-        self.move_mark(kept, Move::Now, READ_TIMEOUT, is_done).await;
-        if is_done(&self.0.shared.mark) { self.0.shared.mark.current() } else { None }
+        let (mark, begin) = (&self.0.shared.mark, Instant::now());
+        if self.is_working() {
+            self.move_mark(Move::Now, READ_TIMEOUT, |mark| mark.is_at_end_of(begin)).await;
+        }
+        if mark.is_at_end_of(begin) { mark.current() } else { None }
+    }
+
+    /// Whether the writer can move the mark.
+    fn is_working(&self) -> bool {
+        self.keeps() && self.0.shared.health.outage().is_none()
+    }
+
+    /// Requests a move of the mark, and waits for a limited time until `is_done`.
+    async fn move_mark(&self, requested: Move, timeout: Duration, is_done: impl Fn(&Mark) -> bool) {
+        let Shared { changed, mark, queue, .. } = &*self.0.shared;
+        let mut changed = changed.subscribe();
+        mark.request(requested);
+        queue.wake();
+        let moved = async { while !is_done(mark) && changed.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(timeout, moved).await;
     }
 }

@@ -8,16 +8,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::SetOnce;
 use tracing::{error, info};
 
-use crate::inbox::lock;
 use crate::inbox::store::StoreError;
-use crate::worker::faults;
+use crate::worker::{faults, lock};
 
 /// If one operation takes longer, the store is stalled, and new deliveries do not wait for it.
 const STALL: Duration = Duration::from_secs(2);
 
-#[derive(Debug)]
 pub(crate) struct Health {
-    is_failing: AtomicBool,
+    /// Why the last operation failed, if it did.
     outage: Mutex<Option<Arc<StoreError>>>,
     /// Why the store is lost for good, if it is.
     lost: SetOnce<Arc<StoreError>>,
@@ -31,7 +29,6 @@ impl Health {
     /// `outage` is why the store does not work yet.
     pub(crate) fn new(outage: Option<StoreError>) -> Self {
         Self {
-            is_failing: AtomicBool::new(outage.is_some()),
             outage: Mutex::new(outage.map(Arc::new)),
             lost: SetOnce::new(),
             busy_since: Mutex::default(),
@@ -52,7 +49,7 @@ impl Health {
 
     /// Whether the last operation failed.
     pub(crate) fn is_failing(&self) -> bool {
-        self.is_failing.load(Relaxed)
+        lock(&self.outage).is_some()
     }
 
     /// Whether the current operation takes too long.
@@ -75,26 +72,20 @@ impl Health {
 
     /// Notes the result of an operation, and logs a change.
     pub(crate) fn update(&self, result: Result<(), StoreError>) {
-        if result.is_ok() && !self.is_failing() {
-            return;
-        }
         let mut outage = lock(&self.outage);
-        match &result {
-            Ok(()) if matches!(outage.as_deref(), Some(StoreError::Unreached)) => {}
-            Ok(()) => info!("the inbox works again"),
-            // The process ends and reports it.
-            Err(error) if error.is_final() => {}
-            Err(error) if outage.as_ref().is_none_or(|last| last.to_string() != error.to_string()) => {
-                let cause = error.source().map(tracing::field::display);
-                error!(%error, cause, "webhooks are answered with 503 until the inbox works again");
+        let Err(error) = result.map_err(Arc::new) else {
+            if outage.take().is_some_and(|last| !matches!(*last, StoreError::Unreached)) {
+                info!("the inbox works again");
             }
-            Err(_) => {}
+            return;
+        };
+        if error.is_final() {
+            let _ = self.lost.set(Arc::clone(&error)); // the process ends and reports it; the first reason stays
+        } else if outage.as_ref().is_none_or(|last| last.to_string() != error.to_string()) {
+            let cause = error.source().map(tracing::field::display);
+            error!(%error, cause, "webhooks are answered with 503 until the inbox works again");
         }
-        self.is_failing.store(result.is_err(), Relaxed);
-        *outage = result.err().map(Arc::new);
-        if let Some(error) = outage.as_ref().filter(|error| error.is_final()) {
-            let _ = self.lost.set(Arc::clone(error)); // the first reason stays
-        }
+        *outage = Some(error);
     }
 
     /// Returns once the store is lost for good, with the reason.

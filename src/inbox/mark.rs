@@ -1,36 +1,31 @@
 //! Holds the mark: a cursor that moves with the clock, which readers at the end of the inbox continue from. Does not know the stores.
 //!
 //! A reader that gets no events has to move on too. Otherwise retention passes its last cursor, and the reader is told of a gap
-//! although it missed nothing. The cursor of the newest entry would do, but it would reveal to the reader of one room when something
-//! happens in others. The clock reveals nothing.
+//! although it missed nothing. The newest entry's cursor would reveal to the reader of one room when something happens in others.
+//! The clock reveals nothing.
 //!
 //! No reader that continues from the mark misses an entry, because:
 //!
-//! 1. After a store has [advanced](crate::inbox::store::Store::advance) to the mark, all entries that it commits have later cursors.
-//!    The store itself guarantees this, so neither a clock that is set back, nor a slow commit, a restart, or another roomkey on the
-//!    same Redis can break it. All entries up to the mark were therefore committed before.
+//! 1. After a store has [advanced](crate::inbox::store::Store::advance) to the mark, all entries that it commits have later cursors,
+//!    even if the clock is set back, a commit is slow, or another roomkey commits. So all entries up to the mark are committed.
 //! 2. A reader takes the mark before it reads. If the read comes to the end, it has seen all entries up to the mark.
-//! 3. The tail in memory may be older than the mark. Therefore `changed` is notified after the store has advanced and before the
-//!    mark is published here: a reader that knows the mark finds the tail stale, and reads the store.
+//! 3. `changed` is notified after the store has advanced and before the mark is published here. So a reader that knows the mark finds
+//!    the tail in memory stale, and reads the store.
 
 use std::sync::Mutex;
-use std::sync::atomic::{
-    AtomicBool, AtomicI64,
-    Ordering::{AcqRel, Acquire, Release},
-};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
-use crate::inbox::lock;
+use crate::worker::lock;
 
 /// Between two moves. Each is a small synced write, so the mark moves only while somebody reads.
 const STEP: Duration = Duration::from_secs(10);
 
 /// When a move of the mark is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Move {
     /// At the next step: a reader at the end will need a later mark.
     Later,
@@ -38,54 +33,49 @@ pub(crate) enum Move {
     Now,
 }
 
-#[derive(Debug)]
 pub(crate) struct Mark {
-    /// 0 if there is none yet.
-    cursor: AtomicI64,
-    is_requested: AtomicBool,
-    is_urgent: AtomicBool,
-    /// When it was moved last, and when the last move to [the end](Move::Now) began.
-    moved_at: Mutex<(Option<Instant>, Option<Instant>)>,
     step: Duration,
+    state: Mutex<MarkState>,
+}
+
+struct MarkState {
+    cursor: Option<Cursor>,
+    requested: Option<Move>,
+    moved_at: Option<Instant>,
+    /// When the last move to [the end](Move::Now) began.
+    at_end_of: Option<Instant>,
 }
 
 impl Mark {
     /// No mark yet. It moves often enough that it never gets as old as `age`, the age at which entries are deleted.
     pub(crate) fn new(age: Duration) -> Self {
-        Self {
-            cursor: AtomicI64::new(0),
-            is_requested: AtomicBool::new(true),
-            is_urgent: AtomicBool::new(false),
-            moved_at: Mutex::default(),
-            step: STEP.min(age.checked_div(8).unwrap_or_default()),
-        }
+        let state = MarkState { cursor: None, requested: Some(Move::Later), moved_at: None, at_end_of: None };
+        Self { step: STEP.min(age.checked_div(8).unwrap_or_default()), state: Mutex::new(state) }
     }
 
     pub(crate) fn current(&self) -> Option<Cursor> {
-        Some(self.cursor.load(Acquire)).filter(|cursor| *cursor > 0).map(Cursor::from_number)
+        lock(&self.state).cursor
     }
 
     /// Whether it has moved within the last step.
     pub(crate) fn is_fresh(&self) -> bool {
-        lock(&self.moved_at).0.is_some_and(|at| at.elapsed() < self.step)
+        lock(&self.state).moved_at.is_some_and(|at| at.elapsed() < self.step)
     }
 
     /// Whether it is after all entries that existed at `time`.
     pub(crate) fn is_at_end_of(&self, time: Instant) -> bool {
-        lock(&self.moved_at).1.is_some_and(|at| at >= time)
+        lock(&self.state).at_end_of.is_some_and(|at| at >= time)
     }
 
     pub(crate) fn request(&self, requested: Move) {
-        let flag = if requested == Move::Now { &self.is_urgent } else { &self.is_requested };
-        flag.store(true, Release);
+        let mut state = lock(&self.state);
+        state.requested = state.requested.max(Some(requested));
     }
 
     /// The move that is due now, if any. The request is done with.
     pub(crate) fn take_request(&self) -> Option<Move> {
-        if self.is_urgent.swap(false, AcqRel) {
-            return Some(Move::Now);
-        }
-        (!self.is_fresh() && self.is_requested.swap(false, AcqRel)).then_some(Move::Later)
+        let is_fresh = self.is_fresh();
+        lock(&self.state).requested.take_if(|requested| !is_fresh || *requested == Move::Now)
     }
 
     /// Moves to the present; for a reader that begins at the end, after all entries. `advance` is that of the store.
@@ -97,19 +87,22 @@ impl Mark {
         advance: impl FnOnce(Cursor) -> Result<Cursor, E>,
     ) -> Result<(), E> {
         let begin = Instant::now();
+        let is_to_end = requested == Move::Now;
         // The next millisecond is after all entries of this one, and does not reveal whether there are any.
-        let now = now.saturating_add(if requested == Move::Now { Duration::from_millis(1) } else { Duration::ZERO });
+        let now = now.saturating_add(if is_to_end { Duration::from_millis(1) } else { Duration::ZERO });
         // The mark never moves back, even if a Redis that took over has lost the last move.
-        let to = self.current().map_or(Cursor::at(now), |before| before.max(Cursor::at(now)));
+        let to = self.current().unwrap_or(Cursor::at(now)).max(Cursor::at(now));
         let newest = advance(to).inspect_err(|_| self.request(Move::Later))?;
+        changed.send_replace(()); // makes the tail stale before anybody knows the mark; see the third point above
+        let mut state = lock(&self.state);
         // If the clock was set back, entries have later cursors than the present.
         let is_behind = newest > Cursor::at(now.saturating_add(self.step));
-        changed.send_replace(()); // makes the tail stale before anybody knows the mark; see the third point above
-        let to = if is_behind || requested == Move::Now { newest } else { to };
-        self.cursor.fetch_max(to.number(), AcqRel);
-        let mut moved_at = lock(&self.moved_at);
-        *moved_at = (Some(Instant::now()), if requested == Move::Now { Some(begin) } else { moved_at.1 });
-        drop(moved_at);
+        state.cursor = Some(if is_behind || is_to_end { newest } else { to });
+        state.moved_at = Some(Instant::now());
+        if is_to_end {
+            state.at_end_of = Some(begin);
+        }
+        drop(state);
         changed.send_replace(()); // announces the mark
         Ok(())
     }

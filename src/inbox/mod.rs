@@ -1,249 +1,30 @@
 //! The inbox: the durable, deduplicated record of verified deliveries. An append returns after the commit, each event is kept once,
 //! and every reader can follow from any cursor. Does not know HTTP.
+//!
+//! An arrival waits in the `queue`; the one `writer` thread commits it to the `store`, and deletes old entries with the `pruner`. A
+//! `follower` reads from the store, or the newest entries from the `tail`. Each folder in `store/` is a backend. A new one is another
+//! folder there, which implements `Store`, and a constructor in `handle`.
 
 mod cursor;
 mod entry;
 mod follower;
+mod handle;
 mod health;
 mod mark;
-mod pool;
 mod pruner;
 mod queue;
-mod redis;
-mod sqlite;
 mod statistics;
 mod store;
 mod tail;
 mod trusted_time;
 mod writer;
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use tokio::sync::{Semaphore, watch};
-use tracing::error;
-
 pub use cursor::{Cursor, MalformedCursor};
 pub use entry::{Arrival, Entry, Filter, Page, PageLimit};
 pub use follower::Follower;
+pub use handle::Inbox;
 pub use queue::AppendError;
-pub use redis::{MalformedRedisUrl, RedisUrl};
-pub use sqlite::{OpenError, Why};
 pub use statistics::{Histogram, Statistics};
+pub use store::redis::{MalformedRedisUrl, RedisUrl};
+pub use store::sqlite::{OpenError, Why};
 pub use store::{Appended, Cause, ReadError, Retention, StoreError, Usage};
-
-use crate::clock::Clock;
-use crate::worker::{Workers, faults};
-use mark::Mark;
-use store::Store;
-use tail::Tail;
-use writer::Writer;
-
-/// Concurrent reads; others wait.
-const READERS: usize = 4;
-/// How long a read may take, including the wait for others.
-const READ_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// A handle to the inbox, cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Inbox(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    /// `None` if nothing is kept.
-    kept: Option<Kept>,
-    shared: Arc<Shared>,
-}
-
-/// Shared with the writer thread.
-#[derive(Debug)]
-struct Shared {
-    statistics: Statistics,
-    /// Notified of each commit, and of each move of the mark.
-    changed: watch::Sender<()>,
-    mark: Mark,
-}
-
-#[derive(Debug)]
-struct Kept {
-    writer: Writer,
-    retention: Retention,
-    store: Arc<dyn Store>,
-    readers: Arc<Semaphore>,
-    tail: Tail,
-    workers: Workers,
-}
-
-impl Inbox {
-    /// An inbox that keeps nothing: deliveries are verified and forgotten.
-    #[must_use]
-    pub fn none() -> Self {
-        let shared = Shared { statistics: Statistics::new(), changed: watch::Sender::new(()), mark: Mark::new(Duration::ZERO) };
-        Self(Arc::new(Inner { kept: None, shared: Arc::new(shared) }))
-    }
-
-    /// The inbox in the SQLite file at `path`, which is created if it does not exist.
-    ///
-    /// # Errors
-    /// If the file cannot be used. It is left unchanged then.
-    pub fn sqlite(path: &Path, retention: Retention, clock: Clock) -> Result<Self, OpenError> {
-        let workers = Workers::default();
-        let store = sqlite::SqliteStore::open(path, clock.now(), &workers)?;
-        Self::start(Arc::new(store), watch::Sender::new(()), retention, clock, workers)
-            .map_err(|error| OpenError { path: path.to_owned(), why: error.into() })
-    }
-
-    /// The inbox in the Redis at `url`, which other roomkeys may share. It may be unreachable at first: deliveries are refused until
-    /// it is reached.
-    ///
-    /// # Errors
-    /// If no thread can be started.
-    pub fn redis(url: RedisUrl, retention: Retention, clock: Clock) -> std::io::Result<Self> {
-        let (changed, workers) = (watch::Sender::new(()), Workers::default());
-        let store = redis::RedisStore::open(url, retention, changed.clone(), clock.clone(), &workers)?;
-        Self::start(Arc::new(store), changed, retention, clock, workers)
-    }
-
-    /// An inbox over `store`, which may itself notify `changed` of what others have committed.
-    fn start(
-        store: Arc<dyn Store>,
-        changed: watch::Sender<()>,
-        retention: Retention,
-        clock: Clock,
-        workers: Workers,
-    ) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { statistics: Statistics::new(), changed, mark: Mark::new(retention.age) });
-        let writer = Writer::start(&workers, Arc::clone(&store), retention, clock, Arc::clone(&shared))?;
-        let readers = Arc::new(Semaphore::new(READERS));
-        let kept = Kept { writer, retention, store, readers, tail: Tail::default(), workers };
-        Ok(Self(Arc::new(Inner { kept: Some(kept), shared })))
-    }
-
-    /// Commits `arrival`. Once this returns, it survives the end of the process and of the machine.
-    ///
-    /// # Errors
-    /// If it is not committed, or not known to be. The sender should try again.
-    pub async fn append(&self, arrival: Arrival) -> Result<Appended, AppendError> {
-        match &self.0.kept {
-            Some(kept) => kept.writer.append(arrival).await,
-            None => Ok(Appended::NotKept),
-        }
-    }
-
-    /// The entries after `after` that `filter` wants; from the oldest if `after` is `None`. Looks at a bounded number of entries, so
-    /// a page may be empty although there are more.
-    ///
-    /// # Errors
-    /// If entries after `after` have been deleted, or the store fails.
-    pub async fn read(&self, after: Option<Cursor>, filter: &Arc<Filter>, limit: PageLimit) -> Result<Page, ReadError> {
-        let kept = self.0.kept.as_ref().ok_or(ReadError::NotKept)?;
-        let reading = async {
-            let permit = Arc::clone(&kept.readers).acquire_owned().await;
-            let (store, filter) = (Arc::clone(&kept.store), Arc::clone(filter));
-            let read = tokio::task::spawn_blocking(move || {
-                let _permit = permit;
-                faults::point("inbox-read");
-                store.read(after, &filter, limit)
-            });
-            read.await.unwrap_or_else(|error| {
-                error!(%error, "a read of the inbox panicked");
-                Err(ReadError::Store(StoreError::Panicked))
-            })
-        };
-        tokio::time::timeout(READ_TIMEOUT, reading).await.unwrap_or(Err(ReadError::Store(StoreError::Stalled)))
-    }
-
-    /// [`read`](Self::read) after a notification of a commit, which all live followers get at once: they share one read.
-    async fn read_newest(&self, after: Cursor, filter: &Arc<Filter>, limit: PageLimit) -> Result<Page, ReadError> {
-        let kept = self.0.kept.as_ref().ok_or(ReadError::NotKept)?;
-        let read = async |after, all, limit| self.read(Some(after), &all, limit).await;
-        if let Some(mark) = self.0.shared.mark.current()
-            && let Some(page) = kept.tail.read(after, mark, filter, limit, || self.0.shared.changed.subscribe(), read).await?
-        {
-            return Ok(page);
-        }
-        self.read(Some(after), filter, limit).await
-    }
-
-    /// Whether this inbox may have issued `cursor`: it is not later than the newest entry or the mark.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn has_reached(&self, cursor: Cursor) -> Result<bool, ReadError> {
-        if self.0.shared.mark.current().is_some_and(|mark| cursor <= mark) {
-            return Ok(true);
-        }
-        let limit = PageLimit { entries: 1, bytes: 1 };
-        match self.read(Some(cursor.before()), &Arc::default(), limit).await {
-            Ok(page) => Ok(!page.entries.is_empty()),
-            Err(ReadError::Gone { .. }) => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The cursor that readers at the end continue from; see [`mark`].
-    fn mark(&self) -> &Mark {
-        &self.0.shared.mark
-    }
-
-    /// A reader that continues after `after`, or from the oldest entry.
-    #[must_use]
-    pub fn follow(&self, after: Option<Cursor>, filter: Filter) -> Follower {
-        Follower::new(self.clone(), after, filter, self.0.shared.changed.subscribe())
-    }
-
-    /// Checks that appends work, that all threads of the inbox run, and that the store is not far larger than its limit.
-    ///
-    /// # Errors
-    /// The reason why the inbox is not ready.
-    pub fn is_ready(&self) -> Result<(), Arc<StoreError>> {
-        let Some(kept) = &self.0.kept else { return Ok(()) };
-        if kept.workers.down().is_some() {
-            return Err(Arc::new(StoreError::Panicked));
-        }
-        if let Some(outage) = kept.writer.health().outage() {
-            return Err(outage);
-        }
-        let is_too_large = kept.store.usage().is_some_and(|usage| usage.bytes > kept.retention.most_bytes());
-        if is_too_large { Err(Arc::new(StoreError::TooLarge)) } else { Ok(()) }
-    }
-
-    /// Returns once this roomkey can never use the inbox again, with the reason. The process should end then.
-    pub async fn lost(&self) -> Arc<StoreError> {
-        match &self.0.kept {
-            Some(kept) => kept.writer.health().lost().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Whether this inbox keeps deliveries.
-    #[must_use]
-    pub fn keeps(&self) -> bool {
-        self.0.kept.is_some()
-    }
-
-    /// How much is stored, if known.
-    #[must_use]
-    pub fn usage(&self) -> Option<Usage> {
-        self.0.kept.as_ref()?.store.usage()
-    }
-
-    /// What the inbox has done since the start.
-    #[must_use]
-    pub fn statistics(&self) -> &Statistics {
-        &self.0.shared.statistics
-    }
-
-    /// Accepts no more deliveries, commits the queued ones, and closes the store.
-    pub async fn close(&self) {
-        if let Some(kept) = &self.0.kept {
-            kept.writer.close().await;
-        }
-    }
-}
-
-/// Ignores poison: locks are held for single steps only, so a panic leaves nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

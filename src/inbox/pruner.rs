@@ -20,7 +20,6 @@ const LONG_TURN: Duration = Duration::from_secs(1);
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Deletes from a store, on the thread that writes to it.
-#[derive(Debug)]
 pub(crate) struct Pruner {
     store: Arc<dyn Store>,
     retention: Retention,
@@ -29,12 +28,14 @@ pub(crate) struct Pruner {
     time: Option<TrustedTime>,
     /// Whether the last step failed.
     has_failed: bool,
+    /// Whether the last search for old entries has left some.
+    pub(crate) has_more: bool,
     warned_at: Option<Instant>,
 }
 
 impl Pruner {
     pub(crate) fn new(store: Arc<dyn Store>, retention: Retention, clock: Clock) -> Self {
-        Self { store, retention, clock, time: None, has_failed: false, warned_at: None }
+        Self { store, retention, clock, time: None, has_failed: false, has_more: true, warned_at: None }
     }
 
     /// Whether the store is too large, and deleting has not just failed.
@@ -47,27 +48,24 @@ impl Pruner {
         self.has_failed && self.keeps_more_than(self.retention.most_bytes())
     }
 
-    /// Deletes some old entries, more if the store is too large. Returns whether there is more to delete.
-    pub(crate) fn prune(&mut self, health: &Health, statistics: &Statistics) -> bool {
+    /// Deletes some old entries, more if the store is too large.
+    pub(crate) fn prune(&mut self, health: &Health, statistics: &Statistics) {
         let begin = Instant::now();
         let turn = if self.keeps_more_than(self.retention.most_bytes()) { LONG_TURN } else { TURN };
         loop {
             let pruned = health.watch(|| self.trusted_time().and_then(|now| self.store.prune(&self.retention, now)));
             match pruned {
-                Ok(true) if self.keeps_more_than(self.retention.bytes) && begin.elapsed() < turn => {}
-                Ok(more) => {
-                    self.has_failed = false;
-                    return more;
-                }
-                Err(error) => {
-                    self.note_failure(error, health, statistics);
-                    return false;
-                }
+                Ok(has_more) => (self.has_failed, self.has_more) = (false, has_more),
+                Err(error) => return self.note_failure(error, health, statistics),
+            }
+            if !self.has_more || !self.keeps_more_than(self.retention.bytes) || begin.elapsed() >= turn {
+                return;
             }
         }
     }
 
     fn note_failure(&mut self, error: StoreError, health: &Health, statistics: &Statistics) {
+        self.has_more = false;
         if matches!(error, StoreError::Unreached) {
             return; // an append or a probe connects
         }

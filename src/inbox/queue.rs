@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::inbox::entry::Arrival;
-use crate::inbox::lock;
 use crate::inbox::store::Appended;
+use crate::worker::lock;
 
 /// Deliveries in the queue at most. At 10,000 a second a batch has about 50.
 const CAPACITY: usize = 2048;
@@ -29,20 +29,16 @@ pub enum AppendError {
 pub(crate) type AppendResult = Result<Appended, AppendError>;
 
 /// A delivery in the queue, and where to send its outcome.
-#[derive(Debug)]
-pub(crate) struct Queued {
-    pub(crate) arrival: Arrival,
-    pub(crate) answer: oneshot::Sender<AppendResult>,
-}
+pub(crate) type Queued = (Arrival, oneshot::Sender<AppendResult>);
 
-#[derive(Debug)]
-pub(crate) struct Queue {
-    state: Mutex<QueueState>,
+#[derive(Default)]
+pub(crate) struct ArrivalQueue {
+    state: Mutex<WaitingArrivals>,
     changed: Condvar,
 }
 
-#[derive(Debug)]
-struct QueueState {
+#[derive(Default)]
+struct WaitingArrivals {
     deliveries: Vec<Queued>,
     /// How many deliveries wake the thread.
     wanted: usize,
@@ -51,12 +47,7 @@ struct QueueState {
     is_woken: bool,
 }
 
-impl Queue {
-    pub(crate) fn new() -> Self {
-        let state = QueueState { deliveries: Vec::new(), wanted: 1, is_closed: false, is_woken: false };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
-    }
-
+impl ArrivalQueue {
     /// Adds `arrival`, and returns where its outcome will be sent.
     pub(crate) fn push(&self, arrival: Arrival) -> Result<oneshot::Receiver<AppendResult>, AppendError> {
         let (answer, outcome) = oneshot::channel();
@@ -67,7 +58,7 @@ impl Queue {
         if state.deliveries.len() >= CAPACITY {
             return Err(AppendError::QueueFull);
         }
-        state.deliveries.push(Queued { arrival, answer });
+        state.deliveries.push((arrival, answer));
         if state.deliveries.len() == state.wanted {
             drop(state);
             self.changed.notify_one();
@@ -88,9 +79,14 @@ impl Queue {
         if deliveries.is_empty() && state.is_closed { None } else { Some(deliveries) }
     }
 
-    fn wait<'a>(&'a self, mut state: MutexGuard<'a, QueueState>, wanted: usize, timeout: Duration) -> MutexGuard<'a, QueueState> {
+    fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, WaitingArrivals>,
+        wanted: usize,
+        timeout: Duration,
+    ) -> MutexGuard<'a, WaitingArrivals> {
         state.wanted = wanted;
-        let is_short = |state: &mut QueueState| state.deliveries.len() < wanted && !state.is_closed && !state.is_woken;
+        let is_short = |state: &mut WaitingArrivals| state.deliveries.len() < wanted && !state.is_closed && !state.is_woken;
         self.changed.wait_timeout_while(state, timeout, is_short).unwrap_or_else(PoisonError::into_inner).0
     }
 

@@ -47,14 +47,13 @@ impl Statistics {
     pub(crate) fn batch(&self, batch: &[Arrival], appended: &[Appended], duration: Duration) {
         self.batch_size.observe(batch.len().try_into().unwrap_or(u64::MAX));
         self.commit_micros.observe(duration.as_micros().try_into().unwrap_or(u64::MAX));
-        for outcome in appended {
-            let counter = match outcome {
-                Appended::Committed => &self.committed,
-                Appended::Duplicate => &self.duplicates,
-                Appended::Conflict => &self.conflicts,
-                Appended::NotKept => continue,
-            };
-            counter.fetch_add(1, Relaxed);
+        let counters = [
+            (Appended::Committed, &self.committed),
+            (Appended::Duplicate, &self.duplicates),
+            (Appended::Conflict, &self.conflicts),
+        ];
+        for (outcome, counter) in counters {
+            counter.fetch_add(appended.iter().map(|each| u64::from(*each == outcome)).sum(), Relaxed);
         }
     }
 }

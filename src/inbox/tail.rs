@@ -2,7 +2,6 @@
 //! the store's. Does not know the store.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use tokio::sync::{Mutex, watch};
 
@@ -13,13 +12,12 @@ use crate::inbox::store::ReadError;
 /// What is kept at most. Beyond it the oldest entries are dropped, and readers of those use the store.
 const KEPT: PageLimit = PageLimit { entries: 1024, bytes: 1 << 20 };
 /// What one read from the store returns at most.
-const READ: PageLimit = PageLimit { entries: 512, bytes: 256 << 10 };
+pub(crate) const TAIL_READ: PageLimit = PageLimit { entries: 512, bytes: 256 << 10 };
 
 /// The newest entries; `None` before the first read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Tail(Mutex<Option<NewestEntries>>);
 
-#[derive(Debug)]
 struct NewestEntries {
     /// All entries after this cursor, up to `through`, are here.
     after: Cursor,
@@ -32,30 +30,28 @@ struct NewestEntries {
 }
 
 impl Tail {
-    /// The entries after `after` that `filter` wants; `None` if they are not here. `read` reads the store; `changed` is notified of
-    /// each commit. It begins at `mark` or before, so that readers whose cursors are after all entries share it too.
-    pub(crate) async fn read<F>(
+    /// The entries after `after` that `filter` wants; `None` if they are not here. `read` reads [`TAIL_READ`] from the store after a
+    /// cursor; `changed` is notified of each commit. It begins at `mark` or before, so that readers whose cursors are after all
+    /// entries share it too.
+    pub(crate) async fn read<F: Future<Output = Result<Page, ReadError>>>(
         &self,
         after: Cursor,
         mark: Cursor,
         filter: &Filter,
         limit: PageLimit,
-        changed: impl Fn() -> watch::Receiver<()>,
-        read: impl Fn(Cursor, Arc<Filter>, PageLimit) -> F,
-    ) -> Result<Option<Page>, ReadError>
-    where
-        F: Future<Output = Result<Page, ReadError>>,
-    {
+        changed: &watch::Sender<()>,
+        read: impl Fn(Cursor) -> F,
+    ) -> Result<Option<Page>, ReadError> {
         let mut kept = self.0.lock().await;
-        let newest = kept.get_or_insert_with(|| NewestEntries::begin(after.min(mark), changed()));
+        let newest = kept.get_or_insert_with(|| NewestEntries::begin(after.min(mark), changed.subscribe()));
         if newest.is_stale() {
-            match read(newest.through, Arc::default(), READ).await {
+            match read(newest.through).await {
                 Ok(page) if page.is_last || page.next >= after => newest.take(page),
                 // There were no live readers for a while. It restarts at this one, because entries before it are not needed.
                 Ok(_) | Err(ReadError::Gone { .. }) => {
                     *kept = None;
-                    let changed = changed();
-                    let page = read(after, Arc::default(), READ).await?;
+                    let changed = changed.subscribe();
+                    let page = read(after).await?;
                     if page.entries.is_empty() {
                         return Ok(Some(page));
                     }
@@ -147,15 +143,15 @@ mod tests {
     ) -> (Option<Page>, usize) {
         let reads = std::cell::Cell::new(0);
         let all = PageLimit { entries: 100, bytes: 10 << 20 };
-        let store = async |after: Cursor, _, limit: PageLimit| {
+        let store = async |after: Cursor| {
             reads.set(1);
             let rest: Vec<Entry> = entries.iter().filter(|entry| entry.cursor > after).cloned().collect();
-            let mut left = limit;
+            let mut left = TAIL_READ;
             let given: Vec<Entry> = rest.iter().take_while(|entry| left.take(entry.body.len())).cloned().collect();
             let next = given.last().map_or(after, |entry| entry.cursor);
             Ok(Page { after, is_last: given.len() == rest.len(), entries: given, next })
         };
-        let page = tail.read(cursor(after), cursor(9), filter, all, || sender.subscribe(), store).await;
+        let page = tail.read(cursor(after), cursor(9), filter, all, sender, store).await;
         (page.unwrap_or_default(), reads.get())
     }
 
@@ -172,9 +168,9 @@ mod tests {
         assert_eq!((numbers(page), reads), (Some((vec![2], 2, true)), 1));
         let (page, reads) = read(&tail, &sender, &entries, 1, &of_b).await;
         assert_eq!((numbers(page), reads), (Some((vec![2], 2, true)), 0));
-        assert_eq!(read(&tail, &sender, &entries, 0, &all).await, (None, 0), "what is before it is not here");
+        assert_eq!(read(&tail, &sender, &entries, 0, &all).await, (None, 0), "earlier entries are not here");
         entries.extend([entry(3, "a", 10), entry(4, "b", 10)]);
-        assert_eq!(numbers(read(&tail, &sender, &entries, 2, &all).await.0), Some((vec![], 2, true)), "not told yet");
+        assert_eq!(numbers(read(&tail, &sender, &entries, 2, &all).await.0), Some((vec![], 2, true)), "not notified yet");
         sender.send_replace(());
         let (page, reads) = read(&tail, &sender, &entries, 2, &of_b).await;
         assert_eq!((numbers(page), reads), (Some((vec![4], 4, true)), 1));
@@ -188,7 +184,7 @@ mod tests {
         sender.send_replace(());
         assert_eq!(numbers(read(&tail, &sender, &entries, 20, &all).await.0), Some((vec![21], 21, true)));
         assert_eq!(numbers(read(&tail, &sender, &entries, 4, &all).await.0), Some((vec![20, 21], 21, true)));
-        // One that is much further on than all others begins it anew.
+        // A reader that is far ahead of the others restarts it.
         entries.extend((30..40).map(|number| entry(number, "a", 100 << 10)));
         sender.send_replace(());
         assert_eq!(numbers(read(&tail, &sender, &entries, 38, &all).await.0), Some((vec![39], 39, true)));
@@ -236,13 +232,13 @@ mod tests {
     #[tokio::test]
     async fn a_read_that_fails_is_made_again() {
         let (tail, sender) = (Tail::default(), watch::Sender::new(()));
-        let (all, limit) = (Filter::default(), READ);
-        let fail = async |_, _, _| Err(ReadError::Store(StoreError::Stalled));
-        assert!(tail.read(cursor(1), cursor(1), &all, limit, || sender.subscribe(), fail).await.is_err());
+        let (all, limit) = (Filter::default(), TAIL_READ);
+        let fail = async |_| Err(ReadError::Store(StoreError::Stalled));
+        assert!(tail.read(cursor(1), cursor(1), &all, limit, &sender, fail).await.is_err());
         let entries = [entry(2, "a", 1)];
         assert_eq!(numbers(read(&tail, &sender, &entries, 1, &all).await.0), Some((vec![2], 2, true)));
         sender.send_replace(());
-        assert!(tail.read(cursor(2), cursor(2), &all, limit, || sender.subscribe(), fail).await.is_err());
+        assert!(tail.read(cursor(2), cursor(2), &all, limit, &sender, fail).await.is_err());
         assert_eq!(read(&tail, &sender, &entries, 2, &all).await.1, 1);
     }
 }

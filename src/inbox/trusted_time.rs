@@ -11,7 +11,6 @@ const LEAP: Duration = Duration::from_secs(60 * 60);
 /// the clock is right, for example after a long stop, an hour is short compared with the days for which events are kept.
 const LASTING: Duration = Duration::from_secs(60 * 60);
 
-#[derive(Debug)]
 pub(crate) struct TrustedTime {
     trusted: UnixTime,
     /// When it was trusted, by a clock that cannot be set.

@@ -30,35 +30,35 @@ async fn append(inbox: &Inbox, ids: std::ops::Range<usize>, received: UnixTime) 
 
 /// Runs `test` over every backend.
 async fn a_year_ahead(backend: Box<dyn Backend>, ahead: usize) {
-    let hands = TestClock::at(UnixTime::now());
+    let test_clock = TestClock::at(UnixTime::now());
     let retention = Retention { age: MINUTE * 30, ..Retention::default() };
-    let mut inbox = backend.open(retention, hands.clock());
-    append(&inbox, 0..300, hands.now()).await;
+    let mut inbox = backend.open(retention, test_clock.clock());
+    append(&inbox, 0..300, test_clock.now()).await;
     tokio::time::sleep(LOOKS).await;
-    hands.advance(YEAR);
-    append(&inbox, 300..300 + ahead, hands.now()).await;
+    test_clock.advance(YEAR);
+    append(&inbox, 300..300 + ahead, test_clock.now()).await;
     let all = 300 + ahead;
     for what in ["a leap", "a start"] {
         tokio::time::sleep(LOOKS).await;
         assert_eq!(everything(&inbox).await.len(), all, "deleted after {what}");
         inbox.close().await;
         drop(inbox);
-        inbox = backend.open(retention, hands.clock());
+        inbox = backend.open(retention, test_clock.clock());
     }
 
     // No sender gets two answers, or none.
     let last = everything(&inbox).await.last().unwrap().cursor;
-    hands.turn_back(YEAR);
-    hands.advance(MINUTE * 10);
-    append(&inbox, all..all + 10, hands.now()).await;
+    test_clock.turn_back(YEAR);
+    test_clock.advance(MINUTE * 10);
+    append(&inbox, all..all + 10, test_clock.now()).await;
     let later = inbox.read(Some(last), &Arc::new(Filter::default()), ALL).await.unwrap();
     assert_eq!(later.entries.len(), 10);
     tokio::time::sleep(LOOKS).await;
-    hands.advance(MINUTE * 25);
-    eventually("what was right goes by its age", async || everything(&inbox).await.len() == ahead + 10).await;
+    test_clock.advance(MINUTE * 25);
+    eventually("correctly dated entries are deleted by their age", async || everything(&inbox).await.len() == ahead + 10).await;
     tokio::time::sleep(LOOKS).await;
-    hands.advance(MINUTE * 30);
-    eventually("what was wrong goes with what is behind it", async || everything(&inbox).await.is_empty()).await;
+    test_clock.advance(MINUTE * 30);
+    eventually("misdated entries are deleted with the later ones", async || everything(&inbox).await.is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,11 +75,11 @@ async fn many_entries_of_the_future_do_not_keep_later_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_of_the_future_go_at_their_age_from_when_they_were_seen() {
-    let hands = TestClock::at(UnixTime::now());
+async fn entries_of_the_future_are_deleted_at_their_age_since_they_were_seen() {
+    let test_clock = TestClock::at(UnixTime::now());
     let backend = Sqlite(Directory::new());
-    let inbox = backend.open(Retention { age: Duration::from_secs(3), ..Retention::default() }, hands.clock());
-    append(&inbox, 0..2000, hands.now().saturating_add(YEAR)).await;
+    let inbox = backend.open(Retention { age: Duration::from_secs(3), ..Retention::default() }, test_clock.clock());
+    append(&inbox, 0..2000, test_clock.now().saturating_add(YEAR)).await;
     eventually("they go", async || inbox.usage().is_some_and(|usage| usage.entries == 0)).await;
 }
 

@@ -62,7 +62,7 @@ async fn one_event_that_comes_twice_at_the_same_moment_under_two_keys_is_one_ent
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_an_id_the_body_tells_one_event_from_another() {
+async fn without_an_id_the_body_identifies_the_event() {
     over_all(async |backend| {
         let inbox = backend.inbox();
         let bodies = [
@@ -123,8 +123,8 @@ async fn an_entrys_room_is_the_first_that_the_payload_names() {
 #[tokio::test(flavor = "multi_thread")]
 async fn cursors_strictly_increase_as_values_and_as_text_whatever_the_clock_does() {
     over_all(async |backend| {
-        let hands = TestClock::at(UnixTime::from_secs(2_000_000_000));
-        let inbox = backend.open(Retention::default(), hands.clock());
+        let test_clock = TestClock::at(UnixTime::from_secs(2_000_000_000));
+        let inbox = backend.open(Retention::default(), test_clock.clock());
         for number in 0_u64..30 {
             // The clock moves ahead, back, and not at all.
             let now = UnixTime::from_secs(2_000_000_000 + [0, 50, 10][usize::try_from(number % 3).unwrap()] * number);
@@ -161,7 +161,7 @@ fn a_malformed_cursor_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_is_bounded_and_the_next_one_goes_on_behind_it() {
+async fn a_page_is_bounded_and_the_next_one_continues_after_it() {
     over_all(async |backend| {
         let inbox = backend.inbox();
         append_all(&inbox, (0..10).map(|number| event(&number.to_string(), "x", "y"))).await;
@@ -200,7 +200,7 @@ async fn an_empty_page_has_a_cursor_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_gets_what_it_wants_and_passes_over_the_rest() {
+async fn a_reader_gets_what_it_wants_and_skips_the_rest() {
     over_all(async |backend| {
         let inbox = backend.inbox();
         let named = |number: usize| (["a", "b"][number % 2], ["x", "y", "z"][number % 3]);
@@ -314,13 +314,13 @@ async fn a_follower_wakes_as_soon_as_there_is_something_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_old_goes_and_is_no_duplicate_any_more() {
+async fn what_is_too_old_is_deleted_and_is_no_longer_a_duplicate() {
     over_all(async |backend| {
-        let hands = TestClock::at(UnixTime::now());
+        let test_clock = TestClock::at(UnixTime::now());
         let retention = Retention { age: Duration::from_secs(3000), ..Retention::default() };
-        let inbox = backend.open(retention, hands.clock());
+        let inbox = backend.open(retention, test_clock.clock());
         let appended = |ids: std::ops::Range<usize>| {
-            let (inbox, now) = (inbox.clone(), hands.now());
+            let (inbox, now) = (inbox.clone(), test_clock.now());
             async move {
                 for id in ids {
                     let arrival = Arrival::new(delivery_of(KEYS[0], event(&id.to_string(), "x", "y")), now);
@@ -329,31 +329,31 @@ async fn what_is_too_old_goes_and_is_no_duplicate_any_more() {
             }
         };
         appended(0..300).await;
-        hands.advance(Duration::from_secs(2500));
+        test_clock.advance(Duration::from_secs(2500));
         appended(300..310).await;
         let (first, last) = {
             let entries = everything(&inbox).await;
             (entries[0].cursor, entries[309].cursor)
         };
-        hands.advance(Duration::from_secs(1000));
+        test_clock.advance(Duration::from_secs(1000));
         eventually("the old ones go", async || everything(&inbox).await.len() == 10).await;
 
-        // A reader that has fallen behind is told where the remaining entries begin.
+        // A reader that was too slow learns where the remaining entries begin.
         let filter = Arc::new(Filter::default());
         let Err(ReadError::Gone { oldest }) = inbox.read(Some(first), &filter, ALL).await else { panic!("not gone") };
         assert_eq!(inbox.read(Some(oldest), &filter, ALL).await.unwrap().entries.len(), 10);
         appended(0..5).await;
 
         // All are deleted, and cursors keep increasing, also after a restart. An hour at once would be a leap.
-        hands.advance(Duration::from_secs(2500));
+        test_clock.advance(Duration::from_secs(2500));
         eventually("more go", async || everything(&inbox).await.len() == 5).await;
-        hands.advance(Duration::from_secs(2500));
+        test_clock.advance(Duration::from_secs(2500));
         eventually("all go", async || everything(&inbox).await.is_empty()).await;
         assert!(inbox.read(Some(last), &filter, ALL).await.is_err());
         inbox.close().await;
         drop(inbox);
-        let inbox = backend.open(retention, hands.clock());
-        inbox.append(Arrival::new(delivery_of(KEYS[0], event("0", "x", "y")), hands.now())).await.unwrap();
+        let inbox = backend.open(retention, test_clock.clock());
+        inbox.append(Arrival::new(delivery_of(KEYS[0], event("0", "x", "y")), test_clock.now())).await.unwrap();
         let entries = everything(&inbox).await;
         assert_eq!(entries.len(), 1);
         assert!(entries[0].cursor > last);
@@ -362,7 +362,7 @@ async fn what_is_too_old_goes_and_is_no_duplicate_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_much_goes_oldest_first() {
+async fn what_exceeds_the_limit_is_deleted_oldest_first() {
     const MOST: u64 = 2 << 20;
     over_all(async |backend| {
         let inbox = backend.open(Retention { bytes: MOST, ..Retention::default() }, roomkey::clock::Clock::system());
@@ -401,7 +401,7 @@ async fn no_duplicate_is_missed_among_many_nor_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statistics_tell_what_was_done() {
+async fn statistics_count_what_was_done() {
     over_all(async |backend| {
         let inbox = backend.inbox();
         for body in [event("1", "x", "y"), event("2", "x", "y"), event("1", "x", "y"), event("1", "other", "y")] {

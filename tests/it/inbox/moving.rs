@@ -49,10 +49,10 @@ async fn what_is_committed_late_or_by_a_clock_that_is_behind_comes_after_the_mar
     for (name, backend) in backends() {
         eprintln!("over {name}");
         let now = UnixTime::now();
-        let hands = TestClock::at(now);
+        let test_clock = TestClock::at(now);
         // Nothing is too old here.
         let retention = Retention { age: Duration::from_secs(365 * 24 * 3600), ..RETENTION };
-        let inbox = backend.open(retention, hands.clock());
+        let inbox = backend.open(retention, test_clock.clock());
         append_at(&inbox, "before", "busy", now).await;
         let first = mark(&inbox, now).await;
         append_at(&inbox, "late", "quiet", now.saturating_sub(Duration::from_secs(3600))).await;
@@ -81,7 +81,7 @@ async fn a_mark_alone_survives_the_end_of_the_process() {
         let given = mark(&inbox, now).await;
         inbox.close().await;
         drop(inbox);
-        // No entry tells of the time before.
+        // No entry shows the earlier time.
         let behind = TestClock::at(now.saturating_sub(Duration::from_secs(3600)));
         let inbox = backend.open(RETENTION, behind.clock());
         eventually("it works again", async || inbox.is_ready().is_ok()).await;
@@ -165,20 +165,20 @@ async fn readers_that_come_back_with_each_cursor_miss_nothing_while_marks_move()
 async fn nothing_is_written_while_nobody_reads() {
     let backend = Sqlite(Directory::new());
     let written = || std::fs::metadata(backend.0.file("inbox.db-wal")).unwrap().len();
-    let hands = TestClock::at(UnixTime::now());
-    let inbox = backend.open(RETENTION, hands.clock());
-    mark(&inbox, hands.now()).await;
+    let test_clock = TestClock::at(UnixTime::now());
+    let inbox = backend.open(RETENTION, test_clock.clock());
+    mark(&inbox, test_clock.now()).await;
     // It moves once more, for the readers so far.
-    hands.advance(Duration::from_secs(1));
+    test_clock.advance(Duration::from_secs(1));
     tokio::time::sleep(Duration::from_secs(4)).await;
     let before = written();
     for _ in 0..4 {
-        hands.advance(Duration::from_secs(1));
+        test_clock.advance(Duration::from_secs(1));
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(written(), before);
     // A reader that comes much later still gets a recent cursor.
     let page = inbox.follow(None, filter()).poll(ALL).await.unwrap();
-    assert_eq!(page.next.to_string(), format!("{:016x}", hands.now().as_millis() << 20));
+    assert_eq!(page.next.to_string(), format!("{:016x}", test_clock.now().as_millis() << 20));
     assert!(written() > before);
 }

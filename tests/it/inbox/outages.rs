@@ -196,7 +196,7 @@ async fn a_sync_that_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_log_was_shortened_what_is_acknowledged_is_kept() {
+async fn what_is_acknowledged_after_the_log_was_truncated_is_kept() {
     for length in [0, 5000, 20_000] {
         let scratch = Directory::new();
         let file = scratch.file("inbox.db");

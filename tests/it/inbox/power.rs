@@ -68,7 +68,7 @@ async fn a_first_start_that_ends_at_any_write() {
             std::thread::sleep(Duration::from_millis(2));
         };
         program.kill();
-        // The system goes on, or the power is cut as well.
+        // Either only the process ends, or the power is cut too.
         assert_begins(&place_of.join("inbox.db"), &format!("step {step}, by the system")).await;
         let left = copy(&disk, &scratch.file(&format!("left {step}")));
         assert_begins(&left, &format!("step {step}, by the disk")).await;
@@ -124,7 +124,7 @@ async fn a_file_that_was_being_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_that_fails_takes_nothing_with_it_that_is_acknowledged_later() {
+async fn a_sync_that_fails_loses_nothing_that_is_acknowledged_later() {
     let scratch = Directory::new();
     let Some(library) = failing_disk(&scratch) else { return };
     let (file, disk, fail) = (scratch.file("inbox.db"), scratch.file("disk"), scratch.file("fail"));

@@ -170,7 +170,7 @@ async fn readiness_follows_a_server_that_nobody_writes_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_the_server_closed_and_scripts_that_it_forgot_are_made_anew() {
+async fn connections_that_the_server_closed_and_scripts_that_it_forgot_are_restored() {
     let Some(server) = RedisServer::start() else { return };
     let inbox = server.inbox();
     append(&inbox, "EV_1").await.unwrap();
@@ -183,21 +183,22 @@ async fn connections_that_the_server_closed_and_scripts_that_it_forgot_are_made_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_may_no_more_than_is_needed_suffices() {
+async fn a_user_with_only_the_needed_permissions_is_enough() {
     let Some(server) = RedisServer::start() else { return };
     let rules = "on >secret ~{roomkey}:* +hello +exists +evalsha +script|load +hget +hset +hsetnx +hincrby +hdel \
         +xadd +xlen +xrange +xrevrange +xread +xtrim";
     server.command(&["ACL", "SETUSER", "roomkey"].into_iter().chain(rules.split_whitespace()).collect::<Vec<_>>());
     let url = format!("redis://roomkey:secret@127.0.0.1:{}", server.port()).parse().unwrap();
-    let hands = TestClock::at(UnixTime::now());
-    let inbox = Inbox::redis(url, Retention { age: Duration::from_secs(60), ..Retention::default() }, hands.clock()).unwrap();
+    let test_clock = TestClock::at(UnixTime::now());
+    let inbox =
+        Inbox::redis(url, Retention { age: Duration::from_secs(60), ..Retention::default() }, test_clock.clock()).unwrap();
     append(&inbox, "EV_1").await.unwrap();
     let mut follower = inbox.follow(None, Filter::default());
     assert_eq!(follower.next(ALL).await.unwrap().entries.len(), 1);
     let other = server.inbox();
     let (page, _) = tokio::join!(within(Duration::from_secs(1), follower.next(ALL)), append(&other, "EV_2"));
     assert_eq!(page.unwrap().entries[0].id, "EV_2");
-    hands.advance(Duration::from_secs(120));
+    test_clock.advance(Duration::from_secs(120));
     eventually("they go", async || server.number(&["XLEN", "{roomkey}:entries"]) == 0).await;
 }
 
@@ -290,15 +291,15 @@ async fn a_follower_hears_at_once_of_what_another_roomkey_commits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_old_or_too_much_goes_with_its_memory_of_duplicates() {
+async fn what_is_too_old_or_too_much_is_deleted_with_its_fingerprints() {
     let Some(server) = RedisServer::start() else { return };
-    let hands = TestClock::at(UnixTime::now());
+    let test_clock = TestClock::at(UnixTime::now());
     // More at once would be a leap of the clock.
     let age = Duration::from_secs(50 * 60);
-    let inbox = server.inbox_with(Retention { age, bytes: 64 * 1024 }, hands.clock());
+    let inbox = server.inbox_with(Retention { age, bytes: 64 * 1024 }, test_clock.clock());
     let put = async |id: &str| {
         let body = event(id, "room_started", "daily");
-        inbox.append(at(body + &" ".repeat(700), hands.now())).await.unwrap()
+        inbox.append(at(body + &" ".repeat(700), test_clock.now())).await.unwrap()
     };
     let counts = || (server.number(&["XLEN", "{roomkey}:entries"]), server.number(&["HLEN", "{roomkey}:index"]));
     let settle = async |most: i64| {
@@ -318,7 +319,7 @@ async fn what_is_too_old_or_too_much_goes_with_its_memory_of_duplicates() {
     let left = inbox.read(Some(oldest), &Arc::default(), ALL).await.unwrap().entries;
     assert_eq!(left, everything(&inbox).await);
 
-    hands.advance(age + Duration::from_secs(1));
+    test_clock.advance(age + Duration::from_secs(1));
     settle(0).await;
     assert_eq!(put("EV_299").await, Appended::Committed);
     eventually("usage is known", async || inbox.usage().is_some_and(|usage| usage.entries == 1)).await;
@@ -326,7 +327,7 @@ async fn what_is_too_old_or_too_much_goes_with_its_memory_of_duplicates() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_lost_begins_behind_what_it_had() {
+async fn a_store_that_was_lost_begins_after_what_it_had() {
     let Some(server) = RedisServer::start() else { return };
     let inbox = server.inbox();
     append(&inbox, "EV_1").await.unwrap();

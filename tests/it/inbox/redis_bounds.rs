@@ -27,7 +27,7 @@ async fn put(inbox: &Inbox, body: String) {
     }
 }
 
-/// What the server's statistics say behind `begin`.
+/// The number after `begin` in the server's statistics.
 fn statistic(server: &RedisServer, begin: &str) -> usize {
     let info: String = redis::from_redis_value(server.command(&["INFO", "everything"])).unwrap();
     let value = info.lines().find_map(|line| line.strip_prefix(begin)).unwrap();
@@ -39,7 +39,7 @@ fn sent(server: &RedisServer) -> usize {
     statistic(server, "total_net_output_bytes:")
 }
 
-/// Reads on from `after` until there is no more; the most that one read has had sent, the entries, and how many reads it took.
+/// Reads everything. Returns the most bytes that the server has sent for one read, the number of entries, and the number of reads.
 async fn read_through(server: &RedisServer, inbox: &Inbox, filter: Filter, limit: PageLimit) -> (usize, usize, usize) {
     let (filter, mut after) = (Arc::new(filter), None::<Cursor>);
     let (mut most, mut entries, mut reads) = (0, 0, 0);
@@ -52,7 +52,7 @@ async fn read_through(server: &RedisServer, inbox: &Inbox, filter: Filter, limit
         if page.is_last {
             return (most, entries, reads);
         }
-        assert!(after.is_none_or(|after| after < page.next), "it gets on");
+        assert!(after.is_none_or(|after| after < page.next), "the cursor does not advance");
         after = Some(page.next);
     }
 }
@@ -147,7 +147,7 @@ async fn as_long_as_nothing_is_too_old_no_entry_is_looked_at_for_it() {
     eventually("it was looked at once", async || server.number(&["HEXISTS", "{roomkey}:state", "oldest"]) == 1).await;
     let looked = || statistic(&server, "cmdstat_xrange:calls=");
     let (before, scripts) = (looked(), statistic(&server, "cmdstat_evalsha:calls="));
-    eventually("it goes on", async || statistic(&server, "cmdstat_evalsha:calls=") >= scripts + 6).await;
+    eventually("more scripts run", async || statistic(&server, "cmdstat_evalsha:calls=") >= scripts + 6).await;
     assert_eq!(looked(), before);
     drop(inbox);
 }

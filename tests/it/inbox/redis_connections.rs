@@ -71,11 +71,11 @@ async fn losing(server: &RedisServer) -> (String, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (url, port) = (format!("redis://{}", listener.local_addr().unwrap()), server.port());
     let loses = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&loses);
+    let flag = Arc::clone(&loses);
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-            tokio::spawn(forward(client, server, Arc::clone(&told)));
+            tokio::spawn(forward(client, server, Arc::clone(&flag)));
         }
     });
     (url, loses)

@@ -57,7 +57,7 @@ fn add_not_text(server: &RedisServer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_of_other_programs_are_passed_over() {
+async fn entries_of_other_programs_are_skipped() {
     let Some(server) = RedisServer::start() else { return };
     let inbox = server.inbox();
     let mut written = Vec::new();
@@ -81,7 +81,7 @@ async fn entries_of_other_programs_are_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ids_that_no_cursor_stands_for_stop_nothing() {
+async fn ids_without_a_cursor_stop_nothing() {
     let Some(server) = RedisServer::start() else { return };
     let inbox = server.inbox();
     put(&inbox, "EV_1").await;
@@ -145,11 +145,11 @@ async fn an_entry_with_more_fields_is_read_wherever_they_stand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_of_other_programs_go_with_age_and_size() {
+async fn entries_of_other_programs_are_deleted_by_age_and_size() {
     let Some(server) = RedisServer::start() else { return };
-    let hands = TestClock::at(UnixTime::now());
+    let test_clock = TestClock::at(UnixTime::now());
     let minute = Duration::from_secs(60);
-    let inbox = server.inbox_with(Retention { age: 20 * minute, bytes: 64 << 10 }, hands.clock());
+    let inbox = server.inbox_with(Retention { age: 20 * minute, bytes: 64 << 10 }, test_clock.clock());
     for fields in FOREIGN {
         add(&server, "*", fields);
     }
@@ -165,7 +165,7 @@ async fn entries_of_other_programs_go_with_age_and_size() {
     }
     add(&server, "99999999999999-1", &["hello", "world"]);
     put(&inbox, "EV_last").await;
-    hands.advance(50 * minute);
+    test_clock.advance(50 * minute);
     eventually("by age", async || count() == 0 && server.number(&["HLEN", INDEX]) == 0).await;
     put(&inbox, "EV_next").await;
     assert_eq!(ids(&inbox).await, ["EV_next"]);
@@ -173,12 +173,12 @@ async fn entries_of_other_programs_go_with_age_and_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn entries_dated_in_the_future_keep_no_others() {
+async fn entries_dated_in_the_future_do_not_keep_others() {
     let Some(server) = RedisServer::start() else { return };
     let now = UnixTime::now();
-    let hands = TestClock::at(now);
+    let test_clock = TestClock::at(now);
     let age = Duration::from_secs(40 * 60);
-    let inbox = server.inbox_with(Retention { age, ..Retention::default() }, hands.clock());
+    let inbox = server.inbox_with(Retention { age, ..Retention::default() }, test_clock.clock());
     let put_at = async |id: String, received: UnixTime| {
         let delivery = delivery_of(KEYS[0], event(&id, "x", "y"));
         inbox.append(Arrival::new(delivery, received)).await.unwrap()
@@ -188,14 +188,14 @@ async fn entries_dated_in_the_future_keep_no_others() {
         put_at(format!("future {number}"), next_year).await;
     }
     for number in 0..300 {
-        put_at(format!("now {number}"), hands.now()).await;
+        put_at(format!("now {number}"), test_clock.now()).await;
     }
     eventually("they were seen", async || server.number(&["HEXISTS", STATE, "ahead"]) == 1).await;
-    hands.advance(age / 2);
-    put_at("later".to_owned(), hands.now()).await;
+    test_clock.advance(age / 2);
+    put_at("later".to_owned(), test_clock.now()).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(ids(&inbox).await.len(), 601, "they came twenty minutes ago");
-    hands.advance(age * 3 / 4);
+    test_clock.advance(age * 3 / 4);
     eventually("they go", async || server.number(&["XLEN", ENTRIES]) == 1).await;
     assert_eq!(ids(&inbox).await, ["later"]);
     assert_eq!(server.number(&["HLEN", INDEX]), 1);
@@ -203,7 +203,7 @@ async fn entries_dated_in_the_future_keep_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_state_and_index_are_mended() {
+async fn a_damaged_state_and_index_are_repaired() {
     let Some(server) = RedisServer::start() else { return };
     let inbox = server.inbox();
     for number in 0..10 {
@@ -251,7 +251,7 @@ async fn a_damaged_state_and_index_are_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_of_another_program_is_said() {
+async fn a_key_of_another_program_is_reported() {
     let Some(server) = RedisServer::start() else { return };
     for key in [ENTRIES, INDEX, STATE] {
         server.command(&["FLUSHALL"]);

@@ -44,7 +44,7 @@ fn status(address: SocketAddr, request: &str, body: &str) -> u16 {
 }
 
 #[test]
-fn while_the_server_is_away_webhooks_come_again_and_tokens_go_on() {
+fn without_the_server_webhooks_get_503_and_tokens_are_minted() {
     let Some(server) = RedisServer::absent(&SAFE) else { return };
     let program = serve(&server.url());
     let mut events = (1..).map(|count| event(&format!("EV_{count}"), "room_started", "daily"));
@@ -78,7 +78,7 @@ fn while_the_server_is_away_webhooks_come_again_and_tokens_go_on() {
 }
 
 #[test]
-fn the_password_is_never_told() {
+fn the_password_is_never_shown() {
     let Some(server) = RedisServer::start() else { return };
     server.command(&["CONFIG", "SET", "requirepass", "another"]);
     let lines = said(&format!("redis://:{PASSWORD}@127.0.0.1:{}", server.port()));

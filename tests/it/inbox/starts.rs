@@ -175,7 +175,7 @@ async fn a_small_disk_that_is_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_means_no_file_to_sqlite_is_a_files_all_the_same() {
+async fn a_name_that_is_special_to_sqlite_is_a_file_name_here() {
     let scratch = Directory::new();
     for name in [":memory:", "file:inbox.db?mode=memory"] {
         for expected in [Appended::Committed, Appended::Duplicate] {

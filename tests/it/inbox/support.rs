@@ -49,7 +49,7 @@ pub(super) fn event(id: &str, name: &str, room: &str) -> String {
     format!(r#"{{"event":"{name}","room":{{"sid":"RM_x","name":"{room}"}},"id":"{id}","createdAt":"1795317315"}}"#)
 }
 
-/// A backend that the contract is held against: each opens, and opens again, what one place keeps.
+/// A backend that the contract tests run over. Each opens, and opens again, the inbox in one place.
 pub(crate) trait Backend: Send + Sync {
     fn open(&self, retention: Retention, clock: Clock) -> Inbox;
 
@@ -107,7 +107,7 @@ pub(super) async fn read_all(inbox: &Inbox, filter: Filter) -> Result<Vec<Entry>
 pub(super) async fn everything(inbox: &Inbox) -> Vec<Entry> {
     loop {
         match read_all(inbox, Filter::default()).await {
-            Err(ReadError::Gone { .. }) => {} // some were deleted while it read: once more
+            Err(ReadError::Gone { .. }) => {} // some were deleted while it read: read again
             entries => return entries.unwrap(),
         }
     }

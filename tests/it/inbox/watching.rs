@@ -12,7 +12,7 @@ use crate::harness::program::free_address;
 use crate::harness::wait::eventually;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readiness_and_metrics_tell_of_the_inbox() {
+async fn readiness_and_metrics_show_the_inbox() {
     let scratch = Directory::new();
     let file = scratch.file("inbox.db");
     let metrics = free_address();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
-use crate::inbox::store::{ReadError, StoreError};
+use crate::inbox::store::StoreError;
 
 /// A file cannot be used as an inbox.
 #[derive(Debug, thiserror::Error)]
@@ -90,11 +90,5 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::SystemIoFailure) => Self::Io(error.into()),
             _ => Self::Broken(error.into()),
         }
-    }
-}
-
-impl From<rusqlite::Error> for ReadError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Store(error.into())
     }
 }

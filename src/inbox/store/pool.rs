@@ -2,11 +2,10 @@
 
 use std::sync::Mutex;
 
-use crate::inbox::lock;
 use crate::inbox::store::ReadError;
+use crate::worker::lock;
 
 /// Idle connections, each with its generation: older ones are not used again.
-#[derive(Debug)]
 pub(crate) struct Pool<C>(Mutex<Vec<(u64, C)>>);
 
 impl<C> Default for Pool<C> {

@@ -1,7 +1,11 @@
-//! Defines what the inbox requires of a backend, and the ways in which a backend can fail while it runs. Does not know the backends.
+//! Defines what the inbox requires of a backend, and the ways in which a backend can fail while it runs. Each folder beside this file
+//! is a backend. Does not know the backends.
+
+mod pool;
+pub(super) mod redis;
+pub(super) mod sqlite;
 
 use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
@@ -9,10 +13,13 @@ use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 
 /// Stores entries. All methods may block. `append`, `advance`, `prune`, `known_time` and `probe` are called by one thread only.
-pub(crate) trait Store: fmt::Debug + Send + Sync + 'static {
+pub(crate) trait Store: Send + Sync + 'static {
     /// Commits the arrivals in `batch` that are new, in order, all or none, and returns the outcome of each. Once this returns, they
     /// survive the end of the process and of the machine. After an error they may or may not be committed.
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError>;
+
+    /// How much one batch holds at most; its last delivery may exceed the bytes. Old entries are deleted between two batches.
+    fn batch_limit(&self) -> PageLimit;
 
     /// The entries after `after` that `filter` wants; from the oldest if `after` is `None`. Looks at a bounded number of entries.
     fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError>;
@@ -67,7 +74,6 @@ pub struct Retention {
 
 impl Retention {
     /// A store larger than this is not ready: deleting does not keep up, or fails.
-    #[must_use]
     pub fn most_bytes(&self) -> u64 {
         self.bytes.saturating_add(self.bytes / 2).saturating_add(16 << 20)
     }
@@ -155,7 +161,6 @@ impl StoreError {
     }
 
     /// Whether it is permanent, so that there is no point in waiting.
-    #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Newer)
     }
@@ -173,8 +178,14 @@ pub enum ReadError {
     },
     /// The store fails.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     /// This inbox keeps nothing.
     #[error("this server keeps no events")]
     NotKept,
+}
+
+impl<E: Into<StoreError>> From<E> for ReadError {
+    fn from(error: E) -> Self {
+        Self::Store(error.into())
+    }
 }

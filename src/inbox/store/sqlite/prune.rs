@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior::Immediate};
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::store::Retention;
+use crate::inbox::store::sqlite::entries::{self, time};
 use crate::inbox::trusted_time::is_ahead;
 
 /// Entries and bytes that one step deletes at most. The bytes exceed those of a batch.
@@ -23,7 +24,7 @@ const AHEAD: usize = 128;
 pub(super) const WRITTEN_BYTES: usize = 256 * 1024;
 
 /// Which entries are too old.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Pruning {
     /// All entries up to this one.
     too_old: Option<Cursor>,
@@ -70,7 +71,7 @@ impl Pruning {
 
     /// The last entry to delete in one step, and the number of entries to delete: the old ones, and the excess.
     pub(super) fn step(&self, connection: &Connection, retention: &Retention) -> rusqlite::Result<Option<(Cursor, usize)>> {
-        let kept = bytes(connection)?;
+        let kept = entries::bytes(connection)?;
         let excess = match kept.checked_sub(retention.bytes) {
             None | Some(0) => 0,
             // The pages take up to twice the bytes of the bodies. Another step is better than deleting too much.
@@ -92,11 +93,6 @@ impl Pruning {
     }
 }
 
-/// A time as it is stored in the file.
-pub(super) fn time(millis: i64) -> UnixTime {
-    UnixTime::from_millis(millis.try_into().unwrap_or(0))
-}
-
 /// Deletes all entries up to `last`, and returns its number.
 pub(super) fn delete(connection: &mut Connection, last: Cursor) -> rusqlite::Result<i64> {
     let transaction = connection.transaction_with_behavior(Immediate)?;
@@ -106,11 +102,4 @@ pub(super) fn delete(connection: &mut Connection, last: Cursor) -> rusqlite::Res
     transaction.prepare_cached("DELETE FROM entry WHERE cursor <= ?")?.execute([last.number()])?;
     transaction.commit()?;
     Ok(number)
-}
-
-/// The bytes of the file's pages in use.
-pub(super) fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
-    let read = |pragma| connection.prepare_cached(pragma)?.query_row([], |row| row.get::<_, i64>(0));
-    let pages = read("PRAGMA page_count")?.saturating_sub(read("PRAGMA freelist_count")?);
-    Ok(pages.saturating_mul(read("PRAGMA page_size")?).try_into().unwrap_or(0))
 }

@@ -6,8 +6,7 @@ use std::str::FromStr;
 use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
-/// The URL of a Redis: `redis://[USER]:PASSWORD@HOST:PORT/DATABASE`, in which everything but the host is optional. `rediss://` uses
-/// TLS.
+/// The URL of a Redis: `redis://[USER]:PASSWORD@HOST:PORT/DATABASE`. Only the host is required. `rediss://` uses TLS.
 ///
 /// ```
 /// use roomkey::inbox::RedisUrl;
@@ -22,23 +21,19 @@ pub struct RedisUrl(Box<ConnectionInfo>);
 impl RedisUrl {
     /// For a connection to the node at `address`, or to the URL's own.
     pub(super) fn connection_info(&self, address: Option<ConnectionAddr>) -> ConnectionInfo {
-        let info = ConnectionInfo::clone(&self.0);
-        match address {
-            Some(address) => info.set_addr(address),
-            None => info,
-        }
+        let address = address.unwrap_or_else(|| self.0.addr().clone());
+        ConnectionInfo::clone(&self.0).set_addr(address)
     }
 
     /// The address of another node, `HOST:PORT`, with the same protocol.
     pub(super) fn node(&self, address: &str) -> Option<ConnectionAddr> {
         let (host, port) = address.rsplit_once(':')?;
-        let (host, port) = (host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?);
-        match (self.0.addr(), host.is_empty()) {
-            (ConnectionAddr::Tcp(same, _), true) => Some(ConnectionAddr::Tcp(same.clone(), port)),
-            (ConnectionAddr::Tcp(..), false) => Some(ConnectionAddr::Tcp(host, port)),
-            (ConnectionAddr::TcpTls { host: same, .. }, is_same) => {
-                let host = if is_same { same.clone() } else { host };
-                Some(ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None })
+        let (host, port) = (host.trim_matches(['[', ']']), port.parse().ok()?);
+        let host_or = |own: &str| if host.is_empty() { own.to_owned() } else { host.to_owned() };
+        match self.0.addr() {
+            ConnectionAddr::Tcp(own, _) => Some(ConnectionAddr::Tcp(host_or(own), port)),
+            ConnectionAddr::TcpTls { host: own, .. } => {
+                Some(ConnectionAddr::TcpTls { host: host_or(own), port, insecure: false, tls_params: None })
             }
             _ => None,
         }
@@ -55,11 +50,10 @@ impl FromStr for RedisUrl {
             return Err(MalformedRedisUrl);
         }
         let info = text.into_connection_info().or(Err(MalformedRedisUrl))?;
-        let has_host = match info.addr() {
-            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => !host.is_empty(),
-            _ => false,
+        let (ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. }) = info.addr() else {
+            return Err(MalformedRedisUrl);
         };
-        if !has_host || info.redis_settings().db() < 0 {
+        if host.is_empty() || info.redis_settings().db() < 0 {
             return Err(MalformedRedisUrl);
         }
         // A batch is larger than a packet, and its last packet should not wait for the others to be acknowledged.

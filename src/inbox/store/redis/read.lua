@@ -4,7 +4,7 @@
 -- ARGV: the stream id after which to read, or nothing; the number of entries at most; the bytes of bodies after which no entry is
 --   added; 1 if a room is wanted; the room; the names of the wanted events, or none.
 -- Returns: the stream id of the newest deleted entry, if known; that of the last entry looked at, if any; 1 if there are no more;
---   the entries: id, received, key, event id, event, room, body. Only the id if another program wrote the entry.
+--   the entries: the stream id; received, key, event id, event, room, body, or nothing if another program wrote the entry.
 local room = ARGV[4] == '1' and ARGV[5]
 local most_entries, most_bytes = tonumber(ARGV[2]), tonumber(ARGV[3])
 local LOOKED_AT, LOOKED_AT_BYTES = 512, 1048576
@@ -34,14 +34,14 @@ for _ = 1, LOOKED_AT do
     end
     local id, fields, size = entry[1], read(entry)
     if not fields then
-        found[#found + 1] = { id }
+        found[#found + 1] = { id, false }
     elseif (not room or fields.room == room) and (all_events or events[fields.event]) then
         -- The rule of `PageLimit::take`.
         if wanted >= most_entries or bytes >= most_bytes then
             break
         end
         wanted, bytes = wanted + 1, bytes + #fields.body
-        found[#found + 1] = { id, fields.received, fields.key, fields.id, fields.event, fields.room, fields.body }
+        found[#found + 1] = { id, { fields.received, fields.key, fields.id, fields.event, fields.room, fields.body } }
     end
     looked, from = looked + size, '(' .. id
     upto = id_at(cursor_at(id))

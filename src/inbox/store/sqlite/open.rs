@@ -1,13 +1,10 @@
 //! Opens or creates the file: the lock against other processes, the schema, and all reasons to leave a file alone. Does not write
 //! entries.
 
-use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, RwLock};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -15,14 +12,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior::Immediate}
 
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
-use crate::inbox::pool::Pool;
-use crate::inbox::sqlite::checkpoint::Checkpointer;
-use crate::inbox::sqlite::error::{OpenError, Why};
-use crate::inbox::sqlite::log::identity;
-use crate::inbox::sqlite::writer::{SqliteWriter, WriterSlot};
-use crate::inbox::sqlite::{SqliteStore, advance, checkpoint, prune};
-use crate::inbox::store::StoreError;
-use crate::worker::Workers;
+use crate::inbox::store::sqlite::entries;
+use crate::inbox::store::sqlite::error::Why;
+use crate::inbox::store::sqlite::log::{beside, identity};
 
 /// `application_id` of the file: "rmky".
 const APPLICATION: i32 = 0x726d_6b79;
@@ -32,15 +24,15 @@ const TABLES: &str = "
     CREATE TABLE entry (
         cursor INTEGER PRIMARY KEY,  -- milliseconds since 1970 << 20 | a count
         number INTEGER NOT NULL,     -- from 1, without gaps
-        fingerprint BLOB NOT NULL,      -- 16 bytes that identify the event
+        fingerprint BLOB NOT NULL,   -- 16 bytes that identify the event
         received INTEGER NOT NULL,   -- milliseconds since 1970
         key TEXT NOT NULL,           -- the API key that signed
-        id TEXT NOT NULL,            -- the event's; empty if it has none
-        event TEXT NOT NULL,         -- its name, likewise
-        room TEXT NOT NULL,          -- its room's name, likewise
+        id TEXT NOT NULL,            -- the event's id; empty if it has none
+        event TEXT NOT NULL,         -- the event's name; empty if it has none
+        room TEXT NOT NULL,          -- the room's name; empty if the event has none
         body BLOB NOT NULL           -- byte for byte
     ) STRICT;
-    CREATE TABLE fingerprint (          -- an index of entry, to which the newest entries are added later
+    CREATE TABLE fingerprint (       -- an index of entry, to which the newest entries are added later
         fingerprint BLOB PRIMARY KEY,
         cursor INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
@@ -62,54 +54,16 @@ const CHECK_STEPS: i32 = 1000;
 /// A larger file of zeros is not taken for an unfinished inbox.
 const MOST_ZEROS: u64 = 1 << 20;
 
-impl SqliteStore {
-    /// Opens the file at `path`, or creates it. If that fails, an existing file is left unchanged.
-    pub(crate) fn open(path: &Path, now: UnixTime, workers: &Workers) -> Result<Self, OpenError> {
-        // SQLite treats some names specially, such as `:memory:`, but no absolute path.
-        std::path::absolute(path)
-            .map_err(Why::Io)
-            .and_then(|path| Self::open_absolute(path, now, workers))
-            .map_err(|why| OpenError { path: path.to_owned(), why })
+/// Locks the file at `path`, creates it if it does not exist, and calls `start` with it and a connection to it. If that fails, an
+/// existing file is left unchanged, and a new one is removed.
+pub(super) fn open<T>(path: &Path, now: UnixTime, start: impl FnOnce(File, Connection) -> Result<T, Why>) -> Result<T, Why> {
+    let is_new = !path.exists();
+    let locked = lock_file(path)?;
+    let opened = complete(path, locked, now).and_then(|(locked, connection)| start(locked, connection));
+    if is_new && opened.is_err() {
+        remove(path, &["", "-wal", "-shm"]);
     }
-
-    fn open_absolute(path: PathBuf, now: UnixTime, workers: &Workers) -> Result<Self, Why> {
-        let is_new = !path.exists();
-        let locked = lock_file(&path)?;
-        let opened =
-            complete(&path, locked, now).and_then(|(locked, connection)| Self::start(&path, locked, connection, workers));
-        if is_new && opened.is_err() {
-            remove(&path, &["", "-wal", "-shm"]);
-        }
-        opened
-    }
-
-    fn start(path: &Path, locked: File, mut connection: Connection, workers: &Workers) -> Result<Self, Why> {
-        check(&mut connection)?;
-        let mut writer = SqliteWriter::open(path, connection)?;
-        // A crash may have left data in the log that was never synced. Nothing may be built on it.
-        let is_doubtful = match checkpoint::restart(&writer.connection) {
-            Err(error) => StoreError::from(error).leaves_doubt(),
-            Ok(_) => false,
-        };
-        probe(&mut writer.connection)?;
-        let checkpointer = Checkpointer::start(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?, workers)?;
-        let readers = Pool::default();
-        readers.add(0, reader(path)?);
-        let store = Self {
-            path: path.to_owned(),
-            entries: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            log_bytes: AtomicU64::new(writer.log.bytes().unwrap_or(0)),
-            checkpointer,
-            readers: RwLock::new(readers),
-            writer: Mutex::new(WriterSlot { writer: None, is_doubtful }),
-            locked,
-        };
-        let bytes = prune::bytes(&writer.connection)?;
-        store.set_usage(&writer, bytes);
-        crate::inbox::lock(&store.writer).writer = Some(writer);
-        Ok(store)
-    }
+    opened
 }
 
 /// The file, locked as long as it is open against other processes that would use it as an inbox. It may hold secrets; SQLite gives
@@ -126,13 +80,6 @@ fn lock_file(path: &Path) -> Result<File, Why> {
     }
 }
 
-/// The name of the file that SQLite keeps beside the one at `path`.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
-
 fn remove(path: &Path, suffixes: &[&str]) {
     for suffix in suffixes {
         let _ = fs::remove_file(beside(path, suffix)); // it may not exist
@@ -141,14 +88,13 @@ fn remove(path: &Path, suffixes: &[&str]) {
 
 /// The `locked` file and a connection to it. A file without content is replaced by a new inbox.
 fn complete(path: &Path, locked: File, now: UnixTime) -> Result<(File, Connection), Why> {
-    let connect = || connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
     if !is_blank(&locked)? {
-        let connection = connect()?;
+        let connection = writer(path)?;
         if !is_empty(&connection)? {
             return Ok((locked, connection));
         }
     }
-    Ok((create(path, now)?, connect()?))
+    Ok((create(path, now)?, writer(path)?))
 }
 
 /// Whether the file is empty, or full of zeros, as a power cut can leave a file that was being created.
@@ -173,7 +119,12 @@ fn is_empty(connection: &Connection) -> Result<bool, Why> {
     }
 }
 
-pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+/// A connection that writes.
+pub(super) fn writer(path: &Path) -> rusqlite::Result<Connection> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(LOCK_TIMEOUT)?;
     // What a crash has left in the log stays there until the file is known to be sound.
@@ -184,17 +135,12 @@ pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connec
 /// A connection that reads.
 pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    deleted(&connection)?; // SQLite opens its files at the first read
+    entries::deleted(&connection)?; // SQLite opens its files at the first read
     Ok(connection)
 }
 
-/// Entries up to this cursor are deleted.
-pub(super) fn deleted(connection: &Connection) -> rusqlite::Result<Cursor> {
-    connection.prepare_cached("SELECT deleted FROM inbox")?.query_row([], |row| row.get(0)).map(Cursor::from_number)
-}
-
 /// Looks for damage, for a limited time.
-fn check(connection: &mut Connection) -> Result<(), Why> {
+pub(super) fn check(connection: &mut Connection) -> Result<(), Why> {
     let begin = Instant::now();
     connection.progress_handler(CHECK_STEPS, Some(move || begin.elapsed() > CHECK_TIME))?;
     let checked = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
@@ -213,13 +159,13 @@ fn create(path: &Path, now: UnixTime) -> Result<File, Why> {
     let new = &beside(path, "-new");
     remove(new, &["", "-journal"]);
     let locked = lock_file(new)?;
-    let mut connection = connect(new, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut connection = writer(new)?;
     connection.pragma_update(None, "page_size", PAGE)?;
     connection.pragma_update(None, "journal_mode", "OFF")?;
     connection.pragma_update(None, "synchronous", "OFF")?;
     let transaction = connection.transaction_with_behavior(Immediate)?;
     transaction.execute_batch(TABLES)?;
-    advance::prepare(&transaction)?;
+    entries::prepare(&transaction)?;
     transaction.execute("INSERT INTO inbox VALUES (?1, 0, ?1, ?1)", [Cursor::at(now).number()])?;
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", SCHEMA)?;
@@ -241,8 +187,6 @@ fn replace(path: &Path, new: &Path, file: &File) -> io::Result<()> {
 }
 
 /// A commit that changes nothing.
-pub(super) fn probe(connection: &mut Connection) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(Immediate)?;
-    transaction.execute("UPDATE inbox SET deleted = deleted", [])?;
-    transaction.commit()
+pub(super) fn probe(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.execute("UPDATE inbox SET deleted = deleted", [])
 }

@@ -1,51 +1,103 @@
-//! Moves data from SQLite's log (WAL) to the file. A separate thread does it, so that the writer need not wait. The log restarts only
-//! when all of it is in the file, so from time to time the writer itself moves the rest. Does not know the data.
+//! Takes care of the files that SQLite keeps beside the inbox: its log (`-wal`) and the index of the log (`-shm`). A thread moves data
+//! from the log to the file, so that the writer need not wait. The log restarts only when all of it is in the file, so from time to
+//! time the writer itself moves the rest. Does not know the data.
 
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use tracing::debug;
 
-use crate::inbox::lock;
-use crate::worker::{Work, Workers, faults};
+use crate::inbox::store::StoreError;
+use crate::worker::{Workers, faults, lock};
 
 const THREAD: &str = "inbox-log";
+/// The limit of the log on the disk.
+const MOST_BYTES: u64 = 128 << 20;
+/// What one transaction adds at most: 24 MiB of bodies and names (a batch of 8 MiB and its last delivery of up to 16 MiB), and a
+/// page of entries and one of the index for each of up to 2048 deliveries.
+const TRANSACTION_BYTES: u64 = 56 << 20;
+/// A longer log has to restart before the next write.
+pub(super) const FULL_BYTES: u64 = MOST_BYTES - TRANSACTION_BYTES;
 /// Bytes of bodies between two passes.
 const PASS_BYTES: usize = 8 << 20;
 /// If the log has more bytes after a pass, the writer moves the rest.
 const LONG_BYTES: i64 = 48 << 20;
 
+/// The files beside the inbox, as they were when it was opened. Commits to a log that was removed or replaced are lost in the next
+/// crash.
+pub(super) struct LogFiles {
+    wal: (PathBuf, FileIdentity),
+    shm: (PathBuf, FileIdentity),
+}
+
+/// Identifies a file as long as it exists: device and inode.
+type FileIdentity = (u64, u64);
+
+impl LogFiles {
+    /// The log of the inbox at `path`, which is open.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        // SQLite keeps them beside the file itself, not beside a link to it.
+        let path = path.canonicalize()?;
+        let find = |suffix| {
+            let path = beside(&path, suffix);
+            fs::metadata(&path).map(|file| (path, identity(&file)))
+        };
+        Ok(Self { wal: find("-wal")?, shm: find("-shm")? })
+    }
+
+    /// The bytes of the log on the disk, if both files are still in place.
+    pub(super) fn bytes(&self) -> Result<u64, StoreError> {
+        let find = |(path, known): &(PathBuf, FileIdentity)| {
+            fs::metadata(path).ok().filter(|file| identity(file) == *known).ok_or(StoreError::LogMoved)
+        };
+        find(&self.shm)?;
+        Ok(find(&self.wal)?.len())
+    }
+}
+
+/// The name of a file that SQLite keeps beside the one at `path`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+pub(super) fn identity(file: &Metadata) -> FileIdentity {
+    (file.dev(), file.ino())
+}
+
 /// The handle of the thread.
 pub(super) struct Checkpointer {
     written: AtomicUsize,
     state: Arc<CheckpointState>,
-    thread: Mutex<Option<(SyncSender<()>, JoinHandle<()>)>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Shared with the thread.
+#[derive(Default)]
 struct CheckpointState {
     /// `None` while the log is reopened.
     connection: Mutex<Option<Connection>>,
     is_long: AtomicBool,
     has_failed: AtomicBool,
+    is_closed: AtomicBool,
 }
 
 impl Checkpointer {
     /// Starts the thread, which uses `connection`.
     pub(super) fn start(connection: Connection, workers: &Workers) -> io::Result<Self> {
-        let state = Arc::new(CheckpointState {
-            connection: Mutex::new(Some(connection)),
-            is_long: AtomicBool::new(false),
-            has_failed: AtomicBool::new(false),
-        });
-        let (wake, woken) = sync_channel(1);
-        let thread = workers.spawn(THREAD, CheckpointThread { state: Arc::clone(&state), woken })?;
-        Ok(Self { written: AtomicUsize::new(0), state, thread: Mutex::new(Some((wake, thread))) })
+        let state = Arc::new(CheckpointState { connection: Mutex::new(Some(connection)), ..CheckpointState::default() });
+        let [running, recovering] = [Arc::clone(&state), Arc::clone(&state)];
+        let thread = workers.spawn(THREAD, move || running.run(), move || !recovering.is_closed.load(Relaxed))?;
+        Ok(Self { written: AtomicUsize::new(0), state, thread: Mutex::new(Some(thread)) })
     }
 
     /// The writer, on this connection, has written so many bytes.
@@ -56,8 +108,8 @@ impl Checkpointer {
         self.written.store(0, Relaxed);
         if self.state.is_long.swap(false, Relaxed) {
             self.state.pass(writer);
-        } else if let Some((wake, _)) = &*lock(&self.thread) {
-            let _ = wake.try_send(()); // it may be running already
+        } else if let Some(thread) = &*lock(&self.thread) {
+            thread.thread().unpark();
         }
     }
 
@@ -73,8 +125,9 @@ impl Checkpointer {
 
     /// Ends the thread and closes its connection.
     pub(super) fn close(&self) {
-        if let Some((wake, thread)) = lock(&self.thread).take() {
-            drop(wake);
+        if let Some(thread) = lock(&self.thread).take() {
+            self.state.is_closed.store(true, Relaxed);
+            thread.thread().unpark();
             let _ = thread.join(); // a panic is logged already
             self.use_connection(None);
         }
@@ -87,30 +140,21 @@ impl Drop for Checkpointer {
     }
 }
 
-struct CheckpointThread {
-    state: Arc<CheckpointState>,
-    woken: Receiver<()>,
-}
-
-impl Work for CheckpointThread {
-    fn run(&mut self) {
-        while self.woken.recv().is_ok() {
+impl CheckpointState {
+    fn run(&self) {
+        while !self.is_closed.load(Relaxed) {
+            thread::park();
+            if self.is_closed.load(Relaxed) {
+                return;
+            }
             faults::point(THREAD);
-            let connection = lock(&self.state.connection);
-            if let Some(connection) = &*connection {
+            if let Some(connection) = &*lock(&self.connection) {
                 let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap_or(0);
-                let pages = self.state.pass(connection);
-                self.state.is_long.store(pages.saturating_mul(page) > LONG_BYTES, Relaxed);
+                self.is_long.store(self.pass(connection).saturating_mul(page) > LONG_BYTES, Relaxed);
             }
         }
     }
 
-    fn recover(&mut self) -> bool {
-        self.woken.try_recv() != Err(TryRecvError::Disconnected)
-    }
-}
-
-impl CheckpointState {
     /// Moves what it can without blocking others. Returns the number of pages in the log.
     fn pass(&self, connection: &Connection) -> i64 {
         let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1));

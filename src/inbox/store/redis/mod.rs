@@ -1,0 +1,203 @@
+//! Stores the inbox in a Redis that several roomkeys share. Each batch is one script, which Redis runs completely or not at all.
+//! Acknowledged events are as durable as Redis is configured. Does not know the writer thread or the readers.
+
+mod entries;
+mod server;
+mod url;
+mod wake;
+
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+
+use redis::Connection;
+use tokio::sync::watch;
+use tracing::info;
+
+pub use url::{MalformedRedisUrl, RedisUrl};
+
+use crate::clock::{Clock, UnixTime};
+use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
+use crate::inbox::store::pool::Pool;
+use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
+use crate::inbox::trusted_time;
+use crate::worker::{Workers, lock};
+use entries::{STATE, Warned};
+use server::Server;
+
+/// What one script appends, because it blocks everything else in Redis. The last delivery may exceed the bytes.
+const BATCH: PageLimit = PageLimit { entries: 512, bytes: 4 << 20 };
+/// The meaning of the digits that `append.lua` returns.
+const OUTCOMES: [Appended; 3] = [Appended::Committed, Appended::Duplicate, Appended::Conflict];
+
+/// A Redis, which may be unreachable.
+pub(crate) struct RedisStore {
+    /// Shared with the thread that listens for commits.
+    server: Arc<Server>,
+    writer: Mutex<Option<Connection>>,
+    readers: Pool<Connection>,
+    warned: Warned,
+    usage: Mutex<Option<Usage>>,
+    clock: Clock,
+}
+
+impl RedisStore {
+    /// The inbox in the Redis at `url`, which may be unreachable. `changed` is notified of what any roomkey commits.
+    pub(crate) fn open(url: RedisUrl, changed: watch::Sender<()>, clock: Clock, workers: &Workers) -> io::Result<Self> {
+        info!(server = %url, "the inbox is in Redis");
+        let server = Arc::new(Server::new(url));
+        wake::start(workers, Arc::clone(&server), changed)?;
+        Ok(Self {
+            server,
+            writer: Mutex::default(),
+            readers: Pool::default(),
+            warned: Warned::default(),
+            usage: Mutex::default(),
+            clock,
+        })
+    }
+
+    /// Writes on the one connection for that. If it fails, it is unknown what was written and where the server is, so all
+    /// connections are given up. Because an old connection may only have been closed, `write` is tried again on a new one, unless
+    /// that has taken all the time.
+    fn write<T>(&self, mut write: impl FnMut(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut writer = lock(&self.writer);
+        loop {
+            let old = writer.take();
+            let is_new = old.is_none();
+            let opened = old.map_or_else(|| self.server.connect_writer(), Ok);
+            match opened.and_then(|mut connection| Ok((write(&mut connection)?, connection))) {
+                Ok((written, connection)) => {
+                    *writer = Some(connection);
+                    return Ok(written);
+                }
+                Err(error) => {
+                    self.server.give_up_connections();
+                    if is_new || matches!(error, StoreError::Stalled) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the writer has a connection. Deleting does not open one; an append or a probe does.
+    fn is_connected(&self) -> bool {
+        lock(&self.writer).is_some()
+    }
+
+    /// Where the inbox begins if it is new, as the id of an entry.
+    fn begin(&self) -> String {
+        entries::id(Cursor::at(self.clock.now()))
+    }
+
+    fn set_usage(&self, entries: u64, bytes: u64) {
+        *lock(&self.usage) = Some(Usage { entries, bytes, log_bytes: None });
+    }
+}
+
+impl Store for RedisStore {
+    fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
+        let mut script = entries::invocation(&entries::APPEND);
+        script.arg(self.begin());
+        for arrival in batch {
+            let (received, _) = Cursor::at(arrival.received).parts();
+            script.arg(&arrival.fingerprint.0[..]).arg(received).arg(arrival.key()).arg(arrival.id());
+            script.arg(arrival.event()).arg(arrival.room()).arg(arrival.body());
+        }
+        self.write(|connection| {
+            let (outcomes, newest, entries, bytes): (String, String, u64, u64) = script.invoke(connection)?;
+            let outcome = |digit: u8| OUTCOMES.get(usize::from(digit.wrapping_sub(b'0'))).copied();
+            let appended = outcomes.bytes().map(outcome).collect::<Option<Vec<_>>>();
+            let appended = appended.filter(|appended| appended.len() == batch.len()).ok_or_else(entries::unexpected_answer)?;
+            if appended.contains(&Appended::Committed) {
+                *lock(&self.server.newest) = newest;
+            }
+            self.set_usage(entries, bytes);
+            Ok(appended)
+        })
+    }
+
+    fn batch_limit(&self) -> PageLimit {
+        BATCH
+    }
+
+    fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError> {
+        self.readers.read(
+            self.server.generation(),
+            || Ok(self.server.connect()?),
+            |connection| entries::read(connection, after, filter, limit, || self.begin(), &self.warned),
+        )
+    }
+
+    fn advance(&self, to: Cursor) -> Result<Cursor, StoreError> {
+        self.write(|connection| {
+            let mut script = entries::invocation(&entries::ADVANCE);
+            let newest: String = script.arg(self.begin()).arg(entries::id(to)).invoke(connection)?;
+            entries::expect_cursor(&newest)
+        })
+    }
+
+    fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError> {
+        if !self.is_connected() {
+            return Ok(false);
+        }
+        self.write(|connection| {
+            let mut script = entries::invocation(&entries::PRUNE);
+            script.arg(now.saturating_sub(retention.age).as_millis()).arg(retention.bytes).arg(now.as_millis());
+            let (more, entries, bytes): (bool, u64, u64) = script.invoke(connection)?;
+            self.set_usage(entries, bytes);
+            Ok(more)
+        })
+    }
+
+    fn known_time(&self) -> Result<Option<UnixTime>, StoreError> {
+        if !self.is_connected() {
+            return Err(StoreError::Unreached);
+        }
+        self.write(|connection| {
+            let Some(newest) = received(connection, "+")? else { return Ok(None) };
+            let mut earlier = received(connection, &entries::id(Cursor::at(trusted_time::before(newest))))?;
+            if earlier.is_none() {
+                // When the newest deleted entry was received; at first, when the inbox began.
+                let deleted: Option<String> = redis::cmd("HGET").arg(STATE).arg("deleted").query(connection)?;
+                earlier = deleted.as_deref().and_then(time_of_id);
+            }
+            Ok(Some(trusted_time::seen(newest, earlier.unwrap_or(newest))))
+        })
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        self.write(|connection| Ok(entries::invocation(&entries::PROBE).arg(self.begin()).invoke::<()>(connection)?))
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        *lock(&self.usage)
+    }
+
+    fn close(&self) {
+        self.server.is_closed.store(true, Relaxed);
+    }
+}
+
+/// When the newest entry up to `id` was received.
+fn received(connection: &mut Connection, id: &str) -> Result<Option<UnixTime>, StoreError> {
+    let newest: Option<(String, String)> = entries::invocation(&entries::NEWEST).arg(id).invoke(connection)?;
+    // The fields of another program's entry are not trusted, but its id is part of the order.
+    Ok(newest.and_then(|(id, received)| received.parse().ok().map(UnixTime::from_millis).or_else(|| time_of_id(&id))))
+}
+
+fn time_of_id(id: &str) -> Option<UnixTime> {
+    entries::cursor(id).map(Cursor::time)
+}
+
+impl Drop for RedisStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,164 @@
+//! Appends entries, a batch in one transaction, and reads them, a page in a bounded walk along the cursors. Stores the promise that new
+//! entries have later cursors than readers were told. Does not know the connections.
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior::Immediate, params};
+
+use crate::clock::UnixTime;
+use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::{Arrival, Entry, Filter, Page, PageLimit};
+use crate::inbox::store::sqlite::fingerprints::Fingerprints;
+use crate::inbox::store::{Appended, ReadError};
+use crate::worker::faults;
+
+/// Entries that one read looks at, wanted or not.
+const LOOKED_AT: usize = 1000;
+
+/// What the writer knows about the file. After an error it has to be loaded again.
+pub(super) struct Known {
+    /// New entries are later than this: the newest entry, even if it is deleted, or what readers were told.
+    pub(super) newest: Cursor,
+    /// The number of the newest entry. Numbers have no gaps, and are not reused after a deletion.
+    newest_number: i64,
+    /// The number of the newest deleted entry.
+    pub(super) deleted_number: i64,
+    pub(super) fingerprints: Fingerprints,
+}
+
+impl Known {
+    pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        let newest =
+            "SELECT cursor, number FROM entry UNION ALL SELECT deleted, deleted_number FROM inbox ORDER BY 1 DESC LIMIT 1";
+        let (newest, newest_number) =
+            connection.query_row(newest, [], |row| Ok((Cursor::from_number(row.get(0)?), row.get(1)?)))?;
+        let (reached, deleted_number) = connection.query_row("SELECT cursor, deleted_number FROM reached, inbox", [], |row| {
+            Ok((Cursor::from_number(row.get(0)?), row.get(1)?))
+        })?;
+        let fingerprints = Fingerprints::load(connection)?;
+        Ok(Self { newest: newest.max(reached), newest_number, deleted_number, fingerprints })
+    }
+
+    /// The number of entries.
+    pub(super) fn entries(&self) -> u64 {
+        self.newest_number.saturating_sub(self.deleted_number).try_into().unwrap_or(0)
+    }
+}
+
+/// Creates the table for what readers were told, if it does not exist. Older versions of roomkey ignore it.
+pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS reached (cursor INTEGER NOT NULL) STRICT; -- one row: new entries have later cursors
+         INSERT INTO reached SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM reached);",
+    )
+}
+
+/// Commits the new arrivals in `batch`. Returns the outcome of each.
+pub(super) fn append(connection: &mut Connection, known: &mut Known, batch: &[Arrival]) -> rusqlite::Result<Vec<Appended>> {
+    let transaction = connection.transaction_with_behavior(Immediate)?;
+    let mut appended = Vec::with_capacity(batch.len());
+    {
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO entry (cursor, number, fingerprint, received, key, id, event, room, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        for arrival in batch {
+            if let Some(cursor) = known.fingerprints.find(&transaction, &arrival.fingerprint)?
+                && let Some(outcome) = outcome_of_known(&transaction, arrival, cursor)?
+            {
+                appended.push(outcome);
+                continue;
+            }
+            known.newest = known.newest.next(arrival.received);
+            known.newest_number = known.newest_number.saturating_add(1);
+            insert.execute(params![
+                known.newest.number(),
+                known.newest_number,
+                arrival.fingerprint.0,
+                i64::try_from(arrival.received.as_millis()).unwrap_or(i64::MAX),
+                arrival.key(),
+                arrival.id(),
+                arrival.event(),
+                arrival.room(),
+                arrival.body(),
+            ])?;
+            known.fingerprints.held.insert(arrival.fingerprint, known.newest);
+            appended.push(Appended::Committed);
+        }
+    }
+    // A few more than were added, so that the number held does not grow.
+    known.fingerprints.settle(&transaction, batch.len().saturating_add(8), known.newest)?;
+    transaction.commit()?;
+    faults::point("inbox-committed");
+    Ok(appended)
+}
+
+/// The outcome of an arrival whose fingerprint is that of the entry at `cursor`. `None` if there is no such entry, so that a damaged
+/// index cannot lose an event.
+fn outcome_of_known(transaction: &Transaction<'_>, arrival: &Arrival, cursor: Cursor) -> rusqlite::Result<Option<Appended>> {
+    let mut same = transaction.prepare_cached("SELECT body = ? FROM entry WHERE cursor = ?")?;
+    let same: Option<bool> = same.query_row(params![arrival.body(), cursor.number()], |row| row.get(0)).optional()?;
+    Ok(same.map(|same| if same { Appended::Duplicate } else { Appended::Conflict }))
+}
+
+pub(super) fn read(
+    connection: &Connection,
+    after: Option<Cursor>,
+    filter: &Filter,
+    mut limit: PageLimit,
+) -> Result<Page, ReadError> {
+    // Both statements read one snapshot.
+    let snapshot = connection.unchecked_transaction()?;
+    let deleted = deleted(&snapshot)?;
+    let after = after.unwrap_or(deleted);
+    if after < deleted {
+        return Err(ReadError::Gone { oldest: deleted });
+    }
+    let mut page = Page::empty(after);
+    let mut statement = snapshot
+        .prepare_cached("SELECT cursor, event, room, id, key, received, body FROM entry WHERE cursor > ? ORDER BY cursor")?;
+    let mut rows = statement.query([after.number()])?;
+    for _ in 0..LOOKED_AT {
+        let Some(row) = rows.next()? else {
+            page.is_last = true;
+            break;
+        };
+        let cursor = Cursor::from_number(row.get(0)?);
+        if filter.wants(text(row, 2)?, text(row, 1)?) {
+            let body = row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?;
+            if !limit.take(body.len()) {
+                break;
+            }
+            page.entries.push(Entry {
+                cursor,
+                event: text(row, 1)?.to_owned(),
+                room: text(row, 2)?.to_owned(),
+                id: text(row, 3)?.to_owned(),
+                key: text(row, 4)?.to_owned(),
+                received: time(row.get(5)?),
+                body: Bytes::copy_from_slice(body),
+            });
+        }
+        page.next = cursor;
+    }
+    Ok(page)
+}
+
+fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
+    Ok(row.get_ref(column)?.as_str()?)
+}
+
+/// A time as it is stored in the file.
+pub(super) fn time(millis: i64) -> UnixTime {
+    UnixTime::from_millis(millis.try_into().unwrap_or(0))
+}
+
+/// Entries up to this cursor are deleted.
+pub(super) fn deleted(connection: &Connection) -> rusqlite::Result<Cursor> {
+    connection.prepare_cached("SELECT deleted FROM inbox")?.query_row([], |row| row.get(0)).map(Cursor::from_number)
+}
+
+/// The bytes of the file's pages in use.
+pub(super) fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let read = |pragma| connection.prepare_cached(pragma)?.query_row([], |row| row.get::<_, i64>(0));
+    let pages = read("PRAGMA page_count")?.saturating_sub(read("PRAGMA freelist_count")?);
+    Ok(pages.saturating_mul(read("PRAGMA page_size")?).try_into().unwrap_or(0))
+}

@@ -1,0 +1,109 @@
+//! Stores the inbox in one SQLite file. One connection writes, others read concurrently (WAL), and one moves data from the log to the
+//! file. Every commit is on the disk before it counts (`synchronous=FULL`). Does not know the writer thread or the readers.
+
+mod connections;
+mod entries;
+mod error;
+mod fingerprints;
+mod log;
+mod open;
+mod prune;
+
+use std::sync::PoisonError;
+
+use rusqlite::OptionalExtension;
+
+use crate::clock::UnixTime;
+use crate::inbox::cursor::Cursor;
+use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
+use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
+use crate::inbox::trusted_time;
+use crate::worker::lock;
+
+use connections::SqliteWriter;
+
+pub(crate) use connections::SqliteStore;
+pub use error::{OpenError, Why};
+
+/// Bytes committed at once; the last delivery may exceed it.
+const BATCH: PageLimit = PageLimit { entries: usize::MAX, bytes: 8 << 20 };
+/// About how many bytes an advance adds to the log.
+const ADVANCE_BYTES: usize = 16 * 1024;
+
+impl Store for SqliteStore {
+    fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
+        self.write(|writer| {
+            let appended = entries::append(&mut writer.connection, &mut writer.known, batch)?;
+            self.checkpointer.written(batch.iter().map(|arrival| arrival.body().len()).sum(), &writer.connection);
+            Ok(appended)
+        })
+    }
+
+    fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError> {
+        let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
+        readers.read(0, || Ok(open::reader(&self.path)?), |connection| entries::read(connection, after, filter, limit))
+    }
+
+    fn advance(&self, to: Cursor) -> Result<Cursor, StoreError> {
+        self.write(|writer| {
+            if to > writer.known.newest {
+                writer.connection.execute("UPDATE reached SET cursor = ?", [to.number()])?;
+                writer.known.newest = to;
+                self.checkpointer.written(ADVANCE_BYTES, &writer.connection);
+            }
+            Ok(writer.known.newest)
+        })
+    }
+
+    fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError> {
+        self.write(|writer| {
+            let SqliteWriter { connection, known, pruning, .. } = writer;
+            let mut more = pruning.search(connection, retention.age, now)?;
+            let mut deleted = 0;
+            if let Some((last, count)) = pruning.step(connection, retention)? {
+                known.deleted_number = prune::delete(connection, last)?;
+                known.fingerprints.deleted = last;
+                (more, deleted) = (true, count);
+            }
+            let is_purge_due = known.fingerprints.purge(connection, deleted)?;
+            self.checkpointer.written(if more { prune::WRITTEN_BYTES } else { 0 }, connection);
+            // The rest of the index can wait, unless it is the excess.
+            Ok(more || is_purge_due && entries::bytes(connection)? > retention.bytes)
+        })
+    }
+
+    fn known_time(&self) -> Result<Option<UnixTime>, StoreError> {
+        self.write(|writer| {
+            let up_to = |last: i64| {
+                let newest = "SELECT received FROM entry WHERE cursor <= ? ORDER BY cursor DESC LIMIT 1";
+                writer.connection.query_row(newest, [last], |row| row.get(0)).optional().map(|found| found.map(entries::time))
+            };
+            let Some(newest) = up_to(i64::MAX)? else { return Ok(None) };
+            let earlier = match up_to(Cursor::at(trusted_time::before(newest)).number())? {
+                Some(received) => received,
+                // When the newest deleted entry was received; at first, when the file was created.
+                None => entries::deleted(&writer.connection)?.time(),
+            };
+            Ok(Some(trusted_time::seen(newest, earlier)))
+        })
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        self.write(|writer| Ok(open::probe(&writer.connection).map(drop)?))
+    }
+
+    fn batch_limit(&self) -> PageLimit {
+        BATCH
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        Some(*lock(&self.usage))
+    }
+
+    fn close(&self) {
+        self.checkpointer.close();
+        if let Some(writer) = &lock(&self.writer).writer {
+            log::finish(&writer.connection);
+        }
+    }
+}
