@@ -16,7 +16,7 @@ mod bounds;
 mod writer;
 
 pub(crate) use bounds::{Bounds, Excess};
-pub(crate) use writer::{ObjectWriter, Written, name, write, write_text};
+pub(crate) use writer::{ObjectWriter, Written, name, write};
 
 /// The members of a JSON object in their order, with duplicates.
 #[derive(Debug)]

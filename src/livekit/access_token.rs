@@ -265,7 +265,7 @@ impl AccessToken {
     }
 
     fn sign(&self, key: &ApiKey, now: UnixTime) -> String {
-        let mut token = Vec::new();
+        let mut token = Vec::with_capacity(512);
         self.sign_into(&mut token, key, now);
         String::from_utf8(token).unwrap_or_default() // it is all ASCII
     }

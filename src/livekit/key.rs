@@ -37,7 +37,7 @@ impl ApiKey {
         }
         let key = jws::Key::new(secret.as_bytes()).ok_or(KeyError::ShortSecret)?;
         let mut beginning = br#"{"iss":"#.to_vec();
-        json::write_text(&mut beginning, name);
+        json::write(&mut beginning, name);
         let signer = jws::Signer::new(&key, &beginning);
         Ok(Self { name: name.into(), key, signer })
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::json::{self, Bounds, Excess, Members, Unambiguous};
 use crate::livekit::room_fields::{ROOM_CONFIGURATION, Unknown};
-use crate::livekit::secrets;
+use crate::livekit::secret_fields;
 
 /// A checked RoomConfiguration, its known fields in lowerCamelCase.
 ///
@@ -104,7 +104,7 @@ impl RoomConfiguration {
 
 /// An error for each credential and each stream output in `egress`.
 pub(crate) fn credentials_in(egress: &Value) -> impl Iterator<Item = RoomConfigurationError> {
-    secrets::paths_in(egress, "egress").into_iter().map(|path| RoomConfigurationError::Credentials { path })
+    secret_fields::paths_in(egress, "egress").into_iter().map(|path| RoomConfigurationError::Credentials { path })
 }
 
 /// Whether `value`, which is an object, has no members.

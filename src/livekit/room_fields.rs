@@ -5,8 +5,8 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::json::{Members, ObjectWriter};
-use crate::livekit::field_names::is_field;
+use crate::json::{self, Members, ObjectWriter};
+use crate::livekit::protobuf_json::is_field;
 use crate::livekit::room_config::RoomConfigurationError;
 
 /// What happens to unknown fields.
@@ -205,7 +205,7 @@ fn copy_fields(
     for (name, value) in fields.iter().filter(|(_, value)| value.get() != "null") {
         let Some(&(camel, expected)) = known.iter().copied().flatten().find(|(camel, _)| is_field(name, camel)) else {
             match unknown {
-                Unknown::Kept => object.further(name, value),
+                Unknown::Kept => object.any(name, |out| json::write(out, value)),
                 Unknown::LeftOut if name == "webhooks" && !is_empty_list(value) => {
                     return Err(RoomConfigurationError::Webhooks { path: name.to_owned() });
                 }
