@@ -103,7 +103,7 @@ impl Signer {
 
     /// The token whose payload is the beginning and what `write` appends.
     pub fn sign(&self, write: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut token = Vec::new();
+        let mut token = Vec::with_capacity(512);
         self.sign_into(&mut token, write);
         String::from_utf8(token).unwrap_or_default() // it is all ASCII
     }

@@ -18,7 +18,7 @@ pub const DEVELOPMENT_PAIR: (&str, &str) = ("devkey", "secret");
 pub struct ApiKey {
     name: Arc<str>,
     key: jws::Key,
-    /// Signs payloads that begin with `{"iss":"<name>"`.
+    /// Signs payloads that begin with `{"iss":"<name>"` and go on after a comma.
     signer: jws::Signer,
 }
 
@@ -63,9 +63,8 @@ impl ApiKey {
         &self.key
     }
 
-    /// Appends to `out` a token whose claims are `iss` and those that `write` appends, each after a comma.
-    pub(crate) fn sign_claims(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-        self.signer.sign_into(out, write);
+    pub(crate) fn signer(&self) -> &jws::Signer {
+        &self.signer
     }
 }
 
