@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
-use crate::json::{self, Named, Names, ObjectWriter, Text, Unambiguous, Written, name, only_object};
+use crate::json::{self, Named, ObjectWriter, Text, Unambiguous, Written, name, only_object, refuse_duplicates};
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
     VideoGrants,
@@ -187,7 +187,7 @@ impl<'de> Deserialize<'de> for Registered<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let (mut iss, mut exp, mut nbf, mut iat, mut sha256) = (None, None, None, None, None);
-                let mut others = Names::default();
+                let mut others = Vec::new();
                 while let Some(name) = map.next_key::<Text<'de>>()? {
                     match &*name.0 {
                         "iss" => read_once(&mut map, &mut iss)?,
@@ -201,7 +201,7 @@ impl<'de> Deserialize<'de> for Registered<'de> {
                         }
                     }
                 }
-                others.check()?;
+                refuse_duplicates(others)?;
                 let text = |claim: Option<Option<Text<'de>>>| claim.flatten().map(|text| text.0);
                 Ok(Registered {
                     iss: text(iss),
@@ -218,6 +218,7 @@ impl<'de> Deserialize<'de> for Registered<'de> {
 }
 
 /// Reads the member's value into `claim`, unless it holds one. A `null` counts as given.
+#[inline]
 fn read_once<'de, T: Deserialize<'de>, A: MapAccess<'de>>(map: &mut A, claim: &mut Option<T>) -> Result<(), A::Error> {
     match claim.replace(map.next_value()?) {
         None => Ok(()),

@@ -166,7 +166,15 @@ impl Type {
             Self::Output(known) => return copy_fields(self.members(value)?, &[known, STORES], unknown, out),
             Self::List(item) => {
                 let items: Vec<&RawValue> = serde_json::from_str(value.get()).or(Err(self.wrong()))?;
-                return copy_items(&items, *item, unknown, out);
+                out.push(b'[');
+                for (index, value) in items.into_iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    item.copy(value, unknown, out).map_err(|error| error.under(&index.to_string()))?;
+                }
+                out.push(b']');
+                return Ok(());
             }
             Self::TextMap => self.members(value)?.iter().all(|(_, value)| is_text(value)),
             Self::Text => is_text(value),
@@ -225,17 +233,4 @@ fn copy_fields(
 
 fn is_empty_list(value: &RawValue) -> bool {
     serde_json::from_str::<[(); 0]>(value.get()).is_ok()
-}
-
-/// Appends the list of `items`, each of which must be an `item`.
-fn copy_items(items: &[&RawValue], item: Type, unknown: Unknown, out: &mut Vec<u8>) -> Result<(), RoomConfigurationError> {
-    out.push(b'[');
-    for (index, value) in items.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        item.copy(value, unknown, out).map_err(|error| error.under(&index.to_string()))?;
-    }
-    out.push(b']');
-    Ok(())
 }
