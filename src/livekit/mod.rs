@@ -14,6 +14,7 @@ mod protobuf_json;
 #[cfg(feature = "server")]
 pub(crate) mod redaction;
 pub mod room_config;
+mod room_config_error;
 mod room_fields;
 mod secret_fields;
 mod secret_urls;

@@ -48,11 +48,11 @@ fn ends_in(name: &str, word: &str) -> bool {
         && (matches!(before.last(), None | Some(b'_')) || last.first().is_some_and(u8::is_ascii_uppercase))
 }
 
-/// The paths of everything in `egress`, itself at `path`, that the bearer of a token must not see: credentials and stream outputs.
+/// The paths of everything in `egress` that the bearer of a token must not see: credentials and stream outputs.
 /// Stricter than LiveKit (`CheckCredentials` in livekit/protocol `auth/grants.go`): it looks at every depth, in every output.
-pub(crate) fn paths_in(egress: &Value, path: &str) -> Vec<String> {
+pub(crate) fn paths_in(egress: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    collect(egress, path, Within::default(), &mut found);
+    collect(egress, "egress", Within::default(), &mut found);
     found
 }
 
