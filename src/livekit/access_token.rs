@@ -1,5 +1,5 @@
-//! Mints access tokens within LiveKit's limits: here those for participants, in `any_claims` all others. Does not decide who gets
-//! which token.
+//! Mints access tokens for participants, which always have a room and an identity; `any_claims` mints all others. Does not decide who
+//! gets which token.
 
 mod any_claims;
 

@@ -33,7 +33,7 @@ type Field = (&'static str, Type);
 
 const TEXT: Type = Type::Scalar("a string", is_text);
 const FLAG: Type = Type::Scalar("true or false", |value| matches!(value.get(), "true" | "false"));
-/// A number, or the same as a string; so are the next two.
+/// These three may be a number, or the same as a string.
 const UINT32: Type = Type::Scalar("a whole number from 0 to 4294967295", |value| is_whole(value, 0.0, u32::MAX.into()));
 const INT32: Type = Type::Scalar("a whole number from -2147483648 to 2147483647", is_int32);
 const DOUBLE: Type = Type::Scalar("a number", |value| {

@@ -1,6 +1,6 @@
-//! Tells by its name which member of LiveKit's JSON holds a secret, or a URL or text that can contain one (livekit/protocol
-//! `livekit_egress.proto`, `livekit_ingress.proto`, `livekit_models.proto`). Redaction asks this about payloads, and `room_config`
-//! about the credentials in a token. Does not know which part of a URL is secret, nor anything of the keys that sign.
+//! Lists the members of LiveKit's JSON that hold a secret, or a URL or text that can contain one (livekit/protocol
+//! `livekit_egress.proto`, `livekit_ingress.proto`, `livekit_models.proto`). `redaction` uses the list to redact payloads, and
+//! `room_config` to refuse credentials in tokens. Does not know which part of a URL is secret. API secrets are in `key`.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! An access token with any claims and grants, and the limits that LiveKit sets. Does not know the room or the identity of a
-//! participant's token, which are never missing.
+//! Mints access tokens with any claims and grants, within LiveKit's limits. Does not make sure that a token for a participant has a
+//! room and an identity until it is minted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,7 +24,8 @@ pub const MAX_METADATA_BYTES: usize = 512 * 1024;
 /// The most bytes of all keys and values of a participant's attributes (likewise).
 pub const MAX_ATTRIBUTES_BYTES: usize = 64 * 1024;
 
-/// An access token with any claims and grants, for services, agents and tools. For participants, [`ParticipantToken`] is safer.
+/// An access token with any claims and grants, for services, agents and tools. For participants,
+/// [`ParticipantToken`](crate::ParticipantToken) is safer.
 ///
 /// ```
 /// use roomkey::{AccessToken, ApiKey, SIPGrants, UnixTime, VideoGrants};
