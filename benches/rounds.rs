@@ -1,5 +1,5 @@
-//! Owns the comparison: each piece of work has its turn for a moment, round after round, so that whatever else the machine does
-//! falls on all of them alike.
+//! Compares pieces of work: they take short turns, round after round, so that whatever else the machine does slows all of them alike.
+//! Does not know what they do.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 1_000;
 const TURN: Duration = Duration::from_micros(100);
 
-/// Does some work as often as asked, and tells how long that took.
+/// Does some work as often as asked, and returns how long that took.
 pub(crate) type Work = Box<dyn FnMut(u64) -> Duration>;
 
 /// `once`, as a piece of work.
@@ -22,7 +22,7 @@ pub(crate) fn work<T>(mut once: impl FnMut() -> T + 'static) -> Work {
     })
 }
 
-/// Nanoseconds that each of `works` takes: in the fastest of its turns, for whatever else the machine does only ever adds.
+/// The nanoseconds that each of `works` takes in its fastest turn, because whatever else the machine does only adds to them.
 pub(crate) fn compare<const N: usize>(mut works: [Work; N]) -> [f64; N] {
     let turns = works.each_mut().map(|work| {
         let probe = 1_000;

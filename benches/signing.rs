@@ -1,15 +1,14 @@
-//! What a token and a webhook cost beside the hashing that they cannot do without.
+//! Measures what a token and a webhook cost, compared with the hashing alone that they need.
 //!
 //!     cargo bench --no-default-features
 //!
-//! and the same as on a CPU without SHA extensions:
+//! The same, as on a processor without SHA extensions:
 //!
 //!     RUSTFLAGS='--cfg sha2_backend="soft"' cargo bench --no-default-features
 //!
-//! criterion measures each piece of work by itself. The table after that measures them side by side: its ratios are the ones to
-//! quote. Minting begins with the names as strings, which are copied into the token, as the user of a server pays for it; the
-//! line below it tells what is left of that where the token is ready to be signed. Receiving ends with a verified delivery: its
-//! event is read by who asks for it, which the last line tells.
+//! criterion measures each piece of work by itself. The table after that measures them side by side, so quote its ratios. Minting
+//! begins with the names as strings, which are copied into the token, as in a server; the row below it begins with a token that
+//! only has to be signed. Receiving ends with a verified delivery; the last row also reads its event, which is optional.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program for the terminal")]
 
 mod rounds;

@@ -1,10 +1,10 @@
-//! Unix time, and the clock that a server reads it from. Everything else takes the time as an argument: `SystemTime::now` is called
-//! only in this file.
+//! Unix time, and the clock that a server reads it from. Only this file calls `SystemTime::now`: everything else takes the time as an
+//! argument.
 
-use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::de::{Deserialize, Deserializer};
+use serde_json::Number;
 
 /// A time, counted from 1970-01-01T00:00:00Z without leap seconds (the `NumericDate` of [RFC 7519, section 2]).
 ///
@@ -91,30 +91,13 @@ impl From<SystemTime> for UnixTime {
 /// Reads a JSON number, with its fraction. A time before 1970 reads as 1970, one that is too late as the last that can be represented.
 impl<'de> Deserialize<'de> for UnixTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-
-        impl Visitor<'_> for Number {
-            type Value = UnixTime;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of seconds since 1970")
-            }
-
-            fn visit_u64<E>(self, seconds: u64) -> Result<UnixTime, E> {
-                Ok(UnixTime::from_secs(seconds))
-            }
-
-            fn visit_i64<E>(self, seconds: i64) -> Result<UnixTime, E> {
-                Ok(UnixTime::from_secs(seconds.try_into().unwrap_or(0)))
-            }
-
-            fn visit_f64<E>(self, seconds: f64) -> Result<UnixTime, E> {
-                let beyond = if seconds > 0.0 { Duration::MAX } else { Duration::ZERO };
-                Ok(UnixTime(Duration::try_from_secs_f64(seconds).unwrap_or(beyond)))
-            }
+        let number = Number::deserialize(deserializer)?;
+        if let Some(seconds) = number.as_u64() {
+            return Ok(Self::from_secs(seconds));
         }
-
-        deserializer.deserialize_any(Number)
+        let seconds = number.as_f64().unwrap_or_default();
+        let beyond = if seconds > 0.0 { Duration::MAX } else { Duration::ZERO };
+        Ok(Self(Duration::try_from_secs_f64(seconds).unwrap_or(beyond)))
     }
 }
 
@@ -145,8 +128,8 @@ impl Clock {
 }
 
 #[cfg(feature = "server")]
-impl fmt::Debug for Clock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Clock").field(&self.now()).finish()
     }
 }

@@ -16,7 +16,7 @@ mod bounds;
 mod writer;
 
 pub(crate) use bounds::{Bounds, Excess};
-pub(crate) use writer::{ObjectWriter, Written, name, write, write_text};
+pub(crate) use writer::{ObjectWriter, Written, name, write};
 
 /// The members of a JSON object in their order, with duplicates.
 #[derive(Debug)]
@@ -132,34 +132,23 @@ impl<'de> Visitor<'de> for Unambiguous {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
-        let mut names = Names::default();
+        let mut names = Vec::new();
         while let Some(name) = map.next_key()? {
             names.push(name);
             map.next_value::<Self>()?;
         }
-        names.check()?;
+        refuse_duplicates(names)?;
         Ok(self)
     }
 }
 
-/// The names of an object's members.
-#[derive(Debug, Default)]
-pub(crate) struct Names<'a>(Vec<Text<'a>>);
-
-impl<'a> Names<'a> {
-    pub(crate) fn push(&mut self, name: Text<'a>) {
-        self.0.push(name);
+/// Refuses two equal `names` of one object. Sorts them, because that is faster than hashing a few, and not much slower for many.
+pub(crate) fn refuse_duplicates<E: Error>(mut names: Vec<Text<'_>>) -> Result<(), E> {
+    names.sort_unstable();
+    if names.windows(2).any(|pair| pair.first() == pair.last()) {
+        return Err(E::custom("an object has two members of one name"));
     }
-
-    /// Refuses duplicates. Sorts the names, because that is faster than hashing a few of them, and not much slower for many.
-    pub(crate) fn check<E: Error>(mut self) -> Result<(), E> {
-        self.0.sort_unstable();
-        if self.0.windows(2).all(|pair| pair.first() != pair.last()) {
-            Ok(())
-        } else {
-            Err(E::custom("an object has two members of one name"))
-        }
-    }
+    Ok(())
 }
 
 /// Reads a struct from an object; `null` counts as absent. A derived reader would also accept a list of the values.

@@ -103,7 +103,7 @@ impl Signer {
 
     /// The token whose payload is the beginning and what `write` appends.
     pub fn sign(&self, write: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut token = Vec::new();
+        let mut token = Vec::with_capacity(512);
         self.sign_into(&mut token, write);
         String::from_utf8(token).unwrap_or_default() // it is all ASCII
     }
@@ -202,9 +202,8 @@ impl fmt::Debug for Unverified<'_> {
 /// Whether `token` is three non-empty parts in the alphabet of base64url (RFC 7515, section 7.1).
 fn has_form(token: &str) -> bool {
     let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let mut parts = token.split('.');
-    let well_formed = |part: &str| !part.is_empty() && part.bytes().all(is_base64url);
-    parts.by_ref().take(3).filter(|part| well_formed(part)).count() == 3 && parts.next().is_none()
+    let is_well_formed = |part: &str| !part.is_empty() && part.bytes().all(is_base64url);
+    token.split('.').count() == 3 && token.split('.').all(is_well_formed)
 }
 
 /// Refuses every header that does not ask for HS256, or that has critical parameters

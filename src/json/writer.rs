@@ -6,17 +6,6 @@ use serde::Serialize;
 
 use crate::clock::UnixTime;
 
-/// Appends `text` as a JSON string.
-pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-        write(out, text);
-    } else {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    }
-}
-
 /// Appends `value` as JSON. Only for types whose serialization cannot fail: strings, numbers, and structs and maps of them.
 pub(crate) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     let written = serde_json::to_writer(out, value);
@@ -76,32 +65,25 @@ impl<'a> ObjectWriter<'a> {
 
     /// The member `name`, unless `value` is empty.
     #[cfg(feature = "server")]
-    #[inline]
     pub(crate) fn text(&mut self, name: &'static str, value: &str) {
         if !value.is_empty() {
-            self.member(name, |out| write_text(out, value));
+            self.member(name, |out| write(out, value));
         }
     }
 
     /// The member `name`.
     #[cfg(feature = "server")]
-    #[inline]
     pub(crate) fn value<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) {
         self.member(name, |out| write(out, value));
     }
 
-    /// A member of any name.
-    pub(crate) fn further<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
-        self.any(name, |out| write(out, value));
-    }
-
-    /// A member of any name, whose value `write` appends.
-    pub(crate) fn any<T>(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        write_text(self.out, name);
+    /// A member of any name, whose value `append` appends.
+    pub(crate) fn any<T>(&mut self, name: &str, append: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        write(self.out, name);
         self.out.push(b':');
-        let written = write(self.out);
+        let appended = append(self.out);
         self.out.push(b',');
-        written
+        appended
     }
 }
 
@@ -111,7 +93,6 @@ pub(crate) trait Written {
     const MEMBERS: &'static [&'static str] = &[];
 
     /// Whether the value is left out.
-    #[inline]
     fn is_zero(&self) -> bool {
         false
     }
@@ -121,26 +102,22 @@ pub(crate) trait Written {
 }
 
 impl Written for bool {
-    #[inline]
     fn is_zero(&self) -> bool {
         !self
     }
 
-    #[inline]
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(if *self { b"true" } else { b"false" });
     }
 }
 
 impl Written for String {
-    #[inline]
     fn is_zero(&self) -> bool {
         self.is_empty()
     }
 
-    #[inline]
     fn write(&self, out: &mut Vec<u8>) {
-        write_text(out, self);
+        write(out, self);
     }
 }
 
@@ -154,12 +131,10 @@ impl Written for UnixTime {
 impl<T: Written> Written for Option<T> {
     const MEMBERS: &'static [&'static str] = T::MEMBERS;
 
-    #[inline]
     fn is_zero(&self) -> bool {
         self.is_none()
     }
 
-    #[inline]
     fn write(&self, out: &mut Vec<u8>) {
         if let Some(value) = self {
             value.write(out);
@@ -168,7 +143,6 @@ impl<T: Written> Written for Option<T> {
 }
 
 impl<T: Serialize> Written for Vec<T> {
-    #[inline]
     fn is_zero(&self) -> bool {
         self.is_empty()
     }
@@ -179,7 +153,6 @@ impl<T: Serialize> Written for Vec<T> {
 }
 
 impl Written for BTreeMap<String, String> {
-    #[inline]
     fn is_zero(&self) -> bool {
         self.is_empty()
     }

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
-use crate::json::{self, Named, Names, ObjectWriter, Text, Unambiguous, Written, name, only_object};
+use crate::json::{self, Named, ObjectWriter, Text, Unambiguous, Written, name, only_object, refuse_duplicates};
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
     VideoGrants,
@@ -141,7 +141,7 @@ impl Claims {
         object.non_zero(name!("exp"), &expiry);
         self.write(&mut object);
         for (name, value) in further {
-            object.further(name, value);
+            object.any(name, |out| json::write(out, value));
         }
         object.end();
     }
@@ -165,7 +165,7 @@ fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Participant
 
 /// The claims that decide whether a token is valid (RFC 7519, section 4.1), and a webhook's digest. Reading them refuses duplicate
 /// names, at any depth.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Registered<'a> {
     pub(crate) iss: Option<Cow<'a, str>>,
     pub(crate) exp: Option<UnixTime>,
@@ -186,43 +186,30 @@ impl<'de> Deserialize<'de> for Registered<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut claims = Registered::default();
-                let (mut known, mut unknown) = ([false; 5], Names::default());
+                let (mut iss, mut exp, mut nbf, mut iat, mut sha256) = (None, None, None, None, None);
+                let mut others = Vec::new();
                 while let Some(name) = map.next_key::<Text<'de>>()? {
-                    let [iss, exp, nbf, iat, sha256] = &mut known;
-                    let seen = match &*name.0 {
-                        "iss" => {
-                            claims.iss = text(&mut map)?;
-                            iss
-                        }
-                        "exp" => {
-                            claims.exp = map.next_value()?;
-                            exp
-                        }
-                        "nbf" => {
-                            claims.nbf = map.next_value()?;
-                            nbf
-                        }
-                        "iat" => {
-                            claims.iat = map.next_value()?;
-                            iat
-                        }
-                        "sha256" => {
-                            claims.sha256 = text(&mut map)?;
-                            sha256
-                        }
+                    match &*name.0 {
+                        "iss" => read_once(&mut map, &mut iss)?,
+                        "exp" => read_once(&mut map, &mut exp)?,
+                        "nbf" => read_once(&mut map, &mut nbf)?,
+                        "iat" => read_once(&mut map, &mut iat)?,
+                        "sha256" => read_once(&mut map, &mut sha256)?,
                         _ => {
                             map.next_value::<Unambiguous>()?;
-                            unknown.push(name);
-                            continue;
+                            others.push(name);
                         }
-                    };
-                    if std::mem::replace(seen, true) {
-                        return Err(A::Error::custom("a claim is given twice"));
                     }
                 }
-                unknown.check()?;
-                Ok(claims)
+                refuse_duplicates(others)?;
+                let text = |claim: Option<Option<Text<'de>>>| claim.flatten().map(|text| text.0);
+                Ok(Registered {
+                    iss: text(iss),
+                    exp: exp.flatten(),
+                    nbf: nbf.flatten(),
+                    iat: iat.flatten(),
+                    sha256: text(sha256),
+                })
             }
         }
 
@@ -230,7 +217,11 @@ impl<'de> Deserialize<'de> for Registered<'de> {
     }
 }
 
-/// A member's value as a string; `null` counts as absent.
-fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
-    Ok(map.next_value::<Option<Text<'de>>>()?.map(|text| text.0))
+/// Reads the member's value into `claim`, unless it holds one. A `null` counts as given.
+#[inline]
+fn read_once<'de, T: Deserialize<'de>, A: MapAccess<'de>>(map: &mut A, claim: &mut Option<T>) -> Result<(), A::Error> {
+    match claim.replace(map.next_value()?) {
+        None => Ok(()),
+        Some(_) => Err(A::Error::custom("a claim is given twice")),
+    }
 }

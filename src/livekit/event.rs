@@ -27,18 +27,27 @@ pub const EVENTS: [&str; 15] = [
 /// values are skipped, not built, so their depth needs no bound.
 pub(super) const BOUNDS: Bounds = Bounds { values: 20_000, depth: usize::MAX, steps: 1_500_000 };
 
-/// Declares the parts of an event, each with two readers: the derived one is fast and strict, [`Part`] leaves out what it cannot
-/// read.
+/// Declares the parts of an event: the members that are strings, after a semicolon the objects, after another one the rest. Each
+/// part has two readers: the derived one is fast and strict, [`Part`] leaves out what it cannot read.
 macro_rules! event {
     ($($(#[$about:meta])* $part:ident {
-        $($(#[$meta:meta])* $field:ident: $read:ident -> $type:ty = $name:literal,)*
+        $($(#[$text_about:meta])* $text:ident: $read_text:ident = $text_name:literal,)*
+        $(;
+            $($(#[$object_about:meta])* $object:ident: $of:ident = $object_name:literal,)*
+            $(; $($(#[$meta:meta])* $field:ident: $read:ident -> $type:ty = $name:literal,)*)?
+        )?
     })*) => {
         parts! {$(
             $(#[$about])*
             #[derive(Debug, Deserialize)]
             #[serde(default)]
             $part {
-                $($(#[$meta])* #[serde(rename = $name)] $field: $read -> $type = $name,)*
+                $($(#[$text_about])* #[serde(rename = $text_name, borrow)] $text: $read_text -> Cow<'a, str> = $text_name,)*
+                $(
+                    $($(#[$object_about])* #[serde(rename = $object_name, borrow, deserialize_with = "only_object")]
+                    $object: part -> Option<$of<'a>> = $object_name,)*
+                    $($($(#[$meta])* #[serde(rename = $name)] $field: $read -> $type = $name,)*)?
+                )?
             }
         )*}
     };
@@ -54,115 +63,91 @@ event! {
     /// gives them.
     WebhookEvent {
         /// What happened, such as `participant_joined`. New names will come.
-        #[serde(borrow)]
-        event: text -> Cow<'a, str> = "event",
+        event: text = "event",
         /// The event's id, the same in every delivery of it.
-        #[serde(borrow)]
-        id: text -> Cow<'a, str> = "id",
+        id: text = "id",
+        /// Why the room ended, in `room_finished` (since LiveKit Server 1.13.7), such as `ROOM_END_API_DELETE`.
+        room_end_reason: word = "roomEndReason",
+        ;
+        /// The room, in `room_*`, `participant_*` and `track_*`.
+        room: Room = "room",
+        /// The participant, in `participant_*` and `track_*`.
+        participant: Participant = "participant",
+        /// The track, in `track_*`.
+        track: Track = "track",
+        /// The egress, in `egress_*`.
+        egress_info: EgressInfo = "egressInfo",
+        /// The ingress, in `ingress_*`.
+        ingress_info: IngressInfo = "ingressInfo",
+        /// The job, in `agent_job_*`.
+        job: Job = "job",
+        ;
         /// When it happened, to the second.
         #[serde(deserialize_with = "strict_seconds")]
         created_at: seconds -> Option<UnixTime> = "createdAt",
         /// How many events before this one LiveKit dropped.
         num_dropped: integer -> u64 = "numDropped",
-        /// Why the room ended, in `room_finished` (since LiveKit Server 1.13.7), such as `ROOM_END_API_DELETE`.
-        #[serde(borrow)]
-        room_end_reason: word -> Cow<'a, str> = "roomEndReason",
-        /// The room, in `room_*`, `participant_*` and `track_*`.
-        #[serde(borrow, deserialize_with = "only_object")]
-        room: part -> Option<Room<'a>> = "room",
-        /// The participant, in `participant_*` and `track_*`.
-        #[serde(borrow, deserialize_with = "only_object")]
-        participant: part -> Option<Participant<'a>> = "participant",
-        /// The track, in `track_*`.
-        #[serde(borrow, deserialize_with = "only_object")]
-        track: part -> Option<Track<'a>> = "track",
-        /// The egress, in `egress_*`.
-        #[serde(borrow, deserialize_with = "only_object")]
-        egress_info: part -> Option<EgressInfo<'a>> = "egressInfo",
-        /// The ingress, in `ingress_*`.
-        #[serde(borrow, deserialize_with = "only_object")]
-        ingress_info: part -> Option<IngressInfo<'a>> = "ingressInfo",
-        /// The job, in `agent_job_*`.
-        #[serde(borrow, deserialize_with = "only_object")]
-        job: part -> Option<Job<'a>> = "job",
     }
 
     /// A room.
     Room {
         /// The id of this session of the room.
-        #[serde(borrow)]
-        sid: text -> Cow<'a, str> = "sid",
+        sid: text = "sid",
         /// Its name.
-        #[serde(borrow)]
-        name: text -> Cow<'a, str> = "name",
+        name: text = "name",
     }
 
     /// A participant.
     Participant {
         /// The id of this session of the participant. A participant that rejoins gets another.
-        #[serde(borrow)]
-        sid: text -> Cow<'a, str> = "sid",
+        sid: text = "sid",
         /// Its identity.
-        #[serde(borrow)]
-        identity: text -> Cow<'a, str> = "identity",
+        identity: text = "identity",
         /// Its display name.
-        #[serde(borrow)]
-        name: text -> Cow<'a, str> = "name",
+        name: text = "name",
     }
 
     /// A track.
     Track {
         /// Its id.
-        #[serde(borrow)]
-        sid: text -> Cow<'a, str> = "sid",
+        sid: text = "sid",
         /// Its name.
-        #[serde(borrow)]
-        name: text -> Cow<'a, str> = "name",
+        name: text = "name",
         /// `VIDEO` or `DATA`; empty for `AUDIO`.
-        #[serde(borrow)]
-        kind: word -> Cow<'a, str> = "type",
+        kind: word = "type",
         /// Where it comes from, such as `CAMERA` or `MICROPHONE`.
-        #[serde(borrow)]
-        source: word -> Cow<'a, str> = "source",
+        source: word = "source",
     }
 
     /// An egress.
     EgressInfo {
         /// Its id.
-        #[serde(borrow)]
-        egress_id: text -> Cow<'a, str> = "egressId",
+        egress_id: text = "egressId",
         /// The room's name.
-        #[serde(borrow)]
-        room_name: text -> Cow<'a, str> = "roomName",
+        room_name: text = "roomName",
         /// Its state, such as `EGRESS_ACTIVE`.
-        #[serde(borrow)]
-        status: word -> Cow<'a, str> = "status",
+        status: word = "status",
     }
 
     /// An ingress.
     IngressInfo {
         /// Its id.
-        #[serde(borrow)]
-        ingress_id: text -> Cow<'a, str> = "ingressId",
+        ingress_id: text = "ingressId",
         /// The room's name.
-        #[serde(borrow)]
-        room_name: text -> Cow<'a, str> = "roomName",
+        room_name: text = "roomName",
         /// The identity that it has in the room.
-        #[serde(borrow)]
-        participant_identity: text -> Cow<'a, str> = "participantIdentity",
+        participant_identity: text = "participantIdentity",
     }
 
     /// An agent's job.
     Job {
         /// Its id.
-        #[serde(borrow)]
-        id: text -> Cow<'a, str> = "id",
-        /// The room that it is in.
-        #[serde(borrow, deserialize_with = "only_object")]
-        room: part -> Option<Room<'a>> = "room",
+        id: text = "id",
         /// The agent.
-        #[serde(borrow)]
-        agent_name: text -> Cow<'a, str> = "agentName",
+        agent_name: text = "agentName",
+        ;
+        /// The room that it is in.
+        room: Room = "room",
     }
 }
 

@@ -12,7 +12,7 @@ use crate::jws;
 use crate::livekit::claims::Claims;
 use crate::livekit::danger::Danger;
 use crate::livekit::grants::TrackSource;
-use crate::livekit::key::{ApiKey, DEVELOPMENT_PAIR};
+use crate::livekit::key::ApiKey;
 use crate::livekit::room_config::{RoomConfiguration, RoomConfigurationError, credentials_in};
 use crate::livekit::token_verifier::TokenError;
 
@@ -64,11 +64,14 @@ impl Inspection {
         if serde_json::from_slice::<Unambiguous>(jws.payload()).is_err() {
             dangers.push(Danger::Ambiguous);
         }
-        let wrong = of_wrong_type(&members);
-        let sound = members.iter().filter(|(name, _)| !wrong.contains(name)).map(|(name, value)| (name.clone(), value.clone()));
-        let claims = Claims::deserialize(Value::Object(sound.collect())).or(Err(TokenError::Claims))?;
-        dangers.extend(wrong.into_iter().map(|name| Danger::WrongType { name }));
-        dangers.extend(is_of_development(&jws, &claims).then_some(Danger::DevelopmentKey));
+        let mut sound = members.clone();
+        for name in of_wrong_type(&members) {
+            sound.remove(&name);
+            dangers.push(Danger::WrongType { name });
+        }
+        let claims = Claims::deserialize(Value::Object(sound)).or(Err(TokenError::Claims))?;
+        let signed = |key: ApiKey| claims.iss == key.name() && jws.verify(key.key()).is_ok();
+        dangers.extend(ApiKey::development().is_some_and(signed).then_some(Danger::DevelopmentKey));
         dangers.extend(dangers_of(&claims, now));
         if let Some(Value::Object(config)) = members.get("roomConfig") {
             let credentials = config.get("egress").into_iter().flat_map(credentials_in);
@@ -104,12 +107,6 @@ impl Inspection {
     }
 }
 
-/// Whether `jws` names the development key and is signed with it.
-fn is_of_development(jws: &jws::Unverified<'_>, claims: &Claims) -> bool {
-    let (name, secret) = DEVELOPMENT_PAIR;
-    claims.iss == name && ApiKey::new(name, secret).is_ok_and(|key| jws.verify(key.key()).is_ok())
-}
-
 /// The names of the `claims` that have another type than LiveKit reads.
 pub(crate) fn of_wrong_type(claims: &Map<String, Value>) -> Vec<String> {
     let is_wrong = |name: &str, value: &Value| {
@@ -127,15 +124,11 @@ pub(crate) fn unknown_grants(claims: &Map<String, Value>) -> Vec<Danger> {
         let others = grants.into_iter().flat_map(Map::keys).filter(|name| !known.contains(&name.as_str()));
         unknown.extend(others.map(|name| Danger::UnknownGrant { path: format!("{claim}.{name}") }));
     }
-    unknown.extend(unknown_sources(claims).map(|name| Danger::UnknownSource { name: name.to_owned() }));
-    unknown
-}
-
-/// The unknown names among the sources of `claims`.
-fn unknown_sources(claims: &Map<String, Value>) -> impl Iterator<Item = &str> {
     let sources = claims.get("video").and_then(|video| video.get("canPublishSources")).and_then(Value::as_array);
-    let names = sources.into_iter().flatten().filter_map(Value::as_str);
-    names.filter(|name| matches!(TrackSource::deserialize(Value::from(*name)), Ok(TrackSource::Unknown)))
+    let is_unknown = |source: &&Value| matches!(TrackSource::deserialize(*source), Ok(TrackSource::Unknown));
+    let names = sources.into_iter().flatten().filter(is_unknown).filter_map(Value::as_str);
+    unknown.extend(names.map(|name| Danger::UnknownSource { name: name.to_owned() }));
+    unknown
 }
 
 fn dangers_of(claims: &Claims, now: UnixTime) -> Vec<Danger> {

@@ -1,5 +1,5 @@
-//! Reads objects in protobuf's JSON: integers of 64 bits are strings, enums are names. A value of another type is treated as
-//! absent. Does not know what the members mean.
+//! Reads objects in protobuf's JSON: integers of 64 bits are strings, enums are names, and names of fields have two casings. A value
+//! of another type is treated as absent. Does not know what the members mean.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -83,4 +83,26 @@ pub(super) fn texts(value: &RawValue) -> Option<BTreeMap<Cow<'_, str>, Cow<'_, s
 fn list<'a, T>(value: &'a RawValue, read: impl FnMut(&'a RawValue) -> Option<T>) -> Option<Vec<T>> {
     let items: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
     Some(items.into_iter().filter_map(read).collect())
+}
+
+/// Whether `name` is the field `camel`, in lowerCamelCase or in `snake_case`: protobuf's JSON is read in both.
+pub(crate) fn is_field(name: &str, camel: &str) -> bool {
+    let underscore = |byte: u8| byte.is_ascii_uppercase().then_some(b'_');
+    name == camel
+        || camel.bytes().flat_map(|byte| underscore(byte).into_iter().chain([byte.to_ascii_lowercase()])).eq(name.bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_field;
+
+    #[test]
+    fn a_field_has_two_casings() {
+        for name in ["assumeRoleExternalId", "assume_role_external_id"] {
+            assert!(is_field(name, "assumeRoleExternalId"), "{name}");
+        }
+        for name in ["assumeroleexternalid", "AssumeRoleExternalId", "assume_roleExternalId", "assumeRoleExternalIds", ""] {
+            assert!(!is_field(name, "assumeRoleExternalId"), "{name}");
+        }
+    }
 }

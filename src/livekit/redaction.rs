@@ -1,18 +1,20 @@
-//! Redacts the secrets in a webhook's payload, for readers that may see the rest. Works on bytes, so that the rest is unchanged. Does
-//! not know which members hold a secret, nor which part of a URL is one.
+//! Redacts the secrets in a webhook's payload, for readers that may see the rest. Works on bytes, so that the rest is unchanged.
+//! [`secret_fields`](crate::livekit::secret_fields) says which members hold a secret, [`secret_urls`] which part of a URL is one.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::livekit::secrets::{PROXY, is_applications, is_error, is_secret, is_url};
-use crate::livekit::url_secrets;
+use serde::de::IgnoredAny;
+
+use crate::livekit::secret_fields::{PROXY, is_applications, is_error, is_secret, is_url};
+use crate::livekit::secret_urls;
 
 /// What replaces a secret, without the quotes that a whole value needs.
 const REDACTED: &[u8] = b"[redacted]";
 
 /// `json` with every secret replaced, at any depth: whole values, and parts of URLs.
 pub(crate) fn redact(json: &[u8]) -> Cow<'_, [u8]> {
-    let mut copy = RedactedCopy { json, made: None, copied: 0 };
+    let mut copy = RedactedCopy { json, made: Vec::new(), copied: 0 };
     let mut outer: Vec<Place> = Vec::new();
     let mut here = Place::default();
     let mut at = 0;
@@ -22,24 +24,24 @@ pub(crate) fn redact(json: &[u8]) -> Cow<'_, [u8]> {
             Some(b'{' | b'[') => outer.push(here),
             Some(b'}' | b']') => here = outer.pop().unwrap_or_default(),
             _ => {
-                at = end_of_string(json, found);
+                let string = at..closing_quote(json, at);
+                at = string.end.saturating_add(1);
                 // A string is a member's name if and only if a colon follows.
                 let colon = skip_white_space(json, at);
                 if json.get(colon) != Some(&b':') {
-                    let end = if json.get(..at).is_some_and(|read| read.ends_with(b"\"")) { at.saturating_sub(1) } else { at };
-                    copy.string(found.saturating_add(1)..end, here.strings);
+                    copy.string(string, here.secrets_of);
                     continue;
                 }
-                let name = name(json.get(found..at).unwrap_or_default());
+                let name = name(json.get(string).unwrap_or_default());
                 let in_proxy = outer.last().is_some_and(|place| place.in_proxy);
                 let value = skip_white_space(json, colon.saturating_add(1));
                 if is_applications(&name) {
-                    at = end_of_value(json, value);
+                    at = end_of_value(json, value).unwrap_or(value);
                 } else if is_secret(&name, in_proxy) {
-                    at = end_of_value(json, value);
+                    at = end_of_value(json, value).unwrap_or(json.len());
                     copy.replace(value..at, &[b"\"", REDACTED, b"\""].concat());
                 }
-                here = Place { strings: Strings::of(&name), in_proxy: in_proxy || name == PROXY };
+                here = Place { secrets_of: secrets_of(&name), in_proxy: in_proxy || name == PROXY };
             }
         }
     }
@@ -49,56 +51,41 @@ pub(crate) fn redact(json: &[u8]) -> Cow<'_, [u8]> {
 /// What the names around a value say about it.
 #[derive(Clone, Copy, Default)]
 struct Place {
-    strings: Strings,
+    secrets_of: Option<SecretsOf>,
     in_proxy: bool,
 }
 
-/// What a string in a member, or in a list in it, can contain.
-#[derive(Clone, Copy, Default)]
-enum Strings {
-    #[default]
-    Plain,
-    Url,
-    /// URLs among words.
-    Text,
-}
+/// Finds the secrets in a string.
+type SecretsOf = fn(&[u8]) -> Vec<Range<usize>>;
 
-impl Strings {
-    fn of(name: &str) -> Self {
-        if is_url(name) {
-            Self::Url
-        } else if is_error(name) {
-            Self::Text
-        } else {
-            Self::Plain
-        }
-    }
+/// How to find the secrets of a string in the member `name`, or in a list in it; `None` if it is neither a URL nor an error.
+fn secrets_of(name: &str) -> Option<SecretsOf> {
+    if is_url(name) { Some(secret_urls::in_url) } else { is_error(name).then_some(secret_urls::in_text) }
 }
 
 /// A copy of the payload, made only if something is replaced.
 struct RedactedCopy<'a> {
     json: &'a [u8],
-    made: Option<Vec<u8>>,
+    made: Vec<u8>,
     /// `made` is complete up to here.
     copied: usize,
 }
 
 impl<'a> RedactedCopy<'a> {
     fn replace(&mut self, span: Range<usize>, replacement: &[u8]) {
-        let made = self.made.get_or_insert_with(|| Vec::with_capacity(self.json.len()));
-        made.extend_from_slice(self.json.get(self.copied..span.start).unwrap_or_default());
-        made.extend_from_slice(replacement);
+        self.made.reserve(self.json.len().saturating_sub(self.copied));
+        self.made.extend_from_slice(self.json.get(self.copied..span.start).unwrap_or_default());
+        self.made.extend_from_slice(replacement);
         self.copied = span.end;
     }
 
     /// Replaces what is secret in the string at `span`, whose quotes are outside.
-    fn string(&mut self, span: Range<usize>, strings: Strings) {
+    fn string(&mut self, span: Range<usize>, secrets_of: Option<SecretsOf>) {
         let written = self.json.get(span.clone()).unwrap_or_default();
-        let secrets_of = match strings {
-            Strings::Plain if !written.iter().any(|byte| matches!(byte, b':' | b'\\')) => return,
-            Strings::Plain => url_secrets::in_streams,
-            Strings::Url => url_secrets::in_url,
-            Strings::Text => url_secrets::in_text,
+        let secrets_of = match secrets_of {
+            Some(secrets_of) => secrets_of,
+            None if written.iter().any(|byte| matches!(byte, b':' | b'\\')) => secret_urls::in_streams,
+            None => return,
         };
         let text: Vec<u8> = unescaped(written).map(|(byte, _)| byte).collect();
         let mut lengths = unescaped(written).map(|(_, length)| length);
@@ -112,24 +99,21 @@ impl<'a> RedactedCopy<'a> {
         }
     }
 
-    fn finish(self) -> Cow<'a, [u8]> {
-        match self.made {
-            None => Cow::Borrowed(self.json),
-            Some(mut made) => {
-                made.extend_from_slice(self.json.get(self.copied..).unwrap_or_default());
-                Cow::Owned(made)
-            }
+    fn finish(mut self) -> Cow<'a, [u8]> {
+        if self.copied == 0 {
+            return Cow::Borrowed(self.json);
         }
+        self.made.extend_from_slice(self.json.get(self.copied..).unwrap_or_default());
+        Cow::Owned(self.made)
     }
 }
 
-/// A member's name without its quotes and escapes.
-fn name(quoted: &[u8]) -> Cow<'_, str> {
-    let plain = quoted.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(quoted);
-    if plain.contains(&b'\\') {
-        Cow::Owned(serde_json::from_slice(quoted).unwrap_or_default())
+/// A member's name as it is `written` in JSON, without its escapes.
+fn name(written: &[u8]) -> Cow<'_, str> {
+    if written.contains(&b'\\') {
+        unescaped(written).map(|(byte, _)| char::from(byte)).collect()
     } else {
-        String::from_utf8_lossy(plain)
+        String::from_utf8_lossy(written)
     }
 }
 
@@ -142,8 +126,8 @@ fn unescaped(written: &[u8]) -> impl Iterator<Item = (u8, usize)> {
             [] => return None,
             [b'\\', b'u', hex @ ..] => {
                 let digits = hex.get(..4).and_then(|digits| str::from_utf8(digits).ok());
-                let code = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
-                (code.and_then(|code| u8::try_from(code).ok()).filter(u8::is_ascii).unwrap_or(0xff), 6)
+                let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+                (byte.filter(u8::is_ascii).unwrap_or(0xff), 6)
             }
             [b'\\', escaped, ..] => match escaped {
                 b'b' => (0x08, 2),
@@ -171,43 +155,23 @@ fn skip_white_space(json: &[u8], from: usize) -> usize {
     find(json, from, |byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).unwrap_or(json.len())
 }
 
-/// The place after the string whose opening quote is at `quote`.
-fn end_of_string(json: &[u8], quote: usize) -> usize {
-    let mut at = quote.saturating_add(1);
+/// The place of the quote that closes the string whose first byte is at `from`.
+fn closing_quote(json: &[u8], from: usize) -> usize {
+    let mut at = from;
     while let Some(found) = find(json, at, |byte| matches!(byte, b'"' | b'\\')) {
-        let length = if json.get(found) == Some(&b'"') { 1 } else { 2 };
-        at = found.saturating_add(length);
-        if length == 1 {
-            return at;
+        if json.get(found) == Some(&b'"') {
+            return found;
         }
+        at = found.saturating_add(2);
     }
     json.len()
 }
 
-/// The place after the value that begins at `from`. Brackets are counted instead of recursing, so no depth is too deep.
-fn end_of_value(json: &[u8], from: usize) -> usize {
-    let (mut at, mut depth) = (from, 0_usize);
-    while let Some(byte) = json.get(at) {
-        let next = at.saturating_add(1);
-        let ends_here = depth == 0;
-        at = match byte {
-            b'"' => end_of_string(json, at),
-            b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r' if ends_here => return at,
-            b'{' | b'[' => {
-                depth = depth.saturating_add(1);
-                next
-            }
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                next
-            }
-            _ => next,
-        };
-        if depth == 0 && matches!(byte, b'"' | b'}' | b']') {
-            return at;
-        }
-    }
-    json.len()
+/// The place after the value that begins at `from`; `None` if that is not JSON. The reader does not recurse, so no depth is too deep.
+fn end_of_value(json: &[u8], from: usize) -> Option<usize> {
+    let mut values = serde_json::Deserializer::from_slice(json.get(from..)?).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    Some(from.saturating_add(values.byte_offset()))
 }
 
 #[cfg(test)]

@@ -8,14 +8,11 @@ type Span = Range<usize>;
 
 /// The secret parts of `url`, in order.
 pub(crate) fn in_url(url: &[u8]) -> Vec<Span> {
-    let is_visible = |byte: &u8| !byte.is_ascii_whitespace();
-    let start = find(url, 0, |byte| is_visible(&byte));
-    let end = url.iter().rposition(is_visible).map_or(0, |last| last.saturating_add(1));
+    let start = find(url, 0, |byte| !byte.is_ascii_whitespace());
+    let trimmed = url.trim_ascii_end();
     let mut spans = Vec::new();
-    let trimmed = url.get(..end).unwrap_or_default();
     if trimmed.iter().skip(start).any(u8::is_ascii_control) {
-        // Programs differ in how they read it.
-        push(&mut spans, start..end);
+        push(&mut spans, start..trimmed.len()); // programs differ in how they read it
     } else {
         collect(trimmed, start, &mut spans);
     }

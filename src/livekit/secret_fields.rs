@@ -1,11 +1,11 @@
 //! Lists the members of LiveKit's JSON that hold a secret, or a URL or text that can contain one (livekit/protocol
-//! `livekit_egress.proto`, `livekit_ingress.proto`, `livekit_models.proto`). The list is used to redact payloads and to refuse
-//! credentials in tokens. Does not know which part of a URL is secret.
+//! `livekit_egress.proto`, `livekit_ingress.proto`, `livekit_models.proto`). `redaction` uses the list to redact payloads, and
+//! `room_config` to refuse credentials in tokens. Does not know which part of a URL is secret. API secrets are in `key`.
 
 use serde_json::Value;
 
-use crate::livekit::field_names::{ends_in, is_field};
-use crate::livekit::url_secrets;
+use crate::livekit::protobuf_json::is_field;
+use crate::livekit::secret_urls::bears_credentials;
 
 /// The members whose whole value is a secret: of a room, an ingress, and the outputs of an egress.
 const SECRETS: [&str; 7] =
@@ -40,11 +40,19 @@ pub(crate) fn is_applications(name: &str) -> bool {
     ["metadata", "attributes"].iter().any(|word| ends_in(name, word))
 }
 
-/// The paths of everything in `egress`, itself at `path`, that the bearer of a token must not see: credentials and stream outputs.
+/// Whether the last word of `name`, in either casing, is `word`.
+fn ends_in(name: &str, word: &str) -> bool {
+    let Some(at) = name.len().checked_sub(word.len()) else { return false };
+    let (before, last) = name.as_bytes().split_at(at);
+    last.eq_ignore_ascii_case(word.as_bytes())
+        && (matches!(before.last(), None | Some(b'_')) || last.first().is_some_and(u8::is_ascii_uppercase))
+}
+
+/// The paths of everything in `egress` that the bearer of a token must not see: credentials and stream outputs.
 /// Stricter than LiveKit (`CheckCredentials` in livekit/protocol `auth/grants.go`): it looks at every depth, in every output.
-pub(crate) fn paths_in(egress: &Value, path: &str) -> Vec<String> {
+pub(crate) fn paths_in(egress: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    collect(egress, &mut vec![path.to_owned()], Within::default(), &mut found);
+    collect(egress, "egress", Within::default(), &mut found);
     found
 }
 
@@ -55,46 +63,51 @@ struct Within {
     is_url: bool,
 }
 
-fn collect(value: &Value, path: &mut Vec<String>, within: Within, found: &mut Vec<String>) {
-    let mut descend = |name: String, value: &Value, within: Within, is_forbidden: bool| {
-        path.push(name);
-        if is_forbidden && !is_empty(value) {
-            found.push(path.join("."));
-        } else {
-            collect(value, path, within, found);
-        }
-        path.pop();
-    };
+fn collect(value: &Value, path: &str, within: Within, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
             for (name, member) in members {
-                let is_forbidden =
-                    is_secret(name, within.in_proxy) || STREAM_OUTPUTS.iter().any(|outputs| is_field(name, outputs));
-                let within = Within { in_proxy: within.in_proxy || name == PROXY, is_url: is_url(name) };
-                descend(shown(name), member, within, is_forbidden);
+                let path = format!("{path}.{}", shown(name));
+                let is_stream = || STREAM_OUTPUTS.iter().any(|outputs| is_field(name, outputs));
+                if !is_empty(member) && (is_secret(name, within.in_proxy) || is_stream()) {
+                    found.push(path);
+                } else {
+                    let within = Within { in_proxy: within.in_proxy || name == PROXY, is_url: is_url(name) };
+                    collect(member, &path, within, found);
+                }
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                descend(index.to_string(), item, within, false);
+                collect(item, &format!("{path}.{index}"), within, found);
             }
         }
-        Value::String(url) if within.is_url && url_secrets::bears_credentials(url.as_bytes()) => found.push(path.join(".")),
+        Value::String(url) if within.is_url && bears_credentials(url.as_bytes()) => found.push(path.to_owned()),
         _ => {}
     }
 }
 
 fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
-    }
+    value.is_null() || value == "" || value.as_array().is_some_and(Vec::is_empty)
 }
 
 /// A name that the client chose, for an error message: short, and safe in a log line.
-fn shown(name: &str) -> String {
+fn shown(name: &str) -> &str {
     let is_plain = name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if is_plain { name.to_owned() } else { "…".to_owned() }
+    if is_plain { name } else { "…" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_begins_with_a_capital_or_after_an_underscore() {
+        for name in ["url", "websocketUrl", "custom_base_url", "baseURL"] {
+            assert!(ends_in(name, "url"), "{name}");
+        }
+        for name in ["curl", "urls", "urlName", "", "rl", "\u{e9}rl"] {
+            assert!(!ends_in(name, "url"), "{name}");
+        }
+    }
 }
