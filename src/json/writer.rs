@@ -12,10 +12,10 @@ pub(crate) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     debug_assert!(written.is_ok(), "only infallible types are written");
 }
 
-/// A member's name with its quotes and colon, to be written at once. The name must not need escapes.
+/// A member's name with the comma before it, its quotes and its colon, to be written at once. The name must not need escapes.
 macro_rules! name {
     ($name:literal) => {
-        concat!("\"", $name, "\":")
+        concat!(",\"", $name, "\":")
     };
 }
 pub(crate) use name;
@@ -24,27 +24,22 @@ pub(crate) use name;
 #[derive(Debug)]
 pub(crate) struct ObjectWriter<'a> {
     out: &'a mut Vec<u8>,
+    start: usize,
 }
 
 impl<'a> ObjectWriter<'a> {
-    /// Starts an object.
+    /// Starts an object. Without [`end`](Self::end), its members continue another one.
     pub(crate) fn begin(out: &'a mut Vec<u8>) -> Self {
-        out.push(b'{');
-        Self { out }
+        Self { start: out.len(), out }
     }
 
-    /// Continues an object that has members.
-    pub(crate) fn resume(out: &'a mut Vec<u8>) -> Self {
-        out.push(b',');
-        Self { out }
-    }
-
-    /// Closes the object. The brace replaces the comma after its last member.
+    /// Closes the object. The opening brace replaces the comma before its first member.
     pub(crate) fn end(self) {
-        match self.out.last_mut() {
-            Some(comma @ b',') => *comma = b'}',
-            _ => self.out.push(b'}'),
+        match self.out.get_mut(self.start) {
+            Some(comma) => *comma = b'{',
+            None => self.out.push(b'{'),
         }
+        self.out.push(b'}');
     }
 
     /// The member `name`, whose value `write` appends.
@@ -52,7 +47,6 @@ impl<'a> ObjectWriter<'a> {
     pub(crate) fn member(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
         self.out.extend_from_slice(name.as_bytes());
         write(self.out);
-        self.out.push(b',');
     }
 
     /// The member `name`, unless its value is zero.
@@ -79,11 +73,10 @@ impl<'a> ObjectWriter<'a> {
 
     /// A member of any name, whose value `append` appends.
     pub(crate) fn any<T>(&mut self, name: &str, append: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.out.push(b',');
         write(self.out, name);
         self.out.push(b':');
-        let appended = append(self.out);
-        self.out.push(b',');
-        appended
+        append(self.out)
     }
 }
 

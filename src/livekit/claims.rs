@@ -135,7 +135,7 @@ impl Claims {
     /// Appends the times, these claims and the `further` ones to an object that begins with `iss`. These claims have neither
     /// `iss` nor times.
     pub(crate) fn write_after_iss(&self, out: &mut Vec<u8>, now: UnixTime, expiry: UnixTime, further: &Map<String, Value>) {
-        let mut object = ObjectWriter::resume(out);
+        let mut object = ObjectWriter::begin(out);
         object.non_zero(name!("nbf"), &now);
         object.non_zero(name!("iat"), &now);
         object.non_zero(name!("exp"), &expiry);
@@ -143,7 +143,7 @@ impl Claims {
         for (name, value) in further {
             object.any(name, |out| json::write(out, value));
         }
-        object.end();
+        out.push(b'}');
     }
 }
 
