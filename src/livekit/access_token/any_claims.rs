@@ -171,6 +171,7 @@ impl AccessToken {
         key.signer().sign(|payload| self.write_claims(payload, now))
     }
 
+    #[cfg(feature = "server")]
     pub(super) fn sign_into(&self, out: &mut Vec<u8>, key: &ApiKey, now: UnixTime) {
         key.signer().sign_into(out, |payload| self.write_claims(payload, now));
     }
