@@ -43,6 +43,9 @@ pub mod jws;
 pub mod livekit;
 
 #[cfg(feature = "server")]
+#[allow(dead_code, reason = "the server does not use it yet")]
+mod caller;
+#[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
 mod config;

@@ -1,0 +1,104 @@
+//! Matchers: what a policy file asks of a caller's claims. Does not know rules, nor where claims come from.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::caller::claim_path::ClaimPath;
+
+/// Matchers that all have to hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Matchers(pub(crate) Vec<(ClaimPath, Matcher)>);
+
+/// What one claim has to be.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Matcher {
+    /// One of these strings, integers or booleans, of the same JSON type.
+    OneOf(Vec<Value>),
+    /// A list with this element.
+    Has(Value),
+    /// Words separated by blanks, one of which is this, such as OAuth's `scope`.
+    Word(String),
+    /// An object with this member.
+    HasKey(String),
+    /// A string that fits this pattern, in which `*` stands for any run of characters.
+    Like(String),
+    /// Present, or absent.
+    Exists(bool),
+}
+
+/// Why claims do not fit: `claims.role is "pupil", not "teacher"`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Mismatch {
+    pub(crate) path: ClaimPath,
+    /// The claim as it is, if there is one.
+    pub(crate) found: Option<Value>,
+    pub(crate) expected: Matcher,
+}
+
+impl Matchers {
+    /// The first matcher that `claims` do not meet.
+    pub(crate) fn mismatch(&self, claims: &Map<String, Value>) -> Option<Mismatch> {
+        let (path, matcher) = self.0.iter().find(|(path, matcher)| !matcher.holds(path.find(claims)))?;
+        Some(Mismatch { path: path.clone(), found: path.find(claims).cloned(), expected: matcher.clone() })
+    }
+}
+
+impl Matcher {
+    fn holds(&self, claim: Option<&Value>) -> bool {
+        match (self, claim) {
+            (Self::Exists(expected), claim) => claim.is_some() == *expected,
+            (_, None) => false,
+            (Self::OneOf(values), Some(claim)) => values.contains(claim),
+            (Self::Has(element), Some(Value::Array(list))) => list.contains(element),
+            (Self::Word(word), Some(Value::String(text))) => text.split_ascii_whitespace().any(|each| each == word),
+            (Self::HasKey(name), Some(Value::Object(object))) => object.contains_key(name),
+            (Self::Like(pattern), Some(Value::String(text))) => is_like(pattern, text),
+            _ => false,
+        }
+    }
+}
+
+/// Whether `text` fits `pattern`, in which `*` stands for any run of characters, also an empty one.
+pub(crate) fn is_like(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(head) else { return false };
+    let mut parts = rest.split('*').collect::<Vec<_>>();
+    let tail = parts.pop().unwrap_or_default();
+    for part in parts {
+        // The earliest place leaves the most for the rest of the pattern.
+        let Some((_, after)) = text.split_once(part) else { return false };
+        text = after;
+    }
+    text.ends_with(tail)
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.found {
+            Some(found) => write!(f, "claims.{} is {found}, {}", self.path, self.expected),
+            None => write!(f, "claims.{} is missing, {}", self.path, self.expected),
+        }
+    }
+}
+
+/// Continues a sentence that says what the claim is.
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OneOf(values) => {
+                f.write_str("not ")?;
+                for (index, value) in values.iter().enumerate() {
+                    write!(f, "{}{value}", if index == 0 { "" } else { " or " })?;
+                }
+                Ok(())
+            }
+            Self::Has(element) => write!(f, "which is not a list with {element}"),
+            Self::Word(word) => write!(f, "which has no word {word:?}"),
+            Self::HasKey(name) => write!(f, "which is not an object with {name:?}"),
+            Self::Like(pattern) => write!(f, "which is not like {pattern:?}"),
+            Self::Exists(true) => f.write_str("but must be there"),
+            Self::Exists(false) => f.write_str("but must not be there"),
+        }
+    }
+}
