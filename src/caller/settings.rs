@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::header::HeaderName;
-use url::Url;
+use url::{Host, Url};
 
 use crate::caller::claim_path::ClaimPath;
 use crate::caller::matchers::Matchers;
@@ -116,7 +116,7 @@ pub(crate) struct Forward {
 }
 
 /// How a server of others is reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reach {
     /// A PEM file with the authorities to trust, instead of the system's.
     pub(crate) ca_file: Option<PathBuf>,
@@ -128,4 +128,32 @@ pub(crate) struct Reach {
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
     pub(crate) headers: Vec<(String, HeaderName)>,
+}
+
+impl Algorithm {
+    /// The algorithm of this name in a header or a JWK.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "RS256" => Self::Rs256,
+            "RS384" => Self::Rs384,
+            "RS512" => Self::Rs512,
+            "PS256" => Self::Ps256,
+            "ES256" => Self::Es256,
+            "EdDSA" | "Ed25519" => Self::EdDsa,
+            _ => return None,
+        })
+    }
+}
+
+impl Reach {
+    /// Whether `url` may be asked: over https, on this machine, or over `http://` if that is allowed.
+    pub(crate) fn allows(&self, url: &Url) -> bool {
+        let is_loopback = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        url.scheme() == "https" || url.scheme() == "http" && (is_loopback || self.plaintext)
+    }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{HOST, HeaderMap, RETRY_AFTER, USER_AGENT};
+use hyper::header::{CACHE_CONTROL, HOST, HeaderMap, RETRY_AFTER, USER_AGENT};
 use hyper::http::request::Builder;
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
@@ -154,6 +154,20 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: UnixTime) -> Option<Duration
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => httpdate::parse_http_date(value).ok().map(|date| UnixTime::from(date).since(now)),
     }
+}
+
+/// How long an answer with these `headers` may be kept (RFC 9111, section 5.2.2), if they say so.
+pub(crate) fn freshness(headers: &HeaderMap) -> Option<Duration> {
+    let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let lifetime = |directive: &str| {
+        let directive = directive.trim().to_ascii_lowercase();
+        match directive.split_once('=') {
+            Some(("max-age", seconds)) => Some(Duration::from_secs(seconds.trim_matches('"').parse().unwrap_or(0))),
+            None if directive == "no-store" || directive == "no-cache" => Some(Duration::ZERO),
+            _ => None,
+        }
+    };
+    values.flat_map(|value| value.split(',')).filter_map(lifetime).min()
 }
 
 /// Why a URL is not a [`Target`].
