@@ -28,19 +28,21 @@ pub(crate) enum Matcher {
 }
 
 /// Why claims do not fit: `claims.role is "pupil", not "teacher"`.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Mismatch {
-    pub(crate) path: ClaimPath,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Mismatch<'a> {
+    pub(crate) path: &'a ClaimPath,
     /// The claim as it is, if there is one.
-    pub(crate) found: Option<Value>,
-    pub(crate) expected: Matcher,
+    pub(crate) found: Option<&'a Value>,
+    pub(crate) expected: &'a Matcher,
 }
 
 impl Matchers {
-    /// The first matcher that `claims` do not meet.
-    pub(crate) fn mismatch(&self, claims: &Map<String, Value>) -> Option<Mismatch> {
-        let (path, matcher) = self.0.iter().find(|(path, matcher)| !matcher.holds(path.find(claims)))?;
-        Some(Mismatch { path: path.clone(), found: path.find(claims).cloned(), expected: matcher.clone() })
+    /// The first matcher that `claims` do not meet. Does not allocate, because most rules fail here.
+    pub(crate) fn mismatch<'a>(&'a self, claims: &'a Map<String, Value>) -> Option<Mismatch<'a>> {
+        self.0.iter().find_map(|(path, expected)| {
+            let found = path.find(claims);
+            (!expected.holds(found)).then_some(Mismatch { path, found, expected })
+        })
     }
 }
 
@@ -73,11 +75,26 @@ pub(crate) fn is_like(pattern: &str, text: &str) -> bool {
     text.ends_with(tail)
 }
 
-impl fmt::Display for Mismatch {
+impl fmt::Display for Mismatch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.found {
-            Some(found) => write!(f, "claims.{} is {found}, {}", self.path, self.expected),
+        match self.found {
+            Some(found) => write!(f, "claims.{} is {}, {}", self.path, Shown(found), self.expected),
             None => write!(f, "claims.{} is missing, {}", self.path, self.expected),
+        }
+    }
+}
+
+/// A claim's value as JSON, cut so that a log line stays readable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown<'a>(pub(crate) &'a Value);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 100;
+        let json = self.0.to_string();
+        match json.char_indices().nth(MOST).and_then(|(end, _)| json.get(..end)) {
+            Some(start) => write!(f, "{start}…"),
+            None => f.write_str(&json),
         }
     }
 }

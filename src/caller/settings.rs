@@ -124,6 +124,27 @@ pub(crate) struct Reach {
     pub(crate) plaintext: bool,
 }
 
+impl Reach {
+    /// Whether `url` may be asked: over TLS, on this machine, or wherever plaintext is allowed.
+    pub(crate) fn allows(&self, url: &Url) -> bool {
+        match url.scheme() {
+            "https" => true,
+            "http" => self.plaintext || is_loopback(url),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the host of `url` can only be this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 /// Headers that an authenticating proxy sets: each claim and the header that has its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
