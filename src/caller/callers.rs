@@ -10,11 +10,11 @@ use crate::caller::Caller;
 use crate::caller::answers::Answer;
 use crate::caller::api_token::ApiTokens;
 use crate::caller::credentials::{BearerError, Credentials, cookies_named};
+use crate::caller::expectations::ClaimsError;
 use crate::caller::forward::{ForwardCaller, Question};
 use crate::caller::jwt::{JwtError, UnverifiedJwt};
 use crate::caller::jwt_caller::{JwtCaller, TokenKeys};
 use crate::caller::keys::IssuerKeys;
-use crate::caller::matchers::Mismatch;
 use crate::caller::proxy::ProxyCaller;
 use crate::caller::settings::ANONYMOUS;
 use crate::clock::UnixTime;
@@ -51,20 +51,16 @@ impl Callers {
         match self.way(credentials)? {
             Way::Identified(caller) => Ok(caller),
             Way::Jwt(caller, jwt, claims) => caller.verify(&jwt, claims, now).await.map_err(|error| match error {
-                JwtError::NotReady => Refused::unknown(&caller.name, KEYS_RETRY_AFTER),
+                JwtError::NotReady => Refused::unknown(&caller.expectations.name, KEYS_RETRY_AFTER),
                 error => Refused::Unauthorized(error.into()),
             }),
             Way::Applications { questions, has_bearer } => {
                 for (caller, question) in questions {
                     let answer = caller.ask(question, credentials.passed_on, now).await;
-                    match answer.map_err(|_| Refused::unknown(&caller.name, APPLICATION_RETRY_AFTER))? {
-                        Answer::Forbidden => return Err(Refused::Forbidden { caller: Arc::clone(&caller.name) }),
+                    match answer.map_err(|_| Refused::unknown(caller.name(), APPLICATION_RETRY_AFTER))? {
+                        Answer::Forbidden => return Err(Refused::Forbidden { caller: Arc::clone(caller.name()) }),
                         Answer::NotSignedIn => {}
-                        Answer::SignedIn(claims) => {
-                            if let Some(caller) = caller.signed_in(&claims) {
-                                return caller.map_err(|mismatch| CredentialError::Required(mismatch).into());
-                            }
-                        }
+                        Answer::SignedIn(claims) => return Ok(caller.signed_in(&claims).map_err(CredentialError::from)?),
                     }
                 }
                 if has_bearer { Err(CredentialError::NotSignedIn.into()) } else { Ok(anonymous()) }
@@ -94,7 +90,7 @@ impl Callers {
             TokenKeys::Secret(secret) => all(keys).any(|key| key.key() == secret),
             TokenKeys::Fixed(_) | TokenKeys::Fetched(..) => false,
         };
-        self.jwt.iter().find(is_livekits).map(|caller| &*caller.name)
+        self.jwt.iter().find(is_livekits).map(|caller| &*caller.expectations.name)
     }
 
     /// How old the keys of each issuer are at `now`, by the caller's name.
@@ -104,7 +100,7 @@ impl Callers {
 
     pub(super) fn issuer_keys(&self) -> impl Iterator<Item = (&str, &Arc<IssuerKeys>)> {
         self.jwt.iter().filter_map(|caller| match &caller.keys {
-            TokenKeys::Fetched(keys, _) => Some((&*caller.name, keys)),
+            TokenKeys::Fetched(keys, _) => Some((&*caller.expectations.name, keys)),
             TokenKeys::Secret(_) | TokenKeys::Fixed(_) => None,
         })
     }
@@ -130,9 +126,9 @@ impl Callers {
         if bearer.is_some() {
             return Err(CredentialError::UnknownBearer);
         }
-        let proven =
-            self.proxy.iter().filter(|_| credentials.is_from_trusted_proxy).find_map(|caller| caller.identify(credentials));
-        proven.transpose().map_err(CredentialError::Required).map(|caller| Way::Identified(caller.unwrap_or_else(anonymous)))
+        let proxies = self.proxy.iter().filter(|_| credentials.is_from_trusted_proxy);
+        let proven = proxies.map(|caller| caller.identify(credentials)).find_map(Result::transpose).transpose()?;
+        Ok(Way::Identified(proven.unwrap_or_else(anonymous)))
     }
 
     /// `None` if `token` is not a JWT of a caller's issuer.
@@ -195,6 +191,6 @@ pub(crate) enum CredentialError {
     Jwt(#[from] JwtError),
     #[error("the application says that the bearer is not signed in")]
     NotSignedIn,
-    #[error("{0}")]
-    Required(Mismatch),
+    #[error("the claims do not hold: {0}")]
+    Claims(#[from] ClaimsError),
 }

@@ -13,14 +13,13 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
+use crate::caller::Caller;
 use crate::caller::answers::{Answer, KeptAnswers, QuestionHasher, QuestionKey};
-use crate::caller::claim_path::ClaimPath;
 use crate::caller::credentials::{Bearer, Credentials};
-use crate::caller::matchers::{Matchers, Mismatch};
+use crate::caller::expectations::{ClaimsError, Expectations};
 use crate::caller::observer::{ForwardOutcome, Observer};
 use crate::caller::pace::Pace;
 use crate::caller::settings::Forward;
-use crate::caller::{Caller, subject};
 use crate::client::{self, ExchangeError, ExchangeLimits, Target};
 use crate::clock::UnixTime;
 use crate::json::{self, Unambiguous};
@@ -40,9 +39,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// A `forward` caller.
 #[derive(Debug)]
 pub(crate) struct ForwardCaller {
-    pub(crate) name: Arc<str>,
-    pub(crate) subject: ClaimPath,
-    pub(crate) require: Matchers,
+    pub(crate) expectations: Expectations,
     pub(crate) forward: Forward,
     pub(crate) target: Target,
     pub(crate) observer: Arc<dyn Observer>,
@@ -114,14 +111,14 @@ impl ForwardCaller {
         let key = self.hasher.key(parts);
         let mut state = self.lock();
         if let Some(answer) = state.kept.find(&key, now) {
-            self.observer.answer_reused(&self.name);
+            self.observer.answer_reused(self.name());
             return Ok(Begun::Kept(answer.clone()));
         }
         if let Some(answered) = state.asked.get(&key) {
             return Ok(Begun::Asked(answered.clone()));
         }
         let not_asked = |outcome| {
-            self.observer.application_asked(&self.name, outcome, Duration::ZERO);
+            self.observer.application_asked(self.name(), outcome, Duration::ZERO);
             NoAnswer
         };
         if state.failures >= FAILURES && !state.probe.allows(now, PROBE_INTERVAL) {
@@ -160,12 +157,12 @@ impl ForwardCaller {
         let (head, body) = response.into_parts();
         let status = head.status;
         let answer = match status {
-            StatusCode::OK => match self.claims(&body)? {
-                Some(_) => {
+            StatusCode::OK => match self.caller(&body)? {
+                Err(ClaimsError::NoSubject) => Answer::NotSignedIn,
+                _ => {
                     let fresh = client::freshness(&head.headers).unwrap_or(Duration::MAX);
                     return Ok((Answer::SignedIn(body.as_ref().into()), self.forward.cache.min(fresh)));
                 }
-                None => Answer::NotSignedIn,
             },
             StatusCode::NO_CONTENT | StatusCode::UNAUTHORIZED => Answer::NotSignedIn,
             StatusCode::FORBIDDEN => Answer::Forbidden,
@@ -175,20 +172,20 @@ impl ForwardCaller {
         Ok((answer, REFUSAL_KEPT))
     }
 
-    /// The subject and the claims in `json`; `None` if it is something else, such as `null`, which says that nobody is signed in.
-    fn claims(&self, json: &[u8]) -> Result<Option<(String, Map<String, Value>)>, ForwardError> {
+    /// The caller that `json` describes. Something else, such as `null`, says that nobody is signed in.
+    fn caller(&self, json: &[u8]) -> Result<Result<Caller, ClaimsError>, ForwardError> {
         json::from_utf8::<Unambiguous>(json).or(Err(ForwardError::NotJson))?;
-        let Ok(claims) = json::from_utf8::<Map<_, _>>(json) else { return Ok(None) };
-        Ok(subject(&self.subject, &claims).map(|subject| (subject, claims)))
+        let claims = json::from_utf8::<Map<String, Value>>(json).or(Err(ClaimsError::NoSubject));
+        Ok(claims.and_then(|claims| self.expectations.caller(claims, None)))
     }
 
     /// The caller that the application has signed in, by its answer.
-    pub(crate) fn signed_in(&self, answer: &[u8]) -> Option<Result<Caller, Mismatch>> {
-        let (subject, claims) = self.claims(answer).ok().flatten()?;
-        Some(match self.require.mismatch(&claims) {
-            Some(mismatch) => Err(mismatch),
-            None => Ok(Caller { name: Arc::clone(&self.name), subject: Some(subject), claims, ends: None }),
-        })
+    pub(crate) fn signed_in(&self, answer: &[u8]) -> Result<Caller, ClaimsError> {
+        self.caller(answer).unwrap_or(Err(ClaimsError::NoSubject))
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.expectations.name
     }
 
     fn lock(&self) -> MutexGuard<'_, ForwardState> {
@@ -214,12 +211,12 @@ impl Asking {
         let limits = ExchangeLimits { connect: CONNECT, total: caller.forward.timeout, answer_bytes: ANSWER_BYTES };
         let response = caller.target.exchange(request, limits).await.map_err(ForwardError::from);
         let answer = response.and_then(|response| caller.read(response));
-        caller.observer.application_asked(&caller.name, outcome(&answer), begin.elapsed());
+        caller.observer.application_asked(caller.name(), outcome(&answer), begin.elapsed());
         self.record(answer, now.saturating_add(begin.elapsed()))
     }
 
     fn record(&self, answer: Result<(Answer, Duration), ForwardError>, now: UnixTime) -> Answered {
-        let (name, mut state) = (&*self.caller.name, self.caller.lock());
+        let (name, mut state) = (&**self.caller.name(), self.caller.lock());
         let was_suspended = state.failures >= FAILURES;
         match answer {
             Ok((answer, lifetime)) => {

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::caller::expectations::ClaimsError;
 use crate::caller::jwk::KeyChoiceError;
-use crate::caller::matchers::Mismatch;
 use crate::clock::UnixTime;
 use crate::json::{self, Members, Unambiguous};
 use crate::jws;
@@ -117,9 +117,7 @@ pub(crate) enum JwtError {
     #[error("it is for another audience")]
     Audience,
     #[error("{0}")]
-    Required(Mismatch),
-    #[error("it does not say who the caller is")]
-    Subject,
+    Claimed(#[from] ClaimsError),
     #[error("{0}")]
     Key(#[from] KeyChoiceError),
     /// The caller's keys are not there yet, or not any more.

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::caller::claim_path::ClaimPath;
+use crate::caller::Caller;
+use crate::caller::expectations::Expectations;
 use crate::caller::jwk::KeySet;
 use crate::caller::jwt::{JwtError, UnverifiedJwt, expiry};
 use crate::caller::keys::IssuerKeys;
-use crate::caller::matchers::Matchers;
 use crate::caller::settings::{Algorithm, Issued};
-use crate::caller::{Caller, subject};
 use crate::clock::UnixTime;
 use crate::jws;
 
@@ -20,9 +19,7 @@ const ALGORITHMS: [Algorithm; 3] = [Algorithm::Rs256, Algorithm::Es256, Algorith
 /// An `oidc` or `jwt` caller.
 #[derive(Debug)]
 pub(crate) struct JwtCaller {
-    pub(crate) name: Arc<str>,
-    pub(crate) subject: ClaimPath,
-    pub(crate) require: Matchers,
+    pub(crate) expectations: Expectations,
     pub(crate) issued: Issued,
     pub(crate) keys: TokenKeys,
 }
@@ -42,7 +39,7 @@ impl JwtCaller {
     /// Whether a token with these claims is for this caller, and not for another one of the same issuer. Without an audience,
     /// `require` decides in its place.
     pub(crate) fn expects(&self, claims: &Map<String, Value>) -> bool {
-        self.has_audience(claims) && (!self.issued.audience.is_empty() || self.require.mismatch(claims).is_none())
+        self.has_audience(claims) && (!self.issued.audience.is_empty() || self.expectations.require.mismatch(claims).is_none())
     }
 
     fn has_audience(&self, claims: &Map<String, Value>) -> bool {
@@ -64,14 +61,11 @@ impl JwtCaller {
         now: UnixTime,
     ) -> Result<Caller, JwtError> {
         let header = jwt.header()?;
-        let ends = Some(expiry(&claims, now)?);
+        let ends = expiry(&claims, now)?;
         if !self.has_audience(&claims) {
             return Err(JwtError::Audience);
         }
-        if let Some(mismatch) = self.require.mismatch(&claims) {
-            return Err(JwtError::Required(mismatch));
-        }
-        let subject = Some(subject(&self.subject, &claims).ok_or(JwtError::Subject)?);
+        let caller = self.expectations.caller(claims, Some(ends))?;
         let (message, signature) = (jwt.signing_input.as_bytes(), jwt.signature()?);
         let public = |allowed: &[Algorithm]| {
             Algorithm::named(&header.alg).filter(|algorithm| allowed.contains(algorithm)).ok_or(JwtError::Algorithm)
@@ -89,6 +83,6 @@ impl JwtCaller {
                 true
             }
         };
-        if is_signed { Ok(Caller { name: Arc::clone(&self.name), subject, claims, ends }) } else { Err(JwtError::Signature) }
+        if is_signed { Ok(caller) } else { Err(JwtError::Signature) }
     }
 }

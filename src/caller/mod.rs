@@ -6,6 +6,7 @@ mod api_token;
 mod callers;
 pub(crate) mod claim_path;
 mod credentials;
+mod expectations;
 mod forward;
 mod jwk;
 mod jwt;
@@ -25,7 +26,6 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::caller::claim_path::ClaimPath;
 use crate::clock::UnixTime;
 
 /// A caller that has proven itself, or `anonymous`.
@@ -44,14 +44,5 @@ pub(crate) struct Caller {
 impl Caller {
     fn without_claims(name: Arc<str>) -> Self {
         Self { name, subject: None, claims: Map::new(), ends: None }
-    }
-}
-
-/// Who the caller is: the claim at `path`, if it is a string that is not empty, or an integer.
-fn subject(path: &ClaimPath, claims: &Map<String, Value>) -> Option<String> {
-    match path.find(claims)? {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
-        _ => None,
     }
 }

@@ -165,16 +165,3 @@ impl Algorithm {
         })
     }
 }
-
-impl Reach {
-    /// Whether `url` may be asked: over https, on this machine, or over `http://` if that is allowed.
-    pub(crate) fn allows(&self, url: &Url) -> bool {
-        let is_loopback = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        url.scheme() == "https" || url.scheme() == "http" && (is_loopback || self.plaintext)
-    }
-}

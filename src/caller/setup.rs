@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::caller::answers::QuestionHasher;
 use crate::caller::callers::Callers;
+use crate::caller::expectations::Expectations;
 use crate::caller::forward::{ForwardCaller, ForwardState};
 use crate::caller::jwk::{KeySet, KeySetError};
 use crate::caller::jwt_caller::{JwtCaller, TokenKeys};
@@ -16,7 +17,7 @@ use crate::caller::key_fetch::{KeyPlace, KeyPlaceError};
 use crate::caller::keys::IssuerKeys;
 use crate::caller::observer::Observer;
 use crate::caller::proxy::ProxyCaller;
-use crate::caller::settings::{ApiToken, CallerSettings, Forward, Issued, JwtKey, Oidc, Proof, Reach, SecretSource};
+use crate::caller::settings::{ApiToken, CallerSettings, Forward, JwtKey, Oidc, Proof, Reach, SecretSource};
 use crate::client::{Target, TargetError, Trust, TrustError};
 use crate::clock::Clock;
 use crate::jws;
@@ -55,15 +56,17 @@ impl Callers {
         system: &Trust,
     ) -> Result<(), SetupProblem> {
         let CallerSettings { proof, subject, require, .. } = settings;
-        let mut add_jwt = |name, issued: Issued, keys| {
-            self.jwt.push(JwtCaller { name, subject: subject.clone(), require: require.clone(), issued, keys })
-        };
+        let expectations = Expectations { name: Arc::clone(&name), subject, require };
         match proof {
             Proof::Oidc(oidc) => {
-                let keys = surroundings.issuer_keys(Arc::clone(&name), &oidc, system)?;
-                add_jwt(name, oidc.issued, TokenKeys::Fetched(keys, oidc.algorithms));
+                let keys = surroundings.issuer_keys(name, &oidc, system)?;
+                let keys = TokenKeys::Fetched(keys, oidc.algorithms);
+                self.jwt.push(JwtCaller { expectations, issued: oidc.issued, keys });
             }
-            Proof::Jwt(jwt) => add_jwt(name, jwt.issued, surroundings.token_keys(jwt.key)?),
+            Proof::Jwt(jwt) => {
+                let keys = surroundings.token_keys(jwt.key)?;
+                self.jwt.push(JwtCaller { expectations, issued: jwt.issued, keys });
+            }
             Proof::ApiToken(ApiToken::Sha256(hashes)) => {
                 hashes.into_iter().for_each(|hash| self.api_tokens.add(Arc::clone(&name), hash));
             }
@@ -77,9 +80,7 @@ impl Callers {
             Proof::Forward(forward) => {
                 let target = surroundings.application(&forward, system)?;
                 self.forward.push(Arc::new(ForwardCaller {
-                    name,
-                    subject,
-                    require,
+                    expectations,
                     forward,
                     target,
                     observer: Arc::clone(&surroundings.observer),
@@ -87,7 +88,7 @@ impl Callers {
                     state: Mutex::new(ForwardState::default()),
                 }));
             }
-            Proof::Proxy(proxy) => self.proxy.push(ProxyCaller { name, subject, require, proxy }),
+            Proof::Proxy(proxy) => self.proxy.push(ProxyCaller { expectations, proxy }),
         }
         Ok(())
     }
