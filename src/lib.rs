@@ -49,7 +49,6 @@ mod caller;
 #[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
-#[allow(dead_code, reason = "the callers do not use all of it yet")]
 mod client;
 #[cfg(feature = "server")]
 mod config;

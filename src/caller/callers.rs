@@ -191,6 +191,6 @@ pub(crate) enum CredentialError {
     Jwt(#[from] JwtError),
     #[error("the application says that the bearer is not signed in")]
     NotSignedIn,
-    #[error("the claims do not hold: {0}")]
+    #[error("{0}")]
     Claims(#[from] ClaimsError),
 }

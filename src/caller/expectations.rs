@@ -37,7 +37,7 @@ impl Expectations {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ClaimsError {
-    #[error("they do not say who the caller is, by a string that is not empty or an integer")]
+    #[error("no claim says who the caller is: it must be a string that is not empty, or an integer")]
     NoSubject,
     /// What `require` misses.
     #[error("{0}")]

@@ -118,7 +118,7 @@ impl ForwardCaller {
             return Ok(Begun::Asked(answered.clone()));
         }
         let not_asked = |outcome| {
-            self.observer.application_asked(self.name(), outcome, Duration::ZERO);
+            self.observer.application_asked(self.name(), outcome, None);
             NoAnswer
         };
         if state.failures >= FAILURES && !state.probe.allows(now, PROBE_INTERVAL) {
@@ -211,7 +211,7 @@ impl Asking {
         let limits = ExchangeLimits { connect: CONNECT, total: caller.forward.timeout, answer_bytes: ANSWER_BYTES };
         let response = caller.target.exchange(request, limits).await.map_err(ForwardError::from);
         let answer = response.and_then(|response| caller.read(response));
-        caller.observer.application_asked(caller.name(), outcome(&answer), begin.elapsed());
+        caller.observer.application_asked(caller.name(), outcome(&answer), Some(begin.elapsed()));
         self.record(answer, now.saturating_add(begin.elapsed()))
     }
 

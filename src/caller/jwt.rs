@@ -50,19 +50,7 @@ impl<'a> UnverifiedJwt<'a> {
     }
 
     pub(crate) fn header(&self) -> Result<JwtHeader, JwtError> {
-        let header = jws::decode(self.header).or(Err(JwtError::Encoding))?;
-        json::from_utf8::<Unambiguous>(&header).or(Err(JwtError::Header))?;
-        let header = Members::parse(&header).or(Err(JwtError::Header))?;
-        let text = |name: &str| header.text(name).map(Cow::into_owned).ok_or(JwtError::Header);
-        let optional = |name: &str| header.value(name).map(|_| text(name)).transpose();
-        // Whatever is critical is unknown here, and `b64` changes what is signed (RFC 7797).
-        if header.value("crit").is_some() || header.value("b64").is_some() {
-            return Err(JwtError::Critical);
-        }
-        match optional("typ")? {
-            Some(other) if !TYPES.iter().any(|typ| typ.eq_ignore_ascii_case(&other)) => Err(JwtError::Type),
-            _ => Ok(JwtHeader { alg: text("alg")?, kid: optional("kid")? }),
-        }
+        read_header(self.header)
     }
 
     /// All claims. They are not verified.
@@ -73,6 +61,23 @@ impl<'a> UnverifiedJwt<'a> {
 
     pub(crate) fn signature(&self) -> Result<Vec<u8>, JwtError> {
         jws::decode(self.signature).or(Err(JwtError::Encoding))
+    }
+}
+
+/// Reads a header, and checks that nothing in it demands what is not done here.
+pub(crate) fn read_header(base64url: &str) -> Result<JwtHeader, JwtError> {
+    let header = jws::decode(base64url).or(Err(JwtError::Encoding))?;
+    json::from_utf8::<Unambiguous>(&header).or(Err(JwtError::Header))?;
+    let header = Members::parse(&header).or(Err(JwtError::Header))?;
+    let text = |name: &str| header.text(name).map(Cow::into_owned).ok_or(JwtError::Header);
+    let optional = |name: &str| header.value(name).map(|_| text(name)).transpose();
+    // Whatever is critical is unknown here, and `b64` changes what is signed (RFC 7797).
+    if header.value("crit").is_some() || header.value("b64").is_some() {
+        return Err(JwtError::Critical);
+    }
+    match optional("typ")? {
+        Some(other) if !TYPES.iter().any(|typ| typ.eq_ignore_ascii_case(&other)) => Err(JwtError::Type),
+        _ => Ok(JwtHeader { alg: text("alg")?, kid: optional("kid")? }),
     }
 }
 

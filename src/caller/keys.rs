@@ -220,3 +220,36 @@ async fn renew(keys: Weak<IssuerKeys>) {
         let _ = timeout(wait, states.wait_for(|state| state.wanted > state.ended)).await;
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
+mod tests {
+    use super::*;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+    fn fetched(max_age: Option<u64>) -> Option<FetchedKeys> {
+        let jwks = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+        Some(FetchedKeys { keys: KeySet::from_jwks(jwks).unwrap(), max_age: max_age.map(Duration::from_secs) })
+    }
+
+    #[test]
+    fn the_next_fetch_is_when_the_issuer_says_within_bounds_and_soon_after_a_failure() {
+        for (max_age, at_most, at_least) in [
+            (None, 600, 540),
+            (Some(300), 300, 270),
+            (Some(0), 60, 60),
+            (Some(30), 60, 60),
+            (Some(61), 61, 60),
+            (Some(86_400), 3600, 3240),
+        ] {
+            let waits = [0, u32::MAX].map(|random| State::default().record(fetched(max_age), NOW, random));
+            assert_eq!(waits, [at_most, at_least].map(Duration::from_secs), "{max_age:?}");
+        }
+        let mut state = State::default();
+        assert_eq!(state.record(None, NOW, 0), RETRY);
+        state.record(fetched(None), NOW, 0);
+        assert_eq!(state.record(None, NOW, 0), RETRY_WITH_KEYS);
+        assert_eq!(state.record(None, NOW.saturating_add(KEPT + RETRY), 0), RETRY, "the keys are too old");
+    }
+}

@@ -46,3 +46,13 @@ impl Caller {
         Self { name, subject: None, claims: Map::new(), ends: None }
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that breaks says so by panicking"
+)]
+mod tests;

@@ -8,8 +8,8 @@ pub(crate) trait Observer: fmt::Debug + Send + Sync {
     /// The keys of `caller`'s issuer were fetched, or could not be.
     fn keys_fetched(&self, caller: &str, outcome: KeyFetchOutcome);
 
-    /// The application was asked for `caller`, and answered after `took`.
-    fn application_asked(&self, caller: &str, outcome: ForwardOutcome, took: Duration);
+    /// The application was to say who `caller` is. `took` is `None` if it was not asked.
+    fn application_asked(&self, caller: &str, outcome: ForwardOutcome, took: Option<Duration>);
 
     /// A kept answer of the application was used.
     fn answer_reused(&self, caller: &str);
@@ -17,7 +17,7 @@ pub(crate) trait Observer: fmt::Debug + Send + Sync {
 
 impl Observer for () {
     fn keys_fetched(&self, _: &str, _: KeyFetchOutcome) {}
-    fn application_asked(&self, _: &str, _: ForwardOutcome, _: Duration) {}
+    fn application_asked(&self, _: &str, _: ForwardOutcome, _: Option<Duration>) {}
     fn answer_reused(&self, _: &str) {}
 }
 
