@@ -9,9 +9,10 @@ use serde_json::{Map, Value};
 use crate::caller::Caller;
 use crate::caller::answers::Answer;
 use crate::caller::api_token::ApiTokens;
+use crate::caller::application::Question;
 use crate::caller::credentials::{BearerError, Credentials, cookies_named};
 use crate::caller::expectations::ClaimsError;
-use crate::caller::forward::{ForwardCaller, Question};
+use crate::caller::forward::ForwardCaller;
 use crate::caller::jwt::{JwtError, UnverifiedJwt};
 use crate::caller::jwt_caller::{JwtCaller, TokenKeys};
 use crate::caller::keys::IssuerKeys;
@@ -60,7 +61,9 @@ impl Callers {
                     match answer.map_err(|_| Refused::unknown(caller.name(), APPLICATION_RETRY_AFTER))? {
                         Answer::Forbidden => return Err(Refused::Forbidden { caller: Arc::clone(caller.name()) }),
                         Answer::NotSignedIn => {}
-                        Answer::SignedIn(claims) => return Ok(caller.signed_in(&claims).map_err(CredentialError::from)?),
+                        Answer::SignedIn(claims) => {
+                            return Ok(caller.application.signed_in(&claims).map_err(CredentialError::from)?);
+                        }
                     }
                 }
                 if has_bearer { Err(CredentialError::NotSignedIn.into()) } else { Ok(anonymous()) }
@@ -71,7 +74,7 @@ impl Callers {
     /// Whether the room has to be known before [`identify`](Self::identify), because the application is asked about it. Never true
     /// without a credential.
     pub(crate) fn need_room(&self, credentials: &Credentials<'_>) -> bool {
-        let asks_room = |caller: &Arc<ForwardCaller>| caller.forward.ask_room;
+        let asks_room = |caller: &Arc<ForwardCaller>| caller.application.forward.ask_room;
         self.forward.iter().any(asks_room)
             && self.way(credentials).is_ok_and(|way| match way {
                 Way::Applications { questions, .. } => questions.iter().any(|(caller, _)| asks_room(caller)),
@@ -81,7 +84,7 @@ impl Callers {
 
     /// Whether a request with these headers has a cookie that is a credential, so that it matters which page sent it.
     pub(crate) fn have_cookie_in(&self, headers: &HeaderMap) -> bool {
-        self.forward.iter().any(|caller| cookies_named(headers, &caller.forward.cookies).next().is_some())
+        self.forward.iter().any(|caller| cookies_named(headers, &caller.application.forward.cookies).next().is_some())
     }
 
     /// A caller whose secret is that of one of LiveKit's keys, with which it could mint its own access tokens.
@@ -118,7 +121,7 @@ impl Callers {
                 return Ok(way);
             }
         }
-        let question = |caller: &'a Arc<ForwardCaller>| Some((caller, caller.question(credentials, bearer)?));
+        let question = |caller: &'a Arc<ForwardCaller>| Some((caller, caller.application.question(credentials, bearer)?));
         let questions: Vec<_> = self.forward.iter().filter_map(question).collect();
         if !questions.is_empty() {
             return Ok(Way::Applications { questions, has_bearer: bearer.is_some() });

@@ -3,6 +3,7 @@
 
 mod answers;
 mod api_token;
+mod application;
 mod callers;
 pub(crate) mod claim_path;
 mod credentials;

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::caller::answers::QuestionHasher;
+use crate::caller::application::Application;
 use crate::caller::callers::Callers;
 use crate::caller::expectations::Expectations;
 use crate::caller::forward::{ForwardCaller, ForwardState};
@@ -80,9 +81,7 @@ impl Callers {
             Proof::Forward(forward) => {
                 let target = surroundings.application(&forward, system)?;
                 self.forward.push(Arc::new(ForwardCaller {
-                    expectations,
-                    forward,
-                    target,
+                    application: Application { expectations, forward, target },
                     observer: Arc::clone(&surroundings.observer),
                     hasher: QuestionHasher::new()?,
                     state: Mutex::new(ForwardState::default()),
