@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::header::HeaderName;
+use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::caller::claim_path::ClaimPath;
@@ -21,6 +22,17 @@ pub(crate) struct CallerSettings {
     pub(crate) subject: ClaimPath,
     /// Matchers that the claims of every token of this caller must meet.
     pub(crate) require: Matchers,
+}
+
+impl CallerSettings {
+    /// Who `claims` say that the caller is. An integer is written in decimal.
+    pub(crate) fn subject_in(&self, claims: &Map<String, Value>) -> Option<String> {
+        match self.subject.find(claims)? {
+            Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+            Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+            _ => None,
+        }
+    }
 }
 
 /// How a request proves that it comes from a caller: the section's `kind` and its own settings.
