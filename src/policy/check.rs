@@ -18,7 +18,7 @@ pub(crate) fn findings(file: &PolicyFile, takes_any_origin: bool) -> Vec<Finding
     let mut findings = file.findings.clone();
     let rules: Vec<&Rule> = file.rules.iter().collect();
     if rules.is_empty() {
-        findings.push(Finding { at: Position::default(), about: About::NoRules });
+        findings.push(Finding { at: Position::START, about: About::NoRules });
     }
     for (caller, at) in file.callers.iter().zip(&file.places.0) {
         findings.extend(of_caller(caller, file, takes_any_origin).map(|about| Finding { at: *at, about }));
@@ -61,8 +61,10 @@ fn covered(rule: &Rule, earlier: &[&Rule]) -> Option<About> {
 /// The first two callers, one of them of `rule`, who could get one identity in one room.
 fn same_identity(rule: &Rule, earlier: &[&Rule], callers: &[CallerSettings]) -> Option<About> {
     let are_distinct = |one: &str, other: &str| !one.starts_with(other) && !other.starts_with(one);
+    let is_random = |rule: &Rule| rule.identity.placeholders().any(|each| *each == Placeholder::Random);
     let meets = |other: &&&Rule| {
-        !are_distinct(rule.identity.prefix(), other.identity.prefix())
+        !(is_random(rule) && is_random(other))
+            && !are_distinct(rule.identity.prefix(), other.identity.prefix())
             && rule.rooms.iter().any(|room| other.rooms.iter().any(|each| overlap(room.widest(), each.widest())))
     };
     earlier.iter().chain([&rule]).filter(meets).find_map(|other| {

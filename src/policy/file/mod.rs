@@ -63,8 +63,13 @@ impl PolicyFile {
     ) -> Result<Self, Vec<Mistake>> {
         let Reader { mut mistakes, findings, .. } = reader;
         if has_syntax_errors {
-            // What is missing may be in a line that could not be read.
-            mistakes.retain(|mistake| !matches!(mistake.problem, Problem::Missing { .. }));
+            // What is missing may be in a line that could not be read. A value that could not be read has no place.
+            let is_certain = |mistake: &Mistake| match mistake.problem {
+                Problem::Syntax { .. } => true,
+                Problem::Missing { .. } => false,
+                _ => mistake.at != Position::START,
+            };
+            mistakes.retain(is_certain);
         }
         if !mistakes.is_empty() {
             mistakes.sort_by_key(|mistake| mistake.at);

@@ -6,13 +6,15 @@ use crate::livekit::room_config::RoomConfigurationError;
 use crate::policy::template::TemplateError;
 
 /// A place in the file. Both count from 1, columns in characters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position {
     pub(crate) line: usize,
     pub(crate) column: usize,
 }
 
 impl Position {
+    pub(crate) const START: Self = Self { line: 1, column: 1 };
+
     /// The place of the byte `offset` of `source`.
     pub(super) fn of(source: &str, offset: usize) -> Self {
         let before = source.get(..offset).unwrap_or(source);

@@ -88,13 +88,14 @@ pub(super) fn forward(section: &mut Section<'_>, folder: &Path, reader: &mut Rea
         duration(value).filter(|timeout| !timeout.is_zero() && *timeout <= MAX_TIMEOUT)
     });
     let cache = section.optional("cache", "a duration such as \"10s\", or \"0s\" to ask each time", reader, duration);
+    let ask_room = section.optional("ask_room", FLAG, reader, flag).unwrap_or(false);
     Some(Forward {
         url: url?,
         cookies,
         authorization,
         timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
         cache: cache.unwrap_or(DEFAULT_CACHE),
-        ask_room: section.optional("ask_room", FLAG, reader, flag).unwrap_or(false),
+        ask_room,
         reach,
     })
 }

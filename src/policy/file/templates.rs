@@ -23,6 +23,7 @@ pub(super) fn rooms(section: &mut Section<'_>, reader: &mut Reader<'_>) -> Vec<P
     for item in reader.one_or_more("room", item, ROOM) {
         let Some(source) = reader.read("room", item, ROOM, text) else { continue };
         let Some(pattern) = parsed("room", Pattern::parse(source), &item.span(), reader) else { continue };
+        pattern.parts().iter().for_each(|part| refuse_objects("room", part, &item.span(), reader));
         check_name("room", pattern.parts(), &item.span(), reader);
         patterns.push(pattern);
     }
@@ -135,7 +136,6 @@ fn refuse_objects(key: &str, template: &Template, span: &Range<usize>, reader: &
 /// Checks templates that become a name by which rooms or participants are told apart.
 fn check_name(key: &str, parts: &[Template], span: &Range<usize>, reader: &mut Reader<'_>) {
     for part in parts {
-        refuse_objects(key, part, span, reader);
         if let Some((first, second)) = part.touching() {
             let (first, second) = (first.to_string(), second.to_string());
             reader.mistake(span, Problem::Touching { key: key.to_owned(), first, second });
