@@ -42,7 +42,7 @@ fn of_caller(caller: &CallerSettings, file: &PolicyFile, takes_any_origin: bool)
     };
     let paths = caller.require.0.iter().map(|(path, _)| path).chain([&caller.subject]);
     let edited = paths.filter(|path| is_edited_by_users(path)).map(|path| About::EditedByUsers { path: path.to_string() });
-    let unused = (!file.rules.name(&caller.name)).then(|| About::UnusedCaller { caller: name() });
+    let unused = (!file.rules.is_for(&caller.name)).then(|| About::UnusedCaller { caller: name() });
     let plaintext = plaintext.then(|| About::Plaintext { caller: name() });
     let cookies = (cookies && takes_any_origin).then(|| About::CookiesOfAnyOrigin { caller: name() });
     unused.into_iter().chain(plaintext).chain(cookies).chain(edited.collect::<Vec<_>>())

@@ -12,6 +12,8 @@ mod overlap;
 mod pattern;
 mod permission;
 mod placeholder;
+#[cfg(test)]
+mod properties;
 mod random_name;
 mod rate;
 mod rule;

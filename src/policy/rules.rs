@@ -47,7 +47,7 @@ impl Rules {
     }
 
     /// Whether a rule names this caller. If none names `anonymous`, a request needs a credential.
-    pub(crate) fn name(&self, caller: &str) -> bool {
+    pub(crate) fn is_for(&self, caller: &str) -> bool {
         self.by_caller.contains_key(caller)
     }
 
@@ -62,7 +62,7 @@ impl Rules {
         let values = Values { caller, asked };
         let (passed, found) = self.first_match(&values);
         let Some((rule, matched)) = found else {
-            let is_anonymous = &*caller.name == ANONYMOUS && !self.name(ANONYMOUS);
+            let is_anonymous = &*caller.name == ANONYMOUS && !self.is_for(ANONYMOUS);
             return Err(Denial { passed, reason: if is_anonymous { Reason::Anonymous } else { Reason::NoRule } });
         };
         let token = match matched {
@@ -97,5 +97,91 @@ impl Rules {
             }
         }
         (passed, None)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::policy::file::PolicyFile;
+
+    const POLICY: &str = r#"
+        [callers.school]
+        kind = "oidc"
+        issuer = "https://id.school.example"
+        audience = "classroom"
+        [callers.backend]
+        kind = "api-token"
+        token_env = "A"
+        [[rule]]
+        name = "teacher"
+        caller = "school"
+        claims = { role = "teacher" }
+        room = ["course-{claims.course}", "staff-*"]
+        identity = "{subject}"
+        events = "room"
+        [[rule]]
+        name = "head"
+        caller = "school"
+        claims = { role = "head" }
+        room = "course-1"
+        identity = "{claims.none}"
+        events = "all"
+        [[rule]]
+        name = "everyone"
+        caller = "school"
+        room = "*"
+        identity = "{subject}"
+        [[rule]]
+        name = "backend"
+        caller = "backend"
+        room = "*"
+        identity = "{request.identity}"
+        events = "all""#;
+
+    fn caller(name: &str, claims: serde_json::Value) -> Caller {
+        Caller { name: name.into(), subject: Some("s".to_owned()), claims: claims.as_object().unwrap().clone(), ends: None }
+    }
+
+    #[test]
+    fn who_may_read_which_events() {
+        use EventsRight::{All, None as Nothing, Room};
+        let file = PolicyFile::parse(POLICY, Path::new("")).unwrap();
+        let teacher = caller("school", json!({"role": "teacher", "course": 1}));
+        let head = caller("school", json!({"role": "head"}));
+        for (caller, room, expected) in [
+            (&teacher, Some("course-1"), Room),
+            (&teacher, Some("staff-a"), Room),
+            (&teacher, Some("course-2"), Nothing), // the rule for everyone
+            (&teacher, Option::None, Nothing),
+            (&teacher, Some(""), Nothing),
+            (&caller("school", json!({"role": "teacher"})), Some("course-1"), Nothing),
+            (&head, Some("course-1"), All),
+            (&head, Some("course-2"), Nothing),
+            (&head, Option::None, All),
+            (&caller("school", json!({})), Some("course-1"), Nothing),
+            (&caller("backend", json!({})), Option::None, All),
+            (&caller("backend", json!({})), Some("x"), All),
+            (&caller("anonymous", json!({})), Some("x"), Nothing),
+        ] {
+            assert_eq!(file.rules.events(caller, room), expected, "{caller:?} {room:?}");
+        }
+    }
+
+    #[test]
+    fn a_denial_tells_the_log_all_reasons_in_one_line() {
+        let file = PolicyFile::parse(POLICY, Path::new("")).unwrap();
+        let (caller, asked) = (caller("school", json!({"role": "pupil"})), Asked::default());
+        let denial = file.rules.decide(&caller, &asked, &Policy::default(), &mut || Ok(String::new())).unwrap_err();
+        assert_eq!(
+            denial.to_string(),
+            "the rule \"everyone\" denies: the request names no room, and the rule is about several; \
+             \"teacher\": claims.role is \"pupil\", not \"teacher\"; \"head\": claims.role is \"pupil\", not \"head\""
+        );
     }
 }

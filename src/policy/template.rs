@@ -191,3 +191,42 @@ pub(crate) enum TemplateError {
     #[error(transparent)]
     Placeholder(#[from] PlaceholderError),
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braces_and_quotes() {
+        let claim = |names: &[&str]| Placeholder::Claim(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().into());
+        let text = |text: &str| Piece::Text(text.to_owned());
+        for (source, pieces) in [
+            ("", vec![]),
+            ("a", vec![text("a")]),
+            ("a}{{b}}{{{{", vec![text("a}{b}}{{")]),
+            ("{{{subject}}", vec![text("{"), Piece::Placeholder(Placeholder::Subject), text("}")]),
+            ("{claims.a.b-c_1}", vec![Piece::Placeholder(claim(&["a", "b-c_1"]))]),
+            ("{claims.\"a.b}\".'c:d'}x", vec![Piece::Placeholder(claim(&["a.b}", "c:d"])), text("x")]),
+            ("{claims.\"\\u0041\"}", vec![Piece::Placeholder(claim(&["A"]))]),
+        ] {
+            assert_eq!(Template::parse(source), Ok(Template(pieces)), "{source}");
+        }
+        for source in ["{", "a{b", "{claims.\"}", "{subject}{"] {
+            assert_eq!(Template::parse(source), Err(TemplateError::Open), "{source}");
+        }
+        for source in [
+            "{}",
+            "{ subject }",
+            "{Subject}",
+            "{claims}",
+            "{claims.}",
+            "{claims.a..b}",
+            "{claims.a=1\nb}",
+            "{claims.a b}",
+            "{request}",
+        ] {
+            assert!(matches!(Template::parse(source), Err(TemplateError::Placeholder(_))), "{source}");
+        }
+    }
+}
