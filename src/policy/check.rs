@@ -60,11 +60,8 @@ fn covered(rule: &Rule, earlier: &[&Rule]) -> Option<About> {
 
 /// The first two callers, one of them of `rule`, who could get one identity in one room.
 fn same_identity(rule: &Rule, earlier: &[&Rule], callers: &[CallerSettings]) -> Option<About> {
-    let are_distinct = |one: &str, other: &str| !one.starts_with(other) && !other.starts_with(one);
-    let is_random = |rule: &Rule| rule.identity.placeholders().any(|each| *each == Placeholder::Random);
     let meets = |other: &&&Rule| {
-        !(is_random(rule) && is_random(other))
-            && !are_distinct(rule.identity.prefix(), other.identity.prefix())
+        !have_distinct_identities(rule, other)
             && rule.rooms.iter().any(|room| other.rooms.iter().any(|each| overlap(room.widest(), each.widest())))
     };
     earlier.iter().chain([&rule]).filter(meets).find_map(|other| {
@@ -77,6 +74,13 @@ fn same_identity(rule: &Rule, earlier: &[&Rule], callers: &[CallerSettings]) -> 
             other: each.clone(),
         })
     })
+}
+
+/// Whether no identity of one rule can be one of the other: they begin with different text, or nobody knows them in advance.
+fn have_distinct_identities(one: &Rule, other: &Rule) -> bool {
+    let is_random = |rule: &Rule| rule.identity.placeholders().any(|each| *each == Placeholder::Random);
+    let (first, second) = (one.identity.prefix(), other.identity.prefix());
+    is_random(one) && is_random(other) || !first.starts_with(second) && !second.starts_with(first)
 }
 
 /// Whether one name can mean different people to the two callers. A server with an API token chooses names itself.

@@ -99,12 +99,14 @@ pub(super) fn flag(value: &DeValue<'_>) -> Option<bool> {
     value.as_bool()
 }
 
-/// The name in `known` that is the most similar to `name`.
+/// The name in `known` that is the most similar to `name`, the first of several. A common beginning counts, because names are often
+/// cut short: `publish.screen`.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> &'a str {
     /// All known names are shorter.
     const MAX_COMPARED: usize = 64;
-    let name: String = name.chars().take(MAX_COMPARED).collect();
-    known.into_iter().min_by_key(|each| strsim::damerau_levenshtein(&name, each)).unwrap_or_default()
+    let name: String = name.chars().take(MAX_COMPARED).collect::<String>().to_ascii_lowercase();
+    let difference = |each: &&str| 1.0 - strsim::jaro_winkler(&name, &each.to_ascii_lowercase());
+    known.into_iter().min_by(|one, other| difference(one).total_cmp(&difference(other))).unwrap_or_default()
 }
 
 /// One table of the file. Remembers which keys it was asked for, which are those that it may have.
