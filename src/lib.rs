@@ -86,6 +86,7 @@ macro_rules! page {
         #[doc = "[inbox]: crate::guide::inbox"]
         #[doc = "[keys]: crate::guide::keys"]
         #[doc = "[limits]: crate::guide::http_api#limits"]
+        #[doc = "[policy]: crate::guide::policy"]
         #[doc = "[production]: crate::guide::settings#for-production"]
         #[doc = "[settings]: crate::guide::settings"]
         #[doc = "[who]: crate::guide::security#threat-model"]
@@ -99,6 +100,7 @@ pub mod guide {
     page!(http_api, "guide/http-api.md");
     page!(inbox, "guide/inbox.md");
     page!(settings, "guide/settings.md");
+    page!(policy, "guide/policy.md");
     page!(keys, "guide/keys.md");
     page!(cli, "guide/cli.md");
     page!(library, "guide/library.md");

@@ -13,9 +13,6 @@ use crate::caller::settings::{Algorithm, Issued};
 use crate::clock::UnixTime;
 use crate::jws;
 
-/// The algorithms of public keys, if the settings list none.
-const ALGORITHMS: [Algorithm; 3] = [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa];
-
 /// An `oidc` or `jwt` caller.
 #[derive(Debug)]
 pub(crate) struct JwtCaller {
@@ -74,7 +71,7 @@ impl JwtCaller {
             TokenKeys::Secret(_) if header.alg != "HS256" => return Err(JwtError::Algorithm),
             TokenKeys::Secret(key) => key.verifies(message, &signature),
             TokenKeys::Fixed(keys) => {
-                let algorithm = public(&ALGORITHMS)?;
+                let algorithm = public(&Algorithm::DEFAULT)?;
                 keys.find(header.kid.as_deref(), algorithm)?.verifies(algorithm, message, &signature)
             }
             TokenKeys::Fetched(keys, allowed) => {

@@ -46,7 +46,25 @@ impl Matchers {
     }
 }
 
+impl Matchers {
+    /// Whether claims that meet these matchers always meet the `others`.
+    pub(crate) fn imply(&self, others: &Self) -> bool {
+        others.0.iter().all(|(path, other)| self.0.iter().any(|(own, matcher)| own == path && matcher.implies(other)))
+    }
+}
+
 impl Matcher {
+    fn implies(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::OneOf(values), Self::OneOf(others)) => values.iter().all(|value| others.contains(value)),
+            (Self::OneOf(values), Self::Like(pattern)) => {
+                values.iter().all(|value| value.as_str().is_some_and(|text| is_like(pattern, text)))
+            }
+            (_, Self::Exists(true)) => *self != Self::Exists(false),
+            _ => self == other,
+        }
+    }
+
     fn holds(&self, claim: Option<&Value>) -> bool {
         match (self, claim) {
             (Self::Exists(expected), claim) => claim.is_some() == *expected,

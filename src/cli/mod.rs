@@ -10,6 +10,7 @@ mod key_settings;
 mod log;
 mod man;
 mod output;
+mod policy;
 mod remote;
 mod serve;
 mod stop_signals;
@@ -71,6 +72,9 @@ enum Command {
     /// Verify webhooks, and send them as LiveKit does
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
+    /// Check a policy file, and try it out
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Read the inbox of a running roomkey
     Events(events::ReadEvents),
     /// Print the completions for a shell
@@ -111,6 +115,7 @@ impl Command {
             Self::Serve(flags) => serve::run(flags),
             Self::Token(command) => command.run(),
             Self::Webhook(command) => command.run(),
+            Self::Policy(command) => command.run(),
             Self::Events(arguments) => events::run(arguments),
             Self::Completions(arguments) => completions::run(arguments),
             Self::Man(arguments) => man::run(arguments),

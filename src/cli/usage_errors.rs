@@ -15,7 +15,8 @@ pub(super) fn sentence(error: &Error) -> String {
             None => "there is no such command".to_owned(),
         },
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "a command is missing: token takes create, inspect or verify, and webhook takes verify or send".to_owned()
+            "a command is missing: token takes create, inspect or verify, webhook takes verify or send, and policy takes check or test"
+                .to_owned()
         }
         ErrorKind::MissingRequiredArgument => match error.get(ContextKind::InvalidArg) {
             Some(clap::error::ContextValue::Strings(missing)) => format!("missing: {}", missing.join(", ")),

@@ -30,6 +30,8 @@ mod inbox;
 mod jws;
 mod keys;
 mod minting;
+#[cfg(feature = "server")]
+mod policy;
 mod room_config;
 mod shown;
 mod tokens;

@@ -1,0 +1,58 @@
+//! `roomkey policy`: checks a policy file, and tries it out. Does not know the rules.
+
+mod check;
+mod request;
+mod test;
+
+use std::path::Path;
+
+use clap::Subcommand;
+
+use crate::cli::{Failure, Outcome, input, key_settings, print};
+use crate::config::{Config, Flags};
+use crate::policy::file::PolicyFile;
+use crate::policy::file::problem::Mistake;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Report every mistake in a policy file, and what is perhaps not meant
+    Check(check::CheckPolicy),
+    /// Tell which rule answers a request, why the earlier ones do not, and what the token says
+    Test(Box<test::TestPolicy>),
+}
+
+impl PolicyCommand {
+    pub(super) fn run(self) -> Outcome {
+        match self {
+            Self::Check(arguments) => check::run(arguments),
+            Self::Test(arguments) => test::run(*arguments),
+        }
+    }
+}
+
+/// The settings of the server, from the environment and `.env`.
+fn settings() -> Result<Config, Failure> {
+    Ok(Config::read(Flags::default(), &key_settings::variables()?)?)
+}
+
+/// Reads the policy file at `path`.
+///
+/// # Errors
+/// Only if there is nothing to read. Mistakes are a result.
+fn read(path: &str) -> Result<Result<PolicyFile, Vec<Mistake>>, Failure> {
+    let bytes = input::read(path)?;
+    let text = str::from_utf8(&bytes).or(Err(Failure::wrong(format_args!("{path} is not UTF-8: save it as UTF-8"))))?;
+    let folder = Path::new(path).parent().unwrap_or(Path::new(""));
+    Ok(PolicyFile::parse(text, folder))
+}
+
+/// Prints the mistakes, one in each line, as compilers do.
+fn print_mistakes(path: &str, mistakes: &[Mistake]) -> Outcome {
+    let lines = mistakes.iter().map(|Mistake { at, problem }| format!("{path}:{}:{}: mistake: {problem}\n", at.line, at.column));
+    print(format_args!("{}{}", lines.collect::<String>(), counted(mistakes.len(), "mistake")))
+}
+
+/// Such as `2 rules`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,173 @@
+//! `roomkey policy test`: what a policy answers, and why. Does not decide anything itself.
+
+use std::io;
+
+use serde_json::{Map, Value, json};
+
+use crate::caller::Caller;
+use crate::caller::settings::{ANONYMOUS, CallerSettings, Proof};
+use crate::cli::policy::request::RequestFlags;
+use crate::cli::policy::{print_mistakes, read, settings};
+use crate::cli::{Failure, Outcome, input, print, print_json};
+use crate::clock::UnixTime;
+use crate::config::Config;
+use crate::livekit::inspection::Inspection;
+use crate::policy::denial::{Blame, Denial, Passed};
+use crate::policy::file::PolicyFile;
+use crate::policy::rules::{Decision, Rules};
+use crate::policy::{Policy, random_letters};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  roomkey policy test policy.toml --caller school --claims '{\"sub\": \"7\", \"role\": \"pupil\"}' --room course-1
+  roomkey policy test policy.toml --caller anonymous --request '{\"room_name\": \"webinar-1\"}' --json
+
+Status 1 if there is no token. TOKEN_TTL, ALLOW_CLIENT_EGRESS and the keys are read as by the server.")]
+pub(in crate::cli) struct TestPolicy {
+    /// The policy file
+    file: String,
+    /// The caller, as if it had proven itself
+    #[arg(long, value_name = "NAME")]
+    caller: String,
+    /// The caller's claims, a JSON object; - is stdin
+    #[arg(long, value_name = "JSON")]
+    claims: Option<String>,
+    #[command(flatten)]
+    request: RequestFlags,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: TestPolicy) -> Outcome {
+    let settings = settings()?;
+    let file = match read(&arguments.file)? {
+        Ok(file) => file,
+        Err(mistakes) => {
+            print_mistakes(&arguments.file, &mistakes)?;
+            return Err(Failure { status: 2, reason: None });
+        }
+    };
+    let (caller, doubt) = arguments.caller(&file)?;
+    let body = arguments.request.body()?;
+    let asked = arguments.request.asked(&body)?;
+    let bounds = Policy { ttl: settings.token_ttl, allow_client_egress: settings.allow_client_egress };
+    let decision = file.rules.decide(&caller, &asked, &bounds, &mut || random_letters().map_err(io::Error::other));
+    let answer = match (&decision, doubt) {
+        (Ok(decision), None) => Answer::allowed(decision, &settings, &file.rules, &caller)?,
+        (Ok(Decision { passed, .. }) | Err(Denial { passed, .. }), Some(doubt)) => {
+            Answer { passed: all_passed(passed, &file.rules, &caller, None), result: Err((401, doubt)), rule: None }
+        }
+        (Err(denial), None) => Answer::denied(denial, &file.rules, &caller),
+    };
+    if arguments.json {
+        print_json(format_args!("{:#}", answer.json()))?
+    } else {
+        print(answer.words())?
+    }
+    if answer.result.is_ok() { Ok(()) } else { Err(Failure::answered()) }
+}
+
+impl TestPolicy {
+    /// The caller that is tried out, and why its credential would not hold after all.
+    fn caller(&self, file: &PolicyFile) -> Result<(Caller, Option<String>), Failure> {
+        let settings = file.callers.iter().find(|caller| caller.name == self.caller);
+        if settings.is_none() && self.caller != ANONYMOUS {
+            let names: Vec<_> = file.callers.iter().map(|caller| caller.name.as_str()).chain([ANONYMOUS]).collect();
+            let names = names.join(", ");
+            return Err(Failure::wrong(format_args!("--caller: there is no caller {:?}: the callers are {names}", self.caller)));
+        }
+        let claims = match self.claims.as_deref() {
+            None => Map::new(),
+            Some("-") => input::object("--claims", &input::read("-")?)?,
+            Some(json) => input::object("--claims", json.as_bytes())?,
+        };
+        let caller = |subject, claims| Caller { name: self.caller.as_str().into(), subject, claims, ends: None };
+        match settings.filter(|settings| !matches!(settings.proof, Proof::ApiToken(_))) {
+            Some(settings) => {
+                let (subject, doubt) = (settings.subject.subject_in(&claims), doubt(settings, &claims));
+                Ok((caller(subject, claims), doubt))
+            }
+            None if claims.is_empty() => Ok((caller(None, claims), None)),
+            None => Err(Failure::wrong(format_args!("--claims: the caller {:?} has no claims", self.caller))),
+        }
+    }
+}
+
+/// Why the claims are not those of a caller.
+fn doubt(settings: &CallerSettings, claims: &Map<String, Value>) -> Option<String> {
+    let unmet = settings.require.mismatch(claims).map(|mismatch| format!("the caller's \"require\" is not met: {mismatch}"));
+    let no_subject = || format!("claims.{} must be text or an integer, because it identifies the caller", settings.subject);
+    unmet.or_else(|| settings.subject.subject_in(claims).is_none().then(no_subject))
+}
+
+/// The rules before `rule`, or all if there is none, and why each did not answer.
+fn all_passed(passed: &[Passed<'_>], rules: &Rules, caller: &Caller, rule: Option<&str>) -> Vec<(String, String)> {
+    let earlier = rules.iter().take_while(|each| rule != Some(each.name.as_str()));
+    let why = |name: &str| passed.iter().find(|each| each.rule == name).map(|each| each.why.to_string());
+    let reasons = earlier.filter_map(|each| match why(&each.name) {
+        None if each.callers.iter().any(|name| **name == *caller.name) => None, // never reached
+        None => Some((each.name.clone(), format!("it is for {}, not {:?}", quoted(&each.callers), caller.name))),
+        Some(why) => Some((each.name.clone(), why)),
+    });
+    reasons.collect()
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" and ")
+}
+
+/// What is printed.
+struct Answer {
+    /// The rule that decided.
+    rule: Option<String>,
+    /// The rules before it, and why each did not decide.
+    passed: Vec<(String, String)>,
+    /// The claims of the token, or the status and the reason of the denial.
+    result: Result<Map<String, Value>, (u16, String)>,
+}
+
+impl Answer {
+    fn allowed(decision: &Decision<'_>, settings: &Config, rules: &Rules, caller: &Caller) -> Result<Self, Failure> {
+        let now = UnixTime::now();
+        let jwt = decision.token.to_jwt(settings.keys.api_keys.minting(), now);
+        let inspection = Inspection::of(&jwt, now).map_err(Failure::wrong)?;
+        let claims = input::object("the token", inspection.payload())?;
+        let rule = &decision.rule.name;
+        Ok(Self { rule: Some(rule.clone()), passed: all_passed(&decision.passed, rules, caller, Some(rule)), result: Ok(claims) })
+    }
+
+    fn denied(denial: &Denial<'_>, rules: &Rules, caller: &Caller) -> Self {
+        let status = match denial.blame() {
+            Blame::Request => 400,
+            Blame::Credential => 401,
+            Blame::Rules => 403,
+            Blame::System => 500,
+        };
+        Self {
+            rule: denial.rule().map(str::to_owned),
+            passed: all_passed(&denial.passed, rules, caller, denial.rule()),
+            result: Err((status, denial.reason.to_string())),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let passed: Vec<_> = self.passed.iter().map(|(rule, why)| json!({"rule": rule, "why": why})).collect();
+        match &self.result {
+            Ok(claims) => json!({"allowed": true, "rule": self.rule, "passed": passed, "claims": claims}),
+            Err((status, why)) => {
+                json!({"allowed": false, "rule": self.rule, "passed": passed, "status": status, "why": why})
+            }
+        }
+    }
+
+    fn words(&self) -> String {
+        let mut lines: Vec<_> = self.passed.iter().map(|(rule, why)| format!("{rule:?} does not answer: {why}")).collect();
+        lines.push(match (&self.result, &self.rule) {
+            (Ok(claims), Some(rule)) => format!("{rule:?} answers\n\n{:#}", Value::Object(claims.clone())),
+            (Ok(_), None) => String::new(),
+            (Err((status, why)), _) => format!("denied, {status}: {why}"),
+        });
+        lines.join("\n")
+    }
+}

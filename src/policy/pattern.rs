@@ -1,0 +1,113 @@
+//! Room patterns: which rooms a rule is about. Does not know rules.
+
+use std::fmt;
+
+use crate::caller::matchers::is_like;
+use crate::policy::placeholder::Placeholder;
+use crate::policy::template::{Piece, Random, Template, TemplateError};
+use crate::policy::values::{Unfilled, Values};
+
+/// A template in which `*` stands for any run of characters, also an empty one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Pattern {
+    /// What stands before, between and after the stars. There is at least one.
+    parts: Vec<Template>,
+    /// As it is written.
+    source: String,
+    /// With a star in place of each placeholder.
+    widest: String,
+}
+
+/// Whether a room fits.
+#[derive(Debug)]
+pub(crate) enum Fit<'a> {
+    Yes,
+    No,
+    /// It could fit, if the pattern could be filled.
+    Unfilled(Unfilled<'a>),
+}
+
+impl Pattern {
+    pub(crate) fn parse(source: &str) -> Result<Self, TemplateError> {
+        let parts = Template::parse(source)?.split('*');
+        let widen = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Placeholder(_) => "*".to_owned(),
+        };
+        let widest = parts.iter().map(|part| part.pieces().iter().map(widen).collect::<String>());
+        let widest = widest.collect::<Vec<_>>().join("*");
+        Ok(Self { parts, source: source.to_owned(), widest })
+    }
+
+    /// The parts before, between and after the stars.
+    pub(crate) fn parts(&self) -> &[Template] {
+        &self.parts
+    }
+
+    /// The pattern with `*` in place of each placeholder: it fits every room that this pattern can fit.
+    pub(crate) fn widest(&self) -> &str {
+        &self.widest
+    }
+
+    /// Whether `room` fits, with the values in place of the placeholders. A star in a value is only a star.
+    pub(crate) fn fit<'a>(&'a self, room: &str, values: &Values<'a>) -> Fit<'a> {
+        let (Some(first), Some(last)) = (self.parts.first(), self.parts.last()) else { return Fit::No };
+        // Most patterns end here. Nobody can ask for letters that are still to be made.
+        if !room.starts_with(first.prefix()) || self.placeholders().any(|each| *each == Placeholder::Random) {
+            return Fit::No;
+        }
+        if let Some(why) = self.parts.iter().find_map(|part| part.check(values).err()) {
+            return if is_like(&self.widest, room) { Fit::Unfilled(why) } else { Fit::No };
+        }
+        let fits = || {
+            let rest = first.strip_from(room, values)?;
+            let [_, between @ .., _] = &self.parts[..] else { return rest.is_empty().then_some(()) };
+            let mut rest = last.strip_from_end(rest, values)?;
+            for part in between {
+                // The earliest place leaves the most for the parts after it.
+                let text = part.fill(values, &mut || Ok(String::new())).ok()?;
+                rest = rest.split_once(&*text)?.1;
+            }
+            Some(())
+        };
+        if fits().is_some() { Fit::Yes } else { Fit::No }
+    }
+
+    /// The only room that fits, if there is no star.
+    pub(crate) fn room<'a>(&'a self, values: &Values<'a>, random: &mut Random<'_>) -> Option<Result<String, Unfilled<'a>>> {
+        match &self.parts[..] {
+            [only] => Some(only.fill_distinctly(values, random)),
+            _ => None,
+        }
+    }
+
+    /// A placeholder that no text keeps apart from a star, so that a room of one of its values can fit another value too. Letters,
+    /// digits, `-` and `_` are common in values, and keep nothing apart.
+    pub(crate) fn open_end(&self) -> Option<&Placeholder> {
+        self.parts.windows(2).find_map(|pair| {
+            let [before, after] = pair else { return None };
+            open_end(before.pieces().iter().rev()).or_else(|| open_end(after.pieces().iter()))
+        })
+    }
+
+    pub(crate) fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
+        self.parts.iter().flat_map(Template::placeholders)
+    }
+}
+
+/// The first placeholder of `pieces`, which begin at a star, unless text keeps it apart from the star.
+fn open_end<'a>(mut pieces: impl Iterator<Item = &'a Piece>) -> Option<&'a Placeholder> {
+    let is_common = |each: char| each.is_ascii_alphanumeric() || matches!(each, '-' | '_');
+    let placeholder = match pieces.next()? {
+        Piece::Placeholder(placeholder) => placeholder,
+        Piece::Text(text) if text.chars().all(is_common) => pieces.next()?.placeholder()?,
+        Piece::Text(_) => return None,
+    };
+    matches!(placeholder, Placeholder::Claim(_) | Placeholder::Subject).then_some(placeholder)
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.source)
+    }
+}
