@@ -50,13 +50,9 @@ impl JwtCaller {
             }
     }
 
-    /// The caller, if `jwt`, which has `claims`, holds at `now`. What is cheap is checked first, so that a token that cannot hold costs no fetch.
-    pub(crate) async fn verify(
-        &self,
-        jwt: &UnverifiedJwt<'_>,
-        claims: Map<String, Value>,
-        now: UnixTime,
-    ) -> Result<Caller, JwtError> {
+    /// The caller, if `jwt` holds at `now`. What is cheap is checked first, so that a token that cannot hold costs no fetch.
+    pub(crate) async fn verify(&self, mut jwt: UnverifiedJwt<'_>, now: UnixTime) -> Result<Caller, JwtError> {
+        let claims = jwt.claims.take().ok_or(JwtError::Claims)?;
         let header = jwt.header()?;
         let ends = expiry(&claims, now)?;
         if !self.has_audience(&claims) {
