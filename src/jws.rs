@@ -59,6 +59,19 @@ impl Key {
     pub fn new(secret: &[u8]) -> Option<Self> {
         if secret.is_empty() { None } else { Hmac::new_from_slice(secret).ok().map(Self) }
     }
+
+    /// Whether `signature` is the MAC of `message`. Compares in constant time.
+    #[cfg(feature = "server")]
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let signature: Result<[u8; MAC_BYTES], _> = signature.try_into();
+        signature.is_ok_and(|signature| mac(self.0.clone(), message) == CtOutput::new(signature.into()))
+    }
+}
+
+/// The bytes of a part of a JWS, or of a number in a JWK.
+#[cfg(feature = "server")]
+pub(crate) fn decode(base64url: &str) -> Result<Vec<u8>, Error> {
+    BASE64URL.decode(base64url).or(Err(Error::Encoding))
 }
 
 impl fmt::Debug for Key {

@@ -25,7 +25,8 @@
 //! |---|---|---|---|
 //! | 1 | `jws`, `clock`, `json` | HS256 compact JWS; the time; objects member by member | LiveKit, HTTP |
 //! | 2 | `livekit` | keys, claims, grants, access token, room configuration, webhook receiver, event | HTTP, storage, settings |
-//! | 3 | `caller`, `policy`, `inbox`, `worker` | how a caller proves itself; who may have which token; the durable, deduplicated record of verified deliveries; restarting background work | HTTP requests |
+//! | 3 | `policy`, `inbox`, `worker` | who may have which token; the durable, deduplicated record of verified deliveries; restarting background work | HTTP requests |
+//! | 3 | `caller`, `client` | how a caller proves itself; the one HTTP client | rules, HTTP requests to the server |
 //! | 4 | `http` | listener, limits, router, CORS, replies, one file for each endpoint | the environment |
 //! | 5 | `config`, `cli` | flags, environment, commands, wiring | |
 //!
@@ -47,6 +48,8 @@ pub mod livekit;
 mod caller;
 #[cfg(feature = "server")]
 pub mod cli;
+#[cfg(feature = "server")]
+mod client;
 #[cfg(feature = "server")]
 mod config;
 #[cfg(feature = "server")]

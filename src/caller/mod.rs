@@ -1,9 +1,27 @@
 //! How a caller proves itself: which caller a request's credentials belong to, and what they say of it. Does not know any rule, nor the
 //! server's requests.
 
+mod answers;
+mod api_token;
+mod application;
+mod callers;
 pub(crate) mod claim_path;
+mod credentials;
+pub(crate) mod expectations;
+mod forward;
+mod jwk;
+mod jwt;
+mod jwt_caller;
+mod key_fetch;
+mod keys;
 pub(crate) mod matchers;
+mod observer;
+mod pace;
+mod pem;
+mod proxy;
+mod public_key;
 pub(crate) mod settings;
+mod setup;
 
 use std::sync::Arc;
 
@@ -23,3 +41,19 @@ pub(crate) struct Caller {
     /// When the proof ends: the JWT's `exp`.
     pub(crate) ends: Option<UnixTime>,
 }
+
+impl Caller {
+    fn without_claims(name: Arc<str>) -> Self {
+        Self { name, subject: None, claims: Map::new(), ends: None }
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that breaks says so by panicking"
+)]
+mod tests;

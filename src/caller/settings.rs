@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper::header::HeaderName;
-use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::caller::claim_path::ClaimPath;
@@ -22,17 +21,6 @@ pub(crate) struct CallerSettings {
     pub(crate) subject: ClaimPath,
     /// Matchers that the claims of every token of this caller must meet.
     pub(crate) require: Matchers,
-}
-
-impl CallerSettings {
-    /// Who `claims` say that the caller is. An integer is written in decimal.
-    pub(crate) fn subject_in(&self, claims: &Map<String, Value>) -> Option<String> {
-        match self.subject.find(claims)? {
-            Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-            Value::Number(number) if !number.is_f64() => Some(number.to_string()),
-            _ => None,
-        }
-    }
 }
 
 /// How a request proves that it comes from a caller: the section's `kind` and its own settings.
@@ -128,7 +116,7 @@ pub(crate) struct Forward {
 }
 
 /// How a server of others is reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reach {
     /// A PEM file with the authorities to trust, instead of the system's.
     pub(crate) ca_file: Option<PathBuf>,
@@ -161,4 +149,21 @@ fn is_loopback(url: &Url) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
     pub(crate) headers: Vec<(String, HeaderName)>,
+}
+
+impl Algorithm {
+    /// The algorithms by their names in headers, JWKs and policy files.
+    pub(crate) const NAMED: [(&str, Self); 7] = [
+        ("RS256", Self::Rs256),
+        ("RS384", Self::Rs384),
+        ("RS512", Self::Rs512),
+        ("PS256", Self::Ps256),
+        ("ES256", Self::Es256),
+        ("EdDSA", Self::EdDsa),
+        ("Ed25519", Self::EdDsa),
+    ];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::NAMED.iter().find(|(each, _)| *each == name).map(|(_, algorithm)| *algorithm)
+    }
 }

@@ -1,7 +1,6 @@
 //! The command line: its commands and their exit status, which is 0 for done, 1 if the answer is no, and 2 for wrong use or for input
 //! or output that fails. Results go to stdout, everything else to stderr. Does not know what a command does.
 
-mod client;
 mod completions;
 mod escapes;
 mod events;
@@ -12,6 +11,7 @@ mod log;
 mod man;
 mod output;
 mod policy;
+mod remote;
 mod serve;
 mod stop_signals;
 mod time_words;

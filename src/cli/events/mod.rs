@@ -14,9 +14,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::cli::client::{self, Target, TlsFlags};
+use crate::cli::remote::{self, TlsFlags};
 use crate::cli::stop_signals::StopSignals;
 use crate::cli::{Failure, Outcome, key_settings, output, tell};
+use crate::client::Target;
 use crate::config::{DEFAULT_PORT, KeyFlags, nearest_name};
 use crate::inbox::Cursor;
 use crate::livekit::event::EVENTS;
@@ -50,7 +51,7 @@ pub(super) struct ReadEvents {
     #[arg(long, conflicts_with = "after")]
     tail: bool,
     /// Where roomkey is, with its base path if it has one [default: http://127.0.0.1:6080]
-    #[arg(long, value_name = "URL", value_parser = Target::parse_base)]
+    #[arg(long, value_name = "URL", value_parser = remote::base_url)]
     url: Option<Target>,
     /// Only events of this room
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
@@ -75,8 +76,8 @@ fn cursor(text: &str) -> Result<Cursor, &'static str> {
 }
 
 pub(super) fn run(arguments: ReadEvents) -> Outcome {
-    let local = || Target::parse_base(&format!("http://127.0.0.1:{DEFAULT_PORT}")).map_err(Failure::wrong);
-    let target = arguments.url.map_or_else(local, Ok)?.trusting(&arguments.tls)?;
+    let local = || remote::base_url(&format!("http://127.0.0.1:{DEFAULT_PORT}")).map_err(Failure::wrong);
+    let target = arguments.tls.applied_to(arguments.url.map_or_else(local, Ok)?)?;
     let keys = key_settings::keys(arguments.keys.clone())?;
     let format = if arguments.json { LineFormat::Json } else { LineFormat::Words };
     for event in arguments.event.iter().filter(|event| !EVENTS.contains(&event.as_str())) {
@@ -86,7 +87,7 @@ pub(super) fn run(arguments: ReadEvents) -> Outcome {
     let start = if arguments.tail { Start::Latest } else { arguments.after.map_or(Start::Oldest, Start::After) };
     let pages = PageReader::new(target, keys.minting().clone(), arguments.room.as_deref(), &arguments.event, start);
     let follow = arguments.follow || arguments.tail;
-    let runtime = client::runtime()?;
+    let runtime = remote::runtime()?;
     let outcome = runtime.block_on(async {
         tokio::select! {
             biased;

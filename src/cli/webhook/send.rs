@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{sleep, timeout};
 
-use crate::cli::client::{self, ExchangeError, PATIENCE, Target, TlsFlags};
+use crate::cli::remote::{self, PATIENCE, TlsFlags};
 use crate::cli::webhook::sample_events::{Sample, Scene};
 use crate::cli::{Failure, Outcome, input, key_settings, print, print_json, tell};
+use crate::client::{ExchangeError, Target, retry_after};
 use crate::clock::UnixTime;
 use crate::config::KeyFlags;
 use crate::livekit::access_token::AccessToken;
@@ -37,7 +38,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 Status 1 if an answer is not 2xx, or there is none.")]
 pub(in crate::cli) struct SendWebhook {
     /// Where to deliver, such as http://localhost:6080/webhook
-    #[arg(long, value_name = "URL", value_parser = Target::parse)]
+    #[arg(long, value_name = "URL", value_parser = remote::webhook_url)]
     url: Target,
     /// What happened, such as room_started or participant_joined
     #[arg(long, value_name = "NAME", required_unless_present = "body", hide_possible_values = true, value_parser = EVENTS)]
@@ -71,10 +72,10 @@ fn count(text: &str) -> Result<u32, &'static str> {
 }
 
 pub(super) fn run(mut arguments: SendWebhook) -> Outcome {
-    arguments.url = arguments.url.trusting(&arguments.tls)?;
+    arguments.url = arguments.tls.applied_to(arguments.url)?;
     let keys = key_settings::keys(arguments.keys.clone())?;
     let file = arguments.body.as_deref().map(input::read).transpose()?;
-    let runtime = client::runtime()?;
+    let runtime = remote::runtime()?;
     let mut all_accepted = true;
     for _ in 0..arguments.count {
         let delivery = SignedDelivery::new(&arguments, file.as_deref(), keys.minting())?;
@@ -123,10 +124,13 @@ impl SignedDelivery {
         let begin = Instant::now();
         let exchange = async {
             let mut connection = target.connect().await?;
-            let request = target.request(Method::POST, target.path(), &self.authorization);
-            let response = connection.send(request.header(CONTENT_TYPE, "application/webhook+json"), self.body.clone()).await?;
-            let (took, retry_after) = (begin.elapsed(), client::retry_after(response.headers()));
-            Ok(Answer { status: response.status(), took, retry_after, body: client::text(response.into_body()).await })
+            let request = target
+                .request(Method::POST, target.path())
+                .header(AUTHORIZATION, &self.authorization)
+                .header(CONTENT_TYPE, "application/webhook+json");
+            let response = connection.send(request, self.body.clone()).await?;
+            let (took, retry_after) = (begin.elapsed(), retry_after(response.headers(), UnixTime::now()));
+            Ok(Answer { status: response.status(), took, retry_after, body: remote::text(response.into_body()).await })
         };
         timeout(PATIENCE, exchange).await.map_err(|_| ExchangeError::TimedOut(PATIENCE))?
     }

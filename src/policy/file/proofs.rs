@@ -12,15 +12,6 @@ use crate::caller::settings::{Algorithm, ApiToken, Forward, Issued, Jwt, JwtKey,
 use crate::policy::file::problem::Problem;
 use crate::policy::file::reader::{Reader, Section, flag, text};
 
-const ALGORITHMS: [(&str, Algorithm); 7] = [
-    ("RS256", Algorithm::Rs256),
-    ("RS384", Algorithm::Rs384),
-    ("RS512", Algorithm::Rs512),
-    ("PS256", Algorithm::Ps256),
-    ("ES256", Algorithm::Es256),
-    ("EdDSA", Algorithm::EdDsa),
-    ("Ed25519", Algorithm::EdDsa),
-];
 const DEFAULT_ALGORITHMS: [Algorithm; 3] = [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa];
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,7 +28,7 @@ pub(super) fn oidc(issued: Issued, section: &mut Section<'_>, folder: &Path, rea
     let mut algorithms = Vec::new();
     if let Some(item) = section.item("algorithms") {
         for item in reader.one_or_more("algorithms", item, "a list of algorithms such as [\"RS256\"]") {
-            algorithms.extend(reader.one_of("algorithms", item, "algorithm", &ALGORITHMS));
+            algorithms.extend(reader.one_of("algorithms", item, "algorithm", &Algorithm::NAMED));
         }
     } else {
         algorithms.extend(DEFAULT_ALGORITHMS);
