@@ -19,7 +19,7 @@ const DEFAULT_CACHE: Duration = Duration::from_secs(10);
 const FLAG: &str = "true or false";
 const FILE: &str = "the path of a file";
 
-pub(super) fn oidc(issued: Issued, section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Option<Oidc> {
+pub(super) fn oidc(issued: Issued, section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Oidc {
     let reach = reach(section, folder, reader);
     let jwks_url = url("jwks_url", &reach, section, reader);
     if !section.has("jwks_url") && !issued.issuer.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn oidc(issued: Issued, section: &mut Section<'_>, folder: &Path, rea
     } else {
         algorithms.extend(DEFAULT_ALGORITHMS);
     }
-    Some(Oidc { issued, jwks_url, algorithms, reach })
+    Oidc { issued, jwks_url, algorithms, reach }
 }
 
 pub(super) fn jwt(issued: Issued, section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Option<Jwt> {
