@@ -23,6 +23,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER_BYTES: usize = 64 * 1024;
 /// How long an answer is kept that does not sign in: long enough for a page that asks several times.
 const REFUSAL_KEPT: Duration = Duration::from_secs(1);
+
 /// The application of a `forward` caller.
 #[derive(Debug)]
 pub(crate) struct Application {

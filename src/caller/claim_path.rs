@@ -15,15 +15,6 @@ impl ClaimPath {
         rest.iter().try_fold(claims.get(first)?, |value, name| value.as_object()?.get(name))
     }
 
-    /// Who `claims` say that the caller is, if this is the path of the claim that says it. An integer is written in decimal.
-    pub(crate) fn subject_in(&self, claims: &Map<String, Value>) -> Option<String> {
-        match self.find(claims)? {
-            Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-            Value::Number(number) if !number.is_f64() => Some(number.to_string()),
-            _ => None,
-        }
-    }
-
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }

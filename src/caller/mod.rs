@@ -7,7 +7,7 @@ mod application;
 pub(crate) mod callers;
 pub(crate) mod claim_path;
 pub(crate) mod credentials;
-mod expectations;
+pub(crate) mod expectations;
 mod forward;
 mod jwk;
 mod jwt;

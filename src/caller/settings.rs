@@ -71,7 +71,7 @@ impl Algorithm {
     pub(crate) const DEFAULT: [Self; 3] = [Self::Rs256, Self::Es256, Self::EdDsa];
 
     /// Their names in headers, JWKs and settings.
-    pub(crate) const NAMES: [(&str, Self); 7] = [
+    pub(crate) const NAMED: [(&str, Self); 7] = [
         ("RS256", Self::Rs256),
         ("RS384", Self::Rs384),
         ("RS512", Self::Rs512),
@@ -82,7 +82,7 @@ impl Algorithm {
     ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(each, _)| *each == name).map(|(_, algorithm)| *algorithm)
+        Self::NAMED.iter().find(|(each, _)| *each == name).map(|(_, algorithm)| *algorithm)
     }
 }
 

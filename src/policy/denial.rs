@@ -8,7 +8,7 @@ use crate::livekit::access_token::AccessTokenError;
 use crate::livekit::room_config::RoomConfigurationError;
 use crate::policy::PolicyError;
 use crate::policy::pattern::Pattern;
-use crate::policy::values::Unfilled;
+use crate::policy::values::{Unfilled, Values};
 
 /// A request that gets no token.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub(crate) struct Passed<'a> {
 #[derive(Debug)]
 pub(crate) enum Mismatch<'a> {
     Claim(matchers::Mismatch<'a>),
-    Room { room: &'a str, patterns: &'a [Pattern] },
+    Room { room: &'a str, patterns: &'a [Pattern], values: Values<'a> },
 }
 
 /// Why a rule that matches gives no token.
@@ -103,10 +103,13 @@ impl fmt::Display for Mismatch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Claim(mismatch) => mismatch.fmt(f),
-            Self::Room { room, patterns } => {
+            Self::Room { room, patterns, values } => {
                 write!(f, "the room is {room:?}, which does not match ")?;
                 for (index, pattern) in patterns.iter().enumerate() {
                     write!(f, "{}{pattern}", if index == 0 { "" } else { " or " })?;
+                    if let Some(filled) = pattern.filled(values) {
+                        write!(f, " (here {filled:?})")?;
+                    }
                 }
                 Ok(())
             }

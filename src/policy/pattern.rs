@@ -1,6 +1,7 @@
 //! Room patterns: which rooms a rule is about. Does not know rules.
 
 use std::fmt;
+use std::io;
 
 use crate::caller::matchers::is_like;
 use crate::policy::placeholder::Placeholder;
@@ -79,6 +80,14 @@ impl Pattern {
             [only] => Some(only.fill_distinctly(values, random)),
             _ => None,
         }
+    }
+
+    /// The pattern with the values in place of the placeholders, if it has any and all of them are known.
+    pub(crate) fn filled(&self, values: &Values<'_>) -> Option<String> {
+        self.placeholders().next()?;
+        let mut unknown = || Err(io::Error::from(io::ErrorKind::Unsupported)); // letters that are still to be made
+        let parts: Option<Vec<_>> = self.parts.iter().map(|part| part.fill(values, &mut unknown).ok()).collect();
+        Some(parts?.join("*"))
     }
 
     /// A placeholder that no text keeps apart from a star, so that a room of one of its values can fit another value too. Letters,

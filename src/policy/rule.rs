@@ -52,7 +52,7 @@ pub(crate) enum EventsRight {
 /// Whether a rule decides about a request.
 #[derive(Debug)]
 pub(crate) enum Match<'a> {
-    /// It does, and this room is meant; `None` if the request names none.
+    /// It does, and gives a token if its templates can be filled.
     Yes,
     No(Mismatch<'a>),
     /// It does, and denies.
@@ -76,7 +76,7 @@ impl Rule {
         }
         match unfilled {
             Some(why) => Match::Denies(Unfit::Unfilled { key: "room", why }),
-            None => Match::No(Mismatch::Room { room, patterns: &self.rooms }),
+            None => Match::No(Mismatch::Room { room, patterns: &self.rooms, values: *values }),
         }
     }
 

@@ -67,7 +67,7 @@ fn a_jwk_that_cannot_verify_is_skipped() {
         (0, json!({"key_ops": ["sign"]})),
         (0, json!({"key_ops": []})),
         (0, json!({"key_ops": "verify"})),
-        (0, json!({"key_ops": ["verify", 1]})),
+        (0, json!({"key_ops": [["verify"]]})),
         (0, json!({"kid": 1})),
         (0, json!({"alg": "RSA-OAEP"})),
         (0, json!({"alg": "ES256"})),

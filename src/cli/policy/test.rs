@@ -5,6 +5,7 @@ use std::io;
 use serde_json::{Map, Value, json};
 
 use crate::caller::Caller;
+use crate::caller::expectations::{ClaimsError, Expectations};
 use crate::caller::settings::{ANONYMOUS, CallerSettings, Proof};
 use crate::cli::policy::request::RequestFlags;
 use crate::cli::policy::{print_mistakes, read, settings};
@@ -55,9 +56,11 @@ pub(super) fn run(arguments: TestPolicy) -> Outcome {
     let decision = file.rules.decide(&caller, &asked, &bounds, &mut || random_letters().map_err(io::Error::other));
     let answer = match (&decision, doubt) {
         (Ok(decision), None) => Answer::allowed(decision, &settings, &file.rules, &caller)?,
-        (Ok(Decision { passed, .. }) | Err(Denial { passed, .. }), Some(doubt)) => {
-            Answer { passed: all_passed(passed, &file.rules, &caller, None), result: Err((401, doubt)), rule: None }
-        }
+        (Ok(Decision { passed, .. }) | Err(Denial { passed, .. }), Some(doubt)) => Answer {
+            passed: all_passed(passed, &file.rules, &caller, None),
+            result: Err((401, format!("the claims do not hold: {doubt}"))),
+            rule: None,
+        },
         (Err(denial), None) => Answer::denied(denial, &file.rules, &caller),
     };
     if arguments.json {
@@ -70,7 +73,7 @@ pub(super) fn run(arguments: TestPolicy) -> Outcome {
 
 impl TestPolicy {
     /// The caller that is tried out, and why its credential would not hold after all.
-    fn caller(&self, file: &PolicyFile) -> Result<(Caller, Option<String>), Failure> {
+    fn caller(&self, file: &PolicyFile) -> Result<(Caller, Option<ClaimsError>), Failure> {
         let settings = file.callers.iter().find(|caller| caller.name == self.caller);
         if settings.is_none() && self.caller != ANONYMOUS {
             let names: Vec<_> = file.callers.iter().map(|caller| caller.name.as_str()).chain([ANONYMOUS]).collect();
@@ -82,23 +85,18 @@ impl TestPolicy {
             Some("-") => input::object("--claims", &input::read("-")?)?,
             Some(json) => input::object("--claims", json.as_bytes())?,
         };
-        let caller = |subject, claims| Caller { name: self.caller.as_str().into(), subject, claims, ends: None };
+        let nobody = |claims| Caller { name: self.caller.as_str().into(), subject: None, claims, ends: None };
         match settings.filter(|settings| !matches!(settings.proof, Proof::ApiToken(_))) {
-            Some(settings) => {
-                let (subject, doubt) = (settings.subject.subject_in(&claims), doubt(settings, &claims));
-                Ok((caller(subject, claims), doubt))
+            Some(CallerSettings { subject, require, .. }) => {
+                let (subject, require) = (subject.clone(), require.clone());
+                let expectations = Expectations { name: self.caller.as_str().into(), subject, require };
+                let caller = expectations.caller(claims.clone(), None);
+                Ok(caller.map_or_else(|doubt| (nobody(claims), Some(doubt)), |caller| (caller, None)))
             }
-            None if claims.is_empty() => Ok((caller(None, claims), None)),
+            None if claims.is_empty() => Ok((nobody(claims), None)),
             None => Err(Failure::wrong(format_args!("--claims: the caller {:?} has no claims", self.caller))),
         }
     }
-}
-
-/// Why the claims are not those of a caller.
-fn doubt(settings: &CallerSettings, claims: &Map<String, Value>) -> Option<String> {
-    let unmet = settings.require.mismatch(claims).map(|mismatch| format!("the caller's \"require\" is not met: {mismatch}"));
-    let no_subject = || format!("claims.{} must be text or an integer, because it identifies the caller", settings.subject);
-    unmet.or_else(|| settings.subject.subject_in(claims).is_none().then(no_subject))
 }
 
 /// The rules before `rule`, or all if there is none, and why each did not answer.

@@ -88,36 +88,27 @@ impl Callers {
 }
 
 fn settings(name: &str, kind: Kind, section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Option<CallerSettings> {
-    let caller = |proof, subject, require| CallerSettings { name: name.to_owned(), proof, subject, require };
-    if kind == Kind::ApiToken {
-        let proof = proofs::api_token(section, folder, reader)?;
-        return Some(caller(Proof::ApiToken(proof), sub(), Matchers::default()));
-    }
     if kind == Kind::Forward {
         section.required("subject", "the claim that identifies the caller in the application's answer", reader);
     }
-    let subject = path("subject", section, reader).unwrap_or_else(sub);
-    let require = section.item("require").map(|item| matchers("require", item, reader)).unwrap_or_default();
+    let (mut subject, mut require) = (sub(), Matchers::default());
+    if kind != Kind::ApiToken {
+        subject = path("subject", section, reader).unwrap_or(subject);
+        require = section.item("require").map(|item| matchers("require", item, reader)).unwrap_or_default();
+    }
+    if matches!(kind, Kind::Forward | Kind::Proxy)
+        && let Some(item) = section.item("audience_claim")
+    {
+        reader.find(&item.span(), About::NoEffect { key: "audience_claim", caller: name.to_owned() });
+    }
     let proof = match kind {
-        Kind::Oidc => {
-            let issued = issued(&require, section, reader);
-            Proof::Oidc(proofs::oidc(issued, section, folder, reader)?)
-        }
-        Kind::Jwt => {
-            let issued = issued(&require, section, reader);
-            Proof::Jwt(proofs::jwt(issued, section, folder, reader)?)
-        }
-        _ => {
-            if let Some(item) = section.item("audience_claim") {
-                reader.find(&item.span(), About::NoEffect { key: "audience_claim", caller: name.to_owned() });
-            }
-            match kind {
-                Kind::Proxy => Proof::Proxy(proofs::proxy(&subject, section, reader)?),
-                _ => Proof::Forward(proofs::forward(section, folder, reader)?),
-            }
-        }
+        Kind::Oidc => Proof::Oidc(proofs::oidc(issued(&require, section, reader), section, folder, reader)),
+        Kind::Jwt => Proof::Jwt(proofs::jwt(issued(&require, section, reader), section, folder, reader)?),
+        Kind::ApiToken => Proof::ApiToken(proofs::api_token(section, folder, reader)?),
+        Kind::Forward => Proof::Forward(proofs::forward(section, folder, reader)?),
+        Kind::Proxy => Proof::Proxy(proofs::proxy(&subject, section, reader)?),
     };
-    Some(caller(proof, subject, require))
+    Some(CallerSettings { name: name.to_owned(), proof, subject, require })
 }
 
 fn sub() -> ClaimPath {

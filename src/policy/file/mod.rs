@@ -14,6 +14,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use crate::caller::settings::CallerSettings;
+use crate::policy::rule::Rule;
 use crate::policy::rules::Rules;
 use callers::Callers;
 use problem::{Finding, Mistake, Position, Problem};
@@ -57,7 +58,7 @@ impl PolicyFile {
 
     fn of(
         callers: Callers,
-        rules: Vec<(crate::policy::rule::Rule, Position)>,
+        rules: Vec<(Rule, Position)>,
         reader: Reader<'_>,
         has_syntax_errors: bool,
     ) -> Result<Self, Vec<Mistake>> {

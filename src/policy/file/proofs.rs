@@ -18,7 +18,7 @@ const DEFAULT_CACHE: Duration = Duration::from_secs(10);
 const FLAG: &str = "true or false";
 const FILE: &str = "the path of a file";
 
-pub(super) fn oidc(issued: Issued, section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Option<Oidc> {
+pub(super) fn oidc(issued: Issued, section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Oidc {
     let reach = reach(section, folder, reader);
     let jwks_url = url("jwks_url", &reach, section, reader);
     if !section.has("jwks_url") && !issued.issuer.is_empty() {
@@ -27,12 +27,12 @@ pub(super) fn oidc(issued: Issued, section: &mut Section<'_>, folder: &Path, rea
     let mut algorithms = Vec::new();
     if let Some(item) = section.item("algorithms") {
         for item in reader.one_or_more("algorithms", item, "a list of algorithms such as [\"RS256\"]") {
-            algorithms.extend(reader.one_of("algorithms", item, "algorithm", &Algorithm::NAMES));
+            algorithms.extend(reader.one_of("algorithms", item, "algorithm", &Algorithm::NAMED));
         }
     } else {
         algorithms.extend(Algorithm::DEFAULT);
     }
-    Some(Oidc { issued, jwks_url, algorithms, reach })
+    Oidc { issued, jwks_url, algorithms, reach }
 }
 
 pub(super) fn jwt(issued: Issued, section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Option<Jwt> {

@@ -58,14 +58,11 @@ impl<'s> Reader<'s> {
 
     /// The items of a list, or the item itself. An empty list is a mistake.
     pub(super) fn one_or_more<'t>(&mut self, key: &str, item: &'t Item<'t>, expected: &'static str) -> Vec<&'t Item<'t>> {
-        match item.get_ref() {
-            DeValue::Array(items) if items.is_empty() => {
-                self.wrong(key, &item.span(), expected);
-                Vec::new()
-            }
-            DeValue::Array(items) => items.iter().collect(),
-            _ => vec![item],
+        let items = items(item);
+        if items.is_empty() {
+            self.wrong(key, &item.span(), expected);
         }
+        items
     }
 
     /// The value of the name that `item` is in `known`.
@@ -88,6 +85,11 @@ impl<'s> Reader<'s> {
         }
         found.map(|(_, value)| *value)
     }
+}
+
+/// The items of a list, or the item itself.
+pub(super) fn items<'t>(item: &'t Item<'t>) -> Vec<&'t Item<'t>> {
+    item.get_ref().as_array().map_or_else(|| vec![item], |list| list.iter().collect())
 }
 
 /// Text that is not empty.

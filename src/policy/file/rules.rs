@@ -8,7 +8,7 @@ use crate::policy::file::callers::Callers;
 use crate::policy::file::matchers::matchers;
 use crate::policy::file::problem::{About, Position, Problem};
 use crate::policy::file::proofs::duration;
-use crate::policy::file::reader::{Item, Reader, Section, text};
+use crate::policy::file::reader::{Item, Reader, Section, items, text};
 use crate::policy::file::templates;
 use crate::policy::permission::PERMISSIONS;
 use crate::policy::placeholder::Placeholder;
@@ -47,13 +47,9 @@ fn rule(section: &mut Section<'_>, callers: &Callers, names: &mut HashMap<String
     let metadata = templates::text_of("metadata", section, reader);
     let attributes = templates::attributes(section, reader);
     let room_config = templates::room_config(section, reader);
-    let mut allow = Vec::new();
-    if let Some(item) = section.item("allow") {
-        // An empty list is fine: it allows to join, and no more.
-        let is_empty = item.get_ref().as_array().is_some_and(|list| list.is_empty());
-        let items = if is_empty { Vec::new() } else { reader.one_or_more("allow", item, "") };
-        allow.extend(items.into_iter().filter_map(|item| reader.one_of("allow", item, "permission", &PERMISSIONS)));
-    }
+    // An empty list is fine: it allows to join, and no more.
+    let allowed = section.item("allow").map(items).unwrap_or_default();
+    let allow = allowed.into_iter().filter_map(|item| reader.one_of("allow", item, "permission", &PERMISSIONS)).collect();
     let lifetime = section.optional("lifetime", "a duration of a second or more, such as \"30m\"", reader, |value| {
         duration(value).filter(|lifetime| lifetime.as_secs() > 0)
     });
