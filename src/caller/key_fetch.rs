@@ -12,9 +12,9 @@ use crate::caller::settings::{Oidc, Reach};
 use crate::client::{self, ExchangeError, ExchangeLimits, Target, TargetError, Trust};
 use crate::json::Members;
 
-/// The bounds of each of the two requests.
-const LIMITS: ExchangeLimits =
-    ExchangeLimits { connect: Duration::from_secs(1), total: Duration::from_secs(5), answer_bytes: 1024 * 1024 };
+/// Time for each of the two requests. Connecting may take all of it, because issuers can be far away.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LIMITS: ExchangeLimits = ExchangeLimits { connect: PATIENCE, total: PATIENCE, answer_bytes: 1024 * 1024 };
 
 /// Where the keys of an issuer are. Two callers with the same place and the same name are the same.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,8 @@
 //! How a caller proves itself: which caller a request's credentials belong to, and what they say of it. Does not know any rule, nor the
 //! server's requests.
+//!
+//! The server sets up [`Callers`](callers::Callers) from the policy's settings, and asks them who a request is, with its
+//! [`Credentials`](credentials::Credentials). What a caller claims is the same for all kinds ([`Expectations`](expectations::Expectations)).
 
 mod answers;
 mod api_token;
