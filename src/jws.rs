@@ -28,7 +28,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 
 /// `{"alg":"HS256","typ":"JWT"}` in base64url, and the dot after it: the only header that is written, and the one that most tokens
 /// have.
-const HEAD: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
+pub(crate) const HEAD: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
 /// Bytes of an HMAC-SHA256 (RFC 2104), and of the same in base64url.
 const MAC_BYTES: usize = 32;
 const MAC_CHARS: usize = 43;

@@ -7,7 +7,7 @@ use form_urlencoded::byte_serialize;
 use hyper::header::{ACCEPT, AUTHORIZATION, COOKIE, HeaderMap, HeaderValue};
 use hyper::http::request::Builder;
 use hyper::{Method, Response, StatusCode};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::caller::Caller;
 use crate::caller::answers::Answer;
@@ -15,7 +15,7 @@ use crate::caller::credentials::{Bearer, Credentials};
 use crate::caller::expectations::{ClaimsError, Expectations};
 use crate::caller::settings::Forward;
 use crate::client::{self, ExchangeError, ExchangeLimits, Target};
-use crate::json::{self, Unambiguous};
+use crate::json;
 
 /// Time to connect to the application.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -23,6 +23,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER_BYTES: usize = 64 * 1024;
 /// How long an answer is kept that does not sign in: long enough for a page that asks several times.
 const REFUSAL_KEPT: Duration = Duration::from_secs(1);
+
 /// The application of a `forward` caller.
 #[derive(Debug)]
 pub(crate) struct Application {
@@ -103,9 +104,10 @@ impl Application {
 
     /// The caller that `json` describes. Something else, such as `null`, says that nobody is signed in.
     fn caller(&self, json: &[u8]) -> Result<Result<Caller, ClaimsError>, ApplicationError> {
-        json::from_utf8::<Unambiguous>(json).or(Err(ApplicationError::NotJson))?;
-        let claims = json::from_utf8::<Map<String, Value>>(json).or(Err(ClaimsError::NoSubject));
-        Ok(claims.and_then(|claims| self.expectations.caller(claims, None)))
+        match json::unique(json).or(Err(ApplicationError::NotJson))? {
+            Value::Object(claims) => Ok(self.expectations.caller(claims, None)),
+            _ => Ok(Err(ClaimsError::NoSubject)),
+        }
     }
 
     /// The caller that the application has signed in, by its answer.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::HeaderMap;
-use serde_json::{Map, Value};
 
 use crate::caller::Caller;
 use crate::caller::answers::Answer;
@@ -38,7 +37,7 @@ pub(crate) struct Callers {
 /// Where the way of a request's credentials leads, as far as is known without waiting.
 enum Way<'a> {
     Identified(Caller),
-    Jwt(&'a JwtCaller, UnverifiedJwt<'a>, Map<String, Value>),
+    Jwt(&'a JwtCaller, UnverifiedJwt<'a>),
     /// The applications to ask, one after the other, until one knows the caller.
     Applications {
         questions: Vec<(&'a Arc<ForwardCaller>, Question)>,
@@ -51,7 +50,7 @@ impl Callers {
     pub(crate) async fn identify(&self, credentials: &Credentials<'_>, now: UnixTime) -> Result<Caller, Refused> {
         match self.way(credentials)? {
             Way::Identified(caller) => Ok(caller),
-            Way::Jwt(caller, jwt, claims) => caller.verify(&jwt, claims, now).await.map_err(|error| match error {
+            Way::Jwt(caller, jwt) => caller.verify(jwt, now).await.map_err(|error| match error {
                 JwtError::NotReady => Refused::unknown(&caller.expectations.name, KEYS_RETRY_AFTER),
                 error => Refused::Unauthorized(error.into()),
             }),
@@ -87,7 +86,8 @@ impl Callers {
         self.forward.iter().any(|caller| cookies_named(headers, &caller.application.forward.cookies).next().is_some())
     }
 
-    /// A caller whose secret is that of one of LiveKit's keys, with which it could mint its own access tokens.
+    /// A caller whose secret is that of one of LiveKit's `keys`, so that LiveKit's tokens would be its credentials. To be checked when
+    /// either changes, so that no request has to.
     pub(crate) fn with_secret_of(&self, keys: &ApiKeys) -> Option<&str> {
         let is_livekits = |caller: &&JwtCaller| match &caller.keys {
             TokenKeys::Secret(secret) => all(keys).any(|key| key.key() == secret),
@@ -111,14 +111,18 @@ impl Callers {
     fn way<'a>(&'a self, credentials: &Credentials<'a>) -> Result<Way<'a>, CredentialError> {
         let bearer = credentials.bearer()?;
         if let Some(bearer) = bearer {
+            let api_token = self.api_tokens.find(bearer.token);
+            // No caller has a LiveKit secret (see `with_secret_of`), so that a LiveKit token is no caller's JWT.
+            if api_token.is_none()
+                && let Some(way) = self.way_of_jwt(bearer.token)
+            {
+                return Ok(way);
+            }
             if is_livekits(bearer.token, credentials.livekit_keys) {
                 return Err(CredentialError::LiveKit);
             }
-            if let Some(name) = self.api_tokens.find(bearer.token) {
+            if let Some(name) = api_token {
                 return Ok(Way::Identified(Caller::without_claims(Arc::clone(name))));
-            }
-            if let Some(way) = self.way_of_jwt(bearer.token)? {
-                return Ok(way);
             }
         }
         let question = |caller: &'a Arc<ForwardCaller>| Some((caller, caller.application.question(credentials, bearer)?));
@@ -135,14 +139,13 @@ impl Callers {
     }
 
     /// `None` if `token` is not a JWT of a caller's issuer.
-    fn way_of_jwt<'a>(&'a self, token: &'a str) -> Result<Option<Way<'a>>, JwtError> {
-        let Some(jwt) = UnverifiedJwt::parse(token) else { return Ok(None) };
-        let same_issuer: Vec<_> = self.jwt.iter().filter(|caller| jwt.is_from(&caller.issued.issuer)).collect();
-        let Some(first) = same_issuer.first() else { return Ok(None) };
-        let claims = jwt.claims()?;
+    fn way_of_jwt<'a>(&'a self, token: &'a str) -> Option<Way<'a>> {
+        let jwt = UnverifiedJwt::parse(token)?;
+        let same_issuer = || self.jwt.iter().filter(|caller| jwt.is_from(&caller.issued.issuer));
+        let is_expected = |caller: &&JwtCaller| jwt.claims.as_ref().is_some_and(|claims| caller.expects(claims));
         // If no caller expects it, the first one says why.
-        let caller = same_issuer.iter().find(|caller| caller.expects(&claims)).unwrap_or(first);
-        Ok(Some(Way::Jwt(caller, jwt, claims)))
+        let caller = same_issuer().find(is_expected).or_else(|| same_issuer().next())?;
+        Some(Way::Jwt(caller, jwt))
     }
 }
 

@@ -91,8 +91,8 @@ impl ForwardCaller {
         let (sender, answered) = watch::channel(None);
         state.asked.insert(key, answered.clone());
         drop(state);
-        let request = self.application.request(question, passed_on());
         let asking = Asking { caller: Arc::clone(self), key };
+        let request = self.application.request(question, passed_on());
         // On its own, because whoever asked first may hang up while others wait for the same answer.
         tokio::spawn(async move { sender.send_replace(Some(asking.ask(request, now).await)) });
         Ok(Begun::Asked(answered))

@@ -1,14 +1,12 @@
 //! JWK sets (RFC 7517) and what else holds the public keys of an issuer, and which key a token means. Does not know where the keys
 //! come from.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use crate::caller::pem::{self, PemError};
 use crate::caller::public_key::PublicKey;
 use crate::caller::settings::Algorithm;
-use crate::json::{self, Members, Text, Unambiguous};
+use crate::json::{self, Members};
 use crate::jws;
 
 /// The keys with which an issuer's tokens are verified: at least one.
@@ -65,22 +63,24 @@ impl KeySet {
 impl Jwk {
     /// `None` if the key is malformed, or cannot verify any signature that is known here.
     fn parse(json: &[u8]) -> Option<Self> {
-        json::from_utf8::<Unambiguous>(json).ok()?;
-        let members = Members::parse(json).ok()?;
-        let optional = |name: &str| members.value(name).map_or(Some(None), |_| members.text(name).map(Some));
-        let verifies = |operations: Vec<Text<'_>>| operations.iter().any(|operation| operation.0 == "verify");
-        let may_verify = members.value("key_ops").is_none() || members.read("key_ops").is_some_and(verifies);
-        let is_for_signatures = optional("use")?.is_none_or(|usage| usage == "sig");
-        let bytes = |name: &str| members.text(name).and_then(|text| jws::decode(&text).ok());
-        let key = match (&*members.text("kty")?, members.text("crv").as_deref()) {
+        let jwk = json::unique(json).ok()?;
+        let text = |name: &str| jwk.get(name)?.as_str();
+        let optional = |name: &str| jwk.get(name).map_or(Some(None), |value| value.as_str().map(Some));
+        let bytes = |name: &str| jws::decode(text(name)?).ok();
+        let key = match (text("kty")?, text("crv")) {
             ("RSA", _) => PublicKey::rsa(&bytes("n")?, &bytes("e")?),
             ("EC", Some("P-256")) => PublicKey::p256(&bytes("x")?, &bytes("y")?),
             ("OKP", Some("Ed25519")) => PublicKey::ed25519(&bytes("x")?),
             _ => None,
         }?;
-        let algorithm = optional("alg")?.map_or(Some(None), |name| Algorithm::named(&name).map(Some))?;
+        let may_verify = match jwk.get("key_ops") {
+            None => true,
+            Some(operations) => operations.as_array()?.iter().any(|operation| operation == "verify"),
+        };
+        let is_for_signatures = optional("use")?.is_none_or(|usage| usage == "sig");
+        let algorithm = optional("alg")?.map_or(Some(None), |name| Algorithm::named(name).map(Some))?;
         let agrees = algorithm.is_none_or(|algorithm| key.is_for(algorithm));
-        let kid = optional("kid")?.map(Cow::into_owned);
+        let kid = optional("kid")?.map(str::to_owned);
         (may_verify && is_for_signatures && agrees).then_some(Self { kid, algorithm, key })
     }
 

@@ -13,9 +13,6 @@ use crate::caller::settings::{Algorithm, Issued};
 use crate::clock::UnixTime;
 use crate::jws;
 
-/// The algorithms of public keys, if the settings list none.
-const ALGORITHMS: [Algorithm; 3] = [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa];
-
 /// An `oidc` or `jwt` caller.
 #[derive(Debug)]
 pub(crate) struct JwtCaller {
@@ -53,13 +50,9 @@ impl JwtCaller {
             }
     }
 
-    /// The caller, if `jwt`, which has `claims`, holds at `now`. What is cheap is checked first, so that a token that cannot hold costs no fetch.
-    pub(crate) async fn verify(
-        &self,
-        jwt: &UnverifiedJwt<'_>,
-        claims: Map<String, Value>,
-        now: UnixTime,
-    ) -> Result<Caller, JwtError> {
+    /// The caller, if `jwt` holds at `now`. What is cheap is checked first, so that a token that cannot hold costs no fetch.
+    pub(crate) async fn verify(&self, mut jwt: UnverifiedJwt<'_>, now: UnixTime) -> Result<Caller, JwtError> {
+        let claims = jwt.claims.take().ok_or(JwtError::Claims)?;
         let header = jwt.header()?;
         let ends = expiry(&claims, now)?;
         if !self.has_audience(&claims) {
@@ -74,7 +67,7 @@ impl JwtCaller {
             TokenKeys::Secret(_) if header.alg != "HS256" => return Err(JwtError::Algorithm),
             TokenKeys::Secret(key) => key.verifies(message, &signature),
             TokenKeys::Fixed(keys) => {
-                let algorithm = public(&ALGORITHMS)?;
+                let algorithm = public(&Algorithm::DEFAULT)?;
                 keys.find(header.kid.as_deref(), algorithm)?.verifies(algorithm, message, &signature)
             }
             TokenKeys::Fetched(keys, allowed) => {

@@ -47,7 +47,9 @@ impl KeyPlace {
     fn discovery(&self) -> Result<Url, KeyPlaceError> {
         let base = self.issuer.strip_suffix('/').unwrap_or(&self.issuer);
         let url = format!("{base}/.well-known/openid-configuration").parse::<Url>();
-        url.ok().filter(|url| url.has_host() && url.query().is_none()).ok_or(KeyPlaceError::NoDiscovery)
+        url.ok()
+            .filter(|url| url.has_host() && url.query().is_none() && url.fragment().is_none())
+            .ok_or(KeyPlaceError::NoDiscovery)
     }
 
     /// Fetches the keys now.

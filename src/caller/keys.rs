@@ -161,7 +161,7 @@ impl IssuerKeys {
         if key.verifies(algorithm, message, signature) {
             return Ok(());
         }
-        self.state.send_if_modified(|state| state.ask(Cause::BadSignature, now).is_some());
+        self.ask(Cause::BadSignature, now);
         Err(JwtError::Signature)
     }
 
@@ -169,21 +169,29 @@ impl IssuerKeys {
     async fn keys_with(&self, kid: Option<&str>, algorithm: Algorithm, now: UnixTime) -> Result<Arc<KeySet>, JwtError> {
         let is_known = |keys: &Arc<KeySet>| !matches!(keys.find(kid, algorithm), Err(KeyChoiceError::Unknown));
         let current = self.state.borrow().current(now);
-        if let Some(keys) = current.filter(is_known) {
-            return Ok(keys);
-        }
-        let mut fetch = None;
-        self.state.send_if_modified(|state| {
-            // Without any keys, the task tries again by itself.
-            fetch = if state.current(now).is_some() { state.ask(Cause::UnknownKey, now) } else { state.pending() };
-            fetch.is_some()
-        });
+        let fetch = match current {
+            Some(keys) if is_known(&keys) => return Ok(keys),
+            Some(_) => self.ask(Cause::UnknownKey, now),
+            None => self.state.borrow().pending(), // the task tries again by itself
+        };
         if let Some(fetch) = fetch {
             let mut states = self.state.subscribe();
             let arrived = states.wait_for(|state| state.ended >= fetch || state.current(now).as_ref().is_some_and(is_known));
             let _ = timeout(PATIENCE, arrived).await; // what is there then counts
         }
         self.state.borrow().current(now).ok_or(JwtError::NotReady)
+    }
+
+    /// Asks for a fetch if that is allowed, and returns the one to wait for. Only a new one wakes those who wait already: a flood of
+    /// requests must not wake all of them each time.
+    fn ask(&self, cause: Cause, now: UnixTime) -> Option<u64> {
+        let mut fetch = None;
+        self.state.send_if_modified(|state| {
+            let wanted = state.wanted;
+            fetch = state.ask(cause, now);
+            state.wanted != wanted
+        });
+        fetch
     }
 
     /// Fetches once, and returns how long to wait for the next time.

@@ -4,9 +4,9 @@
 mod answers;
 mod api_token;
 mod application;
-mod callers;
+pub(crate) mod callers;
 pub(crate) mod claim_path;
-mod credentials;
+pub(crate) mod credentials;
 pub(crate) mod expectations;
 mod forward;
 mod jwk;
@@ -15,13 +15,13 @@ mod jwt_caller;
 mod key_fetch;
 mod keys;
 pub(crate) mod matchers;
-mod observer;
+pub(crate) mod observer;
 mod pace;
 mod pem;
 mod proxy;
 mod public_key;
 pub(crate) mod settings;
-mod setup;
+pub(crate) mod setup;
 
 use std::sync::Arc;
 

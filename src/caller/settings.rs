@@ -66,6 +66,26 @@ pub(crate) enum Algorithm {
     EdDsa,
 }
 
+impl Algorithm {
+    /// The algorithms that public keys verify if the settings list none.
+    pub(crate) const DEFAULT: [Self; 3] = [Self::Rs256, Self::Es256, Self::EdDsa];
+
+    /// Their names in headers, JWKs and settings.
+    pub(crate) const NAMED: [(&str, Self); 7] = [
+        ("RS256", Self::Rs256),
+        ("RS384", Self::Rs384),
+        ("RS512", Self::Rs512),
+        ("PS256", Self::Ps256),
+        ("ES256", Self::Es256),
+        ("EdDSA", Self::EdDsa),
+        ("Ed25519", Self::EdDsa),
+    ];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::NAMED.iter().find(|(each, _)| *each == name).map(|(_, algorithm)| *algorithm)
+    }
+}
+
 /// A JWT that is signed with a configured key.
 #[derive(Clone, Debug)]
 pub(crate) struct Jwt {
@@ -149,21 +169,4 @@ fn is_loopback(url: &Url) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
     pub(crate) headers: Vec<(String, HeaderName)>,
-}
-
-impl Algorithm {
-    /// The algorithms by their names in headers, JWKs and policy files.
-    pub(crate) const NAMED: [(&str, Self); 7] = [
-        ("RS256", Self::Rs256),
-        ("RS384", Self::Rs384),
-        ("RS512", Self::Rs512),
-        ("PS256", Self::Ps256),
-        ("ES256", Self::Es256),
-        ("EdDSA", Self::EdDsa),
-        ("Ed25519", Self::EdDsa),
-    ];
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::NAMED.iter().find(|(each, _)| *each == name).map(|(_, algorithm)| *algorithm)
-    }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::fake_server::{FakeServer, reply};
-use super::request::{Asks, LIVEKIT_SECRET, SECRET, api_token, callers, jwks, named, oidc, secret_jwt, who};
+use super::request::{Asks, LIVEKIT_SECRET, SECRET, api_token, callers, file_jwt, jwks, named, oidc, secret_jwt, who};
 use super::signing::{ISSUER, Signer, base64url, claims, ed25519, p256, rsa};
 use super::{NOW, fixture};
 use crate::caller::callers::Refused;
@@ -366,4 +366,20 @@ async fn a_credential_that_does_not_hold_is_refused_and_nothing_that_it_names_is
     // The first fetch of each issuer, and one each that an unknown kid and a bad signature asked for.
     let asked = |path: &str| server.requests().iter().filter(|head| head.starts_with(&format!("GET {path} "))).count();
     assert!(asked("/ours") <= 3 && asked("/theirs") <= 3, "{} and {} fetches", asked("/ours"), asked("/theirs"));
+}
+
+#[tokio::test]
+async fn a_token_with_any_character_changed_is_refused() {
+    let subject = callers(vec![file_jwt("school", "rsa-ours-public.pem"), secret_jwt("sessions", SESSIONS)]);
+    let keys = Keys::new();
+    for token in [ours(&keys, json!({}), json!({})), keys.session.sign(&json!({"alg": "HS256"}), &session(json!({})))] {
+        assert!(Asks::bearer(&token).of(&subject.callers).await.is_ok());
+        for place in 0..token.len() {
+            for character in ["A", "_", ".", "="].into_iter().filter(|character| token[place..=place] != **character) {
+                let changed = [&token[..place], character, &token[place + 1..]].concat();
+                let answer = Asks::bearer(&changed).of(&subject.callers).await;
+                assert!(matches!(answer, Err(Refused::Unauthorized(_))), "{character} at {place}: {answer:?}");
+            }
+        }
+    }
 }

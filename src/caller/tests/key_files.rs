@@ -67,7 +67,7 @@ fn a_jwk_that_cannot_verify_is_skipped() {
         (0, json!({"key_ops": ["sign"]})),
         (0, json!({"key_ops": []})),
         (0, json!({"key_ops": "verify"})),
-        (0, json!({"key_ops": ["verify", 1]})),
+        (0, json!({"key_ops": [["verify"]]})),
         (0, json!({"kid": 1})),
         (0, json!({"alg": "RSA-OAEP"})),
         (0, json!({"alg": "ES256"})),
@@ -142,7 +142,7 @@ async fn callers_that_cannot_be_set_up_say_why() {
     };
     let forward = |url: &str| caller("app", Proof::Forward(application(url)));
     let with_authority = |file: &str| issuer(ISSUER, None, Reach { ca_file: Some(file.into()), plaintext: false });
-    let cases: [(CallerSettings, &str); 12] = [
+    let cases: [(CallerSettings, &str); 13] = [
         (secret("SHORT"), "callers.app: the secret is shorter than 32 bytes: make one of random bytes"),
         (secret("MISSING"), "callers.app: cannot read the variable MISSING: it is not set"),
         (api_token("app", "EMPTY"), "callers.app: the token is empty"),
@@ -156,6 +156,10 @@ async fn callers_that_cannot_be_set_up_say_why() {
         ),
         (
             issuer("accounts.example", None, reach()),
+            "callers.app: the issuer is not the URL of a server, so its keys cannot be found: set jwks_url",
+        ),
+        (
+            issuer("https://id.example/#", None, reach()),
             "callers.app: the issuer is not the URL of a server, so its keys cannot be found: set jwks_url",
         ),
         (

@@ -88,6 +88,26 @@ async fn without_keys_the_answer_is_to_come_back() {
 }
 
 #[tokio::test]
+async fn over_tls_the_issuer_must_prove_itself_by_the_authorities_in_ca_file() {
+    let key = p256();
+    let keys = set(&[(&key, "a")]);
+    let server = FakeServer::start_tls(move |_| reply("200 OK", "", &keys)).await;
+    for (host, authority, is_trusted) in [
+        ("localhost", Some("../tls/authority.pem"), true),
+        ("localhost", Some("../tls/expired.pem"), false),
+        ("localhost", None, false),
+        ("127.0.0.1", Some("../tls/authority.pem"), false), // the certificate is for localhost
+    ] {
+        let mut school = oidc("school", ISSUER, &server.url_at(host, "/jwks"));
+        let Proof::Oidc(oidc) = &mut school.proof else { panic!("it is an oidc caller") };
+        oidc.reach.ca_file = authority.map(Into::into);
+        let answer = token(&key, "a").of(&callers(vec![school]).callers).await;
+        assert!(if is_trusted { answer.is_ok() } else { is_not_ready(&answer) }, "{host} {authority:?}: {answer:?}");
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let key = p256();
     let elsewhere = serve(set(&[(&key, "a")])).await;

@@ -12,7 +12,6 @@ use crate::caller::settings::{Algorithm, ApiToken, Forward, Issued, Jwt, JwtKey,
 use crate::policy::file::problem::Problem;
 use crate::policy::file::reader::{Reader, Section, flag, text};
 
-const DEFAULT_ALGORITHMS: [Algorithm; 3] = [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa];
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_CACHE: Duration = Duration::from_secs(10);
@@ -31,7 +30,7 @@ pub(super) fn oidc(issued: Issued, section: &mut Section<'_>, folder: &Path, rea
             algorithms.extend(reader.one_of("algorithms", item, "algorithm", &Algorithm::NAMED));
         }
     } else {
-        algorithms.extend(DEFAULT_ALGORITHMS);
+        algorithms.extend(Algorithm::DEFAULT);
     }
     Oidc { issued, jwks_url, algorithms, reach }
 }
