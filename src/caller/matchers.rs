@@ -47,6 +47,11 @@ impl Matchers {
 }
 
 impl Matchers {
+    /// Whether they hold for these claims, which are found in the order of the matchers.
+    pub(crate) fn hold<'a>(&self, claims: impl Iterator<Item = Option<&'a Value>>) -> bool {
+        self.0.iter().zip(claims).all(|((_, matcher), claim)| matcher.holds(claim))
+    }
+
     /// Whether claims that meet these matchers always meet the `others`.
     pub(crate) fn imply(&self, others: &Self) -> bool {
         others.0.iter().all(|(path, other)| self.0.iter().any(|(own, matcher)| own == path && matcher.implies(other)))

@@ -10,14 +10,7 @@ use crate::policy::PolicyError;
 use crate::policy::pattern::Pattern;
 use crate::policy::values::{Unfilled, Values};
 
-/// A request that gets no token.
-#[derive(Debug)]
-pub(crate) struct Denial<'a> {
-    /// The rules of this caller that do not match, up to the one that decides.
-    pub(crate) passed: Vec<Passed<'a>>,
-    pub(crate) reason: Reason<'a>,
-}
-
+/// Why a request gets no token.
 #[derive(Debug)]
 #[non_exhaustive]
 pub(crate) enum Reason<'a> {
@@ -41,12 +34,12 @@ pub(crate) enum Blame {
     System,
 }
 
-impl<'a> Denial<'a> {
+impl<'a> Reason<'a> {
     pub(crate) fn blame(&self) -> Blame {
-        match &self.reason {
-            Reason::Anonymous => Blame::Credential,
-            Reason::NoRule => Blame::Rules,
-            Reason::Rule { unfit, .. } => match unfit {
+        match self {
+            Self::Anonymous => Blame::Credential,
+            Self::NoRule => Blame::Rules,
+            Self::Rule { unfit, .. } => match unfit {
                 Unfit::RoomNeeded => Blame::Request,
                 Unfit::RoomConfig { error: RoomConfigurationError::Webhooks { .. }, .. } => Blame::Rules,
                 Unfit::RoomConfig { is_asked_for: true, .. } => Blame::Request,
@@ -58,8 +51,8 @@ impl<'a> Denial<'a> {
 
     /// The name of the rule that denies.
     pub(crate) fn rule(&self) -> Option<&'a str> {
-        match &self.reason {
-            Reason::Rule { name, .. } => Some(name),
+        match self {
+            Self::Rule { name, .. } => Some(name),
             _ => None,
         }
     }
@@ -75,8 +68,17 @@ pub(crate) struct Passed<'a> {
 /// Why a rule does not match.
 #[derive(Debug)]
 pub(crate) enum Mismatch<'a> {
+    /// It is for others.
+    Caller {
+        caller: &'a str,
+        callers: &'a [String],
+    },
     Claim(matchers::Mismatch<'a>),
-    Room { room: &'a str, patterns: &'a [Pattern], values: Values<'a> },
+    Room {
+        room: &'a str,
+        patterns: &'a [Pattern],
+        values: Values<'a>,
+    },
 }
 
 /// Why a rule that matches gives no token.
@@ -102,6 +104,13 @@ pub(crate) enum Unfit<'a> {
 impl fmt::Display for Mismatch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Caller { caller, callers } => {
+                f.write_str("it is for ")?;
+                for (index, each) in callers.iter().enumerate() {
+                    write!(f, "{}{each:?}", if index == 0 { "" } else { " and " })?;
+                }
+                write!(f, ", not {caller:?}")
+            }
             Self::Claim(mismatch) => mismatch.fmt(f),
             Self::Room { room, patterns, values } => {
                 write!(f, "the room is {room:?}, which does not match ")?;
@@ -136,13 +145,5 @@ impl fmt::Display for Reason<'_> {
             Self::NoRule => f.write_str("no rule matches"),
             Self::Rule { name, unfit } => write!(f, "the rule {name:?} denies: {unfit}"),
         }
-    }
-}
-
-/// In one line, as for the log.
-impl fmt::Display for Denial<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason.fmt(f)?;
-        self.passed.iter().try_for_each(|Passed { rule, why }| write!(f, "; {rule:?}: {why}"))
     }
 }

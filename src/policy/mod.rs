@@ -19,7 +19,7 @@ mod rate;
 mod rule;
 pub(crate) mod rules;
 mod template;
-mod values;
+pub(crate) mod values;
 
 use std::io;
 use std::time::Duration;

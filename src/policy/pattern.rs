@@ -50,11 +50,17 @@ impl Pattern {
         &self.widest
     }
 
+    /// Whether `room` begins and ends as the pattern does. If not, no values make it fit.
+    pub(crate) fn can_fit(&self, room: &str) -> bool {
+        let has_start = self.parts.first().is_some_and(|first| room.starts_with(first.prefix()));
+        has_start && self.parts.last().is_some_and(|last| room.ends_with(last.suffix()))
+    }
+
     /// Whether `room` fits, with the values in place of the placeholders. A star in a value is only a star.
     pub(crate) fn fit<'a>(&'a self, room: &str, values: &Values<'a>) -> Fit<'a> {
         let (Some(first), Some(last)) = (self.parts.first(), self.parts.last()) else { return Fit::No };
-        // Most patterns end here. Nobody can ask for letters that are still to be made.
-        if !room.starts_with(first.prefix()) || self.placeholders().any(|each| *each == Placeholder::Random) {
+        // Nobody can ask for letters that are still to be made.
+        if !self.can_fit(room) || self.placeholders().any(|each| *each == Placeholder::Random) {
             return Fit::No;
         }
         if let Some(why) = self.parts.iter().find_map(|part| part.check(values).err()) {

@@ -62,9 +62,19 @@ pub(crate) enum Match<'a> {
 impl Rule {
     /// Whether the rule decides about the request of a caller whom it names.
     pub(crate) fn matches<'a>(&'a self, values: &Values<'a>) -> Match<'a> {
-        if let Some(mismatch) = self.claims.mismatch(&values.caller.claims) {
-            return Match::No(Mismatch::Claim(mismatch));
+        match self.claims.mismatch(&values.caller.claims) {
+            Some(mismatch) => Match::No(Mismatch::Claim(mismatch)),
+            None => self.matches_room(values),
         }
+    }
+
+    /// Whether the rule could be about this room, or none is asked for. Quick, because most rules are not.
+    pub(crate) fn can_match_room(&self, room: Option<&str>) -> bool {
+        room.is_none_or(|room| self.rooms.iter().any(|pattern| pattern.can_fit(room)))
+    }
+
+    /// Whether the rule decides, if its claims match.
+    pub(crate) fn matches_room<'a>(&'a self, values: &Values<'a>) -> Match<'a> {
         let Some(room) = values.asked.room() else { return Match::Yes };
         let mut unfilled = None;
         for pattern in &self.rooms {

@@ -2,13 +2,15 @@
 //! rules are written.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use crate::caller::Caller;
+use crate::caller::claim_path::ClaimPath;
 use crate::caller::settings::ANONYMOUS;
 use crate::livekit::access_token::ParticipantToken;
 use crate::policy::Policy;
 use crate::policy::asked::Asked;
-use crate::policy::denial::{Denial, Passed, Reason};
+use crate::policy::denial::{Mismatch, Passed, Reason};
 use crate::policy::rule::{EventsRight, Match, Rule};
 use crate::policy::template::Random;
 use crate::policy::values::Values;
@@ -18,7 +20,16 @@ use crate::policy::values::Values;
 pub(crate) struct Rules {
     rules: Vec<Rule>,
     /// The rules of each caller, in their order.
-    by_caller: HashMap<String, Vec<usize>>,
+    by_caller: HashMap<String, Vec<Indexed>>,
+    /// The claims that rules match, each once: with many rules, finding a claim takes longer than comparing it.
+    paths: Vec<ClaimPath>,
+}
+
+/// Where a rule is, and where the path of each of its matchers is.
+#[derive(Clone, Debug)]
+struct Indexed {
+    rule: usize,
+    paths: Vec<usize>,
 }
 
 /// A token that a caller gets.
@@ -27,19 +38,33 @@ pub(crate) struct Decision<'a> {
     /// The rule that answered. Its limit is still to be counted.
     pub(crate) rule: &'a Rule,
     pub(crate) token: ParticipantToken,
-    /// The rules of this caller before it, which do not match.
-    pub(crate) passed: Vec<Passed<'a>>,
+}
+
+/// A request that gets no token.
+#[derive(Debug)]
+pub(crate) struct Denial<'a> {
+    rules: &'a Rules,
+    values: Values<'a>,
+    pub(crate) reason: Reason<'a>,
 }
 
 impl Rules {
     pub(crate) fn new(rules: Vec<Rule>) -> Self {
-        let mut by_caller: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut paths: Vec<ClaimPath> = Vec::new();
+        let mut by_caller: HashMap<String, Vec<Indexed>> = HashMap::new();
         for (index, rule) in rules.iter().enumerate() {
+            let mut index_of = |path: &ClaimPath| {
+                paths.iter().position(|each| each == path).unwrap_or_else(|| {
+                    paths.push(path.clone());
+                    paths.len().saturating_sub(1)
+                })
+            };
+            let indexed = Indexed { rule: index, paths: rule.claims.0.iter().map(|(path, _)| index_of(path)).collect() };
             for caller in &rule.callers {
-                by_caller.entry(caller.clone()).or_default().push(index);
+                by_caller.entry(caller.clone()).or_default().push(indexed.clone());
             }
         }
-        Self { rules, by_caller }
+        Self { rules, by_caller, paths }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Rule> {
@@ -60,43 +85,70 @@ impl Rules {
         random: &mut Random<'_>,
     ) -> Result<Decision<'a>, Denial<'a>> {
         let values = Values { caller, asked };
-        let (passed, found) = self.first_match(&values);
-        let Some((rule, matched)) = found else {
+        let Some((rule, matched)) = self.first_match(&values) else {
             let is_anonymous = &*caller.name == ANONYMOUS && !self.is_for(ANONYMOUS);
-            return Err(Denial { passed, reason: if is_anonymous { Reason::Anonymous } else { Reason::NoRule } });
+            let reason = if is_anonymous { Reason::Anonymous } else { Reason::NoRule };
+            return Err(Denial { rules: self, values, reason });
         };
         let token = match matched {
             Match::Denies(unfit) => Err(unfit),
             _ => rule.token(&values, bounds, random),
         };
         match token {
-            Ok(token) => Ok(Decision { rule, token, passed }),
-            Err(unfit) => Err(Denial { passed, reason: Reason::Rule { name: &rule.name, unfit } }),
+            Ok(token) => Ok(Decision { rule, token }),
+            Err(unfit) => Err(Denial { rules: self, values, reason: Reason::Rule { name: &rule.name, unfit } }),
         }
+    }
+
+    /// The rules before the one that decides, or all if none does, and why each does not match. They are tried again, because
+    /// hardly anybody asks.
+    pub(crate) fn passed<'a>(&'a self, values: Values<'a>) -> impl Iterator<Item = Passed<'a>> {
+        self.rules.iter().map_while(move |rule| {
+            let why = if !rule.callers.iter().any(|caller| **caller == *values.caller.name) {
+                Mismatch::Caller { caller: &values.caller.name, callers: &rule.callers }
+            } else if let Match::No(why) = rule.matches(&values) {
+                why
+            } else {
+                return None;
+            };
+            Some(Passed { rule: &rule.name, why })
+        })
     }
 
     #[allow(dead_code, reason = "the server does not use it yet")]
     /// What this caller may read of the events: those of `room`, or of all rooms if it names none.
     pub(crate) fn events(&self, caller: &Caller, room: Option<&str>) -> EventsRight {
         let asked = Asked { room: room.map(Into::into), ..Asked::default() };
-        let (_, found) = self.first_match(&Values { caller, asked: &asked });
-        match found {
+        match self.first_match(&Values { caller, asked: &asked }) {
             Some((rule, Match::Yes)) if asked.room().is_some() || rule.events == EventsRight::All => rule.events,
             _ => EventsRight::None,
         }
     }
 
-    /// The first rule that decides, after those that do not match.
-    fn first_match<'a>(&'a self, values: &Values<'a>) -> (Vec<Passed<'a>>, Option<(&'a Rule, Match<'a>)>) {
-        let mut passed = Vec::new();
-        let indices = self.by_caller.get(&*values.caller.name).map_or(&[][..], Vec::as_slice);
-        for rule in indices.iter().filter_map(|index| self.rules.get(*index)) {
-            match rule.matches(values) {
-                Match::No(why) => passed.push(Passed { rule: &rule.name, why }),
-                decides => return (passed, Some((rule, decides))),
+    /// The first rule that decides.
+    fn first_match<'a>(&'a self, values: &Values<'a>) -> Option<(&'a Rule, Match<'a>)> {
+        let room = values.asked.room();
+        let found: Vec<_> = self.paths.iter().map(|path| path.find(&values.caller.claims)).collect();
+        self.by_caller.get(&*values.caller.name)?.iter().find_map(|Indexed { rule, paths }| {
+            let rule = self.rules.get(*rule)?;
+            let claims = paths.iter().map(|path| found.get(*path).copied().flatten());
+            if !rule.claims.hold(claims) || !rule.can_match_room(room) {
+                return None;
             }
-        }
-        (passed, None)
+            match rule.matches_room(values) {
+                Match::No(_) => None,
+                decides => Some((rule, decides)),
+            }
+        })
+    }
+}
+
+/// In one line, as for the log, which has to do only with rules for this caller.
+impl fmt::Display for Denial<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reason.fmt(f)?;
+        let mut tried = self.rules.passed(self.values).filter(|passed| !matches!(passed.why, Mismatch::Caller { .. }));
+        tried.try_for_each(|Passed { rule, why }| write!(f, "; {rule:?}: {why}"))
     }
 }
 

@@ -77,6 +77,11 @@ impl Template {
         self.0.first().map_or("", Piece::text)
     }
 
+    /// The literal text that it ends with.
+    pub(crate) fn suffix(&self) -> &str {
+        self.0.last().map_or("", Piece::text)
+    }
+
     /// Two placeholders with nothing between them: two different pairs of values could give one text.
     pub(crate) fn touching(&self) -> Option<(&Placeholder, &Placeholder)> {
         self.0.windows(2).find_map(|pair| match pair {

@@ -13,9 +13,10 @@ use crate::cli::{Failure, Outcome, input, print, print_json};
 use crate::clock::UnixTime;
 use crate::config::Config;
 use crate::livekit::inspection::Inspection;
-use crate::policy::denial::{Blame, Denial, Passed};
+use crate::policy::denial::{Blame, Passed, Reason};
 use crate::policy::file::PolicyFile;
-use crate::policy::rules::{Decision, Rules};
+use crate::policy::rules::Decision;
+use crate::policy::values::Values;
 use crate::policy::{Policy, random_letters};
 
 #[derive(Debug, clap::Args)]
@@ -54,15 +55,19 @@ pub(super) fn run(arguments: TestPolicy) -> Outcome {
     let asked = arguments.request.asked(&body)?;
     let bounds = Policy { ttl: settings.token_ttl, allow_client_egress: settings.allow_client_egress };
     let decision = file.rules.decide(&caller, &asked, &bounds, &mut || random_letters().map_err(io::Error::other));
-    let answer = match (&decision, doubt) {
-        (Ok(decision), None) => Answer::allowed(decision, &settings, &file.rules, &caller)?,
-        (Ok(Decision { passed, .. }) | Err(Denial { passed, .. }), Some(doubt)) => Answer {
-            passed: all_passed(passed, &file.rules, &caller, None),
-            result: Err((401, format!("the claims do not hold: {doubt}"))),
-            rule: None,
-        },
-        (Err(denial), None) => Answer::denied(denial, &file.rules, &caller),
+    let result = match (&decision, doubt) {
+        (_, Some(doubt)) => Err((401, format!("the claims do not hold: {doubt}"))),
+        (Ok(decision), None) => Ok(claims(decision, &settings)?),
+        (Err(denial), None) => Err((status(&denial.reason), denial.reason.to_string())),
     };
+    let rule = match &decision {
+        _ if matches!(result, Err((401, _))) => None,
+        Ok(decision) => Some(decision.rule.name.as_str()),
+        Err(denial) => denial.reason.rule(),
+    };
+    let passed = file.rules.passed(Values { caller: &caller, asked: &asked });
+    let passed = passed.map(|Passed { rule, why }| (rule, why.to_string())).collect();
+    let answer = Answer { rule, passed, result };
     if arguments.json {
         print_json(format_args!("{:#}", answer.json()))?
     } else {
@@ -99,56 +104,33 @@ impl TestPolicy {
     }
 }
 
-/// The rules before `rule`, or all if there is none, and why each did not answer.
-fn all_passed(passed: &[Passed<'_>], rules: &Rules, caller: &Caller, rule: Option<&str>) -> Vec<(String, String)> {
-    let earlier = rules.iter().take_while(|each| rule != Some(each.name.as_str()));
-    let why = |name: &str| passed.iter().find(|each| each.rule == name).map(|each| each.why.to_string());
-    let reasons = earlier.filter_map(|each| match why(&each.name) {
-        None if each.callers.iter().any(|name| **name == *caller.name) => None, // never reached
-        None => Some((each.name.clone(), format!("it is for {}, not {:?}", quoted(&each.callers), caller.name))),
-        Some(why) => Some((each.name.clone(), why)),
-    });
-    reasons.collect()
+/// The claims of the token, as the server would sign them now.
+fn claims(decision: &Decision<'_>, settings: &Config) -> Result<Map<String, Value>, Failure> {
+    let now = UnixTime::now();
+    let jwt = decision.token.to_jwt(settings.keys.api_keys.minting(), now);
+    input::object("the token", Inspection::of(&jwt, now).map_err(Failure::wrong)?.payload())
 }
 
-fn quoted(names: &[String]) -> String {
-    names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" and ")
+fn status(reason: &Reason<'_>) -> u16 {
+    match reason.blame() {
+        Blame::Request => 400,
+        Blame::Credential => 401,
+        Blame::Rules => 403,
+        Blame::System => 500,
+    }
 }
 
 /// What is printed.
-struct Answer {
+struct Answer<'a> {
     /// The rule that decided.
-    rule: Option<String>,
+    rule: Option<&'a str>,
     /// The rules before it, and why each did not decide.
-    passed: Vec<(String, String)>,
+    passed: Vec<(&'a str, String)>,
     /// The claims of the token, or the status and the reason of the denial.
     result: Result<Map<String, Value>, (u16, String)>,
 }
 
-impl Answer {
-    fn allowed(decision: &Decision<'_>, settings: &Config, rules: &Rules, caller: &Caller) -> Result<Self, Failure> {
-        let now = UnixTime::now();
-        let jwt = decision.token.to_jwt(settings.keys.api_keys.minting(), now);
-        let inspection = Inspection::of(&jwt, now).map_err(Failure::wrong)?;
-        let claims = input::object("the token", inspection.payload())?;
-        let rule = &decision.rule.name;
-        Ok(Self { rule: Some(rule.clone()), passed: all_passed(&decision.passed, rules, caller, Some(rule)), result: Ok(claims) })
-    }
-
-    fn denied(denial: &Denial<'_>, rules: &Rules, caller: &Caller) -> Self {
-        let status = match denial.blame() {
-            Blame::Request => 400,
-            Blame::Credential => 401,
-            Blame::Rules => 403,
-            Blame::System => 500,
-        };
-        Self {
-            rule: denial.rule().map(str::to_owned),
-            passed: all_passed(&denial.passed, rules, caller, denial.rule()),
-            result: Err((status, denial.reason.to_string())),
-        }
-    }
-
+impl Answer<'_> {
     fn json(&self) -> Value {
         let passed: Vec<_> = self.passed.iter().map(|(rule, why)| json!({"rule": rule, "why": why})).collect();
         match &self.result {
