@@ -13,9 +13,13 @@ use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Vis
 use serde_json::value::RawValue;
 
 mod bounds;
+#[cfg(feature = "server")]
+mod unique;
 mod writer;
 
 pub(crate) use bounds::{Bounds, Excess};
+#[cfg(feature = "server")]
+pub(crate) use unique::unique;
 pub(crate) use writer::{ObjectWriter, Written, name, write};
 
 /// The members of a JSON object in their order, with duplicates.

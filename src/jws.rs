@@ -4,9 +4,9 @@
 //! [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515
 //! [RFC 7518, section 3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
 
+mod base64url;
+
 use std::fmt;
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-use std::sync::LazyLock;
 
 use base64::Engine;
 use hmac::KeyInit;
@@ -16,19 +16,13 @@ use hmac::digest::{CtOutput, Output};
 use sha2::Sha256;
 
 use crate::json::{Members, Unambiguous};
-
-/// base64url without padding ([RFC 4648, section 5]), strict: unused bits must be zero. Uses AVX2 or NEON if the processor has them.
-///
-/// [RFC 4648, section 5]: https://www.rfc-editor.org/rfc/rfc4648#section-5
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-static BASE64URL: LazyLock<base64::engine::Simd> =
-    LazyLock::new(|| base64::engine::Simd::url_safe(base64::engine::general_purpose::NO_PAD));
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+#[cfg(feature = "server")]
+pub(crate) use base64url::decode;
+use base64url::{BASE64URL, encode};
 
 /// `{"alg":"HS256","typ":"JWT"}` in base64url, and the dot after it: the only header that is written, and the one that most tokens
 /// have.
-const HEAD: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
+pub(crate) const HEAD: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
 /// Bytes of an HMAC-SHA256 (RFC 2104), and of the same in base64url.
 const MAC_BYTES: usize = 32;
 const MAC_CHARS: usize = 43;
@@ -58,6 +52,13 @@ impl Key {
     #[must_use]
     pub fn new(secret: &[u8]) -> Option<Self> {
         if secret.is_empty() { None } else { Hmac::new_from_slice(secret).ok().map(Self) }
+    }
+
+    /// Whether `signature` is the MAC of `message`. Compares in constant time.
+    #[cfg(feature = "server")]
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let signature: Result<[u8; MAC_BYTES], _> = signature.try_into();
+        signature.is_ok_and(|signature| mac(self.0.clone(), message) == CtOutput::new(signature.into()))
     }
 }
 
@@ -123,14 +124,6 @@ impl Signer {
         out.push(b'.');
         encode(mac.as_bytes(), out);
     }
-}
-
-/// Appends `bytes` in base64url.
-fn encode(bytes: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.resize(start.saturating_add(bytes.len().saturating_mul(4).div_ceil(3)), 0);
-    let written = BASE64URL.encode_slice(bytes, out.get_mut(start..).unwrap_or_default());
-    debug_assert!(written.is_ok(), "the buffer is large enough");
 }
 
 impl fmt::Debug for Signer {

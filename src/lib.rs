@@ -26,13 +26,14 @@
 //! | 1 | `jws`, `clock`, `json` | HS256 compact JWS; the time; objects member by member | LiveKit, HTTP |
 //! | 2 | `livekit` | keys, claims, grants, access token, room configuration, webhook receiver, event | HTTP, storage, settings |
 //! | 3 | `policy`, `inbox`, `worker` | who may have which token; the durable, deduplicated record of verified deliveries; restarting background work | HTTP requests |
+//! | 3 | `caller`, `client` | how a caller proves itself; the one HTTP client | rules, HTTP requests to the server |
 //! | 4 | `http` | listener, limits, router, CORS, replies, one file for each endpoint | the environment |
 //! | 5 | `config`, `cli` | flags, environment, commands, wiring | |
 //!
 //! Three journeys, each one way:
 //!
 //! ```text
-//! a token:    listener -> connection -> router -> endpoint -> policy -> access token -> JWS -> reply
+//! a token:    listener -> connection -> router -> endpoint -> caller -> policy -> access token -> JWS -> reply
 //! a webhook:  listener -> connection -> router -> endpoint -> receiver (token, then body) -> inbox (commit) -> reply
 //! a follower: listener -> connection -> router -> endpoint (token) -> inbox (read, wait, read) -> chunks
 //! ```
@@ -43,7 +44,11 @@ pub mod jws;
 pub mod livekit;
 
 #[cfg(feature = "server")]
+mod caller;
+#[cfg(feature = "server")]
 pub mod cli;
+#[cfg(feature = "server")]
+mod client;
 #[cfg(feature = "server")]
 mod config;
 #[cfg(feature = "server")]
@@ -80,6 +85,8 @@ macro_rules! page {
         #[doc = "[inbox]: crate::guide::inbox"]
         #[doc = "[keys]: crate::guide::keys"]
         #[doc = "[limits]: crate::guide::http_api#limits"]
+        #[doc = "[policy]: crate::guide::policy"]
+        #[doc = "[policy]: crate::guide::policy"]
         #[doc = "[production]: crate::guide::settings#for-production"]
         #[doc = "[settings]: crate::guide::settings"]
         #[doc = "[who]: crate::guide::security#threat-model"]
@@ -93,6 +100,7 @@ pub mod guide {
     page!(http_api, "guide/http-api.md");
     page!(inbox, "guide/inbox.md");
     page!(settings, "guide/settings.md");
+    page!(policy, "guide/policy.md");
     page!(keys, "guide/keys.md");
     page!(cli, "guide/cli.md");
     page!(library, "guide/library.md");

@@ -1,7 +1,6 @@
 //! The command line: its commands and their exit status, which is 0 for done, 1 if the answer is no, and 2 for wrong use or for input
 //! or output that fails. Results go to stdout, everything else to stderr. Does not know what a command does.
 
-mod client;
 mod escapes;
 mod events;
 mod generated;
@@ -9,6 +8,8 @@ mod input;
 mod json_spacing;
 mod log;
 mod output;
+mod policy;
+mod remote;
 mod serve;
 mod shared_flags;
 mod stop_signals;
@@ -28,6 +29,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, ConfigError, Flags};
 use log::tell;
 use output::{print, print_json};
+use policy::PolicyCommand;
 use token::TokenCommand;
 use webhook::WebhookCommand;
 
@@ -71,6 +73,9 @@ enum Command {
     /// Verify webhooks, and send them as LiveKit does
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Check a policy file, and try it out
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Read the inbox of a running roomkey
     Events(events::ReadEvents),
     /// Print the completions for a shell
@@ -114,6 +119,8 @@ impl Command {
             Self::Token(TokenCommand::Verify(arguments)) => token::verify::run(arguments),
             Self::Webhook(WebhookCommand::Verify(arguments)) => webhook::verify::run(arguments),
             Self::Webhook(WebhookCommand::Send(arguments)) => webhook::send::run(arguments),
+            Self::Policy(PolicyCommand::Check(arguments)) => policy::check::run(arguments),
+            Self::Policy(PolicyCommand::Test(arguments)) => policy::test::run(*arguments),
             Self::Events(arguments) => events::run(arguments),
             Self::Completions(arguments) => generated::print_completions(arguments),
             Self::Man(arguments) => generated::print_man(arguments),

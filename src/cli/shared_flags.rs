@@ -1,7 +1,7 @@
 //! The flags that several commands share, and the keys, which come from the same settings as the server's. Does not know what the
 //! keys are for.
 
-use crate::cli::client::TlsFlags;
+use crate::cli::remote::TlsFlags;
 use crate::cli::tell;
 use crate::clock::UnixTime;
 use crate::config::{ConfigError, KeyFlags, Variables};

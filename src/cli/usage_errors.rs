@@ -19,7 +19,8 @@ pub(super) fn sentence(error: &Error) -> String {
             format!("there is no such command{}", suggestion.unwrap_or_default())
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "a command is missing: token takes create, inspect or verify, and webhook takes verify or send".to_owned()
+            "a command is missing: token takes create, inspect or verify, webhook takes verify or send, and policy takes check or test"
+                .to_owned()
         }
         ErrorKind::MissingRequiredArgument => format!("missing: {}", context(ContextKind::InvalidArg).unwrap_or(flag)),
         ErrorKind::ArgumentConflict => match error.get(ContextKind::PriorArg) {

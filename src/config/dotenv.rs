@@ -69,10 +69,10 @@ impl Dotenv {
     }
 
     /// The first value of the variable `name`, if there is one. All lines that set it must be readable.
-    pub(super) fn find(&self, name: &'static str) -> Result<Option<Zeroizing<String>>, ConfigError> {
+    pub(super) fn find(&self, name: &str) -> Result<Option<Zeroizing<String>>, ConfigError> {
         let mut matching = self.0.iter().filter(|assignment| assignment.name == name);
         match matching.clone().find(|assignment| assignment.value.is_none()) {
-            Some(Assignment { line, .. }) => Err(ConfigError::DotenvLine { setting: name, line: *line }),
+            Some(Assignment { line, .. }) => Err(ConfigError::DotenvLine { variable: name.to_owned(), line: *line }),
             None => Ok(matching.next().and_then(|first| first.value.clone())),
         }
     }

@@ -31,9 +31,9 @@ pub(crate) enum ConfigError {
     #[error("{setting}{} is not UTF-8: write it as {}", in_line(*line), if line.is_some() { "`key: secret` in UTF-8" } else { "UTF-8 text" })]
     NotUtf8 { setting: &'static str, line: Option<usize> },
     #[error(
-        ".env, line {line}: write it as {setting}=value in UTF-8, with the value in single quotes if it has blanks or special characters"
+        ".env, line {line}: write it as {variable}=value in UTF-8, with the value in single quotes if it has blanks or special characters"
     )]
-    DotenvLine { setting: &'static str, line: usize },
+    DotenvLine { variable: String, line: usize },
     #[error("{setting}: cannot read {}: {source}", path.display())]
     Unreadable { setting: &'static str, path: PathBuf, source: io::Error },
 }

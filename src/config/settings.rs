@@ -3,13 +3,15 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::Level;
 
 use crate::config::lookup::Setting;
 use crate::config::{ConfigError, InboxPlace, KeyFlags, Keys, LogFormat, Variables, values};
-use crate::http::{Bind, Cors};
+use crate::http::{Bind, Cors, ProxyNetwork};
+use crate::policy::check::Surroundings;
 
 const DEFAULT_PORT: &str = "6080";
 pub(crate) const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
@@ -92,6 +94,12 @@ settings! {
     cors_origin: Vec<String> => Cors, (value_name = "ORIGIN") ["CORS_ORIGIN" ", separated by commas", "any"]
         "An origin whose pages may read the answers, such as `https://app.example.com`, or `https://*.example.com` for all subdomains; repeat it for more",
         values::cors;
+    trusted_proxies: Vec<String> => Vec<ProxyNetwork>, (value_name = "NETWORK") ["TRUSTED_PROXIES" ", separated by commas", "none"]
+        "A proxy in front, by address or network such as 10.0.0.0/8, whose X-Forwarded-For or Forwarded names the client; repeat it for more",
+        values::trusted_proxies;
+    policy: Option<String> => Option<PathBuf>, (value_name = "FILE") ["ROOMKEY_POLICY", "none: everyone gets a token"]
+        "The policy file, which says who gets which token; the server picks up changes",
+        |setting| Ok(setting.text().map(PathBuf::from));
     inbox: Option<String> => InboxPlace, (value_name = "PLACE") ["ROOMKEY_INBOX", "sqlite:roomkey.db"]
         "Where verified webhooks are kept: sqlite:PATH, redis://HOST:PORT, rediss://HOST:PORT (over TLS) or none; put a URL with a password into the variable",
         values::inbox_place;
@@ -101,6 +109,16 @@ settings! {
     inbox_max_size: Option<String> => u64, (value_name = "SIZE") ["ROOMKEY_INBOX_MAX_SIZE", "4GiB"]
         "How large the inbox grows before its oldest webhooks are deleted, such as 500MiB or 4GiB",
         |setting| setting.parse("a size of 1MiB or more, such as 500MiB or 4GiB", values::inbox_size);
+}
+
+impl Config {
+    /// What a policy depends on.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            takes_any_origin: matches!(self.cors_origin, Cors::AnyOrigin),
+            trusts_proxies: !self.trusted_proxies.is_empty(),
+        }
+    }
 }
 
 /// Shows no values: a URL of Redis may contain a password.

@@ -7,7 +7,7 @@ use tracing::Level;
 
 use crate::config::ConfigError;
 use crate::config::lookup::Setting;
-use crate::http::{Cors, parse_url};
+use crate::http::{Cors, ProxyNetwork, parse_url};
 use crate::inbox::RedisUrl;
 
 pub(crate) const MAX_CONNECTIONS: usize = 100_000;
@@ -110,4 +110,9 @@ pub(super) fn cors(setting: Setting) -> Result<Cors, ConfigError> {
     }
     let origins = list.iter().map(|origin| origin.parse().map_err(|_| setting.invalid(origin, EXPECTED)));
     origins.collect::<Result<_, _>>().map(Cors::Origins)
+}
+
+pub(super) fn trusted_proxies(setting: Setting) -> Result<Vec<ProxyNetwork>, ConfigError> {
+    const EXPECTED: &str = "an address such as 10.0.0.1, or a network such as 10.0.0.0/8, whose bits after the prefix are zero";
+    setting.list().iter().map(|network| network.parse().map_err(|_| setting.invalid(network, EXPECTED))).collect()
 }

@@ -1,9 +1,9 @@
 //! The variables of the environment and of the file `.env`; the environment wins. Warns about variables that look like misspelt
 //! settings. Does not know what any variable means.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{env, io};
 
 use zeroize::Zeroizing;
 
@@ -19,20 +19,20 @@ const MAX_COMPARED: usize = 64;
 /// The variables that settings are read from.
 pub(crate) struct Variables {
     dotenv: Dotenv,
-    /// The names that were asked for, which are the names of all settings.
-    known: RefCell<BTreeSet<&'static str>>,
+    /// The names that were asked for: those of all settings, and those that the policy names.
+    known: Mutex<BTreeSet<String>>,
 }
 
 impl Variables {
     /// The variables of the process, and of the file `.env` in the working directory, if it exists.
     pub(crate) fn read() -> Result<Self, ConfigError> {
         let dotenv = Dotenv::read(|name| env::var_os(name).is_some())?;
-        Ok(Self { dotenv, known: RefCell::default() })
+        Ok(Self { dotenv, known: Mutex::default() })
     }
 
     /// The values of the variable `name`, that of the environment first.
     pub(super) fn find(&self, name: &'static str) -> Result<impl Iterator<Item = Zeroizing<String>>, ConfigError> {
-        self.known.borrow_mut().insert(name);
+        self.known().insert(name.to_owned());
         let of_environment = env::var_os(name).map(|value| {
             let bytes = Zeroizing::new(value.into_encoded_bytes());
             let text = str::from_utf8(&bytes).or(Err(ConfigError::NotUtf8 { setting: name, line: None }))?;
@@ -41,13 +41,29 @@ impl Variables {
         Ok(of_environment.transpose()?.into_iter().chain(self.dotenv.find(name)?))
     }
 
+    /// The value of a variable that a file names, that of the environment first.
+    ///
+    /// # Errors
+    /// If it is not set, or empty.
+    pub(super) fn secret(&self, name: &str) -> io::Result<Zeroizing<Vec<u8>>> {
+        self.known().insert(name.to_owned());
+        let of_environment = env::var_os(name).map(|value| Zeroizing::new(value.into_encoded_bytes()));
+        let of_dotenv = self.dotenv.find(name).map_err(io::Error::other)?.map(|value| Zeroizing::new(value.as_bytes().to_vec()));
+        let value = of_environment.into_iter().chain(of_dotenv).find(|value| !value.is_empty());
+        value.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it is not set"))
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The variables with roomkey's prefix that are no setting, each with the setting whose name is the most similar.
-    pub(crate) fn unknown(&self) -> BTreeMap<String, &'static str> {
+    pub(crate) fn unknown(&self) -> BTreeMap<String, String> {
         let of_environment = env::vars_os().filter_map(|(name, value)| {
             drop(Zeroizing::new(value.into_encoded_bytes()));
             name.into_string().ok()
         });
-        let known = self.known.borrow();
+        let known = self.known();
         let is_unknown = |name: &String| {
             let is_expected = KUBERNETES_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
                 || cfg!(debug_assertions) && name == "ROOMKEY_TEST_PANICS";
@@ -59,10 +75,10 @@ impl Variables {
 }
 
 /// The name in `known` that is the most similar to `name`, with or without its prefix.
-fn nearest(name: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
+fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
     let bare = name.strip_prefix(PREFIX).unwrap_or_default();
-    let near = |name| nearest_name(name, known.iter().copied());
-    [near(name), near(bare)].into_iter().flatten().min_by_key(|(distance, _)| *distance).map(|(_, near)| near)
+    let near = |name| nearest_name(name, known.iter().map(String::as_str));
+    [near(name), near(bare)].into_iter().flatten().min_by_key(|(distance, _)| *distance).map(|(_, near)| near.to_owned())
 }
 
 /// The name in `known` that is the most similar to `name`, and how many edits are between them.
@@ -77,7 +93,8 @@ mod tests {
 
     #[test]
     fn the_nearest_name() {
-        let known = BTreeSet::from(["LIVEKIT_URL", "ROOMKEY_INBOX", "ROOMKEY_INBOX_KEEP", "SERVER_PORT", "TOKEN_TTL"]);
+        let known =
+            BTreeSet::from(["LIVEKIT_URL", "ROOMKEY_INBOX", "ROOMKEY_INBOX_KEEP", "SERVER_PORT", "TOKEN_TTL"].map(str::to_owned));
         for (name, expected) in [
             ("ROOMKEY_INBOXX", "ROOMKEY_INBOX"),
             ("ROOMKEY_INOBX", "ROOMKEY_INBOX"),
@@ -86,7 +103,7 @@ mod tests {
             ("ROOMKEY_LIVEKIT_URL", "LIVEKIT_URL"),
             ("ROOMKEY_SERVER_PROT", "SERVER_PORT"),
         ] {
-            assert_eq!(nearest(name, &known), Some(expected), "{name}");
+            assert_eq!(nearest(name, &known).as_deref(), Some(expected), "{name}");
         }
         assert!(nearest(&"ROOMKEY_".repeat(10_000), &known).is_some());
     }

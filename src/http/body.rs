@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -13,11 +12,13 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap};
 use tokio::time::timeout;
 
-use crate::http::budget::{Budget, Share};
+use crate::http::budget::Share;
+use crate::http::edge::Edge;
 use crate::http::headers::media_type;
 use crate::http::large::LargeBytes;
 use crate::http::limits::{DISCARDED_BYTES, LARGE_BYTES};
 use crate::http::refusal::Refusal;
+use crate::http::trace::Trace;
 
 /// A whole body, counted against its budget until it is dropped.
 #[derive(Debug)]
@@ -40,13 +41,23 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
     if is_json { Ok(()) } else { Err(Refusal::ContentType) }
 }
 
+/// Reads the body of a request for a token, of at most `limit` bytes.
+pub(crate) async fn read_for_token(
+    edge: &Edge,
+    trace: &Trace,
+    request: &mut Request<Incoming>,
+    limit: usize,
+) -> Result<HeldBody, Refusal> {
+    read(request.body_mut(), limit, edge.limits.body, Share::of(&edge.tokens.budget, trace.client)).await
+}
+
 /// Reads all of `body`. Refuses it as soon as it is known to be larger than `limit`, if possible before any of it is read.
-pub(crate) async fn read(body: &mut Incoming, limit: usize, within: Duration, budget: &Arc<Budget>) -> Result<HeldBody, Refusal> {
+pub(crate) async fn read(body: &mut Incoming, limit: usize, within: Duration, share: Share) -> Result<HeldBody, Refusal> {
     let least = body.size_hint().lower();
     if usize::try_from(least).map_or(true, |least| least > limit) {
         return Err(Refusal::BodyTooLarge(limit));
     }
-    let mut collected = pin!(collect(body, limit, Share::of(budget)));
+    let mut collected = pin!(collect(body, limit, share));
     // Most bodies arrive with their head, and need no timer.
     match poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
         Poll::Ready(read) => read,

@@ -3,8 +3,8 @@
 use std::net::Ipv6Addr;
 
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, HeaderValue, ORIGIN, VARY,
 };
 use hyper::{HeaderMap, Method, Request};
 use url::Host;
@@ -33,8 +33,8 @@ pub enum Cors {
 }
 
 impl Cors {
-    /// Adds the headers that let a page of `origin` read the answer.
-    pub(crate) fn admit(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+    /// Adds the headers that let a page of `origin` read the answer, and with `uses_credentials` send the user's cookies to get it.
+    pub(crate) fn admit(&self, origin: Option<&HeaderValue>, uses_credentials: bool, headers: &mut HeaderMap) {
         match self {
             Self::AnyOrigin => {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
@@ -43,6 +43,9 @@ impl Cors {
                 headers.append(VARY, HeaderValue::from_static("Origin"));
                 if let Some(origin) = origin.filter(|origin| self.lists(origin)) {
                     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                    if uses_credentials && self.lists_site(origin) {
+                        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+                    }
                 }
             }
         }
@@ -50,6 +53,11 @@ impl Cors {
 
     fn lists(&self, origin: &HeaderValue) -> bool {
         matches!(self, Self::Origins(listed) if listed.iter().any(|each| each.matches(origin.as_bytes())))
+    }
+
+    /// Whether `origin` is a listed site. `null` is none, because every page can be made to send it.
+    pub(crate) fn lists_site(&self, origin: &HeaderValue) -> bool {
+        origin != "null" && self.lists(origin)
     }
 
     /// Whether the request comes from a listed page, from one on the reader's own machine, or from no page at all.

@@ -3,21 +3,28 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+use hyper::header::{HeaderMap, ORIGIN};
+
+use crate::caller::observer::Observer;
 use crate::clock::Clock;
 use crate::http::budget::Budget;
 use crate::http::cors::Cors;
 use crate::http::endpoints::events::large_bodies::LargeBodies;
 use crate::http::endpoints::sandbox_ids::SandboxIds;
 use crate::http::keyring::Keyring;
-use crate::http::limits::{Limits, READERS_A_MINUTE};
+use crate::http::limits::{Limits, READERS_A_MINUTE, WARNINGS_A_MINUTE};
 use crate::http::metrics::Metrics;
 use crate::http::once_a_minute::OnceAMinute;
+use crate::http::policies::Policies;
+use crate::http::policy_switch::PolicySwitch;
+use crate::http::proxies::{ProxyNetwork, TrustedProxies};
+use crate::http::reply::Reply;
 use crate::http::routes;
 use crate::http::stop::Stop;
 use crate::http::webhook_warnings::WebhookWarnings;
 use crate::inbox::Inbox;
 use crate::livekit::key::ApiKeys;
-use crate::policy::Policy;
+use crate::policy::{self, Policy};
 use crate::worker::Workers;
 
 /// A server that is ready to [`run`](crate::http::run).
@@ -25,6 +32,7 @@ use crate::worker::Workers;
 #[must_use]
 pub struct Edge {
     pub(crate) keyring: Keyring,
+    pub(crate) policies: Policies,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) inbox: Inbox,
@@ -32,11 +40,14 @@ pub struct Edge {
     pub(crate) webhook_budget: Arc<Budget>,
     pub(crate) webhook_warnings: WebhookWarnings,
     pub(crate) large_bodies: LargeBodies,
+    /// Why credentials did not hold lately.
+    pub(crate) bad_credentials: OnceAMinute<WARNINGS_A_MINUTE>,
     /// The readers of pages that were logged lately.
     pub(crate) page_readers: OnceAMinute<READERS_A_MINUTE>,
     /// The beginning of all public paths.
     pub(crate) base_path: String,
     pub(crate) cors: Cors,
+    pub(crate) proxies: TrustedProxies,
     /// For the ids of requests that have none.
     pub(crate) request_ids: AtomicU32,
     pub(crate) metrics: Option<Metrics>,
@@ -54,24 +65,29 @@ pub(crate) struct Tokens {
     /// The URL that clients are told to connect to.
     pub(crate) livekit_url: String,
     pub(crate) sandbox_ids: SandboxIds,
+    /// How many tokens each rule gave to each caller lately.
+    pub(crate) limits: policy::limits::Limits,
     pub(crate) budget: Arc<Budget>,
 }
 
 impl Edge {
     /// A server that signs tokens with the first of `keys` and accepts webhooks that are signed with any of them.
     pub fn new(keys: ApiKeys, policy: Policy, limits: Limits, clock: Clock) -> Self {
-        let budget = || Budget::new(limits.held_body_bytes);
+        let budget = Budget::shared_by_clients(limits.held_body_bytes, limits.client_held_body_bytes);
         let livekit_url = "ws://localhost:7880".to_owned();
         Self {
             keyring: Keyring::new(keys),
+            policies: Policies::default(),
             inbox: Inbox::none(),
-            tokens: Tokens { policy, livekit_url, sandbox_ids: SandboxIds::default(), budget: budget() },
-            webhook_budget: budget(),
+            tokens: Tokens { policy, livekit_url, sandbox_ids: SandboxIds::default(), limits: Default::default(), budget },
+            webhook_budget: Budget::new(limits.held_body_bytes),
             webhook_warnings: WebhookWarnings::default(),
             large_bodies: LargeBodies::default(),
+            bad_credentials: OnceAMinute::default(),
             page_readers: OnceAMinute::default(),
             base_path: String::new(),
             cors: Cors::AnyOrigin,
+            proxies: TrustedProxies::default(),
             // The ids of different runs should differ too.
             request_ids: AtomicU32::new(clock.now().subsec_nanos()),
             metrics: None,
@@ -100,6 +116,11 @@ impl Edge {
         Self { cors, ..self }
     }
 
+    /// Believes what these proxies say about their clients' addresses. By default no proxy is believed.
+    pub fn with_trusted_proxies(self, proxies: impl IntoIterator<Item = ProxyNetwork>) -> Self {
+        Self { proxies: TrustedProxies::new(proxies.into_iter().collect()), ..self }
+    }
+
     /// Serves all public paths below `base_path`, such as `/x`, and nothing elsewhere.
     pub fn with_base_path(mut self, base_path: impl Into<String>) -> Self {
         self.base_path = base_path.into();
@@ -121,9 +142,26 @@ impl Edge {
         self.keyring.clone()
     }
 
+    /// Puts policies into force, also while the server runs.
+    pub(crate) fn policy_switch(&self) -> PolicySwitch {
+        let callers = self.metrics.as_ref().map(|metrics| metrics.callers.clone());
+        PolicySwitch {
+            policies: self.policies.clone(),
+            clock: self.clock.clone(),
+            keyring: self.keyring(),
+            observer: callers.map_or_else(|| Arc::new(()) as Arc<dyn Observer>, |callers| Arc::new(callers)),
+            workers: self.workers.clone(),
+        }
+    }
+
     /// The public paths.
     pub fn paths(&self) -> impl Iterator<Item = String> {
         routes::paths().map(|path| format!("{}{path}", self.base_path))
+    }
+
+    /// Lets the page that sent the request with these headers read the answer, if it may.
+    pub(crate) fn admit(&self, headers: &HeaderMap, reply: &mut Reply) {
+        self.cors.admit(headers.get(ORIGIN), self.policies.use_sessions(), reply.headers_mut());
     }
 
     pub(crate) fn count_cut(&self, cause: &'static str) {

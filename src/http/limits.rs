@@ -19,6 +19,8 @@ pub struct Limits {
     pub webhook_body_bytes: usize,
     /// Bytes of bodies and unwritten answers that each class of requests, tokens and webhooks, may hold; more gets a 503.
     pub held_body_bytes: usize,
+    /// Of these, bytes at the token endpoints for one client address (IPv4), or one /64 (IPv6).
+    pub client_held_body_bytes: usize,
     /// Connections at once; more get a 503.
     pub connections: usize,
     /// Time from a head's first byte to its last; later gets a 408.
@@ -47,6 +49,7 @@ impl Default for Limits {
             standard_body_bytes: MIB,
             webhook_body_bytes: 8 * MIB,
             held_body_bytes: 64 * MIB,
+            client_held_body_bytes: 16 * MIB,
             connections: 100_000,
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),

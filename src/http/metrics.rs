@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::{Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use crate::clock::UnixTime;
+use crate::http::caller_metrics::{CallerMetrics, add};
 use crate::http::inbox_metrics::{counter, inbox_families};
 use crate::inbox::Inbox;
+use crate::jws;
+use crate::livekit::token_verifier::TokenError;
 
 /// Upper bounds of the buckets for the time to answer, in seconds.
 const BUCKETS: [f64; 16] =
@@ -23,6 +25,8 @@ pub struct Metrics {
     durations: HistogramVec,
     webhooks_refused: IntCounterVec,
     tokens_refused: IntCounterVec,
+    policy_decisions: IntCounterVec,
+    pub(crate) callers: CallerMetrics,
     connections: IntGauge,
     pub(crate) connections_refused: IntCounter,
     connections_cut: IntCounterVec,
@@ -62,6 +66,12 @@ impl Metrics {
             durations: add(registry, HistogramVec::new(durations.buckets(BUCKETS.to_vec()), &["endpoint"])?)?,
             webhooks_refused: counters("roomkey_webhooks_refused_total", "Webhooks refused.", &["reason"])?,
             tokens_refused: counters("roomkey_tokens_refused_total", "Requests for a token refused.", &["reason"])?,
+            policy_decisions: counters(
+                "roomkey_policy_decisions_total",
+                "Requests for a token that the policy decided about.",
+                &["caller", "rule", "outcome"],
+            )?,
+            callers: CallerMetrics::register(registry)?,
             connections: gauge("roomkey_connections", "Open connections.")?,
             connections_refused: add(
                 registry,
@@ -101,6 +111,11 @@ impl Metrics {
         counter.with_label_values(&[reason]).inc();
     }
 
+    /// The rule is empty if none matches.
+    pub(crate) fn decided(&self, caller: &str, rule: &str, outcome: &'static str) {
+        self.policy_decisions.with_label_values(&[caller, rule, outcome]).inc();
+    }
+
     pub(crate) fn cut(&self, cause: &'static str) {
         self.connections_cut.with_label_values(&[cause]).inc();
     }
@@ -122,7 +137,16 @@ impl Metrics {
     }
 }
 
-/// Has `registry` show `metric`.
-fn add<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> prometheus::Result<M> {
-    registry.register(Box::new(metric.clone())).map(|()| metric)
+/// The reason why a token is refused.
+pub(crate) fn token_label(error: &TokenError) -> &'static str {
+    match error {
+        TokenError::Jws(jws::Error::Signature) => "signature",
+        TokenError::Jws(jws::Error::Malformed) => "malformed",
+        TokenError::Jws(_) => "jws",
+        TokenError::Claims => "claims",
+        TokenError::UnknownKey { .. } => "unknown_key",
+        TokenError::NoExpiry => "no_expiry",
+        TokenError::Expired { .. } => "expired",
+        TokenError::NotYetValid { .. } => "not_yet_valid",
+    }
 }

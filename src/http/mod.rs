@@ -1,14 +1,18 @@
 //! The HTTP/1.1 server on bare hyper. Does not know the environment: every setting is an argument.
 
+mod admission;
 mod body;
 mod boundaries;
 mod budget;
+mod caller_headers;
+mod caller_metrics;
 mod connection;
 mod content;
 mod conversation;
 mod cors;
 mod edge;
 mod endpoints;
+mod field_error;
 mod framing;
 mod headers;
 mod inbox_metrics;
@@ -21,6 +25,9 @@ mod observed;
 mod once_a_minute;
 mod origin;
 mod partial_head;
+mod policies;
+mod policy_switch;
+mod proxies;
 mod refusal;
 mod reply;
 mod reply_body;
@@ -39,3 +46,5 @@ pub use listener::{Bind, bind, listen, run};
 pub use metrics::{Metrics, MetricsError};
 pub(crate) use origin::parse_url;
 pub use origin::{AllowedOrigin, MalformedOrigin};
+pub(crate) use policy_switch::{PolicySwitch, PolicySwitchError};
+pub use proxies::{MalformedNetwork, ProxyNetwork};

@@ -3,15 +3,17 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
+use crate::caller::callers as caller;
+use crate::http::field_error::FieldError;
 use crate::http::headers::Methods;
 use crate::http::limits::QUERY_BYTES;
+use crate::http::metrics::token_label;
 use crate::inbox::{AppendError, ReadError, StoreError};
-use crate::jws;
-use crate::livekit::access_token::{AccessTokenError, NameError};
 use crate::livekit::room_config::RoomConfigurationError;
 use crate::livekit::token_verifier::TokenError;
 use crate::livekit::webhook::WebhookError;
@@ -43,6 +45,17 @@ pub(crate) enum Refusal {
     Field(&'static str, FieldError),
     RoomConfiguration(&'static str, RoomConfigurationError),
     Policy(PolicyError),
+    /// The request needs a credential, and has none.
+    NoCredential,
+    /// Who calls is not proven, or cannot be.
+    Caller(caller::Refused),
+    /// A page of another site sends the user's cookie.
+    CrossSite,
+    /// The rules give the caller no such token.
+    Denied,
+    TooManyTokens {
+        retry_after: Duration,
+    },
     SandboxId,
     NoAuthorization,
     Webhook(WebhookError),
@@ -50,37 +63,12 @@ pub(crate) enum Refusal {
     NotReady(Arc<StoreError>),
     WorkerDown(&'static str),
     Reader(Option<TokenError>),
+    /// The credential of a reader of events is neither a LiveKit token nor a caller's.
+    ReaderCredential(caller::CredentialError),
     NotAllowedToRead,
     ForeignPage,
     Read(ReadError),
     Panic,
-}
-
-/// What is wrong with a field or a parameter.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FieldError {
-    #[error("must be a string")]
-    NotText,
-    #[error("must be an object of strings")]
-    NotTexts,
-    #[error("must appear only once")]
-    Twice,
-    #[error("must not appear in both casings")]
-    BothCasings,
-    #[error("must be a cursor that was given here")]
-    NotACursor,
-    #[error("must be a cursor that was given here: this one is later than every event, and more than an hour in the future")]
-    CursorAhead,
-    #[error("must not appear more than {0} times")]
-    TooMany(usize),
-    #[error("must be a whole number")]
-    NotANumber,
-    #[error("must be true or false")]
-    NotABoolean,
-    #[error("{}", .0.reason())]
-    Name(NameError),
-    #[error(transparent)]
-    Limit(AccessTokenError),
 }
 
 /// Everything that follows from a [`Refusal`].
@@ -114,6 +102,12 @@ impl<'a> Facts<'a> {
         self.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
+    /// In whole seconds, rounded up.
+    fn retried_after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+        self.with(RETRY_AFTER, seconds.into())
+    }
+
     fn logged_as(self, error: &'a dyn fmt::Display) -> Self {
         Self { logged: Some(error), ..self }
     }
@@ -131,6 +125,12 @@ const WORKER_DOWN: &str = "a part of this server failed and is being restarted";
 const HEAD_TOO_LARGE: &str = "the request's head is too large";
 const TOO_LATE: &str = "the request did not arrive in time";
 const EGRESS: &str = "room_config.egress is not allowed here, because recordings cost money: the server's setting --allow-client-egress (ALLOW_CLIENT_EGRESS) would allow it";
+const NO_CREDENTIAL: &str = "a valid credential is required";
+const DENIED: &str = "you may not join this room";
+const CROSS_SITE: &str =
+    "pages of other sites must not use your session here: the server's setting CORS_ORIGIN lists those that may";
+const CALLER_UNKNOWN: &str = "who is calling cannot be checked now, try again later";
+const TOO_MANY_TOKENS: &str = "too many tokens in a short time, try again later";
 const WENT_WRONG: &str = "something went wrong here";
 const NO_READER: &str = "a valid LiveKit token is required, as Authorization: Bearer or as access_token";
 const NOT_ALLOWED: &str =
@@ -167,6 +167,13 @@ impl Refusal {
             Self::RoomConfiguration(field, error) => room_configuration(field, error),
             Self::Policy(error @ PolicyError::ClientEgress) => facts(Code::FORBIDDEN, "policy", EGRESS).logged_as(error),
             Self::Policy(error) => facts(Code::INTERNAL_SERVER_ERROR, "policy", WENT_WRONG).logged_as(error),
+            Self::NoCredential => facts(Code::UNAUTHORIZED, "no_credential", NO_CREDENTIAL).asks_for_token(),
+            Self::Caller(error) => caller(error).logged_as(error),
+            Self::CrossSite => facts(Code::FORBIDDEN, "cross_site", CROSS_SITE),
+            Self::Denied => facts(Code::FORBIDDEN, "denied", DENIED),
+            Self::TooManyTokens { retry_after } => {
+                facts(Code::TOO_MANY_REQUESTS, "too_many_tokens", TOO_MANY_TOKENS).retried_after(*retry_after)
+            }
             Self::SandboxId => facts(Code::UNAUTHORIZED, "sandbox_id", "the X-Sandbox-ID header is missing or wrong"),
             Self::NoAuthorization => facts(BAD, "no_authorization", "the Authorization header is missing"),
             Self::Webhook(error) => webhook(error).logged_as(error),
@@ -174,6 +181,7 @@ impl Refusal {
             Self::Reader(Some(error)) => {
                 facts(Code::UNAUTHORIZED, token_label(error), NO_READER).asks_for_token().logged_as(error)
             }
+            Self::ReaderCredential(error) => facts(Code::UNAUTHORIZED, "credential", NO_READER).asks_for_token().logged_as(error),
             Self::NotAllowedToRead => facts(Code::FORBIDDEN, "not_allowed", NOT_ALLOWED),
             Self::ForeignPage => facts(Code::FORBIDDEN, "not_allowed", FOREIGN_PAGE),
             Self::Read(error) => facts(read_status(error), "read", error.to_string()),
@@ -184,6 +192,17 @@ impl Refusal {
             Self::NotReady(error) => facts(UNAVAILABLE, "not_ready", error.to_string()),
             Self::WorkerDown(worker) => facts(UNAVAILABLE, "not_ready", format!("{WORKER_DOWN}: {worker}")),
             Self::Panic => facts(Code::INTERNAL_SERVER_ERROR, "panic", WENT_WRONG),
+        }
+    }
+}
+
+/// The client is not told why a credential does not hold: all answers are the same.
+fn caller<'a>(error: &caller::Refused) -> Facts<'a> {
+    match error {
+        caller::Refused::Unauthorized(_) => facts(StatusCode::UNAUTHORIZED, "credential", NO_CREDENTIAL).asks_for_token(),
+        caller::Refused::Forbidden { .. } => facts(StatusCode::FORBIDDEN, "denied", DENIED),
+        caller::Refused::Unknown { retry_after, .. } => {
+            facts(UNAVAILABLE, "caller_unknown", CALLER_UNKNOWN).retried_after(*retry_after)
         }
     }
 }
@@ -211,19 +230,6 @@ fn webhook<'a>(error: &WebhookError) -> Facts<'a> {
         return facts(BAD, label, "the Authorization header is not a token");
     }
     facts(StatusCode::UNAUTHORIZED, label, "Error validating webhook event")
-}
-
-fn token_label(error: &TokenError) -> &'static str {
-    match error {
-        TokenError::Jws(jws::Error::Signature) => "signature",
-        TokenError::Jws(jws::Error::Malformed) => "malformed",
-        TokenError::Jws(_) => "jws",
-        TokenError::Claims => "claims",
-        TokenError::UnknownKey { .. } => "unknown_key",
-        TokenError::NoExpiry => "no_expiry",
-        TokenError::Expired { .. } => "expired",
-        TokenError::NotYetValid { .. } => "not_yet_valid",
-    }
 }
 
 fn read_status(error: &ReadError) -> StatusCode {

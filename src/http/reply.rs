@@ -82,7 +82,8 @@ pub(crate) fn error(refused: Facts<'_>, format: ErrorFormat) -> Reply {
     *reply.status_mut() = refused.status;
     reply.headers_mut().extend(refused.header);
     if refused.status == StatusCode::SERVICE_UNAVAILABLE {
-        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(format.retry_after));
+        let headers = reply.headers_mut();
+        headers.entry(RETRY_AFTER).or_insert(HeaderValue::from_static(format.retry_after));
     }
     reply
 }

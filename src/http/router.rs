@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::pin::pin;
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONNECTION, HeaderMap, HeaderValue, ORIGIN};
+use hyper::header::{ALLOW, CONNECTION, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 use tracing::{Level, debug, error};
@@ -39,7 +39,7 @@ pub(crate) async fn answer(
     };
     let mut reply = answered.unwrap_or_else(|refusal| refused(edge, route, &trace, &request, &refusal));
     if peer.listener == Listener::Public {
-        edge.cors.admit(request.headers().get(ORIGIN), reply.headers_mut());
+        edge.admit(request.headers(), &mut reply);
         if reply.status() == StatusCode::NO_CONTENT && cors::is_preflight(&request) {
             cors::grant(route.map(|route| route.methods), request.headers(), reply.headers_mut());
         }
@@ -69,7 +69,8 @@ fn finish(mut reply: Reply, mut in_flight: InFlight, request: &Request<Incoming>
 
 fn trace(edge: &Edge, peer: Peer, route: Option<&Route>, headers: &HeaderMap) -> Trace {
     let request = RequestId::of(headers).unwrap_or_else(|| RequestId::next(&edge.request_ids));
-    Trace { request, client: peer.client, endpoint: route.map_or("none", |route| route.endpoint.facts().label) }
+    let client = edge.proxies.client(peer.client, headers);
+    Trace { request, client, peer: peer.client, endpoint: route.map_or("none", |route| route.endpoint.facts().label) }
 }
 
 /// Logs and counts a refusal, and gives the answer.
@@ -93,7 +94,7 @@ pub(crate) fn refuse(edge: &Edge, peer: Peer, head: &[u8], refusal: &Refusal) ->
     let route = find(peer.listener, &edge.base_path, request.uri().path());
     let trace = trace(edge, peer, route, request.headers());
     let mut reply = refused(edge, route, &trace, &request, refusal);
-    edge.cors.admit(request.headers().get(ORIGIN), reply.headers_mut());
+    edge.admit(request.headers(), &mut reply);
     reply.headers_mut().insert(REQUEST_ID, trace.request.into_header());
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     reply

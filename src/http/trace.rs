@@ -8,6 +8,7 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use tracing::info;
 
+use crate::caller::Caller;
 use crate::http::headers::only;
 use crate::livekit::access_token::ParticipantToken;
 use crate::livekit::key::ApiKey;
@@ -16,29 +17,42 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 /// Characters of an id that a client or a proxy may set.
 const MAX_ID_CHARS: usize = 64;
+/// Characters of a caller's subject in a log line.
+const SUBJECT_CHARS: usize = 64;
 
 /// The common fields of the log lines about one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Trace {
     pub(crate) request: RequestId,
     pub(crate) client: IpAddr,
+    /// The other end of the connection: the client, or a proxy.
+    pub(crate) peer: IpAddr,
     /// Its name in metrics.
     pub(crate) endpoint: &'static str,
 }
 
 impl Trace {
-    /// Logs a token that is handed out.
-    pub(crate) fn token(&self, token: &ParticipantToken, key: &ApiKey) {
+    /// Logs a token that is handed out, and with a policy to whom and by which rule.
+    pub(crate) fn token(&self, token: &ParticipantToken, by: Option<(&Caller, &str)>, key: &ApiKey) {
         info!(
             endpoint = self.endpoint,
             room = token.room(),
             identity = token.identity(),
             key = key.name(),
+            caller = by.map(|(caller, _)| &*caller.name),
+            subject = by.and_then(|(caller, _)| subject_for_log(caller.subject.as_deref())),
+            rule = by.map(|(_, rule)| rule),
             client = %self.client,
             request = %self.request,
             "token"
         );
     }
+}
+
+/// The beginning of the caller's subject, which may be long.
+pub(crate) fn subject_for_log(subject: Option<&str>) -> Option<&str> {
+    let subject = subject?;
+    subject.char_indices().nth(SUBJECT_CHARS).map_or(Some(subject), |(end, _)| subject.get(..end))
 }
 
 /// Identifies a request in the log and in its answer.

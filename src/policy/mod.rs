@@ -1,7 +1,29 @@
 //! Decides who may have which token. A client says which room it wants to join and who it is, but never what it may do there. Does
 //! not know the request that asked for a token.
 
+pub(crate) mod asked;
+pub(crate) mod check;
+mod compare;
+mod content;
+pub(crate) mod denial;
+#[cfg(test)]
+mod figures;
+pub(crate) mod file;
+mod implication;
+pub(crate) mod limits;
+mod overlap;
+mod pattern;
+mod permission;
+mod placeholder;
+#[cfg(test)]
+mod properties;
 mod random_name;
+mod rate;
+pub(crate) mod rule;
+pub(crate) mod rules;
+mod stars;
+mod template;
+pub(crate) mod values;
 
 use std::io;
 use std::time::Duration;
@@ -69,6 +91,11 @@ impl Policy {
         }
         Ok(token)
     }
+}
+
+/// Letters for `{random}`.
+pub(crate) fn random_letters() -> Result<String, getrandom::Error> {
+    random_name("", RANDOM_LETTERS)
 }
 
 fn generate<T>(prefix: &str, new: fn(String) -> Result<T, NameError>) -> Result<T, PolicyError> {

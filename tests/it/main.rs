@@ -14,6 +14,8 @@ mod fixtures;
 #[cfg(feature = "server")]
 mod harness;
 
+#[cfg(feature = "server")]
+mod admission;
 mod architecture;
 mod claims;
 #[cfg(feature = "server")]
@@ -30,6 +32,8 @@ mod inbox;
 mod jws;
 mod keys;
 mod minting;
+#[cfg(feature = "server")]
+mod policy;
 mod room_config;
 mod shown;
 mod tokens;

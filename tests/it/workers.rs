@@ -174,6 +174,39 @@ fn the_file_of_keys_is_watched_again_after_the_watcher_panicked() {
     assert!(program.0.wait_for("keys reloaded").contains("APInew"));
 }
 
+const POLICY: &str = r#"
+    [callers.school]
+    kind = "oidc"
+    issuer = "http://127.0.0.1:9"
+    audience = "classroom"
+    [[rule]]
+    name = "pupil"
+    caller = "school"
+    room = "*"
+    identity = "{subject}"
+"#;
+
+fn with_policy() -> FaultyProgram {
+    let start = Start::new().file("policy.toml", POLICY).env("ROOMKEY_POLICY", "policy.toml");
+    FaultyProgram::start(start.env("ROOMKEY_INBOX", "none"))
+}
+
+#[test]
+fn the_policy_is_watched_again_after_the_watcher_panicked() {
+    let mut program = with_policy();
+    program.make_panic("policy-watcher");
+    program.assert_comes_back("policy-watcher");
+    fs::write(program.0.directory().join("policy.toml"), POLICY.replace("pupil", "student")).unwrap();
+    program.0.wait_for("policy reloaded");
+}
+
+#[test]
+fn an_issuers_keys_are_fetched_again_after_the_worker_panicked() {
+    let mut program = with_policy();
+    program.make_panic("caller-keys");
+    program.assert_comes_back("caller-keys");
+}
+
 #[test]
 fn connections_are_accepted_again_after_a_listener_panicked() {
     let mut program = FaultyProgram::start(Start::new().env("METRICS_BIND", "127.0.0.1:0").env("ROOMKEY_INBOX", "none"));

@@ -14,10 +14,11 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use crate::cli::client::{self, Target};
+use crate::cli::remote;
 use crate::cli::shared_flags::{self, ClientFlags};
 use crate::cli::stop_signals::StopSignals;
 use crate::cli::{Failure, Outcome, output, tell};
+use crate::client::Target;
 use crate::config::{KeyFlags, Variables, nearest_name};
 use crate::inbox::Cursor;
 use crate::livekit::event::EVENTS;
@@ -50,7 +51,7 @@ pub(super) struct ReadEvents {
     #[arg(long, conflicts_with = "after")]
     tail: bool,
     /// Where roomkey is, with its base path if it has one
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:6080", value_parser = Target::parse_base)]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:6080", value_parser = remote::base_url)]
     url: Target,
     /// Only events of this room
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
@@ -70,7 +71,7 @@ fn cursor(text: &str) -> Result<Cursor, &'static str> {
 }
 
 pub(super) fn run(arguments: ReadEvents) -> Outcome {
-    let target = arguments.url.trusting(&arguments.flags.tls)?;
+    let target = arguments.flags.tls.applied_to(arguments.url)?;
     let keys = shared_flags::keys(&arguments.flags.keys)?;
     let format = if arguments.flags.json { LineFormat::Json } else { LineFormat::Words };
     for event in arguments.event.iter().filter(|event| !EVENTS.contains(&event.as_str())) {
@@ -80,7 +81,7 @@ pub(super) fn run(arguments: ReadEvents) -> Outcome {
     let start = if arguments.tail { ReadFrom::Latest } else { arguments.after.map_or(ReadFrom::Oldest, ReadFrom::After) };
     let pages = PageReader::new(target, keys.minting().clone(), arguments.room.as_deref(), &arguments.event, start);
     let follow = arguments.follow || arguments.tail;
-    let runtime = client::runtime()?;
+    let runtime = remote::runtime()?;
     let outcome = runtime.block_on(async {
         tokio::select! {
             biased;

@@ -6,13 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{DATE, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use crate::cli::client::{self, ClientConnection, ExchangeError, PATIENCE, Target};
+use crate::cli::remote::{self, PATIENCE};
+use crate::client::{ClientConnection, ExchangeError, Target, retry_after};
 use crate::clock::UnixTime;
 use crate::inbox::Cursor;
 use crate::json::{self, Members};
@@ -86,9 +87,9 @@ impl PageReader {
         }
 
         let (connection, response) = within(PATIENCE, self.send(wait)).await??;
-        let (status, retry_after) = (response.status(), client::retry_after(response.headers()));
+        let (status, retry_after) = (response.status(), retry_after(response.headers(), UnixTime::now()));
         if status != StatusCode::OK {
-            let text = timeout(PATIENCE, client::text(response.into_body())).await.unwrap_or_default();
+            let text = timeout(PATIENCE, remote::text(response.into_body())).await.unwrap_or_default();
             return Err(PageError::Refused { status, retry_after, text });
         }
         let begin = date(response.headers());
@@ -116,7 +117,7 @@ impl PageReader {
         let token = claims.with_ttl(TOKEN_TTL).to_jwt(&self.key, UnixTime::now())?;
         let authorization =
             HeaderValue::try_from(format!("Bearer {token}")).map_err(|error| ExchangeError::Request(error.into()))?;
-        let request = || self.target.request(Method::GET, &path, &authorization);
+        let request = || self.target.request(Method::GET, &path).header(AUTHORIZATION, &authorization);
         if let Some(mut connection) = self.connection.take()
             && let Ok(response) = connection.send(request(), Bytes::new()).await
         {

@@ -1,22 +1,15 @@
-//! Watches the file of keys: when it is read again, and what is logged. The file is polled, because the system does not report
-//! changes of a link above it, or of a file on another machine. Does not know what a file of keys looks like.
-
-use std::time::Duration;
+//! Watches the file of keys: what happens when it changes, and what is logged. Does not know what a file of keys looks like.
 
 use tokio::signal::unix::Signal;
-use tokio::task::block_in_place;
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
+use crate::cli::serve::polling::poll;
 use crate::config::{KeyFile, KeyFileContent, Keys};
-use crate::http::{Edge, Keyring};
+use crate::http::{Edge, Keyring, PolicySwitch};
 use crate::livekit::key::ApiKeys;
-use crate::worker::faults;
 
 /// The name of this worker in the log.
 const NAME: &str = "key-watcher";
-/// The time between two reads. A change counts once two reads agree, because a file may be written in parts.
-const PERIOD: Duration = Duration::from_secs(1);
 
 /// The fingerprint of the file, or why it could not be read.
 type KeyFileReading = Result<[u8; 32], String>;
@@ -25,44 +18,32 @@ type KeyFileReading = Result<[u8; 32], String>;
 /// listens on more than loopback.
 pub(super) fn start(keys: Keys, edge: &Edge, is_exposed: bool, mut hangup: Signal) {
     warn_about_development_key(&keys.api_keys, is_exposed);
-    match keys.file {
-        Some((file, content)) => {
-            warn_about_permissions(&file, &content);
-            let (workers, keyring) = (edge.workers.clone(), edge.keyring());
-            let mut known = Ok(content.fingerprint());
-            tokio::spawn(async move {
-                while workers.panicked(NAME, watch(&file, &mut known, &keyring, is_exposed, &mut hangup)).await {}
-            });
-        }
-        None => drop(tokio::spawn(ignore(hangup))),
-    }
+    let Some((file, content)) = keys.file else { return };
+    warn_about_permissions(&file, &content);
+    let (workers, keyring, switch) = (edge.workers.clone(), edge.keyring(), edge.policy_switch());
+    let mut known = Ok(content.fingerprint());
+    tokio::spawn(async move {
+        let read = || file.read().map_err(|error| error.to_string());
+        let changed = |reading| {
+            let id = fingerprint(&reading);
+            reload(&file, reading, (&keyring, &switch), is_exposed);
+            id
+        };
+        while workers.panicked(NAME, poll(NAME, &mut known, &mut hangup, read, fingerprint, changed)).await {}
+    });
 }
 
-async fn watch(file: &KeyFile, known: &mut KeyFileReading, keyring: &Keyring, is_exposed: bool, hangup: &mut Signal) {
-    let mut last = known.clone();
-    let mut ticks = interval(PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let is_requested = tokio::select! {
-            _ = hangup.recv() => true,
-            _ = ticks.tick() => false,
-        };
-        faults::point(NAME);
-        let read = block_in_place(|| file.read().map_err(|error| error.to_string()));
-        let reading = read.as_ref().map(KeyFileContent::fingerprint).map_err(Clone::clone);
-        if is_requested || reading == last && reading != *known {
-            block_in_place(|| reload(file, read, keyring, is_exposed));
-            known.clone_from(&reading);
-        }
-        last = reading;
-    }
+fn fingerprint(reading: &Result<KeyFileContent, String>) -> KeyFileReading {
+    reading.as_ref().map(KeyFileContent::fingerprint).map_err(Clone::clone)
 }
 
 /// Switches to the keys that were read, if they are valid.
-fn reload(file: &KeyFile, read: Result<KeyFileContent, String>, keyring: &Keyring, is_exposed: bool) {
+fn reload(file: &KeyFile, read: Result<KeyFileContent, String>, server: (&Keyring, &PolicySwitch), is_exposed: bool) {
+    let (keyring, switch) = server;
     let path = file.path.display();
     let content = read.as_ref().map_err(Clone::clone);
     let keys = content.and_then(|content| file.keys(content).map_err(|error| error.to_string()));
+    let keys = keys.and_then(|keys| switch.check_keys(&keys).map(|()| keys).map_err(|error| error.to_string()));
     match keys {
         Ok(keys) => {
             keyring.replace(keys.clone());
@@ -73,13 +54,6 @@ fn reload(file: &KeyFile, read: Result<KeyFileContent, String>, keyring: &Keyrin
     }
     if let Ok(content) = &read {
         warn_about_permissions(file, content);
-    }
-}
-
-/// Without a file, keeps the signal from ending the program.
-async fn ignore(mut hangup: Signal) {
-    while hangup.recv().await.is_some() {
-        info!("there is nothing to read again, because no key comes from a file");
     }
 }
 

@@ -3,20 +3,24 @@
 mod key_watch;
 mod listeners;
 mod open_inbox;
+mod policy_watch;
+mod polling;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::{Signal, SignalKind};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::cli::stop_signals::{StopSignals, listen_for};
 use crate::cli::{Failure, Outcome, log};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{Config, DEFAULT_LIVEKIT_URL, Flags, MAX_CONNECTIONS, Variables};
+use crate::config::{Config, DEFAULT_LIVEKIT_URL, Flags, MAX_CONNECTIONS, PolicySource, Variables};
 use crate::http::{self, Edge, Limits, Metrics};
 use crate::inbox::{Inbox, Retention};
 use crate::policy::Policy;
@@ -29,24 +33,21 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves until a signal ends it.
 pub(super) fn run(flags: Flags) -> Outcome {
-    let variables = Variables::read()?;
+    let variables = Arc::new(Variables::read()?);
     let config = Config::read(flags, &variables)?;
     log::open(config.log_level, config.log_format);
-    for (variable, nearest) in variables.unknown() {
-        warn!(variable, nearest, "this variable is not a setting, so it has no effect");
-    }
     #[cfg(debug_assertions)]
     if let Some(directory) = std::env::var_os("ROOMKEY_TEST_PANICS") {
         crate::worker::faults::arm(directory.into());
     }
     let runtime = runtime::Builder::new_multi_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(|error| Failure::wrong(format_args!("cannot start threads: {error}")))?;
-    let outcome = runtime.block_on(serve(config));
+    let outcome = runtime.block_on(serve(config, variables));
     runtime.shutdown_background(); // everything that still runs has had its time to end
     outcome
 }
 
-async fn serve(config: Config) -> Outcome {
+async fn serve(config: Config, variables: Arc<Variables>) -> Outcome {
     let listener = listeners::server(&config).map_err(Failure::wrong)?;
     let metrics_listener = listeners::metrics(&config).map_err(Failure::wrong)?;
     let (stop_signals, hangup) = (StopSignals::listen()?, listen_for(SignalKind::hangup())?);
@@ -55,9 +56,25 @@ async fn serve(config: Config) -> Outcome {
     let retention = Retention { age: config.inbox_keep, bytes: config.inbox_max_size };
     let inbox = open_inbox(&config.inbox, retention).map_err(Failure::wrong)?;
     let edge = edge(&config, retention, &inbox, metrics_listener.is_some())?;
+    match &config.policy {
+        Some(path) => {
+            let source = PolicySource::new(path.clone(), Arc::clone(&variables));
+            let started = policy_watch::start(source, config.surroundings(), &edge, listen_for(SignalKind::hangup())?);
+            started.map_err(|unusable| Failure::wrong(format_args!("the policy {}: {unusable}", path.display())))?;
+        }
+        None => warn!(
+            "there is no policy, so anyone who reaches this server gets a token for any room: say with --policy (ROOMKEY_POLICY) who may"
+        ),
+    }
+    for (variable, nearest) in variables.unknown() {
+        warn!(variable, nearest, "this variable is not a setting, so it has no effect");
+    }
 
     announce(&config, &listener, &edge);
     let is_exposed = listener.local_addr().is_ok_and(|address| !address.ip().to_canonical().is_loopback());
+    if config.policy.is_none() && config.keys.file.is_none() {
+        tokio::spawn(ignore(listen_for(SignalKind::hangup())?));
+    }
     key_watch::start(config.keys, &edge, is_exposed, hangup);
     notify_supervisor(NotifyState::Ready);
     http::run(listener, metrics_listener, edge, stopped(stop_signals, inbox.clone())).await;
@@ -88,6 +105,7 @@ fn edge(config: &Config, retention: Retention, inbox: &Inbox, has_metrics: bool)
         .with_livekit_url(&config.livekit_url)
         .with_sandbox_ids(config.sandbox_id.iter().map(String::as_str))
         .with_cors(config.cors_origin.clone())
+        .with_trusted_proxies(config.trusted_proxies.iter().copied())
         .with_base_path(&config.base_path)
         .with_metrics(metrics)
         .with_inbox(inbox.clone());
@@ -102,6 +120,13 @@ fn affordable_connections() -> usize {
         rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(1024, |(soft, _)| soft)
     });
     usize::try_from(descriptors.saturating_sub(OWN_DESCRIPTORS)).unwrap_or(MAX_CONNECTIONS).clamp(1, MAX_CONNECTIONS)
+}
+
+/// Keeps the signal to read files again from ending the program.
+async fn ignore(mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        info!("there is nothing to read again, because neither keys nor a policy come from a file");
+    }
 }
 
 /// Tells systemd about `state`, if it asked for that (`NOTIFY_SOCKET`).
@@ -138,7 +163,7 @@ fn announce(config: &Config, listener: &TcpListener, edge: &Edge) {
         key = minting.name(),
         livekit_url = config.livekit_url,
         inbox = place(&config.inbox),
-        policy = "none",
+        policy = config.policy.as_deref().map_or("none".into(), Path::to_string_lossy).as_ref(),
         "listening"
     );
     if config.livekit_url == DEFAULT_LIVEKIT_URL && !minting.is_development() {

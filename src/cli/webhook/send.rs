@@ -5,16 +5,17 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{sleep, timeout};
 
-use crate::cli::client::{self, ExchangeError, PATIENCE, Target};
+use crate::cli::remote::{self, PATIENCE};
 use crate::cli::shared_flags::{self, ClientFlags};
 use crate::cli::webhook::sample_events::sample;
 use crate::cli::{Failure, Outcome, input, print, print_json, tell};
+use crate::client::{ExchangeError, Target, retry_after};
 use crate::clock::UnixTime;
 use crate::livekit::access_token::AccessToken;
 use crate::livekit::event::{EVENTS, WebhookEvent};
@@ -37,7 +38,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 Status 1 if an answer is not 2xx, or there is none.")]
 pub(in crate::cli) struct SendWebhook {
     /// Where to deliver, such as http://localhost:6080/webhook
-    #[arg(long, value_name = "URL", value_parser = Target::parse)]
+    #[arg(long, value_name = "URL", value_parser = remote::webhook_url)]
     url: Target,
     /// What happened, such as room_started or participant_joined
     #[arg(long, value_name = "NAME", required_unless_present = "body", hide_possible_values = true, value_parser = EVENTS)]
@@ -66,10 +67,10 @@ fn count(text: &str) -> Result<u32, &'static str> {
 }
 
 pub(in crate::cli) fn run(mut arguments: SendWebhook) -> Outcome {
-    arguments.url = arguments.url.trusting(&arguments.flags.tls)?;
+    arguments.url = arguments.flags.tls.applied_to(arguments.url)?;
     let keys = shared_flags::keys(&arguments.flags.keys)?;
     let file = arguments.body.as_deref().map(input::read).transpose()?;
-    let runtime = client::runtime()?;
+    let runtime = remote::runtime()?;
     let mut all_accepted = true;
     for _ in 0..arguments.count {
         let delivery = SignedDelivery::new(&arguments, file.as_deref(), keys.minting())?;
@@ -117,11 +118,14 @@ impl SignedDelivery {
         let begin = Instant::now();
         let exchange = async {
             let mut connection = target.connect().await?;
-            let request = target.request(Method::POST, target.path(), &self.authorization);
-            let response = connection.send(request.header(CONTENT_TYPE, "application/webhook+json"), self.body.clone()).await?;
+            let request = target
+                .request(Method::POST, target.path())
+                .header(AUTHORIZATION, &self.authorization)
+                .header(CONTENT_TYPE, "application/webhook+json");
+            let response = connection.send(request, self.body.clone()).await?;
             let milliseconds = begin.elapsed().as_secs_f64() * 1000.0;
-            let (status, retry_after) = (response.status(), client::retry_after(response.headers()));
-            Ok(Answer { status, milliseconds, retry_after, body: client::text(response.into_body()).await })
+            let (status, retry_after) = (response.status(), retry_after(response.headers(), UnixTime::now()));
+            Ok(Answer { status, milliseconds, retry_after, body: remote::text(response.into_body()).await })
         };
         timeout(PATIENCE, exchange).await.map_err(|_| ExchangeError::TimedOut(PATIENCE))?
     }

@@ -6,13 +6,21 @@ use hyper::Request;
 use hyper::body::Incoming;
 use serde::Deserialize;
 
+use crate::caller::Caller;
+use crate::http::admission::{self, BodyReader};
 use crate::http::body;
 use crate::http::edge::Edge;
-use crate::http::refusal::{FieldError, Refusal};
+use crate::http::field_error::FieldError;
+use crate::http::keyring::KeySet;
+use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
 use crate::http::trace::Trace;
 use crate::json::{self, Members, ObjectWriter, name};
-use crate::livekit::access_token::{Identity, NameError, RoomName};
+use crate::livekit::access_token::{Identity, NameError, ParticipantToken, RoomName};
+use crate::policy::asked::Asked;
+
+const ROOM: &str = "roomName";
+const PARTICIPANT: &str = "participantName";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,36 +35,69 @@ struct TutorialFields<'a> {
 pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let keys = edge.keyring.current();
     body::require_json(request.headers())?;
-    let body = body::read(request.body_mut(), edge.limits.token_body_bytes, edge.limits.body, &edge.tokens.budget).await?;
-    let (room, identity) = names(body.as_ref())?;
+    let limit = edge.limits.token_body_bytes;
+    let policy = edge.policies.current();
+    let Some(policy) = policy.as_deref() else {
+        let body = body::read_for_token(edge, trace, request, limit).await?;
+        let (room, identity) = names(body.as_ref())?;
+        return Ok(reply(edge, trace, &keys, &edge.tokens.policy.tutorial_token(room, identity), None));
+    };
+    let reader = BodyReader { limit, room_field: ROOM, read: asked };
+    let (caller, body) = admission::identify(edge, trace, policy, request, &reader).await?;
+    let granted = admission::grant(edge, trace, policy, caller, body.as_ref(), &reader)?;
+    Ok(reply(edge, trace, &keys, &granted.token, Some(granted.by())))
+}
 
+fn reply(edge: &Edge, trace: &Trace, keys: &KeySet, token: &ParticipantToken, by: Option<(&Caller, &str)>) -> Reply {
+    let key = keys.api_keys.minting();
     let mut json = Vec::with_capacity(512);
     let mut object = ObjectWriter::begin(&mut json);
-    let token = edge.tokens.policy.tutorial_token(room, identity);
-    object.member(name!("token"), |json| token.write_json(json, keys.api_keys.minting(), edge.clock.now()));
+    object.member(name!("token"), |json| token.write_json(json, key, edge.clock.now()));
     object.end();
-    trace.token(&token, keys.api_keys.minting());
-    Ok(reply::json(json))
+    trace.token(token, by, key);
+    reply::json(json)
 }
 
-/// The room and the identity, byte for byte. What clients usually send is read quickly. Anything else gets a precise error.
+/// What clients usually send, read quickly.
+fn usual(body: &[u8]) -> Option<TutorialFields<'_>> {
+    body.starts_with(b"{").then(|| json::from_utf8(body).ok()).flatten()
+}
+
+/// Anything else, so that what is wrong gets a precise error.
+fn members(body: &[u8]) -> Result<Members<'_>, Refusal> {
+    Members::parse(body).or(Err(Refusal::NotTheTutorialsFields))
+}
+
+/// The room and the identity, byte for byte.
 fn names(body: &[u8]) -> Result<(RoomName, Identity), Refusal> {
-    let usual = body.starts_with(b"{").then(|| json::from_utf8::<TutorialFields<'_>>(body).ok());
-    let room = |text| name("roomName", text, RoomName::new);
-    let identity = |text| name("participantName", text, Identity::new);
-    if let Some(TutorialFields { room_name, participant_name }) = usual.flatten() {
+    let room = |text| name(ROOM, text, RoomName::new);
+    let identity = |text| name(PARTICIPANT, text, Identity::new);
+    if let Some(TutorialFields { room_name, participant_name }) = usual(body) {
         return Ok((room(room_name)?, identity(participant_name)?));
     }
-    let fields = Members::parse(body).or(Err(Refusal::NotTheTutorialsFields))?;
-    Ok((room(text(&fields, "roomName")?)?, identity(text(&fields, "participantName")?)?))
+    let fields = members(body)?;
+    let required = |field| text(&fields, field)?.ok_or(Refusal::MissingField(field));
+    Ok((room(required(ROOM)?)?, identity(required(PARTICIPANT)?)?))
 }
 
-fn text<'a>(fields: &Members<'a>, field: &'static str) -> Result<Cow<'a, str>, Refusal> {
+/// What the policy decides about. A rule that does not use a field does not need it.
+fn asked(body: &[u8]) -> Result<Asked<'_>, Refusal> {
+    let (room, participant) = match usual(body) {
+        Some(TutorialFields { room_name, participant_name }) => (Some(room_name), Some(participant_name)),
+        None => {
+            let fields = members(body)?;
+            (text(&fields, ROOM)?, text(&fields, PARTICIPANT)?)
+        }
+    };
+    Ok(Asked { room, identity: participant.clone(), name: participant, ..Asked::default() })
+}
+
+fn text<'a>(fields: &Members<'a>, field: &'static str) -> Result<Option<Cow<'a, str>>, Refusal> {
     if fields.is_ambiguous(field) {
         return Err(Refusal::Field(field, FieldError::Twice));
     }
-    fields.value(field).ok_or(Refusal::MissingField(field))?;
-    fields.text(field).ok_or(Refusal::Field(field, FieldError::NotText))
+    let has_text = |_| fields.text(field).ok_or(Refusal::Field(field, FieldError::NotText));
+    fields.value(field).map(has_text).transpose()
 }
 
 fn name<T>(field: &'static str, text: Cow<'_, str>, new: fn(String) -> Result<T, NameError>) -> Result<T, Refusal> {

@@ -7,6 +7,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use tracing::{Level, info};
 
 use crate::http::body;
+use crate::http::budget::Share;
 use crate::http::edge::Edge;
 use crate::http::headers::only;
 use crate::http::refusal::Refusal;
@@ -19,7 +20,8 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     let now = edge.clock.now();
     let authenticated =
         edge.keyring.current().receiver.authenticate(authorization(request.headers())?, now).map_err(Refusal::Webhook)?;
-    let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, &edge.webhook_budget).await?;
+    let share = Share::of(&edge.webhook_budget, trace.client);
+    let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, share).await?;
     let delivery = authenticated.accept(body).map_err(Refusal::Webhook)?;
     if !edge.inbox.keeps() && !tracing::enabled!(Level::INFO) {
         return Ok(reply::empty()); // parsing the event costs more than all the rest

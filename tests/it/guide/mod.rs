@@ -2,6 +2,7 @@
 //! exist. `commands` and `sessions` run the blocks that need no harness of their own; `shown` compares log lines and metrics.
 
 mod commands;
+mod policy;
 mod sessions;
 mod shown;
 
@@ -11,7 +12,7 @@ use std::path::Path;
 
 use crate::fixtures;
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "src/guide/changelog.md",
     "src/guide/cli.md",
@@ -20,6 +21,7 @@ const PAGES: [&str; 10] = [
     "src/guide/inbox.md",
     "src/guide/keys.md",
     "src/guide/library.md",
+    "src/guide/policy.md",
     "src/guide/security.md",
     "src/guide/settings.md",
 ];
@@ -35,7 +37,7 @@ use Use::{NotRun, Run};
 
 /// Every block that could be run: its page, its language, a text that only this block contains, and its use.
 /// `cargo test --doc` runs the blocks of Rust.
-const BLOCKS: [(&str, &str, &str, Use); 24] = [
+const BLOCKS: [(&str, &str, &str, Use); 26] = [
     ("README.md", "sh", "cargo run --release", NotRun("it builds a release; `.ci/run` builds it")),
     ("README.md", "sh", "cargo test", NotRun("it would run this test again; `.ci/run` begins with it")),
     ("README.md", "sh", "cargo install", NotRun("it installs a program")),
@@ -67,6 +69,8 @@ const BLOCKS: [(&str, &str, &str, Use); 24] = [
     ("src/guide/keys.md", "sh", "echo \"APInew", Run("rotation::steps::three_steps_lose_no_webhook")),
     ("src/guide/keys.md", "sh", "grep '^APInew", Run("rotation::steps::three_steps_lose_no_webhook")),
     ("src/guide/keys.md", "sh", "grep -v '^APIold", Run("rotation::steps::three_steps_lose_no_webhook")),
+    ("src/guide/policy.md", "console", "policy check", Run("guide::policy::what_the_commands_print_is_what_the_page_shows")),
+    ("src/guide/policy.md", "console", "policy test", Run("guide::policy::what_the_commands_print_is_what_the_page_shows")),
     ("src/guide/settings.md", "sh", "openssl rand", Run("guide::commands::the_key_for_production_reaches_livekit_and_roomkey")),
     (
         "src/guide/settings.md",

@@ -14,7 +14,7 @@ const PAGE: &str = "src/guide/cli.md";
 const KEY: (&str, &str) = ("APImyKey", "a-secret-of-at-least-32-bytes-0123");
 
 /// Runs a command and returns whether it succeeded, and what it printed to stdout and stderr.
-fn run(directory: &Path, command: &str) -> (bool, String, String) {
+pub(super) fn run(directory: &Path, command: &str) -> (bool, String, String) {
     let program = Path::new(env!("CARGO_BIN_EXE_roomkey")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
     let key = [("PATH", path.as_str()), ("LIVEKIT_API_KEY", KEY.0), ("LIVEKIT_API_SECRET", KEY.1)];
@@ -24,7 +24,7 @@ fn run(directory: &Path, command: &str) -> (bool, String, String) {
 }
 
 /// The words of each line, without what differs each time: numbers, durations, ids.
-fn shape(text: &str) -> Vec<String> {
+pub(super) fn shape(text: &str) -> Vec<String> {
     const UNITS: [&str; 9] = ["day", "days", "hour", "hours", "minute", "minutes", "second", "seconds", "ms"];
     let word = |word: &str| {
         let bare = word.trim_matches(|each: char| "(),:".contains(each));

@@ -79,7 +79,16 @@ fn the_table_of_metrics_matches_the_program() {
     assert_eq!(program.ask(post("/webhook", &[], EVENT)).status, 400);
     let served = String::from_utf8(Client::connect(free).ask(get("/metrics")).body).unwrap();
     let mut served: BTreeSet<&str> = served.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    served.insert("roomkey_connections_cut_total"); // appears with the first cut
+    // These appear with the first cut, and with the first caller of a policy.
+    served.extend([
+        "roomkey_connections_cut_total",
+        "roomkey_policy_decisions_total",
+        "roomkey_caller_key_fetches_total",
+        "roomkey_caller_keys_age_seconds",
+        "roomkey_caller_forward_requests_total",
+        "roomkey_caller_forward_duration_seconds",
+        "roomkey_caller_forward_cache_hits_total",
+    ]);
 
     let page = page("src/guide/settings.md");
     let rows = page.split("## Metrics").nth(1).unwrap().split("\n## ").next().unwrap();

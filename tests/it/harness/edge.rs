@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use roomkey::clock::Clock;
-use roomkey::http::{self, Bind, Cors, Limits};
+use roomkey::http::{self, Bind, Cors, Limits, ProxyNetwork};
 use roomkey::policy::Policy;
 use roomkey::{ApiKeys, UnixTime};
 use tokio::sync::oneshot;
@@ -23,20 +23,22 @@ pub(crate) struct Setup {
     pub(crate) cors: Cors,
     pub(crate) limits: Limits,
     pub(crate) ttl: Duration,
+    pub(crate) trusted_proxies: Vec<ProxyNetwork>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let ttl = roomkey::livekit::access_token::DEFAULT_TTL;
-        Self { keys: api_keys(), cors: Cors::default(), limits: Limits::default(), ttl }
+        Self { keys: api_keys(), cors: Cors::default(), limits: Limits::default(), ttl, trusted_proxies: Vec::new() }
     }
 }
 
 impl Setup {
-    /// The defaults, with limits changed by `change`.
+    /// The defaults, with limits changed by `change`. All clients have the tests' address, so one may hold everything.
     pub(crate) fn limited(change: impl FnOnce(&mut Limits)) -> Self {
         let mut setup = Self::default();
         change(&mut setup.limits);
+        setup.limits.client_held_body_bytes = setup.limits.held_body_bytes;
         setup
     }
 
@@ -53,6 +55,7 @@ impl Setup {
     fn start_with(self, time: TestClock, clock: Clock) -> Server {
         let policy = Policy { ttl: self.ttl, ..Policy::default() };
         let edge = http::Edge::new(self.keys, policy, self.limits, clock).with_cors(self.cors);
+        let edge = edge.with_trusted_proxies(self.trusted_proxies);
         let (stop, stopped) = oneshot::channel::<()>();
         let (address_sender, address) = mpsc::channel();
         let (ended, end) = mpsc::channel();

@@ -28,13 +28,15 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(super) fn new(mut child: Child, input: Vec<u8>, directory: Directory) -> Self {
+    pub(super) fn new(mut child: Child, input: Vec<u8>, directory: Directory, keeps_policy_warning: bool) -> Self {
         if let Some(mut stdin) = child.stdin.take() {
             thread::spawn(move || stdin.write_all(&input)); // fails if the program does not read it
         }
         let (sender, lines) = mpsc::channel();
         if let Some(stderr) = child.stderr.take() {
-            thread::spawn(move || BufReader::new(stderr).lines().try_for_each(|line| sender.send(line.unwrap())));
+            let lines = BufReader::new(stderr).lines().map(Result::unwrap);
+            let mut lines = lines.filter(move |line| keeps_policy_warning || !line.contains("there is no policy, so anyone"));
+            thread::spawn(move || lines.try_for_each(|line| sender.send(line)));
         }
         let stdout = child.stdout.take().map(BufReader::new);
         Self { child, listens_at: None, stdout, lines, log: Vec::new(), directory }

@@ -26,6 +26,7 @@ pub(crate) struct Start {
     command: Command,
     directory: Directory,
     stdin: Vec<u8>,
+    keeps_policy_warning: bool,
 }
 
 impl Start {
@@ -61,7 +62,7 @@ impl Start {
     fn with(mut command: Command) -> Self {
         let directory = Directory::new();
         command.env_clear().current_dir(directory.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self { command, directory, stdin: Vec::new() }
+        Self { command, directory, stdin: Vec::new(), keeps_policy_warning: false }
     }
 
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
@@ -135,6 +136,11 @@ impl Start {
         self.directory.file(name)
     }
 
+    /// Keeps the warning about a missing policy in the log. Otherwise it is left out, because almost every test starts without one.
+    pub(crate) fn keeping_policy_warning(self) -> Self {
+        Self { keeps_policy_warning: true, ..self }
+    }
+
     /// Starts it, and waits until its log says that it listens.
     pub(crate) fn serve(self) -> Program {
         let mut program = self.spawn();
@@ -171,6 +177,6 @@ impl Start {
     /// Starts it, and waits for nothing.
     pub(crate) fn spawn(mut self) -> Program {
         let child = self.command.spawn().unwrap();
-        Program::new(child, self.stdin, self.directory)
+        Program::new(child, self.stdin, self.directory, self.keeps_policy_warning)
     }
 }

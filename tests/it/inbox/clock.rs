@@ -119,7 +119,7 @@ async fn the_program_warns_of_a_leap() {
     tokio::time::sleep(LOOKS).await;
     drop(program);
     let said = fs::read_to_string(&said).unwrap();
-    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(said.lines().filter(|line| !line.contains("policy")).count(), 1, "{said}");
     let inbox = open_sqlite(&file, Retention::default(), Clock::system());
     assert_eq!(inbox.usage().unwrap().entries, 300);
 }

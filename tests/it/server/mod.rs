@@ -12,6 +12,7 @@ mod limits;
 mod logs;
 mod lost;
 mod mistakes;
+mod proxies;
 mod refusals;
 mod routes;
 mod settings;

@@ -140,6 +140,7 @@ fn an_empty_source_leaves_it_to_the_next() {
         "LOG_LEVEL",
         "LOG_FORMAT",
         "CORS_ORIGIN",
+        "TRUSTED_PROXIES",
     ];
     all.into_iter().fold(Start::new(), |start, name| start.env(name, "")).serve();
 }
@@ -414,6 +415,7 @@ fn help_leaves_a_setting_or_a_default_out() {
         ("--log-level", "LOG_LEVEL", "info"),
         ("--log-format", "LOG_FORMAT", "text"),
         ("--cors-origin", "CORS_ORIGIN", "any"),
+        ("--trusted-proxies", "TRUSTED_PROXIES", "none"),
     ] {
         let line = help.lines().find(|line| line.contains(&format!("{flag} "))).unwrap_or_else(|| panic!("no {flag}: {help}"));
         assert!(line.contains(&format!("env: {variable}")), "{line}");

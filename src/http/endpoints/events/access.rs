@@ -1,17 +1,29 @@
-//! Decides which events a client may read, from its token. Does not know where events come from.
+//! Decides which events a client may read, from its LiveKit token or its credential as a caller. Does not know where events come from.
 
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use std::borrow::Cow;
+use std::sync::Arc;
 
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+
+use crate::caller::callers::Refused;
+use crate::caller::settings::ANONYMOUS;
+use crate::clock::UnixTime;
+use crate::http::caller_headers::CallerHeaders;
 use crate::http::edge::Edge;
+use crate::http::endpoints::events::caller_watch::{CallerWatch, ReadingCaller};
 use crate::http::endpoints::events::large_bodies::Allowance;
 use crate::http::endpoints::events::permission::Permission;
 use crate::http::headers::only;
+use crate::http::keyring::KeySet;
+use crate::http::policies::{ActivePolicy, PolicyChanges};
 use crate::http::refusal::Refusal;
+use crate::http::trace::{Trace, subject_for_log};
 use crate::inbox::Filter;
 use crate::json;
 use crate::livekit::claims::{Claims, Registered};
 use crate::livekit::key::ApiKey;
 use crate::livekit::token_verifier::{LEEWAY, TokenError};
+use crate::policy::rule::EventsRight;
 
 /// What a client may read, for how long, and how much memory it may use.
 #[derive(Debug)]
@@ -20,32 +32,118 @@ pub(super) struct Access {
     pub(super) room: Option<String>,
     pub(super) permission: Permission,
     pub(super) allowance: Allowance,
+    pub(super) reader: Reader,
+}
+
+/// Who reads, for the log.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) enum Reader {
+    /// The name of the key that signed its token.
+    Key(Arc<str>),
+    /// The caller and its subject.
+    Caller(Arc<str>, Option<String>),
+}
+
+impl Reader {
+    pub(super) fn key(&self) -> Option<&str> {
+        if let Self::Key(name) = self { Some(name) } else { None }
+    }
+
+    pub(super) fn caller(&self) -> Option<&str> {
+        if let Self::Caller(name, _) = self { Some(name) } else { None }
+    }
+
+    pub(super) fn subject(&self) -> Option<&str> {
+        if let Self::Caller(_, subject) = self { subject_for_log(subject.as_deref()) } else { None }
+    }
 }
 
 impl Access {
-    /// Checks the token in the header or, because `EventSource` cannot set headers, in the query. If everyone knows a secret, the
-    /// page that asks is checked too.
-    pub(super) fn check(edge: &Edge, headers: &HeaderMap, access_token: Option<&str>) -> Result<Self, Refusal> {
-        let now = edge.clock.now();
+    /// Checks the token in the header or, because `EventSource` cannot set headers, in the query. If it is no LiveKit token and there
+    /// is a policy, it may be a caller's credential. If everyone knows a secret, the page that asks is checked too.
+    pub(super) async fn check(
+        edge: &Edge,
+        trace: &Trace,
+        headers: &HeaderMap,
+        access_token: Option<&str>,
+        room: Option<&str>,
+    ) -> Result<Self, Refusal> {
         let keys = edge.keyring.current();
         if keys.api_keys.have_development() && !edge.cors.trusts(headers) {
             return Err(Refusal::ForeignPage);
         }
-        let token = bearer(headers).or(access_token).ok_or(Refusal::Reader(None))?;
+        let of_token = match bearer(headers).or(access_token) {
+            Some(token) => Self::of_token(edge, keys, token),
+            None => Err(Refusal::Reader(None)),
+        };
+        let policies = edge.policies.watch(); // before the policy is used, so that no later one is missed
+        match (of_token, edge.policies.current()) {
+            (Err(Refusal::Reader(_)), Some(policy)) => {
+                Box::pin(Self::of_caller(edge, trace, (&policy, policies), headers, access_token, room)).await
+            }
+            (of_token, _) => of_token,
+        }
+    }
+
+    fn of_token(edge: &Edge, keys: Arc<KeySet>, token: &str) -> Result<Self, Refusal> {
+        let now = edge.clock.now();
         let read = |key: &ApiKey, payload: &[u8], _: Registered<'_>| Some((key.shared_name(), json::from_utf8(payload).ok()?));
         let checked = keys.verifier.authenticate(token, now, read).and_then(|read| read.ok_or(TokenError::Claims));
         let (key, claims): (_, Claims) = checked.map_err(|error| Refusal::Reader(Some(error)))?;
         // A webhook's token is for one body, and may be in the logs of the proxies that it passed.
         let expiry = claims.exp.filter(|_| claims.sha256.is_empty()).ok_or(Refusal::Reader(None))?;
-        // A token that is valid only by the leeway is valid until the end of the leeway.
-        let until = if now < expiry { expiry } else { expiry.saturating_add(LEEWAY) };
         let room = match claims.video.unwrap_or_default() {
             video if video.room_list => None,
             video if video.room_admin && !video.room.is_empty() => Some(video.room),
             _ => return Err(Refusal::NotAllowedToRead),
         };
         let allowance = edge.large_bodies.allowance(token, &room);
-        Ok(Self { room, permission: Permission::new(edge, keys, key, until), allowance })
+        let permission = Permission::of_key(edge, keys, Arc::clone(&key), last_moment(expiry, now));
+        Ok(Self { room, permission, allowance, reader: Reader::Key(key) })
+    }
+
+    async fn of_caller(
+        edge: &Edge,
+        trace: &Trace,
+        (policy, policies): (&ActivePolicy, PolicyChanges),
+        headers: &HeaderMap,
+        access_token: Option<&str>,
+        room: Option<&str>,
+    ) -> Result<Self, Refusal> {
+        let mut headers = Cow::Borrowed(headers);
+        if let Some(token) = access_token.filter(|_| !headers.contains_key(AUTHORIZATION)) {
+            let bearer = HeaderValue::try_from(format!("Bearer {token}")).or(Err(Refusal::Reader(None)))?;
+            headers.to_mut().insert(AUTHORIZATION, bearer);
+        }
+        let headers = CallerHeaders::new(edge, &policy.callers, trace, &headers)?;
+        let now = edge.clock.now();
+        let caller = headers.identify(edge, trace, policy, room).await.map_err(|refusal| match refusal {
+            Refusal::NoCredential => Refusal::Reader(None),
+            Refusal::Caller(Refused::Unauthorized(error)) => Refusal::ReaderCredential(error),
+            Refusal::Caller(Refused::Forbidden { .. }) => Refusal::NotAllowedToRead,
+            other => other,
+        })?;
+        let asked_room = room.map(str::to_owned);
+        let room = match policy.rules.events(&caller, room) {
+            EventsRight::All => None,
+            EventsRight::Room => Some(asked_room.clone().ok_or(Refusal::NotAllowedToRead)?),
+            EventsRight::None if &*caller.name == ANONYMOUS => return Err(Refusal::Reader(None)),
+            EventsRight::None => return Err(Refusal::NotAllowedToRead),
+        };
+        let until = caller.ends.map_or(UnixTime::from_secs(u64::MAX), |expiry| last_moment(expiry, now));
+        let allowance = edge.large_bodies.allowance((&caller.name, &caller.subject), &room);
+        let reader = Reader::Caller(Arc::clone(&caller.name), caller.subject.clone());
+        let reading = ReadingCaller {
+            caller,
+            room: asked_room,
+            reads_all: room.is_none(),
+            headers: headers.to_owned(&policy.callers),
+            trace: trace.clone(),
+            keyring: edge.keyring(),
+            clock: edge.clock.clone(),
+        };
+        let permission = Permission::of_caller(edge, CallerWatch::new(reading, policies), until);
+        Ok(Self { room, permission, allowance, reader })
     }
 
     /// The filter of a query for `room` and `events`.
@@ -59,6 +157,11 @@ impl Access {
     pub(super) fn grant(&self) -> &'static str {
         if self.room.is_none() { "roomList" } else { "roomAdmin" }
     }
+}
+
+/// When a token ends that expires at `expiry`. If it is valid only by the leeway, that is the end of the leeway.
+fn last_moment(expiry: UnixTime, now: UnixTime) -> UnixTime {
+    if now < expiry { expiry } else { expiry.saturating_add(LEEWAY) }
 }
 
 /// The token of the only `Authorization: Bearer` (RFC 6750, section 2.1).

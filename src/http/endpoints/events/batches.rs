@@ -9,8 +9,9 @@ use tracing::debug;
 use crate::http::edge::Edge;
 use crate::http::endpoints::events::large_bodies::{Allowance, Hold, weight};
 use crate::http::endpoints::events::query::Beginning;
+use crate::http::field_error::FieldError;
 use crate::http::limits::{CURSOR_LEEWAY, READ_AHEAD_BYTES};
-use crate::http::refusal::{FieldError, Refusal};
+use crate::http::refusal::Refusal;
 use crate::http::stop::Stop;
 use crate::inbox::{Cursor, Filter, Follower, Inbox, Page, PageLimit, ReadError};
 

@@ -46,7 +46,7 @@ fn budget(bytes: usize) -> Arc<Semaphore> {
 
 impl LargeBodies {
     /// For a reader with `token`, which lets it read `scope`.
-    pub(super) fn allowance(&self, token: &str, scope: impl Hash) -> Allowance {
+    pub(super) fn allowance(&self, token: impl Hash, scope: impl Hash) -> Allowance {
         let hasher = &self.hasher;
         Allowance { bodies: self.clone(), token: hasher.hash_one(("token", token)), scope: hasher.hash_one(("scope", scope)) }
     }

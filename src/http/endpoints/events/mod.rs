@@ -3,6 +3,7 @@
 mod accept;
 mod access;
 mod batches;
+mod caller_watch;
 mod frames;
 pub(crate) mod large_bodies;
 mod page;
@@ -32,7 +33,7 @@ const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
-    let access = Access::check(edge, request.headers(), query.value("access_token"))?;
+    let access = Access::check(edge, trace, request.headers(), query.value("access_token"), query.value("room")).await?;
     let filter = access.filter(query.value("room"), query.events.clone())?;
     let start = query.start(request.headers())?;
     let (limit, wait, is_named) = (query.limit()?, query.wait()?, query.is_named()?);
@@ -41,8 +42,8 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     let is_last = list(request.headers(), CONNECTION).any(|option| option.eq_ignore_ascii_case("close"));
     let is_head = request.method() == Method::HEAD; // reads nothing
     release_head(request);
-    let (room, key) = (filter.room.clone(), Arc::clone(&access.permission.key));
-    let log = ReaderLog { trace: trace.clone(), key, grant: access.grant(), room, start };
+    let (room, grant) = (filter.room.clone(), access.grant());
+    let log = ReaderLog { trace: trace.clone(), reader: access.reader, grant, room, start };
 
     let redacts = access.room.is_some(); // secrets are for those who may read everything
     let events = BatchReader::new(edge, start, filter, access.allowance, redacts).await;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use hyper::header::HeaderMap;
 
+use crate::http::field_error::FieldError;
 use crate::http::limits::{LONGEST_WAIT, PAGE_ENTRIES, PARAMETER_CHARS, QUERY_BYTES, QUERY_EVENTS};
-use crate::http::refusal::{FieldError, Refusal};
+use crate::http::refusal::Refusal;
 use crate::inbox::Cursor;
 
 /// The parameters that a query may have.

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use crate::http::content::End;
+use crate::http::endpoints::events::access::Reader;
 use crate::http::endpoints::events::query::Beginning;
 use crate::http::limits::READERS_A_MINUTE;
 use crate::http::once_a_minute::OnceAMinute;
@@ -15,8 +16,7 @@ use crate::http::trace::Trace;
 /// The fields of the log lines about one reader.
 pub(super) struct ReaderLog {
     pub(super) trace: Trace,
-    /// The name of the key that signed its token.
-    pub(super) key: Arc<str>,
+    pub(super) reader: Reader,
     pub(super) grant: &'static str,
     /// The only room that it reads.
     pub(super) room: Option<String>,
@@ -31,7 +31,9 @@ macro_rules! line {
             grant = $reader.grant,
             room = $reader.room.as_deref().unwrap_or_default(),
             after = $reader.start.to_string(),
-            key = &*$reader.key,
+            key = $reader.reader.key(),
+            caller = $reader.reader.caller(),
+            subject = $reader.reader.subject(),
             client = %$reader.trace.client,
             request = %$reader.trace.request,
             $($name = $value,)*
@@ -43,7 +45,7 @@ macro_rules! line {
 impl ReaderLog {
     /// Logs a page: the first one within a minute at level info, the others at level debug.
     pub(super) fn page(&self, limit: &OnceAMinute<READERS_A_MINUTE>) {
-        if limit.is_first((&self.key, self.grant, &self.room, self.trace.client), Instant::now()) {
+        if limit.is_first((&self.reader, self.grant, &self.room, self.trace.client), Instant::now()) {
             line!(info, self, "page", "reader");
         } else {
             line!(debug, self, "page", "reader");
@@ -58,7 +60,8 @@ impl ReaderLog {
             let why = match end {
                 End::Left => "the client left",
                 End::Slow => "the client read too slowly",
-                End::Forbidden => "the token expired, or its key was removed",
+                End::Forbidden if self.reader.key().is_some() => "the token expired, or its key was removed",
+                End::Forbidden => "its credential ended, or the policy no longer allows it",
                 End::Done if stop.ends_connections() => "the server is stopping",
                 End::Done => "the next events were deleted",
             };

@@ -1,5 +1,5 @@
-//! The client's side of TLS: which authorities are trusted (those in `--ca-file`, or else those of the system, or in
-//! `SSL_CERT_FILE` and `SSL_CERT_DIR`), the handshake, and what to do about a refused certificate. Does not know HTTP.
+//! The client's side of TLS: which authorities are trusted (those of a PEM file, or else those of the system, or in `SSL_CERT_FILE`
+//! and `SSL_CERT_DIR`), the handshake, and what to do about a refused certificate. Does not know HTTP, nor where the file is.
 
 use std::io;
 use std::sync::Arc;
@@ -9,37 +9,53 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::cli::{Failure, input};
+/// The authorities that are trusted. By default those of the system, which are read when they are first needed; clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trust(Arc<OnceCell<Arc<ClientConfig>>>);
 
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct TlsFlags {
-    /// A PEM file with the certificates of the authorities to trust over https [default: those of the system, or in SSL_CERT_FILE]
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<String>,
-}
-
-impl TlsFlags {
-    pub(super) fn config(&self) -> Result<Option<Arc<ClientConfig>>, Failure> {
-        let Some(path) = &self.ca_file else { return Ok(None) };
-        let wrong = |reason: &str| Failure::wrong(format_args!("--ca-file: {path} {reason}"));
-        let text = input::read(path)?;
+impl Trust {
+    /// Only the authorities whose certificates are in `pem`.
+    pub(crate) fn only(pem: &[u8]) -> Result<Self, TrustError> {
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&text) {
-            let certificate = certificate.or(Err(wrong("is not a valid PEM file: write the certificates to it again")))?;
-            roots.add(certificate).or(Err(wrong("contains a damaged certificate: write it again, in PEM")))?;
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            roots.add(certificate.or(Err(TrustError::NotPem))?).or(Err(TrustError::Damaged))?;
         }
         if roots.is_empty() {
-            return Err(wrong("contains no certificate: it must be in PEM, with -----BEGIN CERTIFICATE-----"));
+            return Err(TrustError::Empty);
         }
-        config(roots).map(Some).map_err(Failure::wrong)
+        Ok(Self(Arc::new(OnceCell::new_with(Some(config(roots).map_err(TrustError::Unsupported)?)))))
+    }
+
+    /// Makes the handshake on `stream`, and checks the certificate of `host`.
+    pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let read = || async { spawn_blocking(system_config).await.map_err(io::Error::other)? };
+        let config = self.0.get_or_try_init(read).await?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        TlsConnector::from(Arc::clone(config)).connect(name, stream).await.map_err(explained)
     }
 }
 
+/// Why a file's authorities cannot be trusted. The text follows the file's name.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum TrustError {
+    #[error("is not a valid PEM file: write the certificates to it again")]
+    NotPem,
+    #[error("contains a damaged certificate: write it again, in PEM")]
+    Damaged,
+    #[error("contains no certificate: it must be in PEM, with -----BEGIN CERTIFICATE-----")]
+    Empty,
+    #[error("cannot be used: {0}")]
+    Unsupported(#[source] io::Error),
+}
+
 /// The configuration that trusts the system's authorities. Reading them takes time.
-pub(super) fn system_config() -> io::Result<Arc<ClientConfig>> {
+fn system_config() -> io::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
@@ -57,12 +73,6 @@ fn config(roots: RootCertStore) -> io::Result<Arc<ClientConfig>> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
-}
-
-/// Makes the handshake on `stream`, and checks the certificate of `host`.
-pub(super) async fn connect(config: Arc<ClientConfig>, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    TlsConnector::from(config).connect(name, stream).await.map_err(explained)
 }
 
 /// `error` with what to do about it, if that is known.

@@ -1,0 +1,90 @@
+//! The credentials in a request's headers. Does not know whose they are.
+
+use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
+
+use crate::livekit::key::ApiKeys;
+
+/// What a request brings, as far as it can prove who is calling.
+pub(crate) struct Credentials<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    /// Whether the page that sends the request may use its cookies. If not, they count as not sent.
+    pub(crate) may_use_cookies: bool,
+    /// Whether a trusted proxy set the headers of `proxy` callers.
+    pub(crate) is_from_trusted_proxy: bool,
+    /// The room that the request asks for, as far as it is known.
+    pub(crate) room: Option<&'a str>,
+    /// LiveKit's keys. What they sign is for LiveKit, and never a caller's credential.
+    pub(crate) livekit_keys: &'a ApiKeys,
+    /// The headers that tell the application about the request. Called only if it is asked.
+    pub(crate) passed_on: &'a (dyn Fn() -> HeaderMap + Sync),
+}
+
+impl<'a> Credentials<'a> {
+    /// The token in `Authorization: Bearer` (RFC 6750, section 2.1), if there is one.
+    pub(crate) fn bearer(&self) -> Result<Option<Bearer<'a>>, BearerError> {
+        let Some(header) = self.authorization()? else { return Ok(None) };
+        let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(BearerError::NotBearer)?;
+        let token = token.trim_matches(' ');
+        // What else `to_str` takes is visible.
+        let is_token = !token.is_empty() && ![b' ', b'\t'].iter().any(|blank| token.as_bytes().contains(blank));
+        if scheme.eq_ignore_ascii_case("Bearer") && is_token {
+            Ok(Some(Bearer { header, token }))
+        } else {
+            Err(BearerError::NotBearer)
+        }
+    }
+
+    fn authorization(&self) -> Result<Option<&'a HeaderValue>, BearerError> {
+        let mut headers = self.headers.get_all(AUTHORIZATION).iter();
+        match (headers.next(), headers.next()) {
+            (_, Some(_)) => Err(BearerError::Several),
+            (header, None) => Ok(header),
+        }
+    }
+
+    /// The cookies that `names` lists, as a `Cookie` header has them; `None` if there is none, or if cookies do not count.
+    pub(crate) fn cookies(&self, names: &[String]) -> Option<HeaderValue> {
+        let cookies = cookies_named(self.headers, names).filter(|_| self.may_use_cookies).collect::<Vec<_>>().join(&b"; "[..]);
+        HeaderValue::from_bytes(&cookies).ok().filter(|_| !cookies.is_empty())
+    }
+
+    /// Whether a proxy set this header, once and not empty.
+    pub(crate) fn has_one(&self, name: &HeaderName) -> bool {
+        let mut values = self.headers.get_all(name).iter();
+        values.next().is_some_and(|value| !value.as_bytes().trim_ascii().is_empty()) && values.next().is_none()
+    }
+
+    /// The value of a header that a proxy set; `None` unless there is exactly one, and not empty.
+    pub(crate) fn only(&self, name: &HeaderName) -> Option<&'a str> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next().filter(|_| values.next().is_none())?;
+        str::from_utf8(value.as_bytes()).ok().map(str::trim).filter(|value| !value.is_empty())
+    }
+}
+
+/// The cookies in `headers` that `names` lists, each as `name=value` (RFC 6265, section 4.2.1), in their order.
+pub(crate) fn cookies_named<'a>(headers: &'a HeaderMap, names: &'a [String]) -> impl Iterator<Item = &'a [u8]> {
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
+    pairs.map(<[u8]>::trim_ascii).filter(|pair| {
+        let mut parts = pair.splitn(2, |byte| *byte == b'=');
+        let name = parts.next().unwrap_or_default().trim_ascii_end();
+        parts.next().is_some() && names.iter().any(|each| each.as_bytes() == name)
+    })
+}
+
+/// A bearer token, and the header that it came in.
+#[derive(Clone, Copy)]
+pub(crate) struct Bearer<'a> {
+    pub(crate) header: &'a HeaderValue,
+    pub(crate) token: &'a str,
+}
+
+/// Why an `Authorization` header is not a bearer token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum BearerError {
+    #[error("there is more than one Authorization header")]
+    Several,
+    #[error("Authorization is not Bearer and a token")]
+    NotBearer,
+}

@@ -1,0 +1,167 @@
+//! Asks the application who is calling, no more often than needed: its answers are kept for a while, the same question is asked once
+//! at a time, and an application that fails is left alone. Does not know what is asked.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::header::HeaderMap;
+use hyper::http::request::Builder;
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use crate::caller::answers::{Answer, KeptAnswers, QuestionHasher, QuestionKey};
+use crate::caller::application::{Application, ApplicationError, Question};
+use crate::caller::observer::{ForwardOutcome, Observer};
+use crate::caller::pace::Pace;
+use crate::clock::UnixTime;
+
+/// Requests to the application at once.
+const IN_FLIGHT: usize = 64;
+/// After so many failures in a row the application gets only one request each interval, until one succeeds.
+const FAILURES: u32 = 5;
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A `forward` caller.
+#[derive(Debug)]
+pub(crate) struct ForwardCaller {
+    pub(crate) application: Application,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) hasher: QuestionHasher,
+    pub(crate) state: Mutex<ForwardState>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct ForwardState {
+    kept: KeptAnswers,
+    /// The questions in flight. Whoever asks the same waits for the same answer.
+    asked: HashMap<QuestionKey, watch::Receiver<Option<Answered>>>,
+    failures: u32,
+    probe: Pace,
+}
+
+/// The application's answer to everyone who waits for it; `None` if it says nothing.
+type Answered = Option<Answer>;
+
+/// The application cannot say now whether the caller is signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoAnswer;
+
+impl ForwardCaller {
+    /// What the application says to `question`. Only one request with the same credentials is in flight.
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        question: Question,
+        passed_on: &(dyn Fn() -> HeaderMap + Sync),
+        now: UnixTime,
+    ) -> Result<Answer, NoAnswer> {
+        let mut answered = match self.begin(question, passed_on, now)? {
+            Begun::Kept(answer) => return Ok(answer),
+            Begun::Asked(answered) => answered,
+        };
+        let answer = answered.wait_for(Option::is_some).await.map_err(|_| NoAnswer)?;
+        answer.clone().flatten().ok_or(NoAnswer)
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        question: Question,
+        passed_on: &(dyn Fn() -> HeaderMap + Sync),
+        now: UnixTime,
+    ) -> Result<Begun, NoAnswer> {
+        let key = self.hasher.key(question.parts());
+        let mut state = self.lock();
+        if let Some(answer) = state.kept.find(&key, now) {
+            self.observer.answer_reused(self.name());
+            return Ok(Begun::Kept(answer.clone()));
+        }
+        if let Some(answered) = state.asked.get(&key) {
+            return Ok(Begun::Asked(answered.clone()));
+        }
+        let not_asked = |outcome| {
+            self.observer.application_asked(self.name(), outcome, None);
+            NoAnswer
+        };
+        if state.failures >= FAILURES && !state.probe.allows(now, PROBE_INTERVAL) {
+            return Err(not_asked(ForwardOutcome::Suspended));
+        }
+        if state.asked.len() >= IN_FLIGHT {
+            return Err(not_asked(ForwardOutcome::Busy));
+        }
+        let (sender, answered) = watch::channel(None);
+        state.asked.insert(key, answered.clone());
+        drop(state);
+        let asking = Asking { caller: Arc::clone(self), key };
+        let request = self.application.request(question, passed_on());
+        // On its own, because whoever asked first may hang up while others wait for the same answer.
+        tokio::spawn(async move { sender.send_replace(Some(asking.ask(request, now).await)) });
+        Ok(Begun::Asked(answered))
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.application.expectations.name
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ForwardState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a question begins.
+enum Begun {
+    Kept(Answer),
+    Asked(watch::Receiver<Option<Answered>>),
+}
+
+/// A question in flight. It is over when this is dropped.
+struct Asking {
+    caller: Arc<ForwardCaller>,
+    key: QuestionKey,
+}
+
+impl Asking {
+    async fn ask(self, request: Builder, now: UnixTime) -> Answered {
+        let (caller, begin) = (&*self.caller, Instant::now());
+        let answer = caller.application.ask(request).await;
+        caller.observer.application_asked(caller.name(), outcome(&answer), Some(begin.elapsed()));
+        self.record(answer, now.saturating_add(begin.elapsed()))
+    }
+
+    fn record(&self, answer: Result<(Answer, Duration), ApplicationError>, now: UnixTime) -> Answered {
+        let (name, mut state) = (&**self.caller.name(), self.caller.lock());
+        let was_suspended = state.failures >= FAILURES;
+        match answer {
+            Ok((answer, lifetime)) => {
+                state.failures = 0;
+                state.kept.keep(self.key, answer.clone(), now, lifetime);
+                if was_suspended {
+                    info!(caller = name, "the application answers again");
+                }
+                Some(answer)
+            }
+            Err(error) => {
+                state.failures = state.failures.saturating_add(u32::from(error.is_the_applications()));
+                debug!(caller = name, reason = %error, "the application does not say who is calling");
+                if !was_suspended && state.failures >= FAILURES {
+                    warn!(caller = name, reason = %error, "the application fails, so it is asked only once a second");
+                }
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.caller.lock().asked.remove(&self.key);
+    }
+}
+
+fn outcome(answer: &Result<(Answer, Duration), ApplicationError>) -> ForwardOutcome {
+    match answer {
+        Ok((Answer::SignedIn(_), _)) => ForwardOutcome::SignedIn,
+        Ok((Answer::NotSignedIn, _)) => ForwardOutcome::NotSignedIn,
+        Ok((Answer::Forbidden, _)) => ForwardOutcome::Forbidden,
+        Err(_) => ForwardOutcome::Failed,
+    }
+}

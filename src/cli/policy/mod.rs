@@ -1,0 +1,62 @@
+//! `roomkey policy`: checks a policy file, and tries it out. Does not know the rules.
+
+mod caller;
+pub(super) mod check;
+mod request;
+pub(super) mod test;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Subcommand;
+use zeroize::Zeroizing;
+
+use crate::caller::settings::SecretSource;
+use crate::caller::setup::Surroundings;
+use crate::cli::{Failure, Outcome, input, print};
+use crate::clock::Clock;
+use crate::config::{Config, Flags, Variables};
+use crate::policy::file::PolicyFile;
+use crate::policy::file::problem::Mistake;
+use crate::worker::Workers;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Report every mistake in a policy file, and what is perhaps not meant
+    Check(check::CheckPolicy),
+    /// Tell which rule answers a request, why the earlier ones do not, and what the token says
+    Test(Box<test::TestPolicy>),
+}
+
+/// The settings of the server, from the environment and `.env`.
+fn settings() -> Result<Config, Failure> {
+    Ok(Config::read(Flags::default(), &Variables::read()?)?)
+}
+
+/// Reads the policy file at `path`.
+///
+/// # Errors
+/// Only if there is nothing to read. Mistakes are a result.
+fn read(path: &str) -> Result<Result<PolicyFile, Vec<Mistake>>, Failure> {
+    let bytes = input::read(path)?;
+    let text = str::from_utf8(&bytes).or(Err(Failure::wrong(format_args!("{path} is not UTF-8: save it as UTF-8"))))?;
+    let folder = Path::new(path).parent().unwrap_or(Path::new(""));
+    Ok(PolicyFile::parse(text, folder))
+}
+
+/// Prints the mistakes, one in each line, as compilers do.
+fn print_mistakes(path: &str, mistakes: &[Mistake]) -> Outcome {
+    let lines = mistakes.iter().map(|Mistake { at, problem }| format!("{path}:{}:{}: mistake: {problem}\n", at.line, at.column));
+    print(format_args!("{}{}", lines.collect::<String>(), counted(mistakes.len(), "mistake")))
+}
+
+/// Such as `2 rules`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What callers are set up with outside of the server.
+fn surroundings<'a>(read: &'a dyn Fn(&SecretSource) -> io::Result<Zeroizing<Vec<u8>>>, workers: &'a Workers) -> Surroundings<'a> {
+    Surroundings { read, clock: Clock::system(), observer: Arc::new(()), workers, previous: None }
+}

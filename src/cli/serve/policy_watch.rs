@@ -1,0 +1,64 @@
+//! Puts the policy into force, at the start and whenever its file, or one that it names, changes. Does not know what a policy says.
+
+use tokio::signal::unix::Signal;
+use tracing::{info, warn};
+
+use crate::cli::serve::polling::poll;
+use crate::config::{PolicyFileError, PolicySource};
+use crate::http::{Edge, PolicySwitch, PolicySwitchError};
+use crate::policy::check::{self, Surroundings};
+use crate::policy::file::problem::{Finding, Position};
+
+/// The name of this worker in the log.
+const NAME: &str = "policy-watcher";
+
+/// Puts the policy of `source` into force, and from now on each change of it.
+///
+/// # Errors
+/// If it cannot be used.
+pub(super) fn start(source: PolicySource, surroundings: Surroundings, edge: &Edge, mut hangup: Signal) -> Result<(), Unusable> {
+    let (switch, workers) = (edge.policy_switch(), edge.workers.clone());
+    load(&source, surroundings, &switch)?;
+    let mut known = source.last_fingerprint();
+    tokio::spawn(async move {
+        let reload = |_| {
+            let path = source.path().display();
+            match load(&source, surroundings, &switch) {
+                Ok(()) => info!(file = %path, "policy reloaded"),
+                Err(unusable) => warn!(file = %path, reason = %unusable, "the policy stays as it was"),
+            }
+            source.last_fingerprint()
+        };
+        let read = || source.fingerprint();
+        while workers.panicked(NAME, poll(NAME, &mut known, &mut hangup, read, |id| *id, reload)).await {}
+    });
+    Ok(())
+}
+
+/// Puts the policy into force, and warns about what is perhaps not meant.
+fn load(source: &PolicySource, surroundings: Surroundings, switch: &PolicySwitch) -> Result<(), Unusable> {
+    let file = source.read()?;
+    let mistakes = check::mistakes(&file, surroundings);
+    if !mistakes.is_empty() {
+        return Err(PolicyFileError::Mistakes(mistakes).into());
+    }
+    let findings = check::findings(&file, surroundings);
+    let places: Vec<_> = file.callers.iter().map(|caller| (caller.name.clone(), file.place_of_caller(&caller.name))).collect();
+    switch.put(file, &|secret| source.secret(secret)).map_err(|error| {
+        let place = places.iter().find(|(name, _)| name == error.caller());
+        Unusable::Caller { at: place.map(|(_, at)| *at).unwrap_or_default(), error }
+    })?;
+    for Finding { at, about } in findings.iter().filter(|finding| finding.is_warning()) {
+        warn!(file = %source.path().display(), at = %at, "{about}");
+    }
+    Ok(())
+}
+
+/// Why the policy cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error(transparent)]
+    File(#[from] PolicyFileError),
+    #[error("{at}: {error}")]
+    Caller { at: Position, error: PolicySwitchError },
+}

@@ -1,0 +1,112 @@
+//! The tables of mistakes and warnings: each case is a file, and what `policy check` says about it, to the letter.
+
+use std::fs;
+
+use crate::fixtures;
+use crate::harness::ended::Ended;
+use crate::harness::program::Start;
+
+struct Case {
+    name: String,
+    file: String,
+    /// Without the name of the file.
+    expected: Vec<String>,
+}
+
+/// The cases of a table. `===` begins one, and `---` a line of the output.
+fn cases(table: &str) -> Vec<Case> {
+    let text = fs::read_to_string(fixtures::path("fixtures/policy").join(table)).unwrap();
+    let mut cases = Vec::new();
+    for case in text.split("=== ").skip(1) {
+        let (name, rest) = case.split_once('\n').unwrap();
+        let expected = rest.lines().filter_map(|line| line.strip_prefix("--- ")).map(str::to_owned).collect();
+        let file = rest.split("--- ").next().unwrap().to_owned();
+        cases.push(Case { name: name.to_owned(), file, expected });
+    }
+    cases
+}
+
+fn check(file: &str, flags: &[&str]) -> Ended {
+    let start = Start::command([&["policy", "check", "policy.toml"], flags].concat()).file("policy.toml", file);
+    // What the cases name is there.
+    let start = ["A", "B"].into_iter().fold(start, |start, name| start.env(name, "a-secret-of-at-least-32-bytes-0123"));
+    start.file("a.pem", key()).env("TRUSTED_PROXIES", "127.0.0.1").run()
+}
+
+/// A public key.
+fn key() -> Vec<u8> {
+    fs::read(fixtures::path("fixtures/callers/p256-public.pem")).unwrap()
+}
+
+#[test]
+fn what_the_file_names_is_read_too() {
+    const POLICY: &str = r#"
+[callers.a]
+kind = "jwt"
+issuer = "https://a"
+audience = "a"
+KEY
+
+[[rule]]
+name = "a"
+caller = "a"
+room = "a"
+identity = "{subject}"
+"#;
+    let check = |key: &str| {
+        let start = Start::command(["policy", "check", "policy.toml"]).file("policy.toml", POLICY.replace("KEY", key));
+        let start = start.file("short", "short").file("a.pem", self::key()).env("LONG", "x".repeat(32)).env("SHORT", "short");
+        start.env("LIVEKIT_API_KEY", "k").env("LIVEKIT_API_SECRET", "the-secret-of-livekit-0123456789abcdef").run()
+    };
+    for key in ["secret_env = \"LONG\"", "public_key_file = \"a.pem\""] {
+        assert_eq!(check(key).status, 0, "{key}");
+    }
+    let unset = check("secret_env = \"UNSET\"");
+    assert_eq!((unset.status, unset.stdout.contains("2:10: note: ")), (0, true), "{unset:?}");
+    for key in ["secret_env = \"SHORT\"", "secret_file = \"short\"", "secret_file = \"missing\"", "public_key_file = \"short\""] {
+        let wrong = check(key);
+        assert_eq!((wrong.status, wrong.stdout.contains("2:10: mistake: ")), (1, true), "{key}: {wrong:?}");
+    }
+}
+
+/// Checks each case with `flags`, and returns those whose status and findings are not the expected ones.
+fn wrong(cases: &[Case], flags: &[&str], status: impl Fn(&Case) -> i32) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for case in cases {
+        let ended = check(&case.file, flags);
+        let found: Vec<_> = ended.stdout.lines().filter_map(|line| line.strip_prefix("policy.toml:")).collect();
+        let found: Vec<_> = found.into_iter().filter(|line| !line.starts_with(' ')).collect();
+        if found != case.expected || ended.status != status(case) || !ended.stderr.is_empty() {
+            wrong.push(format!("=== {}: {}\n{}\n{}", case.name, ended.status, found.join("\n"), ended.stderr));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_mistake_is_found_with_its_place() {
+    let cases = cases("mistakes.txt");
+    assert!(cases.iter().map(|case| case.expected.len()).sum::<usize>() >= 40, "a mistake got lost");
+    let wrong = wrong(&cases, &[], |_| 1);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_warning_is_given_and_only_strict_refuses() {
+    let cases = cases("warnings.txt");
+    let has_warning = |case: &Case| case.expected.iter().any(|line| line.contains(" warning: "));
+    let wrong = [wrong(&cases, &[], |_| 0), wrong(&cases, &["--strict"], |case| has_warning(case).into())].concat();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_warnings_contain_the_word() {
+    for name in ["classroom", "webinar"] {
+        let path = fixtures::path("fixtures/policy").join(format!("{name}.toml"));
+        let stdout = Start::command(["policy", "check", "--strict", path.to_str().unwrap()]).run().done();
+        assert!(!stdout.contains("warning"), "{stdout}");
+    }
+    for case in cases("mistakes.txt") {
+        assert!(!check(&case.file, &[]).stdout.contains("warning"), "{}", case.name);
+    }
+}
