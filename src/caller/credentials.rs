@@ -48,17 +48,11 @@ impl<'a> Credentials<'a> {
         HeaderValue::from_bytes(&cookies).ok().filter(|_| !cookies.is_empty())
     }
 
-    /// Whether a proxy set this header, once and not empty.
-    pub(crate) fn has_one(&self, name: &HeaderName) -> bool {
+    /// The value of a header that a proxy set, without blanks around it; `None` unless there is exactly one, and not empty.
+    pub(crate) fn only(&self, name: &HeaderName) -> Option<&'a [u8]> {
         let mut values = self.headers.get_all(name).iter();
-        values.next().is_some_and(|value| !value.as_bytes().trim_ascii().is_empty()) && values.next().is_none()
-    }
-
-    /// The value of a header that a proxy set; `None` unless there is exactly one, and not empty.
-    pub(crate) fn only(&self, name: &HeaderName) -> Option<&'a str> {
-        let mut values = self.headers.get_all(name).iter();
-        let value = values.next().filter(|_| values.next().is_none())?;
-        str::from_utf8(value.as_bytes()).ok().map(str::trim).filter(|value| !value.is_empty())
+        let value = values.next().filter(|_| values.next().is_none())?.as_bytes().trim_ascii();
+        if value.is_empty() { None } else { Some(value) }
     }
 }
 

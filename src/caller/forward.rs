@@ -2,7 +2,7 @@
 //! at a time, and an application that fails is left alone. Does not know what is asked.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use hyper::header::HeaderMap;
@@ -15,6 +15,7 @@ use crate::caller::application::{Application, ApplicationError, Question};
 use crate::caller::observer::{ForwardOutcome, Observer};
 use crate::caller::pace::Pace;
 use crate::clock::UnixTime;
+use crate::worker::lock;
 
 /// Requests to the application at once.
 const IN_FLIGHT: usize = 64;
@@ -103,7 +104,7 @@ impl ForwardCaller {
     }
 
     fn lock(&self) -> MutexGuard<'_, ForwardState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

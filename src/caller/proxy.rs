@@ -1,6 +1,5 @@
 //! Callers whom an authenticating proxy has proven. Does not know which connections come from the proxy.
 
-use hyper::header::HeaderName;
 use serde_json::Value;
 
 use crate::caller::Caller;
@@ -21,12 +20,10 @@ impl ProxyCaller {
     /// # Errors
     /// If the headers name a caller that cannot be one.
     pub(crate) fn identify(&self, credentials: &Credentials<'_>) -> Result<Option<Caller>, ClaimsError> {
-        let headers = self.proxy.headers.iter();
-        let has_subject =
-            |(claim, header): &(String, HeaderName)| self.expectations.subject.is_named(claim) && credentials.has_one(header);
-        let is_named = self.proxy.headers.iter().any(has_subject);
-        let claims =
-            headers.filter_map(|(claim, header)| Some((claim.clone(), Value::from(credentials.only(header)?)))).collect();
+        let values = self.proxy.headers.iter().filter_map(|(claim, header)| Some((claim, credentials.only(header)?)));
+        let is_named = values.clone().any(|(claim, _)| self.expectations.subject.is_named(claim));
+        let text = |value| str::from_utf8(value).ok().map(str::trim).filter(|text| !text.is_empty());
+        let claims = values.filter_map(|(claim, value)| Some((claim.clone(), Value::from(text(value)?)))).collect();
         match self.expectations.caller(claims, None) {
             Err(ClaimsError::NoSubject) if !is_named => Ok(None),
             caller => caller.map(Some),

@@ -2,13 +2,14 @@
 //! settings. Does not know what any variable means.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::{env, io};
 
 use zeroize::Zeroizing;
 
 use crate::config::ConfigError;
 use crate::config::dotenv::Dotenv;
+use crate::worker::lock;
 
 const PREFIX: &str = "ROOMKEY_";
 /// Variables that Kubernetes sets in containers beside a service called roomkey begin with these.
@@ -54,7 +55,7 @@ impl Variables {
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 
     /// The variables with roomkey's prefix that are no setting, each with the setting whose name is the most similar.

@@ -17,12 +17,12 @@ use crate::http::headers::only;
 use crate::http::keyring::Keyring;
 use crate::http::origin::parse_url;
 use crate::http::policies::ActivePolicy;
+use crate::http::proxies::X_FORWARDED_FOR;
 use crate::http::refusal::Refusal;
 use crate::http::trace::{REQUEST_ID, Trace};
 use crate::livekit::key::ApiKeys;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -67,7 +67,8 @@ impl<'a> CallerHeaders<'a> {
         if let Err(Refusal::Caller(Refused::Unauthorized(error))) = &caller {
             // The client is not told the reason, and every reason is told only once a minute, because strangers can cause it.
             if edge.bad_credentials.is_first(error.kind(), Instant::now()) {
-                info!(endpoint = trace.endpoint, reason = %error, client = %trace.client, request = %trace.request, "a credential does not hold");
+                let Trace { request, client, endpoint, .. } = trace;
+                info!(endpoint, reason = %error, %client, %request, "a credential does not hold");
             }
         }
         caller
@@ -85,8 +86,8 @@ impl<'a> CallerHeaders<'a> {
         let passed_on = || self.passed_on(trace);
         let credentials = self.credentials(room, &keys.api_keys, &passed_on);
         let caller = policy.callers.identify(&credentials, now).await.map_err(Refusal::Caller)?;
-        let is_needed = &*caller.name == ANONYMOUS && !policy.rules.is_for(ANONYMOUS);
-        if is_needed { Err(Refusal::NoCredential) } else { Ok(caller) }
+        let lacks_credential = &*caller.name == ANONYMOUS && !policy.rules.is_for(ANONYMOUS);
+        if lacks_credential { Err(Refusal::NoCredential) } else { Ok(caller) }
     }
 
     /// Whether an application has to be told the room, so that the body is read before the caller is known.
@@ -112,7 +113,7 @@ impl<'a> CallerHeaders<'a> {
         let host = of_proxy(FORWARDED_HOST).or_else(|| self.headers.get(HOST));
         let proto = of_proxy(FORWARDED_PROTO).cloned().unwrap_or(HeaderValue::from_static("http"));
         let client = HeaderValue::try_from(trace.client.to_string()).ok();
-        let told = [(FORWARDED_FOR, client), (FORWARDED_HOST, host.cloned()), (FORWARDED_PROTO, Some(proto))];
+        let told = [(X_FORWARDED_FOR, client), (FORWARDED_HOST, host.cloned()), (FORWARDED_PROTO, Some(proto))];
         let mut headers: HeaderMap = told.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         headers.insert(REQUEST_ID, trace.request.clone().into_header());
         headers

@@ -14,11 +14,12 @@
 //! write: this is the one thing about hyper that the table relies on.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 
 use crate::http::content::Stream;
 use crate::http::limits::{ANSWER_PIECE_BYTES, write_step};
+use crate::worker::lock;
 
 /// Bytes that a client has to read of what hyper writes, for it to count as a step.
 const STEP: usize = write_step(ANSWER_PIECE_BYTES);
@@ -151,7 +152,7 @@ impl Conversation {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

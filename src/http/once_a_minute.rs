@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::worker::lock;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Stands for everything beyond the capacity.
@@ -21,7 +23,7 @@ pub(crate) struct OnceAMinute<const CAPACITY: usize> {
 impl<const CAPACITY: usize> OnceAMinute<CAPACITY> {
     /// Whether `entry` is the first of its kind within a minute. If so, it is remembered.
     pub(crate) fn is_first(&self, entry: impl Hash, now: Instant) -> bool {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = lock(&self.logged);
         let is_recent = |at: &Instant| now.saturating_duration_since(*at) < MINUTE;
         let hash = logged.hasher().hash_one(entry);
         if logged.get(&hash).is_some_and(is_recent) {

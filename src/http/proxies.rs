@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 /// Stands for an address that cannot be read.
 const UNREADABLE: &str = "unknown";
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// A trusted proxy's address, or a network of trusted proxies.
 ///

@@ -1,5 +1,4 @@
-//! Which claims meet a matcher because they meet others. What one claim by itself implies, [`Matchers::imply`] knows; here are patterns
-//! within patterns, words, and claims below others. Does not know rules.
+//! Which claims meet a matcher because they meet others. Does not know rules.
 
 use crate::caller::claim_path::ClaimPath;
 use crate::caller::matchers::{Matcher, Matchers, is_like};
@@ -8,8 +7,7 @@ type OfClaim = (ClaimPath, Matcher);
 
 /// Whether claims that meet `own` always meet the `others`.
 pub(super) fn imply(own: &Matchers, others: &Matchers) -> bool {
-    let is_implied = |other: &OfClaim| own.0.iter().any(|each| implies(each, other)) || own.imply(&Matchers(vec![other.clone()]));
-    others.0.iter().all(is_implied)
+    others.0.iter().all(|other| own.0.iter().any(|each| implies(each, other)))
 }
 
 fn implies((own_path, own): &OfClaim, (path, other): &OfClaim) -> bool {
@@ -31,14 +29,13 @@ fn implies((own_path, own): &OfClaim, (path, other): &OfClaim) -> bool {
 /// Whether a claim that meets `own` always meets `other`.
 fn claim_implies(own: &Matcher, other: &Matcher) -> bool {
     match (own, other) {
-        (Matcher::OneOf(values), Matcher::Word(word)) => {
-            values.iter().all(|value| value.as_str().is_some_and(|text| text.split_ascii_whitespace().any(|each| each == word)))
-        }
+        (Matcher::OneOf(values), other) => values.iter().all(|value| other.holds(Some(value))),
         (Matcher::Like(text), Matcher::OneOf(values)) => !text.contains('*') && values.iter().any(|value| value == text),
         // A star of the narrow pattern is a letter like others: only a star of the wide one fits it.
         (Matcher::Like(narrow), Matcher::Like(wide)) => is_like(wide, narrow),
         (Matcher::Word(word), Matcher::Like(wide)) => is_like(wide, &format!("*{word}*")),
-        _ => false,
+        (own, Matcher::Exists(true)) => *own != Matcher::Exists(false),
+        _ => own == other,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::caller::Caller;
@@ -12,6 +12,7 @@ use crate::caller::settings::ANONYMOUS;
 use crate::clock::UnixTime;
 use crate::policy::rate::Rate;
 use crate::policy::rule::Rule;
+use crate::worker::lock;
 
 /// The most callers that are counted at one time: about 4 MiB.
 const MAX_SUBJECTS: usize = 100_000;
@@ -50,7 +51,7 @@ impl Limits {
 
     fn take(&self, key: u64, rate: Rate, now: UnixTime) -> Result<(), Duration> {
         let now = now.as_secs().saturating_mul(NANOS).saturating_add(now.subsec_nanos().into());
-        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut times = lock(&self.times);
         // A time that is later than the rate allows was written before the clock was set back.
         let latest = now.saturating_add(rate.period());
         let used_until = times.get(&key).copied().filter(|until| *until <= latest).unwrap_or(0).max(now);

@@ -8,6 +8,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::worker::lock;
+
 /// The bounds of the queue. A line that exceeds one of them is dropped.
 const MAX_LINES: usize = 8192;
 const MAX_BYTES: usize = 1024 * 1024;
@@ -93,7 +95,7 @@ impl LineQueue {
 
     /// A panic leaves no inconsistent state here.
     fn state(&self) -> MutexGuard<'_, PendingLines> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

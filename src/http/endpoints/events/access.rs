@@ -76,12 +76,12 @@ impl Access {
             Some(token) => Self::of_token(edge, keys, token),
             None => Err(Refusal::Reader(None)),
         };
-        let policies = edge.policies.watch(); // before the policy is used, so that no later one is missed
-        match (of_token, edge.policies.current()) {
-            (Err(Refusal::Reader(_)), Some(policy)) => {
-                Box::pin(Self::of_caller(edge, trace, (&policy, policies), headers, access_token, room)).await
-            }
-            (of_token, _) => of_token,
+        let Err(Refusal::Reader(_)) = of_token else { return of_token };
+        let policies = edge.policies.watch();
+        let policy = policies.borrow().clone();
+        match policy {
+            Some(policy) => Box::pin(Self::of_caller(edge, trace, (&policy, policies), headers, access_token, room)).await,
+            None => of_token,
         }
     }
 

@@ -81,12 +81,14 @@ impl ReadingCaller {
         let (mut asked, mut unknown_since) = (Instant::now(), None);
         loop {
             let Some(policy) = policies.borrow().clone() else { return };
-            let period =
-                policy.callers.ask_again_after(&self.caller.name).map(|period| period.max(MIN_PERIOD).saturating_add(SLACK));
-            let period = if unknown_since.is_some() { Some(MIN_PERIOD) } else { period };
+            let period = match unknown_since {
+                Some(_) => Some(MIN_PERIOD),
+                None => policy.callers.ask_again_after(&self.caller.name).map(|kept| kept.max(MIN_PERIOD).saturating_add(SLACK)),
+            };
+            let next = period.and_then(|period| asked.checked_add(period));
             let is_changed = tokio::select! {
                 changed = policies.changed() => if changed.is_err() { return } else { true },
-                () = sleep_until(period.map_or_else(Instant::now, |period| asked.checked_add(period).unwrap_or(asked))), if period.is_some() => false,
+                () = sleep_until(next.unwrap_or(asked)), if next.is_some() => false,
             };
             let Some(policy) = policies.borrow_and_update().clone() else { return };
             // A session goes on until it is asked about again. If all were asked about now, they would be too many.

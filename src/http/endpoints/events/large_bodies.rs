@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -11,6 +11,7 @@ use crate::http::limits::{
     LARGE_BODY_BYTES, LARGE_BODY_BYTES_OF_SCOPE, LARGE_BODY_BYTES_OF_TOKEN, LARGE_BODY_PATIENCE, READ_AHEAD_BYTES,
 };
 use crate::inbox::Page;
+use crate::worker::lock;
 
 const KIB: usize = 1024;
 
@@ -52,7 +53,7 @@ impl LargeBodies {
     }
 
     fn shared_budget(&self, hash: u64, bytes: usize) -> Arc<Semaphore> {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = lock(&self.shared);
         if let Some(budget) = shared.get(&hash).and_then(Weak::upgrade) {
             return budget;
         }
