@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::caller::claim_path::ClaimPath;
+use crate::caller::stars;
 
 /// Matchers that all have to hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,16 +72,7 @@ impl Matcher {
 
 /// Whether `text` fits `pattern`, in which `*` stands for any run of characters, also an empty one.
 pub(crate) fn is_like(pattern: &str, text: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut text) = text.strip_prefix(head) else { return false };
-    let mut parts = rest.split('*').collect::<Vec<_>>();
-    let tail = parts.pop().unwrap_or_default();
-    for part in parts {
-        // The earliest place leaves the most for the rest of the pattern.
-        let Some((_, after)) = text.split_once(part) else { return false };
-        text = after;
-    }
-    text.ends_with(tail)
+    stars::fits(pattern.split('*').map(str::as_bytes), text.as_bytes(), PartialEq::eq)
 }
 
 impl fmt::Display for Mismatch<'_> {

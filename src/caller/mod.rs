@@ -25,6 +25,7 @@ mod proxy;
 mod public_key;
 pub(crate) mod settings;
 pub(crate) mod setup;
+pub(crate) mod stars;
 
 use std::sync::Arc;
 

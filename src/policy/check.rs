@@ -6,6 +6,7 @@ use crate::caller::settings::{ANONYMOUS, CallerSettings, Proof};
 use crate::policy::compare::compared;
 use crate::policy::file::PolicyFile;
 use crate::policy::file::problem::{About, Finding, Mistake, Position, Problem};
+use crate::policy::pattern::Pattern;
 use crate::policy::permission::Permission;
 use crate::policy::placeholder::Placeholder;
 use crate::policy::rule::{EventsRight, Rule};
@@ -67,7 +68,7 @@ fn of_caller(caller: &CallerSettings, file: &PolicyFile, takes_any_origin: bool)
 
 fn of_anonymous(rule: &Rule) -> impl Iterator<Item = About> {
     let is_anonymous = rule.callers.iter().any(|caller| caller == ANONYMOUS);
-    let everywhere = is_anonymous && rule.rooms.iter().any(|room| covers_all(room.widest(), room.placeholders()));
+    let everywhere = is_anonymous && rule.rooms.iter().any(covers_all);
     let everywhere = everywhere.then(|| About::AnonymousEverywhere { rule: rule.name.clone() });
     let powers = [(Permission::Moderate, "moderate"), (Permission::Hidden, "hidden")];
     let powers = powers.into_iter().filter(move |(power, _)| is_anonymous && rule.allow.contains(power));
@@ -76,8 +77,9 @@ fn of_anonymous(rule: &Rule) -> impl Iterator<Item = About> {
 }
 
 /// Whether a pattern fits every room, because only stars and what the client chooses are in it.
-fn covers_all<'a>(widest: &str, mut placeholders: impl Iterator<Item = &'a Placeholder>) -> bool {
-    widest.chars().all(|each| each == '*') && placeholders.all(|each| matches!(each, Placeholder::Request(_)))
+fn covers_all(pattern: &Pattern) -> bool {
+    let only_stars = pattern.widest().iter().all(String::is_empty);
+    only_stars && pattern.placeholders().all(|each| matches!(each, Placeholder::Request(_)))
 }
 
 fn open_ends(rule: &Rule) -> impl Iterator<Item = About> {

@@ -21,7 +21,6 @@ mod random_name;
 mod rate;
 pub(crate) mod rule;
 pub(crate) mod rules;
-mod stars;
 mod template;
 pub(crate) mod values;
 

@@ -1,10 +1,9 @@
 //! Compares room patterns: whether one fits every room that another fits, and whether two can fit one room. Does not know rules.
 
 use crate::caller::claim_path::ClaimPath;
-use crate::caller::matchers::is_like;
+use crate::caller::stars;
 use crate::policy::pattern::Pattern;
 use crate::policy::placeholder::{Field, Placeholder};
-use crate::policy::stars;
 use crate::policy::template::Piece;
 
 /// A pattern letter by letter, to be compared with others.
@@ -57,14 +56,19 @@ impl Unit<'_> {
     }
 }
 
-/// Whether there is a text that both patterns fit. In both, only `*` stands for others.
-pub(super) fn overlap(one: &str, other: &str) -> bool {
-    let (Some((start, _)), Some((_, end))) = (one.split_once('*'), one.rsplit_once('*')) else { return is_like(other, one) };
-    let (Some((other_start, _)), Some((_, other_end))) = (other.split_once('*'), other.rsplit_once('*')) else {
-        return is_like(one, other);
-    };
-    // Between the longer beginning and the longer end, there can be whatever the two have between theirs.
-    (start.starts_with(other_start) || other_start.starts_with(start)) && (end.ends_with(other_end) || other_end.ends_with(end))
+/// Whether there is a text that both patterns fit, of which these are what stands before, between and after the stars.
+pub(super) fn overlap(one: &[String], other: &[String]) -> bool {
+    let runs = |texts| <[String]>::iter(texts).map(String::as_bytes);
+    let fits = |text: &String, pattern| stars::fits(runs(pattern), text.as_bytes(), PartialEq::eq);
+    match (one, other) {
+        ([text], pattern) | (pattern, [text]) => fits(text, pattern),
+        // Between the longer beginning and the longer end, there can be whatever the two have between theirs.
+        ([start, .., end], [other_start, .., other_end]) => {
+            (start.starts_with(other_start) || other_start.starts_with(start))
+                && (end.ends_with(other_end) || other_end.ends_with(end))
+        }
+        _ => false, // a pattern has a part at least
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +123,10 @@ mod tests {
 
     #[test]
     fn patterns_that_overlap() {
+        let overlap = |one: &str, other: &str| {
+            let runs = |pattern: &str| pattern.split('*').map(str::to_owned).collect::<Vec<_>>();
+            overlap(&runs(one), &runs(other))
+        };
         for (one, other) in
             [("*", "*"), ("a*", "*b"), ("a*c", "ab*"), ("", "*"), ("a", "a"), ("a*b*c", "a*c"), ("x*b*c", "x*d*bc")]
         {

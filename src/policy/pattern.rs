@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::caller::stars;
 use crate::policy::placeholder::Placeholder;
-use crate::policy::stars;
 use crate::policy::template::{Piece, Random, Template, TemplateError, ambiguous};
 use crate::policy::values::{Unfilled, Values};
 
@@ -15,8 +15,9 @@ pub(crate) struct Pattern {
     parts: Vec<Template>,
     /// As it is written.
     source: String,
-    /// With a star in place of each placeholder.
-    widest: String,
+    /// What stands before, between and after the stars, if each placeholder is a star too.
+    widest: Vec<String>,
+    has_random: bool,
 }
 
 /// Whether a room fits.
@@ -31,13 +32,9 @@ pub(crate) enum Fit<'a> {
 impl Pattern {
     pub(crate) fn parse(source: &str) -> Result<Self, TemplateError> {
         let parts = Template::parse(source)?.split('*');
-        let widen = |piece: &Piece| match piece {
-            Piece::Text(text) => text.clone(),
-            Piece::Placeholder(_) => "*".to_owned(),
-        };
-        let widest = parts.iter().map(|part| part.pieces().iter().map(widen).collect::<String>());
-        let widest = widest.collect::<Vec<_>>().join("*");
-        Ok(Self { parts, source: source.to_owned(), widest })
+        let has_random = parts.iter().flat_map(Template::placeholders).any(|each| *each == Placeholder::Random);
+        let widest = parts.iter().flat_map(Template::literals).collect();
+        Ok(Self { parts, source: source.to_owned(), widest, has_random })
     }
 
     /// The parts before, between and after the stars.
@@ -45,25 +42,25 @@ impl Pattern {
         &self.parts
     }
 
-    /// The pattern with `*` in place of each placeholder: it fits every room that this pattern can fit.
-    pub(crate) fn widest(&self) -> &str {
+    /// What stands before, between and after the stars, with a star in place of each placeholder. That pattern fits every room that
+    /// this one can fit.
+    pub(crate) fn widest(&self) -> &[String] {
         &self.widest
     }
 
-    /// Whether `room` begins and ends as the pattern does. If not, no values make it fit.
+    /// Whether values could make `room` fit. Quick, because most rules are about other rooms.
     pub(crate) fn can_fit(&self, room: &str) -> bool {
-        let has_start = self.parts.first().is_some_and(|first| room.starts_with(first.prefix()));
-        has_start && self.parts.last().is_some_and(|last| room.ends_with(last.suffix()))
+        // Nobody can ask for letters that are still to be made.
+        !self.has_random && stars::fits(runs(&self.widest), room.as_bytes(), PartialEq::eq)
     }
 
     /// Whether `room` fits, with the values in place of the placeholders. A star in a value is only a star.
     pub(crate) fn fit<'a>(&'a self, room: &str, values: &Values<'a>) -> Fit<'a> {
-        // Nobody can ask for letters that are still to be made.
-        if !self.can_fit(room) || self.placeholders().any(|each| *each == Placeholder::Random) {
+        if !self.can_fit(room) {
             return Fit::No;
         }
-        let (runs, unfilled) = self.runs(values);
-        if !stars::fits(runs.iter().map(String::as_bytes), room.as_bytes(), PartialEq::eq) {
+        let (filled, unfilled) = self.runs(values);
+        if !stars::fits(runs(&filled), room.as_bytes(), PartialEq::eq) {
             return Fit::No;
         }
         unfilled.map_or(Fit::Yes, Fit::Unfilled)
@@ -124,6 +121,10 @@ impl Pattern {
     pub(crate) fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
         self.parts.iter().flat_map(Template::placeholders)
     }
+}
+
+fn runs(texts: &[String]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    texts.iter().map(String::as_bytes)
 }
 
 /// The first placeholder of `pieces`, which begin at a star, unless text keeps it apart from the star.

@@ -68,11 +68,6 @@ impl Rule {
         }
     }
 
-    /// Whether the rule could be about this room, or none is asked for. Quick, because most rules are not.
-    pub(crate) fn can_match_room(&self, room: Option<&str>) -> bool {
-        room.is_none_or(|room| self.rooms.iter().any(|pattern| pattern.can_fit(room)))
-    }
-
     /// Whether the rule decides, if its claims match.
     pub(crate) fn matches_room<'a>(&'a self, values: &Values<'a>) -> Match<'a> {
         let Some(room) = values.asked.room() else { return Match::Yes };

@@ -133,12 +133,11 @@ impl Rules {
 
     /// The first rule that decides.
     fn first_match<'p: 'a, 'a>(&'p self, values: &Values<'a>) -> Option<(&'p Rule, Match<'a>)> {
-        let room = values.asked.room();
         let found: Vec<_> = self.paths.iter().map(|path| path.find(&values.caller.claims)).collect();
         self.by_caller.get(&*values.caller.name)?.iter().find_map(|Indexed { rule, paths }| {
             let rule = self.rules.get(*rule)?;
             let claims = paths.iter().map(|path| found.get(*path).copied().flatten());
-            if !rule.claims.hold(claims) || !rule.can_match_room(room) {
+            if !rule.claims.hold(claims) {
                 return None;
             }
             match rule.matches_room(values) {

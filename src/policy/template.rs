@@ -77,9 +77,16 @@ impl Template {
         self.0.first().map_or("", Piece::text)
     }
 
-    /// The literal text that it ends with.
-    pub(crate) fn suffix(&self) -> &str {
-        self.0.last().map_or("", Piece::text)
+    /// The literal text before, between and after the placeholders, also where it is empty.
+    pub(crate) fn literals(&self) -> Vec<String> {
+        let mut literals = vec![String::new()];
+        for piece in &self.0 {
+            match (piece, literals.last_mut()) {
+                (Piece::Text(text), Some(last)) => last.push_str(text),
+                _ => literals.push(String::new()),
+            }
+        }
+        literals
     }
 
     /// Two placeholders with nothing between them: two different pairs of values could give one text.

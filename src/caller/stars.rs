@@ -1,7 +1,7 @@
 //! What a star means: any run of letters, also none. Does not know what the letters are.
 
 /// Whether `whole` consists of the runs, which stand before, between and after the stars. `are_same` compares runs of one length.
-pub(super) fn fits<'r, T: 'r>(
+pub(crate) fn fits<'r, T: 'r>(
     mut runs: impl DoubleEndedIterator<Item = &'r [T]>,
     whole: &[T],
     are_same: impl Fn(&[T], &[T]) -> bool,
