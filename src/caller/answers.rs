@@ -4,15 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hashlink::LinkedHashMap;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::caller::kept::Kept;
 use crate::clock::UnixTime;
 
-/// The most answers that are kept, and the most bytes of them.
-const MAX_ANSWERS: usize = 10_000;
-const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// An answer that is from so much later than now is from before the clock was set back. It may have been kept for too long.
 const CLOCK_STEP: Duration = Duration::from_secs(60);
 
@@ -60,12 +57,9 @@ pub(crate) enum Answer {
     Forbidden,
 }
 
-/// The answers that are kept. The oldest give way to new ones.
+/// The answers that are kept.
 #[derive(Debug, Default)]
-pub(crate) struct KeptAnswers {
-    answers: LinkedHashMap<QuestionKey, KeptAnswer>,
-    bytes: usize,
-}
+pub(crate) struct KeptAnswers(Kept<QuestionKey, KeptAnswer>);
 
 #[derive(Debug)]
 struct KeptAnswer {
@@ -77,35 +71,21 @@ struct KeptAnswer {
 impl KeptAnswers {
     pub(crate) fn find(&self, key: &QuestionKey, now: UnixTime) -> Option<&Answer> {
         let is_fresh = |kept: &&KeptAnswer| now < kept.end && kept.from.since(now) <= CLOCK_STEP;
-        self.answers.get(key).filter(is_fresh).map(|kept| &kept.answer)
+        self.0.find(key).filter(is_fresh).map(|kept| &kept.answer)
     }
 
     /// Keeps `answer` until `lifetime` after `now`.
     pub(crate) fn keep(&mut self, key: QuestionKey, answer: Answer, now: UnixTime, lifetime: Duration) {
-        let last = self.answers.remove(&key);
-        self.forgot(last);
         if lifetime.is_zero() {
-            return;
+            return self.0.forget(&key);
         }
-        self.bytes = self.bytes.saturating_add(bytes_of(&answer));
-        self.answers.insert(key, KeptAnswer { answer, from: now, end: now.saturating_add(lifetime) });
-        while self.answers.len() > MAX_ANSWERS || self.bytes > MAX_BYTES {
-            let oldest = self.answers.pop_front().map(|(_, kept)| kept);
-            self.forgot(oldest);
-        }
+        let bytes = if let Answer::SignedIn(claims) = &answer { claims.len() } else { 0 };
+        self.0.keep(key, KeptAnswer { answer, from: now, end: now.saturating_add(lifetime) }, bytes);
     }
-
-    fn forgot(&mut self, kept: Option<KeptAnswer>) {
-        self.bytes = self.bytes.saturating_sub(kept.map_or(0, |kept| bytes_of(&kept.answer)));
-    }
-}
-
-fn bytes_of(answer: &Answer) -> usize {
-    if let Answer::SignedIn(claims) = answer { claims.len() } else { 0 }
 }
 
 #[cfg(test)]
-#[allow(clippy::arithmetic_side_effects, clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
+#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
     use super::*;
 
@@ -114,21 +94,6 @@ mod tests {
 
     fn key(hasher: &QuestionHasher, number: usize) -> QuestionKey {
         hasher.key([Some(&number.to_be_bytes())])
-    }
-
-    #[test]
-    fn the_oldest_answers_give_way() {
-        for (bytes, kept) in [(10, MAX_ANSWERS), (64 * 1024, MAX_BYTES / (64 * 1024))] {
-            let (hasher, mut answers) = (QuestionHasher::new().unwrap(), KeptAnswers::default());
-            let answer = Answer::SignedIn(vec![b' '; bytes].into());
-            for number in 0..kept + 5 {
-                answers.keep(key(&hasher, number), answer.clone(), NOW, LIFETIME);
-                answers.keep(key(&hasher, number), answer.clone(), NOW, LIFETIME); // in place of the first
-            }
-            let is_kept = |number| answers.find(&key(&hasher, number), NOW).is_some();
-            assert_eq!([0, 4, 5, kept + 4].map(is_kept), [false, false, true, true]);
-            assert_eq!((answers.answers.len(), answers.bytes), (kept, kept * bytes));
-        }
     }
 
     #[test]

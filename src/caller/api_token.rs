@@ -5,25 +5,28 @@ use std::sync::Arc;
 use hmac::digest::CtOutput;
 use sha2::{Digest, Sha256};
 
-/// The hash of a token, compared in constant time.
-type TokenHash = CtOutput<Sha256>;
+use crate::caller::Caller;
 
-/// The callers' tokens.
+/// The SHA-256 of a bearer token.
+pub(crate) type TokenHash = [u8; 32];
+
+/// The callers' tokens, whose hashes are compared in constant time.
 #[derive(Debug, Default)]
-pub(crate) struct ApiTokens(Vec<(Arc<str>, TokenHash)>);
+pub(crate) struct ApiTokens(Vec<(Arc<Caller>, CtOutput<Sha256>)>);
+
+pub(crate) fn token_hash(token: &[u8]) -> TokenHash {
+    Sha256::digest(token).into()
+}
 
 impl ApiTokens {
-    /// Adds the token of `caller` whose SHA-256 is `hash`.
-    pub(crate) fn add(&mut self, caller: Arc<str>, hash: [u8; 32]) {
-        self.0.push((caller, TokenHash::new(hash.into())));
+    /// Adds the token of `caller` with this hash.
+    pub(crate) fn add(&mut self, caller: Arc<str>, hash: TokenHash) {
+        self.0.push((Arc::new(Caller::without_claims(caller)), CtOutput::new(hash.into())));
     }
 
-    /// The caller whose token is `bearer`; the first one if there are several. Compares all, so that the time says nothing.
-    pub(crate) fn find(&self, bearer: &str) -> Option<&Arc<str>> {
-        if self.0.is_empty() {
-            return None; // most policies have no such caller
-        }
-        let hash = TokenHash::new(Sha256::digest(bearer));
+    /// The caller whose token has this hash; the first one if there are several. Compares all, so that the time says nothing.
+    pub(crate) fn find(&self, hash: TokenHash) -> Option<&Arc<Caller>> {
+        let hash = CtOutput::new(hash.into());
         let equal = self.0.iter().filter(|(_, known)| *known == hash).map(|(caller, _)| caller);
         equal.fold(None, |first, caller| first.or(Some(caller)))
     }

@@ -9,7 +9,7 @@ use hyper::header::{HeaderMap, HeaderName};
 
 use crate::caller::Caller;
 use crate::caller::answers::Answer;
-use crate::caller::api_token::ApiTokens;
+use crate::caller::api_token::{ApiTokens, TokenHash, token_hash};
 use crate::caller::application::Question;
 use crate::caller::credentials::{BearerError, Credentials, cookies_named};
 use crate::caller::expectations::ClaimsError;
@@ -38,8 +38,8 @@ pub(crate) struct Callers {
 
 /// Where the way of a request's credentials leads, as far as is known without waiting.
 enum Way<'a> {
-    Identified(Caller),
-    Jwt(&'a JwtCaller, UnverifiedJwt<'a>),
+    Identified(Arc<Caller>),
+    Jwt(&'a JwtCaller, UnverifiedJwt<'a>, TokenHash),
     /// The applications to ask, one after the other, until one knows the caller.
     Applications {
         questions: Vec<(&'a Arc<ForwardCaller>, Question)>,
@@ -48,30 +48,37 @@ enum Way<'a> {
 }
 
 impl Callers {
-    /// Which caller a request with `credentials` is.
-    pub(crate) async fn identify(&self, credentials: &Credentials<'_>, now: UnixTime) -> Result<Caller, Refused> {
-        match self.way(credentials)? {
+    /// Which caller a request with `credentials` is; `None` if that takes [waiting](Self::identify).
+    pub(crate) fn identify_now(&self, credentials: &Credentials<'_>, now: UnixTime) -> Result<Option<Arc<Caller>>, Refused> {
+        match self.way(credentials, now)? {
+            Way::Identified(caller) => Ok(Some(caller)),
+            Way::Jwt(caller, jwt, hash) => match caller.verify(jwt, hash, now) {
+                Err(error) if caller.may_wait(&error) => Ok(None),
+                verified => verified.map(Some).map_err(|error| refused(caller, error)),
+            },
+            Way::Applications { .. } => Ok(None),
+        }
+    }
+
+    /// Which caller a request with `credentials` is. Asks the application, or waits for the issuer's keys, if that is needed.
+    pub(crate) async fn identify(&self, credentials: &Credentials<'_>, now: UnixTime) -> Result<Arc<Caller>, Refused> {
+        match self.way(credentials, now)? {
             Way::Identified(caller) => Ok(caller),
-            Way::Jwt(caller, mut jwt) => caller.verify(&mut jwt, now).await.map_err(|error| match error {
-                JwtError::NotReady => Refused::unknown(&caller.expectations.name, KEYS_RETRY_AFTER),
-                error => Refused::Unauthorized(error.into()),
-            }),
-            Way::Applications { questions, has_bearer } => {
-                // Boxed, so that other requests do not carry what waiting takes.
-                Box::pin(ask(questions, has_bearer, credentials.passed_on, now)).await
+            Way::Jwt(caller, jwt, hash) => {
+                caller.wait_for_key(&jwt, now).await;
+                caller.verify(jwt, hash, now).map_err(|error| refused(caller, error))
             }
+            Way::Applications { questions, has_bearer } => ask(questions, has_bearer, credentials.passed_on, now).await,
         }
     }
 
     /// Whether the room has to be known before [`identify`](Self::identify), because the application is asked about it. Never true
     /// without a credential.
-    pub(crate) fn need_room(&self, credentials: &Credentials<'_>) -> bool {
-        let asks_room = |caller: &Arc<ForwardCaller>| caller.application.forward.ask_room;
-        self.forward.iter().any(asks_room)
-            && self.way(credentials).is_ok_and(|way| match way {
-                Way::Applications { questions, .. } => questions.iter().any(|(caller, _)| asks_room(caller)),
-                Way::Identified(_) | Way::Jwt(..) => false,
-            })
+    pub(crate) fn need_room(&self, credentials: &Credentials<'_>, now: UnixTime) -> bool {
+        self.way(credentials, now).is_ok_and(|way| match way {
+            Way::Applications { questions, .. } => questions.iter().any(|(caller, _)| caller.application.forward.ask_room),
+            Way::Identified(_) | Way::Jwt(..) => false,
+        })
     }
 
     /// Whether `headers` have one in which an authenticating proxy names a caller.
@@ -122,21 +129,22 @@ impl Callers {
         })
     }
 
-    fn way<'a>(&'a self, credentials: &Credentials<'a>) -> Result<Way<'a>, CredentialError> {
+    fn way<'a>(&'a self, credentials: &Credentials<'a>, now: UnixTime) -> Result<Way<'a>, CredentialError> {
         let bearer = credentials.bearer()?;
         if let Some(bearer) = bearer {
-            let api_token = self.api_tokens.find(bearer.token);
+            let hash = token_hash(bearer.token.as_bytes());
+            let api_token = self.api_tokens.find(hash);
             // No caller has a LiveKit secret (see `with_secret_of`), so that a LiveKit token is no caller's JWT.
             if api_token.is_none()
-                && let Some(way) = self.way_of_jwt(bearer.token)
+                && let Some(way) = self.way_of_jwt(bearer.token, hash, now)
             {
                 return Ok(way);
             }
             if is_livekits(bearer.token, credentials.livekit_keys) {
                 return Err(CredentialError::LiveKit);
             }
-            if let Some(name) = api_token {
-                return Ok(Way::Identified(Caller::without_claims(Arc::clone(name))));
+            if let Some(caller) = api_token {
+                return Ok(Way::Identified(Arc::clone(caller)));
             }
         }
         let question = |caller: &'a Arc<ForwardCaller>| Some((caller, caller.application.question(credentials, bearer)?));
@@ -149,17 +157,27 @@ impl Callers {
         }
         let proxies = self.proxy.iter().filter(|_| credentials.is_from_trusted_proxy);
         let proven = proxies.map(|caller| caller.identify(credentials)).find_map(Result::transpose).transpose()?;
-        Ok(Way::Identified(proven.unwrap_or_else(anonymous)))
+        Ok(Way::Identified(proven.map_or_else(anonymous, Arc::new)))
     }
 
     /// `None` if `token` is not a JWT of a caller's issuer.
-    fn way_of_jwt<'a>(&'a self, token: &'a str) -> Option<Way<'a>> {
+    fn way_of_jwt<'a>(&'a self, token: &'a str, hash: TokenHash, now: UnixTime) -> Option<Way<'a>> {
+        if let Some(caller) = self.jwt.iter().find_map(|caller| caller.known(&hash, now)) {
+            return Some(Way::Identified(caller));
+        }
         let jwt = UnverifiedJwt::parse(token)?;
         let same_issuer = || self.jwt.iter().filter(|caller| jwt.is_from(&caller.issued.issuer));
         let is_expected = |caller: &&JwtCaller| jwt.claims.as_ref().is_some_and(|claims| caller.expects(claims));
         // If no caller expects it, the first one says why.
         let caller = same_issuer().find(is_expected).or_else(|| same_issuer().next())?;
-        Some(Way::Jwt(caller, jwt))
+        Some(Way::Jwt(caller, jwt, hash))
+    }
+}
+
+fn refused(caller: &JwtCaller, error: JwtError) -> Refused {
+    match error {
+        JwtError::NotReady => Refused::unknown(&caller.expectations.name, KEYS_RETRY_AFTER),
+        error => Refused::Unauthorized(error.into()),
     }
 }
 
@@ -169,20 +187,22 @@ async fn ask(
     has_bearer: bool,
     passed_on: &(dyn Fn() -> HeaderMap + Sync),
     now: UnixTime,
-) -> Result<Caller, Refused> {
+) -> Result<Arc<Caller>, Refused> {
     for (caller, question) in questions {
         let answer = caller.ask(question, passed_on, now).await;
         match answer.map_err(|_| Refused::unknown(caller.name(), APPLICATION_RETRY_AFTER))? {
             Answer::Forbidden => return Err(Refused::Forbidden { caller: Arc::clone(caller.name()) }),
             Answer::NotSignedIn => {}
-            Answer::SignedIn(claims) => return Ok(caller.application.signed_in(&claims).map_err(CredentialError::from)?),
+            Answer::SignedIn(claims) => {
+                return Ok(Arc::new(caller.application.signed_in(&claims).map_err(CredentialError::from)?));
+            }
         }
     }
     if has_bearer { Err(CredentialError::NotSignedIn.into()) } else { Ok(anonymous()) }
 }
 
-fn anonymous() -> Caller {
-    Caller::without_claims(ANONYMOUS.into())
+fn anonymous() -> Arc<Caller> {
+    Arc::new(Caller::without_claims(ANONYMOUS.into()))
 }
 
 /// Whether `token` names a LiveKit key as its issuer, or a LiveKit secret signed it, whatever its header says.

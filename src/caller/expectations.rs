@@ -21,14 +21,20 @@ pub(crate) struct Expectations {
 impl Expectations {
     /// The caller that `claims` describe until `ends`.
     pub(crate) fn caller(&self, claims: Map<String, Value>, ends: Option<UnixTime>) -> Result<Caller, ClaimsError> {
-        let subject = match self.subject.find(&claims) {
+        let subject = Some(self.subject(&claims)?);
+        Ok(Caller { name: Arc::clone(&self.name), subject, claims, ends })
+    }
+
+    /// Who the caller with these `claims` is, if they are as they must be.
+    pub(crate) fn subject(&self, claims: &Map<String, Value>) -> Result<String, ClaimsError> {
+        let subject = match self.subject.find(claims) {
             Some(Value::String(text)) if !text.is_empty() => text.clone(),
             Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
             _ => return Err(ClaimsError::NoSubject),
         };
-        match self.require.mismatch(&claims) {
+        match self.require.mismatch(claims) {
             Some(mismatch) => Err(ClaimsError::Mismatch(mismatch.to_string())),
-            None => Ok(Caller { name: Arc::clone(&self.name), subject: Some(subject), claims, ends }),
+            None => Ok(subject),
         }
     }
 }

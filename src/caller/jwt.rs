@@ -1,10 +1,13 @@
 //! JWTs of callers (RFC 7519): what their header and claims must be, whoever signed them. Does not know keys, nor the caller's name.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::caller::expectations::ClaimsError;
 use crate::caller::jwk::KeyChoiceError;
+use crate::caller::settings::Algorithm;
 use crate::clock::UnixTime;
 use crate::json::{self, Members};
 use crate::jws;
@@ -29,8 +32,16 @@ pub(crate) struct UnverifiedJwt<'a> {
 /// What a header says that matters: nothing that it says of keys does, except which one is meant.
 #[derive(Debug)]
 pub(crate) struct JwtHeader {
-    pub(crate) alg: String,
+    pub(crate) alg: Cow<'static, str>,
     pub(crate) kid: Option<String>,
+}
+
+impl JwtHeader {
+    /// The key that verifies the token, and how, if that is `allowed`.
+    pub(crate) fn meant(&self, allowed: &[Algorithm]) -> Result<(Option<&str>, Algorithm), JwtError> {
+        let algorithm = Algorithm::named(&self.alg).filter(|algorithm| allowed.contains(algorithm));
+        Ok((self.kid.as_deref(), algorithm.ok_or(JwtError::Algorithm)?))
+    }
 }
 
 impl<'a> UnverifiedJwt<'a> {
@@ -53,7 +64,7 @@ impl<'a> UnverifiedJwt<'a> {
 
     pub(crate) fn header(&self) -> Result<JwtHeader, JwtError> {
         if self.signing_input.starts_with(jws::HEAD) {
-            return Ok(JwtHeader { alg: "HS256".to_owned(), kid: None }); // nearly all sessions have this one
+            return Ok(JwtHeader { alg: Cow::Borrowed("HS256"), kid: None }); // nearly all sessions have this one
         }
         read_header(self.header)
     }
@@ -78,7 +89,7 @@ pub(crate) fn read_header(base64url: &str) -> Result<JwtHeader, JwtError> {
     };
     match text("typ")? {
         Some(other) if !TYPES.iter().any(|typ| typ.eq_ignore_ascii_case(&other)) => Err(JwtError::Type),
-        _ => Ok(JwtHeader { alg: text("alg")?.ok_or(JwtError::Header)?, kid: text("kid")? }),
+        _ => Ok(JwtHeader { alg: text("alg")?.ok_or(JwtError::Header)?.into(), kid: text("kid")? }),
     }
 }
 
@@ -86,17 +97,30 @@ fn object(value: Value) -> Option<Map<String, Value>> {
     if let Value::Object(object) = value { Some(object) } else { None }
 }
 
-/// Checks that a token with `claims` is valid at `now` (RFC 7519, sections 4.1.4 to 4.1.6), and returns when it expires.
-pub(crate) fn expiry(claims: &Map<String, Value>, now: UnixTime) -> Result<UnixTime, JwtError> {
-    let time = |name| claims.get(name).map(UnixTime::deserialize).transpose().or(Err(JwtError::Time));
-    let expiry = time("exp")?.ok_or(JwtError::NoExpiry)?;
-    let from = time("nbf")?.max(time("iat")?);
-    if now > expiry.saturating_add(LEEWAY) {
-        Err(JwtError::Expired)
-    } else if from.is_some_and(|from| from > now.saturating_add(LEEWAY)) {
-        Err(JwtError::NotYetValid)
-    } else {
-        Ok(expiry)
+/// When a token is valid (RFC 7519, sections 4.1.4 to 4.1.6).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Validity {
+    /// The later one of `nbf` and `iat`.
+    from: Option<UnixTime>,
+    pub(crate) expiry: UnixTime,
+}
+
+impl Validity {
+    pub(crate) fn of(claims: &Map<String, Value>) -> Result<Self, JwtError> {
+        let time = |name| claims.get(name).map(UnixTime::deserialize).transpose().or(Err(JwtError::Time));
+        let expiry = time("exp")?.ok_or(JwtError::NoExpiry)?;
+        Ok(Self { from: time("nbf")?.max(time("iat")?), expiry })
+    }
+
+    /// Checks that the token is valid at `now`, with the usual leeway.
+    pub(crate) fn check(&self, now: UnixTime) -> Result<(), JwtError> {
+        if now > self.expiry.saturating_add(LEEWAY) {
+            Err(JwtError::Expired)
+        } else if self.from.is_some_and(|from| from > now.saturating_add(LEEWAY)) {
+            Err(JwtError::NotYetValid)
+        } else {
+            Ok(())
+        }
     }
 }
 

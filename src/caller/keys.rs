@@ -148,29 +148,32 @@ impl IssuerKeys {
         self.state.borrow().kept.as_ref().map(|kept| now.since(kept.fetched_at))
     }
 
-    /// Checks that the key which `kid` and `algorithm` mean made `signature` for `message`.
-    pub(crate) async fn verify(
+    /// The present keys, if there are some that count at `now`.
+    pub(crate) fn current(&self, now: UnixTime) -> Option<Arc<KeySet>> {
+        self.state.borrow().current(now)
+    }
+
+    /// The present keys, of which the one that is meant made `signature` for `message`.
+    pub(crate) fn verify(
         &self,
         (kid, algorithm): (Option<&str>, Algorithm),
         message: &[u8],
         signature: &[u8],
         now: UnixTime,
-    ) -> Result<(), JwtError> {
-        let keys = self.keys_with(kid, algorithm, now).await?;
-        let key = keys.find(kid, algorithm)?;
-        if key.verifies(algorithm, message, signature) {
-            return Ok(());
+    ) -> Result<Arc<KeySet>, JwtError> {
+        let keys = self.current(now).ok_or(JwtError::NotReady)?;
+        if keys.find(kid, algorithm)?.verifies(algorithm, message, signature) {
+            return Ok(keys);
         }
         self.ask(Cause::BadSignature, now);
         Err(JwtError::Signature)
     }
 
-    /// The present keys. If none of them is meant, those after a fetch, as far as that is allowed and quick.
-    async fn keys_with(&self, kid: Option<&str>, algorithm: Algorithm, now: UnixTime) -> Result<Arc<KeySet>, JwtError> {
+    /// Waits for a fetch, as far as that is allowed and quick, unless the present keys have one that is meant.
+    pub(crate) async fn wait_for(&self, (kid, algorithm): (Option<&str>, Algorithm), now: UnixTime) {
         let is_known = |keys: &Arc<KeySet>| !matches!(keys.find(kid, algorithm), Err(KeyChoiceError::Unknown));
-        let current = self.state.borrow().current(now);
-        let fetch = match current {
-            Some(keys) if is_known(&keys) => return Ok(keys),
+        let fetch = match self.current(now) {
+            Some(keys) if is_known(&keys) => return,
             Some(_) => self.ask(Cause::UnknownKey, now),
             None => self.state.borrow().pending(), // the task tries again by itself
         };
@@ -179,7 +182,6 @@ impl IssuerKeys {
             let arrived = states.wait_for(|state| state.ended >= fetch || state.current(now).as_ref().is_some_and(is_known));
             let _ = timeout(PATIENCE, arrived).await; // what is there then counts
         }
-        self.state.borrow().current(now).ok_or(JwtError::NotReady)
     }
 
     /// Asks for a fetch if that is allowed, and returns the one to wait for. Only a new one wakes those who wait already: a flood of

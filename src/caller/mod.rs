@@ -15,6 +15,7 @@ mod forward;
 mod jwk;
 mod jwt;
 mod jwt_caller;
+mod kept;
 mod key_fetch;
 mod keys;
 pub(crate) mod matchers;
@@ -23,6 +24,7 @@ mod pace;
 mod pem;
 mod proxy;
 mod public_key;
+mod sessions;
 pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod stars;
@@ -47,7 +49,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    fn without_claims(name: Arc<str>) -> Self {
+    pub(crate) fn without_claims(name: Arc<str>) -> Self {
         Self { name, subject: None, claims: Map::new(), ends: None }
     }
 }

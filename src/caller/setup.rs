@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::{fmt, io};
 
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::caller::answers::QuestionHasher;
+use crate::caller::api_token::token_hash;
 use crate::caller::application::Application;
 use crate::caller::callers::Callers;
 use crate::caller::expectations::Expectations;
@@ -18,6 +18,7 @@ use crate::caller::key_fetch::{KeyPlace, KeyPlaceError};
 use crate::caller::keys::IssuerKeys;
 use crate::caller::observer::Observer;
 use crate::caller::proxy::ProxyCaller;
+use crate::caller::sessions::Sessions;
 use crate::caller::settings::{ApiToken, CallerSettings, Forward, JwtKey, Oidc, Proof, Reach, SecretSource};
 use crate::client::{Target, TargetError, Trust, TrustError};
 use crate::clock::Clock;
@@ -62,11 +63,11 @@ impl Callers {
             Proof::Oidc(oidc) => {
                 let keys = surroundings.issuer_keys(name, &oidc, system)?;
                 let keys = TokenKeys::Fetched(keys, oidc.algorithms);
-                self.jwt.push(JwtCaller { expectations, issued: oidc.issued, keys });
+                self.jwt.push(JwtCaller { expectations, issued: oidc.issued, keys, sessions: Sessions::default() });
             }
             Proof::Jwt(jwt) => {
                 let keys = surroundings.token_keys(jwt.key)?;
-                self.jwt.push(JwtCaller { expectations, issued: jwt.issued, keys });
+                self.jwt.push(JwtCaller { expectations, issued: jwt.issued, keys, sessions: Sessions::default() });
             }
             Proof::ApiToken(ApiToken::Sha256(hashes)) => {
                 hashes.into_iter().for_each(|hash| self.api_tokens.add(Arc::clone(&name), hash));
@@ -76,7 +77,7 @@ impl Callers {
                 if token.is_empty() {
                     return Err(SetupProblem::EmptyToken);
                 }
-                self.api_tokens.add(name, Sha256::digest(&token).into());
+                self.api_tokens.add(name, token_hash(&token));
             }
             Proof::Forward(forward) => {
                 let target = surroundings.application(&forward, system)?;

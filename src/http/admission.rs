@@ -1,9 +1,10 @@
 //! Admits requests for a token under a policy: who is calling, then what the rules give. Does not know how a request is written, nor
 //! where the policy comes from.
 
+use std::sync::Arc;
+
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::HeaderMap;
 use tracing::info;
 
 use crate::caller::Caller;
@@ -24,7 +25,7 @@ use crate::policy::{PolicyError, random_letters};
 pub(crate) struct Granted<'p> {
     /// Boxed, because it is large and passed on.
     pub(crate) token: Box<ParticipantToken>,
-    pub(crate) caller: Caller,
+    pub(crate) caller: Arc<Caller>,
     /// The rule's name.
     pub(crate) rule: &'p str,
 }
@@ -52,36 +53,30 @@ pub(crate) async fn identify(
     policy: &ActivePolicy,
     request: &mut Request<Incoming>,
     reader: &BodyReader,
-) -> Result<(Caller, HeldBody), Refusal> {
-    // Each is boxed by itself, because the allocator is quick only below 1 kB.
-    match Box::pin(identify_by_head(edge, trace, policy, request.headers())).await? {
+) -> Result<(Arc<Caller>, HeldBody), Refusal> {
+    let known = CallerHeaders::new(edge, &policy.callers, trace, request.headers())?.identify_now(edge, trace, policy)?;
+    match known {
         Some(caller) => Ok((caller, body::read_for_token(edge, trace, request, reader.limit).await?)),
-        None => Box::pin(identify_for_room(edge, trace, policy, request, reader)).await,
+        // Boxed, so that other requests do not carry what waiting takes.
+        None => Box::pin(wait_and_identify(edge, trace, policy, request, reader)).await,
     }
 }
 
-/// `None` if an application is to be told the room.
-async fn identify_by_head(
-    edge: &Edge,
-    trace: &Trace,
-    policy: &ActivePolicy,
-    headers: &HeaderMap,
-) -> Result<Option<Caller>, Refusal> {
-    let headers = CallerHeaders::new(edge, &policy.callers, trace, headers)?;
-    if headers.need_room(edge, policy) {
-        return Ok(None);
-    }
-    headers.identify(edge, trace, policy, None).await.map(Some)
-}
-
-/// Reads the body for the room that it names. Even then, an error about the body comes after one about the caller.
-async fn identify_for_room(
+/// As [`identify`], if an application has to be asked, or a key to be fetched. Even if the body is read first, for the room that it
+/// names, an error about it comes after one about the caller.
+async fn wait_and_identify(
     edge: &Edge,
     trace: &Trace,
     policy: &ActivePolicy,
     request: &mut Request<Incoming>,
     reader: &BodyReader,
-) -> Result<(Caller, HeldBody), Refusal> {
+) -> Result<(Arc<Caller>, HeldBody), Refusal> {
+    let headers = CallerHeaders::new(edge, &policy.callers, trace, request.headers())?;
+    if !headers.need_room(edge, policy) {
+        let caller = headers.identify(edge, trace, policy, None).await?;
+        return Ok((caller, body::read_for_token(edge, trace, request, reader.limit).await?));
+    }
+    drop(headers);
     let body = body::read_for_token(edge, trace, request, reader.limit).await;
     let headers = CallerHeaders::new(edge, &policy.callers, trace, request.headers())?;
     let asked = body.as_ref().ok().and_then(|body| (reader.read)(body.as_ref()).ok());
@@ -96,7 +91,7 @@ pub(crate) fn grant<'p>(
     edge: &Edge,
     trace: &Trace,
     policy: &'p ActivePolicy,
-    caller: Caller,
+    caller: Arc<Caller>,
     body: &[u8],
     reader: &BodyReader,
 ) -> Result<Granted<'p>, Refusal> {

@@ -1,6 +1,7 @@
 //! The headers that prove who is calling: which of them count, given where the request comes from. Does not know whose they are.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use tokio::time::Instant;
@@ -55,23 +56,27 @@ impl<'a> CallerHeaders<'a> {
         CallerHeaders { headers: Cow::Owned(headers.collect()), ..*self }
     }
 
-    /// Who sends the request, which is for `room`. A request without a credential is refused if it needs one.
+    /// Who sends the request; `None` if that takes [waiting](Self::identify). A request without a credential is refused if it needs
+    /// one.
+    pub(crate) fn identify_now(&self, edge: &Edge, trace: &Trace, policy: &ActivePolicy) -> Result<Option<Arc<Caller>>, Refusal> {
+        let (keys, passed_on) = (edge.keyring.current(), HeaderMap::new);
+        let caller = policy.callers.identify_now(&self.credentials(None, &keys.api_keys, &passed_on), edge.clock.now());
+        told(
+            edge,
+            trace,
+            caller.map_err(Refusal::Caller).and_then(|caller| caller.map(|caller| admitted(policy, caller)).transpose()),
+        )
+    }
+
+    /// Who sends the request, which is for `room`. Asks an application, or waits for an issuer's keys, if that is needed.
     pub(crate) async fn identify(
         &self,
         edge: &Edge,
         trace: &Trace,
         policy: &ActivePolicy,
         room: Option<&str>,
-    ) -> Result<Caller, Refusal> {
-        let caller = self.identify_at((&edge.keyring, edge.clock.now()), trace, policy, room).await;
-        if let Err(Refusal::Caller(Refused::Unauthorized(error))) = &caller {
-            // The client is not told the reason, and every reason is told only once a minute, because strangers can cause it.
-            if edge.bad_credentials.is_first(error.kind(), Instant::now()) {
-                let Trace { request, client, endpoint, .. } = trace;
-                info!(endpoint, reason = %error, %client, %request, "a credential does not hold");
-            }
-        }
-        caller
+    ) -> Result<Arc<Caller>, Refusal> {
+        told(edge, trace, self.identify_at((&edge.keyring, edge.clock.now()), trace, policy, room).await)
     }
 
     /// As [`identify`](Self::identify), with the keys of the server and the time.
@@ -81,19 +86,17 @@ impl<'a> CallerHeaders<'a> {
         trace: &Trace,
         policy: &ActivePolicy,
         room: Option<&str>,
-    ) -> Result<Caller, Refusal> {
+    ) -> Result<Arc<Caller>, Refusal> {
         let keys = keyring.current();
         let passed_on = || self.passed_on(trace);
         let credentials = self.credentials(room, &keys.api_keys, &passed_on);
-        let caller = policy.callers.identify(&credentials, now).await.map_err(Refusal::Caller)?;
-        let lacks_credential = &*caller.name == ANONYMOUS && !policy.rules.is_for(ANONYMOUS);
-        if lacks_credential { Err(Refusal::NoCredential) } else { Ok(caller) }
+        admitted(policy, policy.callers.identify(&credentials, now).await.map_err(Refusal::Caller)?)
     }
 
     /// Whether an application has to be told the room, so that the body is read before the caller is known.
     pub(crate) fn need_room(&self, edge: &Edge, policy: &ActivePolicy) -> bool {
         let keys = edge.keyring.current();
-        policy.callers.need_room(&self.credentials(None, &keys.api_keys, &HeaderMap::new))
+        policy.callers.need_room(&self.credentials(None, &keys.api_keys, &HeaderMap::new), edge.clock.now())
     }
 
     fn credentials<'b>(
@@ -118,6 +121,24 @@ impl<'a> CallerHeaders<'a> {
         headers.insert(REQUEST_ID, trace.request.clone().into_header());
         headers
     }
+}
+
+/// Refuses a request without a credential if no rule is for it.
+fn admitted(policy: &ActivePolicy, caller: Arc<Caller>) -> Result<Arc<Caller>, Refusal> {
+    let lacks_credential = &*caller.name == ANONYMOUS && !policy.rules.is_for(ANONYMOUS);
+    if lacks_credential { Err(Refusal::NoCredential) } else { Ok(caller) }
+}
+
+/// Logs why a credential does not hold. The client is not told the reason, and every reason is told only once a minute, because
+/// strangers can cause it.
+fn told<T>(edge: &Edge, trace: &Trace, identified: Result<T, Refusal>) -> Result<T, Refusal> {
+    if let Err(Refusal::Caller(Refused::Unauthorized(error))) = &identified
+        && edge.bad_credentials.is_first(error.kind(), Instant::now())
+    {
+        let Trace { request, client, endpoint, .. } = trace;
+        info!(endpoint, reason = %error, %client, %request, "a credential does not hold");
+    }
+    identified
 }
 
 /// Whether the page that sends the request may use what proves its user: a listed page, one of this host, or no page at all.

@@ -7,16 +7,37 @@ use roomkey::ApiKey;
 
 use crate::bare;
 
-/// A script that makes `wrk` send what a client of `/token` does, with a credential or without one.
-pub fn token(scratch: &Path, name: &str, bearer: Option<&str>) -> crate::Result<PathBuf> {
-    let authorization = bearer.map(|bearer| format!("wrk.headers[\"Authorization\"] = \"Bearer {bearer}\"\n"));
+/// A script that makes `wrk` send what clients of `/token` do, with these credentials in turn, or without one.
+pub fn token(scratch: &Path, name: &str, bearers: &[String]) -> crate::Result<PathBuf> {
+    let authorization = match bearers {
+        [] => String::new(),
+        [bearer] => format!("wrk.headers[\"Authorization\"] = \"Bearer {bearer}\"\n"),
+        bearers => {
+            let path = scratch.join(name).with_extension("bearers");
+            fs::write(&path, bearers.join("\n"))?;
+            format!(
+                r#"local requests, at = {{}}, 0
+function init()
+  for bearer in io.lines("{}") do
+    wrk.headers["Authorization"] = "Bearer " .. bearer
+    requests[#requests + 1] = wrk.format()
+  end
+end
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
+"#,
+                path.display()
+            )
+        }
+    };
     let script = format!(
         r#"wrk.method = "POST"
 wrk.path = "/token"
 wrk.headers["Content-Type"] = "application/json"
-{}wrk.body = '{{"roomName":"daily-standup","participantName":"alice"}}'
-"#,
-        authorization.unwrap_or_default()
+{authorization}wrk.body = '{{"roomName":"daily-standup","participantName":"alice"}}'
+"#
     );
     write(scratch, name, &script)
 }

@@ -40,7 +40,7 @@ fn main() -> Result<()> {
     let Bench { rounds, seconds, .. } = bench;
     println!("{rounds} rounds of {seconds} s each, {} connections, server and load on a core each; medians", server::CONNECTIONS);
     println!("{}", cpu_model());
-    let token = loads::token(&bench.scratch, "token", None)?;
+    let token = loads::token(&bench.scratch, "token", &[])?;
     let webhook = loads::webhook(&bench.scratch, &fs::read(bench.root.join("fixtures/deliveries/023-track_unpublished.body"))?)?;
     for (door, load) in [("/token", &token), ("/webhook", &webhook)] {
         bench.compare(
@@ -53,11 +53,11 @@ fn main() -> Result<()> {
         )?;
     }
     let sessions = sessions::all(&bench.root, &bench.scratch)?;
-    let loads = sessions.iter().map(|session| loads::token(&bench.scratch, session.name, Some(&session.bearer)));
+    let loads = sessions.iter().map(|session| loads::token(&bench.scratch, &session.name, &session.bearers));
     let loads = loads.collect::<Result<Vec<_>>>()?;
     let mut rows: Vec<Row<'_>> = vec![("no policy", bench.roomkey("no-policy", "warn", None)?, &token)];
     for (session, load) in sessions.iter().zip(&loads) {
-        rows.push((session.name, bench.roomkey(session.name, "warn", Some(&session.policy))?, load));
+        rows.push((&session.name, bench.roomkey(&session.name, "warn", Some(&session.policy))?, load));
     }
     bench.compare("/token, policy", &rows)
 }

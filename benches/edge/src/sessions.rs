@@ -49,15 +49,19 @@ issuer = "https://id.example.com"
 audience = "meetings"
 "#;
 
+/// More sessions than a server keeps in mind.
+const MANY: u64 = 11_000;
+
 /// A caller that gets a token.
 pub struct Session {
-    pub name: &'static str,
+    pub name: String,
     pub policy: String,
-    pub bearer: String,
+    /// Its credentials, which are sent in turn.
+    pub bearers: Vec<String>,
 }
 
-/// An API token, and sessions that are signed with each kind of key. The keys that are made here are written to `scratch`.
-pub fn all(root: &Path, scratch: &Path) -> crate::Result<[Session; 4]> {
+/// An API token, and sessions that are signed with each kind of key: one that is sent again and again, and many. The keys that are made here are written to `scratch`.
+pub fn all(root: &Path, scratch: &Path) -> crate::Result<Vec<Session>> {
     let hs256 = |message: &[u8]| {
         let hmac = Hmac::<Sha256>::new_from_slice(SESSION_SECRET.as_bytes())?;
         Ok(hmac.chain_update(message).finalize().into_bytes().to_vec())
@@ -74,27 +78,32 @@ pub fn all(root: &Path, scratch: &Path) -> crate::Result<[Session; 4]> {
     fs::write(&jwks, p256_jwks(&p256))?;
 
     let public_key = |path: &Path| format!("public_key_file = {:?}", path.display().to_string());
-    Ok([
-        Session { name: "api-token", policy: BACKEND.to_owned(), bearer: API_TOKEN.to_owned() },
-        session("HS256", "secret_env = \"BENCH_SESSION_SECRET\"", hs256)?,
-        session("RS256", &public_key(&root.join("fixtures/callers/rsa-ours-public.pem")), rs256)?,
-        session("ES256", &public_key(&jwks), es256)?,
-    ])
+    let mut all = vec![Session { name: "api-token".to_owned(), policy: BACKEND.to_owned(), bearers: vec![API_TOKEN.to_owned()] }];
+    all.extend(sessions("HS256", "secret_env = \"BENCH_SESSION_SECRET\"", hs256)?);
+    all.extend(sessions("RS256", &public_key(&root.join("fixtures/callers/rsa-ours-public.pem")), rs256)?);
+    all.extend(sessions("ES256", &public_key(&jwks), es256)?);
+    Ok(all)
 }
 
-/// A session of a day with `key` as the caller's key, signed by `sign`. Its header is as its issuers usually write it.
-fn session(alg: &'static str, key: &str, sign: impl Fn(&[u8]) -> crate::Result<Vec<u8>>) -> crate::Result<Session> {
+/// One session of a day and many, with `key` as the caller's key, signed by `sign`. Their header is as its issuers usually write it.
+fn sessions(alg: &str, key: &str, sign: impl Fn(&[u8]) -> crate::Result<Vec<u8>>) -> crate::Result<[Session; 2]> {
     let now = UnixTime::now().as_secs();
     let kid = if alg == "HS256" { "" } else { r#","kid":"2026-11""# };
-    let header = format!(r#"{{"alg":"{alg}","typ":"JWT"{kid}}}"#);
-    let claims = format!(
-        r#"{{"iss":"https://id.example.com","aud":"meetings","sub":"alice","name":"alice","role":"member","team":"daily","iat":{now},"exp":{}}}"#,
-        now + 86_400
-    );
-    let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part));
-    let message = format!("{header}.{claims}");
-    let signature = URL_SAFE_NO_PAD.encode(sign(message.as_bytes())?);
-    Ok(Session { name: alg, policy: format!("{MEMBERS}{key}\n"), bearer: format!("{message}.{signature}") })
+    let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{alg}","typ":"JWT"{kid}}}"#));
+    let bearer = |number: u64| {
+        let (iat, exp) = (now - number, now + 86_400);
+        let claims = format!(
+            r#"{{"iss":"https://id.example.com","aud":"meetings","sub":"alice","name":"alice","role":"member","team":"daily","iat":{iat},"exp":{exp}}}"#
+        );
+        let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
+        Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(sign(message.as_bytes())?)))
+    };
+    let policy = format!("{MEMBERS}{key}\n");
+    let many = (0..MANY).map(bearer).collect::<crate::Result<Vec<_>>>()?;
+    Ok([
+        Session { name: alg.to_owned(), policy: policy.clone(), bearers: vec![bearer(0)?] },
+        Session { name: format!("{alg}, {MANY} sessions"), policy, bearers: many },
+    ])
 }
 
 fn rsa_key(pem: &Path) -> crate::Result<rsa::KeyPair> {

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 use super::NOW;
 use super::fake_server::{FakeServer, Reply, raw, reply};
 use super::request::{Asks, Subject, application, caller, callers, named, path, who};
-use crate::caller::Caller;
 use crate::caller::callers::Refused;
 use crate::caller::matchers::{Matcher, Matchers};
 use crate::caller::observer::ForwardOutcome::{Busy, Failed, Forbidden, NotSignedIn, SignedIn, Suspended};
@@ -27,7 +26,7 @@ fn session(id: &str) -> Asks {
 }
 
 /// Whether the application cannot say now who it is.
-fn is_unknown(answer: &Result<Caller, Refused>) -> bool {
+fn is_unknown<T>(answer: &Result<T, Refused>) -> bool {
     matches!(answer, Err(Refused::Unknown { retry_after, .. }) if *retry_after == Duration::from_secs(1))
 }
 

@@ -8,6 +8,7 @@ mod forward;
 mod key_files;
 mod keys;
 mod request;
+mod sessions;
 mod signing;
 mod which;
 mod wycheproof;

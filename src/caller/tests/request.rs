@@ -210,17 +210,24 @@ impl Asks {
         .await
     }
 
-    pub(super) async fn of(&self, callers: &Callers) -> Result<Caller, Refused> {
-        self.with(async |credentials| callers.identify(credentials, self.at).await).await
+    pub(super) async fn of(&self, callers: &Callers) -> Result<Arc<Caller>, Refused> {
+        self.with(async |credentials| {
+            let caller = callers.identify(credentials, self.at).await;
+            if let Some(known) = callers.identify_now(credentials, self.at).transpose() {
+                assert_eq!(format!("{known:?}"), format!("{caller:?}"), "what is known at once is the same");
+            }
+            caller
+        })
+        .await
     }
 
     pub(super) async fn needs_room(&self, callers: &Callers) -> bool {
-        self.with(async |credentials| callers.need_room(credentials)).await
+        self.with(async |credentials| callers.need_room(credentials, self.at)).await
     }
 }
 
 /// The name and the subject of a caller, to compare.
-pub(super) fn who(caller: &Result<Caller, Refused>) -> (String, Option<String>) {
+pub(super) fn who(caller: &Result<Arc<Caller>, Refused>) -> (String, Option<String>) {
     let caller = caller.as_ref().unwrap();
     (caller.name.to_string(), caller.subject.clone())
 }

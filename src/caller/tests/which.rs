@@ -12,7 +12,7 @@ use crate::caller::settings::{ApiToken, Forward, Proof};
 
 const TOKEN: &str = "opaque-token-of-the-backend";
 
-fn is_unauthorized(answer: &Result<crate::caller::Caller, Refused>) -> bool {
+fn is_unauthorized<T>(answer: &Result<T, Refused>) -> bool {
     matches!(answer, Err(Refused::Unauthorized(_)))
 }
 

@@ -35,7 +35,7 @@ pub(super) struct CallerFlags {
 }
 
 /// A caller, or the status and the reason why there is none.
-pub(super) type Found = Result<Caller, (u16, String)>;
+pub(super) type Found = Result<Arc<Caller>, (u16, String)>;
 
 impl CallerFlags {
     /// The caller in `file`, which was read from `path`. The application is told about `room`.
@@ -63,9 +63,9 @@ impl CallerFlags {
             Some(CallerSettings { subject, require, .. }) => {
                 let expectations = Expectations { name: name.into(), subject: subject.clone(), require: require.clone() };
                 let caller = expectations.caller(claims, None);
-                Ok(caller.map_err(|error| (401, format!("the claims do not hold: {error}"))))
+                Ok(caller.map(Arc::new).map_err(|error| (401, format!("the claims do not hold: {error}"))))
             }
-            None if claims.is_empty() => Ok(Ok(Caller { name: name.into(), subject: None, claims, ends: None })),
+            None if claims.is_empty() => Ok(Ok(Arc::new(Caller { name: name.into(), subject: None, claims, ends: None }))),
             None => Err(Failure::wrong(format_args!("--claims: the caller {name:?} has no claims"))),
         }
     }

@@ -43,7 +43,7 @@ impl Drop for Task {
 
 /// A caller that reads, and what it takes to prove it again.
 pub(super) struct ReadingCaller {
-    pub(super) caller: Caller,
+    pub(super) caller: Arc<Caller>,
     /// The room that it asked for.
     pub(super) room: Option<String>,
     /// Whether it may read all rooms.
