@@ -6,8 +6,6 @@ pub(crate) mod check;
 mod compare;
 mod content;
 pub(crate) mod denial;
-#[cfg(test)]
-mod figures;
 pub(crate) mod file;
 mod implication;
 pub(crate) mod limits;
@@ -15,6 +13,7 @@ mod overlap;
 mod pattern;
 mod permission;
 mod placeholder;
+mod policy_rules;
 #[cfg(test)]
 mod properties;
 mod random_name;
@@ -29,6 +28,7 @@ use std::time::Duration;
 
 use crate::livekit::access_token::{DEFAULT_TTL, Identity, NameError, ParticipantName, ParticipantToken, RoomName};
 use crate::livekit::room_config::RoomConfiguration;
+pub use policy_rules::{NoToken, PolicyCaller, PolicyMistakes, PolicyRules};
 pub(crate) use random_name::random_name;
 
 /// Random letters in a generated name: 80 bits.

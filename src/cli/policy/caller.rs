@@ -10,8 +10,7 @@ use serde_json::Map;
 use crate::caller::Caller;
 use crate::caller::callers::{Callers, Refused};
 use crate::caller::credentials::Credentials;
-use crate::caller::expectations::Expectations;
-use crate::caller::settings::{ANONYMOUS, CallerSettings, Proof, SecretSource};
+use crate::caller::settings::{ANONYMOUS, SecretSource};
 use crate::cli::policy::surroundings;
 use crate::cli::{Failure, input, remote};
 use crate::clock::UnixTime;
@@ -48,10 +47,9 @@ impl CallerFlags {
 
     /// The caller `name`, as if it had proven itself.
     fn claimed(&self, name: &str, file: &PolicyFile) -> Result<Found, Failure> {
-        let settings = file.callers.iter().find(|caller| caller.name == name);
-        if settings.is_none() && name != ANONYMOUS {
-            let names: Vec<_> = file.callers.iter().map(|caller| caller.name.as_str()).chain([ANONYMOUS]).collect();
-            let names = names.join(", ");
+        let names = file.callers.iter().map(|caller| caller.name.as_str()).chain([ANONYMOUS]);
+        if !names.clone().any(|each| each == name) {
+            let names = names.collect::<Vec<_>>().join(", ");
             return Err(Failure::wrong(format_args!("--caller: there is no caller {name:?}: the callers are {names}")));
         }
         let claims = match self.claims.as_deref() {
@@ -59,15 +57,9 @@ impl CallerFlags {
             Some("-") => input::object("--claims", &input::read("-")?)?,
             Some(json) => input::object("--claims", json.as_bytes())?,
         };
-        match settings.filter(|settings| !matches!(settings.proof, Proof::ApiToken(_))) {
-            Some(CallerSettings { subject, require, .. }) => {
-                let expectations = Expectations { name: name.into(), subject: subject.clone(), require: require.clone() };
-                let caller = expectations.caller(claims, None);
-                Ok(caller.map(Arc::new).map_err(|error| (401, format!("the claims do not hold: {error}"))))
-            }
-            None if claims.is_empty() => Ok(Ok(Arc::new(Caller { name: name.into(), subject: None, claims, ends: None }))),
-            None => Err(Failure::wrong(format_args!("--claims: the caller {name:?} has no claims"))),
-        }
+        let caller = file.caller(name, claims);
+        let caller = caller.ok_or_else(|| Failure::wrong(format_args!("--claims: the caller {name:?} has no claims")))?;
+        Ok(caller.map(Arc::new).map_err(|error| (401, format!("the claims do not hold: {error}"))))
     }
 }
 
