@@ -4,6 +4,8 @@ use hyper::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 
 use crate::livekit::key::ApiKeys;
 
+const SCHEME: &[u8] = b"Bearer";
+
 /// What a request brings, as far as it can prove who is calling.
 pub(crate) struct Credentials<'a> {
     pub(crate) headers: &'a HeaderMap,
@@ -23,15 +25,11 @@ impl<'a> Credentials<'a> {
     /// The token in `Authorization: Bearer` (RFC 6750, section 2.1), if there is one.
     pub(crate) fn bearer(&self) -> Result<Option<Bearer<'a>>, BearerError> {
         let Some(header) = self.authorization()? else { return Ok(None) };
-        let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(BearerError::NotBearer)?;
-        let token = token.trim_matches(' ');
-        // What else `to_str` takes is visible.
-        let is_token = !token.is_empty() && ![b' ', b'\t'].iter().any(|blank| token.as_bytes().contains(blank));
-        if scheme.eq_ignore_ascii_case("Bearer") && is_token {
-            Ok(Some(Bearer { header, token }))
-        } else {
-            Err(BearerError::NotBearer)
-        }
+        let token = header.as_bytes().split_at_checked(SCHEME.len()).and_then(|(scheme, rest)| match rest {
+            [b' ', rest @ ..] if scheme.eq_ignore_ascii_case(SCHEME) => visible(without_blanks(rest)),
+            _ => None,
+        });
+        token.map(|token| Some(Bearer { header, token })).ok_or(BearerError::NotBearer)
     }
 
     fn authorization(&self) -> Result<Option<&'a HeaderValue>, BearerError> {
@@ -64,6 +62,20 @@ pub(crate) fn cookies_named<'a>(headers: &'a HeaderMap, names: &'a [String]) -> 
         let name = parts.next().unwrap_or_default().trim_ascii_end();
         parts.next().is_some() && names.iter().any(|each| each.as_bytes() == name)
     })
+}
+
+fn without_blanks(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = text {
+        text = rest;
+    }
+    text
+}
+
+/// The text, unless it is empty or has a character that is not visible.
+fn visible(text: &[u8]) -> Option<&str> {
+    // Without a way out of the loop, it looks at many bytes at a time.
+    let is_visible = text.iter().fold(!text.is_empty(), |all, byte| all & byte.is_ascii_graphic());
+    str::from_utf8(text).ok().filter(|_| is_visible)
 }
 
 /// A bearer token, and the header that it came in.

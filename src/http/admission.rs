@@ -102,7 +102,7 @@ pub(crate) fn grant<'p>(
     match policy.rules.decide(&caller, asked, &edge.tokens.policy, &mut || random_letters().map_err(Into::into)) {
         Ok(decision) => {
             let name = &decision.rule.name;
-            let counted = edge.tokens.limits.count(decision.rule, &caller, trace.client, edge.clock.now());
+            let counted = edge.tokens.limits.count(decision.rule, &caller, trace.client, &edge.clock);
             counted.map_err(|retry_after| {
                 count(name, "limited");
                 Refusal::TooManyTokens { retry_after }

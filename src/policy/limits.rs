@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::caller::Caller;
 use crate::caller::settings::ANONYMOUS;
-use crate::clock::UnixTime;
+use crate::clock::{Clock, UnixTime};
 use crate::policy::rate::Rate;
 use crate::policy::rule::Rule;
 use crate::worker::lock;
@@ -43,10 +43,10 @@ impl Limits {
     ///
     /// # Errors
     /// If that exceeds the rule's limit. The error is the time to wait.
-    pub(crate) fn count(&self, rule: &Rule, caller: &Caller, client: IpAddr, now: UnixTime) -> Result<(), Duration> {
+    pub(crate) fn count(&self, rule: &Rule, caller: &Caller, client: IpAddr, clock: &Clock) -> Result<(), Duration> {
         let Some(rate) = rule.limit else { return Ok(()) };
         let network = (&*caller.name == ANONYMOUS).then(|| client_network(client));
-        self.take(self.hasher.hash_one((&rule.name, &caller.name, &caller.subject, network)), rate, now)
+        self.take(self.hasher.hash_one((&rule.name, &caller.name, &caller.subject, network)), rate, clock.now())
     }
 
     fn take(&self, key: u64, rate: Rate, now: UnixTime) -> Result<(), Duration> {
@@ -174,7 +174,7 @@ mod tests {
         let limits = Limits::default();
         let is_first = |rule: usize, caller: &str, subject: Option<&str>, client: &str| {
             let caller = Caller { name: caller.into(), subject: subject.map(str::to_owned), claims: Map::new(), ends: None };
-            limits.count(rules.get(rule).unwrap(), &caller, client.parse().unwrap(), START).is_ok()
+            limits.count(rules.get(rule).unwrap(), &caller, client.parse().unwrap(), &Clock::from_fn(|| START)).is_ok()
         };
         assert!(is_first(0, "a", Some("x"), "10.0.0.1"));
         assert!(!is_first(0, "a", Some("x"), "10.0.0.2"), "a caller with a subject is known by it");

@@ -1,7 +1,7 @@
 //! The rules of a policy file, and what they decide. Pure: the same caller and request always get the same answer. Does not know how
 //! rules are written.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::caller::Caller;
@@ -20,7 +20,7 @@ use crate::policy::values::Values;
 pub(crate) struct Rules {
     rules: Vec<Rule>,
     /// The rules of each caller, in their order.
-    by_caller: HashMap<String, Vec<Indexed>>,
+    by_caller: BTreeMap<String, Vec<Indexed>>,
     /// The claims that rules match, each once: with many rules, finding a claim takes longer than comparing it.
     paths: Vec<ClaimPath>,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Denial<'a> {
 impl Rules {
     pub(crate) fn new(rules: Vec<Rule>) -> Self {
         let mut paths: Vec<ClaimPath> = Vec::new();
-        let mut by_caller: HashMap<String, Vec<Indexed>> = HashMap::new();
+        let mut by_caller: BTreeMap<String, Vec<Indexed>> = BTreeMap::new();
         for (index, rule) in rules.iter().enumerate() {
             let mut index_of = |path: &ClaimPath| {
                 paths.iter().position(|each| each == path).unwrap_or_else(|| {

@@ -109,6 +109,9 @@ impl Template {
         random: &mut Random<'_>,
         value: impl Fn(usize, &'a Placeholder) -> Result<Cow<'a, str>, Unfilled<'a>>,
     ) -> Result<String, Unfilled<'a>> {
+        if let Some(only) = self.only_placeholder().filter(|only| **only != Placeholder::Random) {
+            return value(0, only).map(Cow::into_owned);
+        }
         self.0.iter().enumerate().try_fold(String::new(), |mut filled, (index, piece)| {
             match piece {
                 Piece::Text(text) => filled.push_str(text),
