@@ -82,7 +82,10 @@ async fn identify_for_room(
     request: &mut Request<Incoming>,
     reader: &BodyReader,
 ) -> Result<(Caller, HeldBody), Refusal> {
-    let body = body::read_for_token(edge, trace, request, reader.limit).await;
+    let mut body = body::read_for_token(edge, trace, request, reader.limit).await;
+    if let Ok(body) = &mut body {
+        body.share.wait(); // for the application
+    }
     let headers = CallerHeaders::new(edge, &policy.callers, trace, request.headers())?;
     let asked = body.as_ref().ok().and_then(|body| (reader.read)(body.as_ref()).ok());
     // A longer name is no room, and denied.
