@@ -98,8 +98,8 @@ impl Share {
         if may_hold && held.saturating_add(bytes) <= self.budget.limit { Ok(()) } else { Err(Refusal::Overloaded) }
     }
 
-    /// Counts the bytes for the client too. Call this before the request waits for anything. One that does not wait is over before
-    /// another request of the client is looked at, and counting it would cost more than most bodies do.
+    /// Counts the bytes for the client too. Call this before the request waits for anything. Requests that do not wait are over at once,
+    /// so that each thread has only one of them, and counting it would cost more than reading most bodies.
     pub(crate) fn wait(&mut self) {
         let uncounted = self.bytes.saturating_sub(self.client_bytes);
         if let Some(clients) = self.budget.clients.as_ref().filter(|_| uncounted > 0) {
@@ -124,5 +124,39 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.shrink_to(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_client_has_its_part_of_the_budget() {
+        let budget = Budget::shared_by_clients(100, 10);
+        let of = |network, host| Share::of(&budget, Ipv6Addr::new(0x2001, 0xdb8, 0, network, 0, 0, 0, host).into());
+        let takes = |mut share: Share, bytes| share.grow(bytes).is_ok();
+
+        let mut held = of(1, 1);
+        assert!(held.grow(6).is_ok());
+        assert!(takes(of(1, 2), 10), "as long as the first request does not wait, it is over before this one");
+        held.wait();
+        assert!(takes(of(1, 2), 4) && !takes(of(1, 2), 5) && takes(of(2, 1), 10) && !takes(of(2, 1), 11));
+        assert!(held.grow(4).is_ok() && held.grow(1).is_err());
+        held.wait();
+        assert!(!takes(of(1, 2), 1));
+        held.shrink_to(2);
+        held.shrink_to(5);
+        assert!(takes(of(1, 2), 8) && !takes(of(1, 2), 9));
+        assert_eq!(budget.held(), 2);
+
+        let others: Vec<_> = (2..11).map(|network| of(network, 1)).map(|mut share| share.grow(10).map(|()| share)).collect();
+        assert!(others.iter().all(Result::is_ok));
+        assert!(takes(of(1, 2), 8) && !takes(of(20, 1), 9), "92 of all are held");
+        drop((held, others));
+        assert_eq!(budget.held(), 0);
+        assert!(budget.clients.as_ref().is_some_and(|clients| lock(&clients.held).is_empty() && !clients.are_some.load(Relaxed)));
     }
 }
