@@ -77,7 +77,10 @@ async fn wait_and_identify(
         return Ok((caller, body::read_for_token(edge, trace, request, reader.limit).await?));
     }
     drop(headers);
-    let body = body::read_for_token(edge, trace, request, reader.limit).await;
+    let mut body = body::read_for_token(edge, trace, request, reader.limit).await;
+    if let Ok(body) = &mut body {
+        body.share.wait(); // for the application
+    }
     let headers = CallerHeaders::new(edge, &policy.callers, trace, request.headers())?;
     let asked = body.as_ref().ok().and_then(|body| (reader.read)(body.as_ref()).ok());
     // A longer name is no room, and denied.

@@ -6,9 +6,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
 use hyper::Request;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap};
 use tokio::time::timeout;
 
@@ -61,7 +60,7 @@ pub(crate) async fn read(body: &mut Incoming, limit: usize, within: Duration, sh
     // Most bodies arrive with their head, and need no timer.
     match poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
         Poll::Ready(read) => read,
-        Poll::Pending => timeout(within, collected).await.unwrap_or(Err(Refusal::BodyTooLate)),
+        Poll::Pending => Box::pin(timeout(within, collected)).await.unwrap_or(Err(Refusal::BodyTooLate)), // boxed, because it is rare
     }
 }
 
@@ -88,13 +87,25 @@ pub(crate) fn settle(request: &mut Request<Incoming>, is_refused: bool) -> bool 
     }
 }
 
+/// The next frame of `body`, for which `share` may have to wait.
+async fn next_frame(body: &mut Incoming, share: &mut Share) -> Option<hyper::Result<Frame<Bytes>>> {
+    poll_fn(|cx| {
+        let frame = Pin::new(&mut *body).poll_frame(cx);
+        if frame.is_pending() {
+            share.wait();
+        }
+        frame
+    })
+    .await
+}
+
 async fn collect(body: &mut Incoming, limit: usize, mut share: Share) -> Result<HeldBody, Refusal> {
     // As much as is announced, or allowed.
     let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok()).map_or(limit, |most| most.min(limit));
     let mut whole = Bytes::new();
     let mut parts = BytesMut::new();
     let mut large = None;
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = next_frame(body, &mut share).await {
         let Ok(part) = frame.or(Err(Refusal::BodyBroken))?.into_data() else { continue };
         share.grow(part.len())?;
         if share.bytes > limit {

@@ -1,7 +1,7 @@
 //! Finds heads with both `Content-Length` and `Transfer-Encoding` in the bytes of a connection. They may smuggle a request (RFC
 //! 9112, section 6.1), and hyper accepts them without the length. Leaves everything else that is malformed to hyper.
 
-use std::io::BufRead;
+use memchr::memchr;
 
 /// Bytes of a line that are kept when it comes in several reads. No honest length or chunk size is longer.
 const LINE_BYTES: usize = 256;
@@ -58,9 +58,8 @@ impl Boundaries {
                 rest = rest.get(taken..).unwrap_or_default();
                 continue;
             }
-            let mut after = rest;
-            let length = after.skip_until(b'\n').unwrap_or(rest.len()); // cannot fail; as quick as memchr(3)
-            let Some(line) = rest.get(..length).and_then(|line| line.strip_suffix(b"\n")) else {
+            let end = memchr(b'\n', rest);
+            let Some((line, [_, after @ ..])) = end.and_then(|end| rest.split_at_checked(end)) else {
                 self.keep(rest);
                 break;
             };
@@ -96,6 +95,8 @@ impl MessagePart {
                 Some(length @ 1..) => Self::Body(length),
                 _ => Self::default(),
             },
+            // Only two headers count. Most others differ in their first letter.
+            Self::Head { is_empty: false, .. } if !matches!(line, [b'C' | b'c' | b'T' | b't', ..]) => self,
             Self::Head { length, is_chunked, .. } => {
                 let value = |name: &[u8]| {
                     let (start, value) = line.split_at_checked(name.len())?;

@@ -5,16 +5,17 @@
 //! |---|---|---|
 //! | `Idle` | a byte is read | `Head` |
 //! | any | hyper passes on a request | `Answering` |
-//! | `Answering` | hyper has taken the whole answer | `Writing(Then::Request)` or `Writing(Then::Close)` |
-//! | `Answering` | the answer is a stream, of which hyper sends the head only | `Writing(Then::Stream)` |
-//! | `Writing(Then::Request)` | hyper has written everything | `Idle` |
-//! | `Writing(then)` | hyper has written everything | `Written(then)` |
+//! | `Answering` | hyper has taken the whole answer | `Writing`, or `WritingLast` if the connection ends with it |
+//! | `Answering` | the answer is a stream, of which hyper sends the head only | `WritingLast` |
+//! | `Writing` | hyper has written everything | `Idle` |
+//! | `WritingLast` | hyper has written everything | `Written` |
 //!
 //! Any other event leaves the phase as it is. hyper asks to flush only when it has nothing left to write, and asks for it after each
 //! write: this is the one thing about hyper that the table relies on.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use crate::http::content::Stream;
@@ -23,34 +24,34 @@ use crate::worker::lock;
 
 /// Bytes that a client has to read of what hyper writes, for it to count as a step.
 const STEP: usize = write_step(ANSWER_PIECE_BYTES);
+/// The client takes what is written.
+const NOT_BLOCKED: usize = usize::MAX;
 
-pub(crate) struct Conversation(Mutex<State>);
-
-struct State {
-    phase: Phase,
+/// Only the connection's task uses it. The fields are atomic because that task may move to another thread, and a plain load or store
+/// of each is enough: it costs nothing, unlike a lock.
+pub(crate) struct Conversation {
+    /// A [`Phase`].
+    phase: AtomicU8,
     /// How often something has moved.
-    steps: u32,
+    steps: AtomicU32,
     /// While the client does not take what is written: the bytes that it has taken since the last step.
-    blocked: Option<usize>,
+    blocked: AtomicUsize,
+    /// What the connection has to send itself after hyper.
+    handover: Mutex<Option<Handover>>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
     Head,
     /// The endpoint is working, or hyper has not taken all of its answer.
     Answering,
-    /// hyper has the whole answer, and may not have written it.
-    Writing(Then),
+    /// hyper has the whole answer, and may not have written it. Another request may follow.
+    Writing,
+    /// The same, for all that hyper has to write on this connection.
+    WritingLast,
     /// hyper has written everything, and nothing is left for it to do.
-    Written(Then),
-}
-
-/// What follows an answer.
-enum Then {
-    Request,
-    Close,
-    /// The connection sends the rest itself.
-    Stream(Handover),
+    Written,
 }
 
 /// The rest of an answer whose head is written.
@@ -76,90 +77,93 @@ pub(crate) enum WaitingFor {
 
 impl Conversation {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { phase: Phase::Idle, steps: 0, blocked: None })))
+        Arc::new(Self {
+            phase: AtomicU8::new(Phase::Idle as u8),
+            steps: AtomicU32::new(0),
+            blocked: AtomicUsize::new(NOT_BLOCKED),
+            handover: Mutex::new(None),
+        })
     }
 
     /// What the connection waits for, and the step since which it does.
     pub(crate) fn waiting_for(&self) -> (WaitingFor, u32) {
-        let state = self.state();
-        let waiting_for = match state.phase {
-            _ if state.blocked.is_some() => WaitingFor::Reader,
+        let waiting_for = match self.phase() {
+            _ if self.blocked.load(Relaxed) != NOT_BLOCKED => WaitingFor::Reader,
             Phase::Idle => WaitingFor::Request,
             Phase::Head => WaitingFor::Head,
-            Phase::Answering | Phase::Writing(_) => WaitingFor::Answer,
-            Phase::Written(_) => WaitingFor::Nothing,
+            Phase::Answering | Phase::Writing | Phase::WritingLast => WaitingFor::Answer,
+            Phase::Written => WaitingFor::Nothing,
         };
-        (waiting_for, state.steps)
+        (waiting_for, self.steps.load(Relaxed))
     }
 
     /// Whether no request is being answered. The first bytes of the next head may have come with the request before.
     pub(crate) fn is_before_request(&self) -> bool {
-        matches!(self.state().phase, Phase::Idle | Phase::Head)
+        matches!(self.phase(), Phase::Idle | Phase::Head)
     }
 
     /// hyper passes on a request. It is being answered until the result is dropped.
     pub(crate) fn begin_answer(self: &Arc<Self>) -> InFlight {
-        self.state().enter(Phase::Answering);
+        self.enter(Phase::Answering);
         InFlight { conversation: Arc::clone(self), is_last: false }
     }
 
     /// What the connection has to send itself, now that hyper is done.
     pub(crate) fn handover(&self) -> Option<Handover> {
-        match std::mem::replace(&mut self.state().phase, Phase::Written(Then::Close)) {
-            Phase::Written(Then::Stream(handover)) => Some(handover),
-            _ => None,
-        }
+        lock(&self.handover).take()
     }
 
     pub(crate) fn has_read(&self) {
-        let mut state = self.state();
-        if matches!(state.phase, Phase::Idle) {
-            state.enter(Phase::Head);
+        if self.phase() == Phase::Idle {
+            self.enter(Phase::Head);
         }
     }
 
     /// hyper tried to write. It goes on until nothing is left.
     pub(crate) fn has_tried_to_write(&self, written: &Poll<io::Result<usize>>) {
-        let mut state = self.state();
-        match (written, state.blocked) {
-            (Poll::Pending, None) => state.blocked = Some(0),
-            (Poll::Ready(Ok(bytes)), Some(taken)) => {
+        match (written, self.blocked.load(Relaxed)) {
+            (Poll::Pending, NOT_BLOCKED) => self.blocked.store(0, Relaxed),
+            (Poll::Pending | Poll::Ready(Err(_)), _) | (_, NOT_BLOCKED) => {}
+            (Poll::Ready(Ok(bytes)), taken) => {
                 let taken = taken.saturating_add(*bytes);
                 let is_progress = taken >= STEP;
-                state.blocked = Some(if is_progress { 0 } else { taken });
-                state.steps = state.steps.wrapping_add(is_progress.into());
+                self.blocked.store(if is_progress { 0 } else { taken }, Relaxed);
+                if is_progress {
+                    self.step();
+                }
             }
-            _ => {}
         }
     }
 
     /// hyper has written everything that it had.
     pub(crate) fn has_flushed(&self) {
-        let mut state = self.state();
-        state.blocked = None;
-        match std::mem::replace(&mut state.phase, Phase::Idle) {
-            Phase::Writing(Then::Request) => state.enter(Phase::Idle),
-            Phase::Writing(then) => state.enter(Phase::Written(then)),
-            other => state.phase = other,
+        self.blocked.store(NOT_BLOCKED, Relaxed);
+        match self.phase() {
+            Phase::Writing => self.enter(Phase::Idle),
+            Phase::WritingLast => self.enter(Phase::Written),
+            Phase::Idle | Phase::Head | Phase::Answering | Phase::Written => {}
         }
     }
 
-    fn has_answered(&self, then: Then) {
-        let mut state = self.state();
-        if matches!(state.phase, Phase::Answering) {
-            state.enter(Phase::Writing(then));
+    fn has_answered(&self, next: Phase) {
+        if self.phase() == Phase::Answering {
+            self.enter(next);
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.0)
+    fn phase(&self) -> Phase {
+        use Phase::*;
+        let code = usize::from(self.phase.load(Relaxed));
+        [Idle, Head, Answering, Writing, WritingLast].get(code).copied().unwrap_or(Written)
     }
-}
 
-impl State {
-    fn enter(&mut self, phase: Phase) {
-        self.phase = phase;
-        self.steps = self.steps.wrapping_add(1);
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+        self.step();
+    }
+
+    fn step(&self) {
+        self.steps.store(self.steps.load(Relaxed).wrapping_add(1), Relaxed);
     }
 }
 
@@ -177,13 +181,14 @@ impl InFlight {
     /// Has the connection send `stream` once hyper has written the head.
     pub(crate) fn hand_over(self, stream: Stream, is_chunked: bool) {
         let is_last = self.is_last || !is_chunked;
-        self.conversation.has_answered(Then::Stream(Handover { stream, is_chunked, is_last }));
+        *lock(&self.conversation.handover) = Some(Handover { stream, is_chunked, is_last });
+        self.conversation.has_answered(Phase::WritingLast);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.conversation.has_answered(if self.is_last { Then::Close } else { Then::Request });
+        self.conversation.has_answered(if self.is_last { Phase::WritingLast } else { Phase::Writing });
     }
 }
 

@@ -33,17 +33,18 @@ pub enum Cors {
 }
 
 impl Cors {
-    /// Adds the headers that let a page of `origin` read the answer, and with `uses_credentials` send the user's cookies to get it.
-    pub(crate) fn admit(&self, origin: Option<&HeaderValue>, uses_credentials: bool, headers: &mut HeaderMap) {
+    /// Adds the headers that let the page that sent `request` read the answer, and with `use_credentials` send the user's cookies to
+    /// get it.
+    pub(crate) fn admit(&self, request: &HeaderMap, use_credentials: impl FnOnce() -> bool, headers: &mut HeaderMap) {
         match self {
             Self::AnyOrigin => {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
             }
             Self::Origins(_) => {
                 headers.append(VARY, HeaderValue::from_static("Origin"));
-                if let Some(origin) = origin.filter(|origin| self.lists(origin)) {
+                if let Some(origin) = request.get(ORIGIN).filter(|origin| self.lists(origin)) {
                     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-                    if uses_credentials && self.lists_site(origin) {
+                    if self.lists_site(origin) && use_credentials() {
                         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
                     }
                 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use hyper::header::{HeaderMap, ORIGIN};
+use hyper::header::HeaderMap;
 
 use crate::caller::observer::Observer;
 use crate::clock::Clock;
@@ -161,7 +161,7 @@ impl Edge {
 
     /// Lets the page that sent the request with these headers read the answer, if it may.
     pub(crate) fn admit(&self, headers: &HeaderMap, reply: &mut Reply) {
-        self.cors.admit(headers.get(ORIGIN), self.policies.use_sessions(), reply.headers_mut());
+        self.cors.admit(headers, || self.policies.use_sessions(), reply.headers_mut());
     }
 
     pub(crate) fn count_cut(&self, cause: &'static str) {

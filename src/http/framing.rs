@@ -36,7 +36,8 @@ pub(crate) fn check<B>(request: &Request<B>, limit: usize) -> Result<(), Refusal
 /// Section 3.2: a name, or an address in brackets (RFC 3986, section 3.2.2), and perhaps a port. Empty if the target has no
 /// authority.
 fn is_host(value: &[u8]) -> bool {
-    let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
+    let is_mark = |byte: &u8| matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\''..=b',' | b';' | b'=');
+    let is_name_byte = |byte: &u8| byte.is_ascii_alphanumeric() || is_mark(byte);
     let length = |bytes: &[u8]| bytes.iter().take_while(|byte| is_name_byte(byte) || **byte == b':').count();
     let (host, port) = match value.strip_prefix(b"[") {
         Some(address) => {

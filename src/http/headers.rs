@@ -36,7 +36,7 @@ impl Methods {
     pub(crate) const POST: Self = Self("POST, OPTIONS");
 
     pub(crate) fn contains(self, method: &Method) -> bool {
-        self.0.split(", ").any(|name| name == method.as_str())
+        self.0.split(',').any(|name| name.trim_ascii_start() == method.as_str())
     }
 
     pub(crate) fn header(self) -> HeaderValue {

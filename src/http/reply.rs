@@ -56,6 +56,7 @@ pub(crate) fn held_json(json: Vec<u8>, mut share: Share) -> Result<Reply, Refusa
     let large = if json.len() > LARGE_BYTES { Some(LargeBytes::copy_of(&json).or(Err(Refusal::Overloaded))?) } else { None };
     let bytes = large.map_or_else(|| json.into(), Bytes::from_owner);
     share.shrink_to(bytes.len());
+    share.wait(); // for the client to read it
     Ok(private(Content::Whole(keeping(bytes, share)), JSON))
 }
 

@@ -3,9 +3,10 @@
 //! beside `/token` without one. In alternating short rounds, the server on one core and `wrk` on the other, over 64 connections.
 //!
 //! `cargo run --release --manifest-path benches/edge/Cargo.toml`, with `wrk` and `taskset` installed. `ROUNDS` and `SECONDS` set
-//! how many rounds there are and how long one is.
+//! how many rounds there are and how long one is. With `-- growth`, it measures instead `/token` with ever more open connections.
 
 mod bare;
+mod growth;
 mod loads;
 mod server;
 mod sessions;
@@ -15,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use server::{Round, Server, on_first_core};
+use server::{CONNECTIONS, Round, Server, on_first_core};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -25,7 +26,8 @@ const KEY: (&str, &str) = ("devkey", "secret");
 type Row<'a> = (&'a str, Server, &'a Path);
 
 fn main() -> Result<()> {
-    if let Some("bare") = std::env::args().nth(1).as_deref() {
+    let argument = std::env::args().nth(1);
+    if argument.as_deref() == Some("bare") {
         return bare::serve();
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
@@ -38,9 +40,12 @@ fn main() -> Result<()> {
     fs::create_dir_all(&bench.scratch)?;
 
     let Bench { rounds, seconds, .. } = bench;
-    println!("{rounds} rounds of {seconds} s each, {} connections, server and load on a core each; medians", server::CONNECTIONS);
-    println!("{}", cpu_model());
+    println!("{}, server and load on a core each; medians", cpu_model());
     let token = loads::token(&bench.scratch, "token", &[])?;
+    if argument.as_deref() == Some("growth") {
+        return growth::measure(&bench, &token);
+    }
+    println!("{rounds} rounds of {seconds} s each, {CONNECTIONS} connections");
     let webhook = loads::webhook(&bench.scratch, &fs::read(bench.root.join("fixtures/deliveries/023-track_unpublished.body"))?)?;
     for (door, load) in [("/token", &token), ("/webhook", &webhook)] {
         bench.compare(
@@ -92,12 +97,12 @@ impl Bench {
     fn compare(&self, title: &str, rows: &[Row<'_>]) -> Result<()> {
         // All are there from the start, and rest while it is another's turn.
         for (_, server, load) in rows {
-            server.load(load, 1)?; // warm
+            server.load(load, CONNECTIONS, 1)?; // warm
         }
         let mut measured: Vec<Vec<Round>> = rows.iter().map(|_| Vec::new()).collect();
         for _ in 0..self.rounds {
             for ((_, server, load), rounds) in rows.iter().zip(&mut measured) {
-                rounds.push(server.round(load, self.seconds)?);
+                rounds.push(server.round(load, CONNECTIONS, self.seconds)?);
             }
         }
         println!("\n{title:<22}{:>11}{:>8}{:>14}{:>10}{:>10}", "requests/s", "ratio", "CPU/request", "p50", "p99");

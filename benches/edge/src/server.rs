@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-pub const CONNECTIONS: &str = "64";
+/// Connections that send one request after another.
+pub const CONNECTIONS: usize = 64;
 
 pub struct Server {
     child: Child,
@@ -38,7 +39,7 @@ impl Server {
         let log = fs::File::create(scratch.join(name).with_extension("log"))?;
         let server = Self { child: command.stdin(Stdio::null()).stderr(log).spawn()?, port };
         for _ in 0..200 {
-            if TcpStream::connect(format!("127.0.0.1:{}", server.port)).is_ok() {
+            if TcpStream::connect(server.address()).is_ok() {
                 return Ok(server);
             }
             thread::sleep(Duration::from_millis(10));
@@ -46,21 +47,26 @@ impl Server {
         Err(format!("the server does not start: {name}").into())
     }
 
-    pub fn round(&self, script: &Path, seconds: u32) -> crate::Result<Round> {
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn round(&self, script: &Path, connections: usize, seconds: u32) -> crate::Result<Round> {
         let before = self.cpu_ticks()?;
-        let (requests, mut round) = self.load(script, seconds)?;
+        let (requests, mut round) = self.load(script, connections, seconds)?;
         let ticks = self.cpu_ticks()? - before;
         round.cpu_micros = ticks as f64 * 10_000.0 / requests; // USER_HZ is 100
         Ok(round)
     }
 
-    pub fn load(&self, script: &Path, seconds: u32) -> crate::Result<(f64, Round)> {
+    pub fn load(&self, script: &Path, connections: usize, seconds: u32) -> crate::Result<(f64, Round)> {
         let mut wrk = Command::new("taskset")
-            .args(["-c", "1", "wrk", "-t1", "-c", CONNECTIONS, "--latency", "-d"])
-            .arg(format!("{seconds}s"))
+            .args(["-c", "1", "wrk", "-t1", "--latency"])
+            .arg(format!("-c{connections}"))
+            .arg(format!("-d{seconds}s"))
             .arg("-s")
             .arg(script)
-            .arg(format!("http://127.0.0.1:{}", self.port))
+            .arg(format!("http://{}", self.address()))
             .stdout(Stdio::piped())
             .spawn()?;
         let lines: Vec<String> =

@@ -21,67 +21,120 @@ const MAX_FIELDS_BYTES: usize = MAX_LINE_BYTES - 24;
 const MIN_FIELD_BYTES: usize = 64;
 /// The end of a value that was too long.
 const CUT: char = '…';
+/// Characters of the longest name of a level.
+const MAX_LEVEL_CHARS: usize = 5;
+/// The field that is the line's text.
+const MESSAGE: &str = "message";
 const USUAL_BYTES: usize = 256;
 
+/// A line that is being written. It is used again for the next one.
 #[derive(Debug)]
 pub(super) struct Line {
     text: String,
     format: LogFormat,
     is_short: bool,
+    /// The second that `text` begins with, and where it ends there. Most lines come within the same second as the one before.
+    second: Option<u64>,
+    second_end: usize,
 }
 
 impl Line {
-    pub(super) fn new(format: LogFormat, level: Level, now: UnixTime) -> Self {
-        let mut text = String::with_capacity(USUAL_BYTES);
-        let since = Duration::new(now.as_secs().min(END_OF_CALENDAR), now.subsec_nanos());
-        let time = humantime::format_rfc3339_micros(UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH));
-        let _ = match format {
-            LogFormat::Text => write!(text, "{time} {level:>5}"),
-            LogFormat::Json => write!(text, r#"{{"timestamp":"{time}","level":"{level}""#),
-        }; // writing to a string cannot fail
-        Self { text, format, is_short: false }
+    pub(super) fn new(format: LogFormat) -> Self {
+        Self { text: String::with_capacity(USUAL_BYTES), format, is_short: false, second: None, second_end: 0 }
+    }
+
+    /// Begins a line of `level` at `now`.
+    pub(super) fn begin(&mut self, level: Level, now: UnixTime) {
+        self.is_short = false;
+        let second = now.as_secs().min(END_OF_CALENDAR);
+        if self.second != Some(second) {
+            self.text.clear();
+            self.begin_second(second);
+            (self.second, self.second_end) = (Some(second), self.text.len());
+        }
+        self.text.truncate(self.second_end);
+        let micros = now.subsec_nanos() / 1000;
+        let digit = |unit| char::from_digit(micros.checked_div(unit)? % 10, 10);
+        self.text.extend([100_000, 10_000, 1000, 100, 10, 1].into_iter().filter_map(digit));
+        self.text.push_str(match self.format {
+            LogFormat::Text if level.as_str().len() < MAX_LEVEL_CHARS => "Z  ",
+            LogFormat::Text => "Z ",
+            LogFormat::Json => r#"Z","level":""#,
+        });
+        self.text.push_str(level.as_str());
+        if self.format == LogFormat::Json {
+            self.text.push('"');
+        }
+    }
+
+    fn begin_second(&mut self, second: u64) {
+        if self.format == LogFormat::Json {
+            self.text.push_str(r#"{"timestamp":""#);
+        }
+        let time = UNIX_EPOCH.checked_add(Duration::from_secs(second)).unwrap_or(UNIX_EPOCH);
+        let _ = write!(self.text, "{}", humantime::format_rfc3339_seconds(time));
+        self.text.pop(); // the Z, which comes after the fraction
+        self.text.push('.');
     }
 
     /// The line, with its line end.
-    pub(super) fn finish(mut self) -> String {
+    pub(super) fn end(&mut self) -> &str {
         self.text.push_str(match (self.format, self.is_short) {
             (LogFormat::Text, false) => "\n",
             (LogFormat::Text, true) => " …\n",
             (LogFormat::Json, false) => "}\n",
             (LogFormat::Json, true) => ",\"cut\":true}\n",
         });
-        self.text
+        &self.text
     }
 
     pub(super) fn plain(&mut self, name: &str, value: impl fmt::Display) {
-        self.field(name, Escape::Bare, value);
+        self.field(name, Escape::Bare, |text| write!(text, "{value}"));
     }
 
     /// Adds a text, in quotes if `is_quoted` or in JSON.
-    pub(super) fn text(&mut self, name: &str, is_quoted: bool, value: impl fmt::Display) {
-        let escape = match self.format {
+    pub(super) fn text(&mut self, name: &str, is_quoted: bool, value: &str) {
+        self.field(name, self.escape(is_quoted), |text| text.write_str(value));
+    }
+
+    fn escape(&self, is_quoted: bool) -> Escape {
+        match self.format {
             LogFormat::Json => Escape::Json,
             LogFormat::Text if is_quoted => Escape::Quoted,
             LogFormat::Text => Escape::Bare,
-        };
-        self.field(name, escape, value);
+        }
     }
 
-    /// Text lines do not show the name of the message.
-    fn field(&mut self, name: &str, escape: Escape, value: impl fmt::Display) {
+    /// Adds a field, whose value `write` writes. Text lines do not show the name of the message.
+    #[inline]
+    fn field(&mut self, name: &str, escape: Escape, write: impl FnOnce(&mut FieldValue<'_>) -> fmt::Result) {
         if self.text.len().saturating_add(name.len()).saturating_add(MIN_FIELD_BYTES) > MAX_FIELDS_BYTES {
             self.is_short = true;
             return;
         }
-        let quote = if escape == Escape::Bare { "" } else { "\"" };
-        self.text.extend(match self.format {
-            LogFormat::Text if name == "message" => [" ", "", "", quote],
-            LogFormat::Text => [" ", name, "=", quote],
-            LogFormat::Json => [",\"", name, "\":", quote],
-        });
+        match self.format {
+            LogFormat::Text => {
+                self.text.push(' ');
+                if name != MESSAGE {
+                    self.text.push_str(name);
+                    self.text.push('=');
+                }
+            }
+            LogFormat::Json => {
+                self.text.push_str(",\"");
+                self.text.push_str(name);
+                self.text.push_str("\":");
+            }
+        }
+        let is_quoted = escape != Escape::Bare;
+        if is_quoted {
+            self.text.push('"');
+        }
         let end = self.text.len().saturating_add(MAX_VALUE_BYTES).min(MAX_FIELDS_BYTES);
-        append(&mut self.text, end, escape, value);
-        self.text.push_str(quote);
+        append(&mut self.text, end, escape, write);
+        if is_quoted {
+            self.text.push('"');
+        }
     }
 }
 
@@ -103,20 +156,21 @@ impl Visit for Line {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.text(field.name(), false, format_args!("{value:?}"));
+        self.field(field.name(), self.escape(false), |text| write!(text, "{value:?}"));
     }
 }
 
 pub(super) fn message(words: impl fmt::Display) -> String {
     let mut text = "roomkey: ".to_owned();
-    append(&mut text, MAX_FIELDS_BYTES, Escape::Bare, words);
+    append(&mut text, MAX_FIELDS_BYTES, Escape::Bare, |text| write!(text, "{words}"));
     text + "\n"
 }
 
-/// Appends `value`. Cuts it if `text` becomes longer than `end`.
-fn append(text: &mut String, end: usize, escape: Escape, value: impl fmt::Display) {
-    if write!(FieldValue { text, end, escape }, "{value}").is_err() {
-        text.push(CUT);
+/// Appends the value that `write` writes. Cuts it if `text` becomes longer than `end`.
+fn append(text: &mut String, end: usize, escape: Escape, write: impl FnOnce(&mut FieldValue<'_>) -> fmt::Result) {
+    let mut value = FieldValue { text, end, escape };
+    if write(&mut value).is_err() {
+        value.text.push(CUT);
     }
 }
 
@@ -158,10 +212,13 @@ impl FieldValue<'_> {
 impl Write for FieldValue<'_> {
     fn write_str(&mut self, mut rest: &str) -> fmt::Result {
         loop {
-            // Most values are entirely plain and copied in one step.
-            let is_plain = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-            let (plain, after) = rest.split_at(rest.bytes().position(|byte| !is_plain(byte)).unwrap_or(rest.len()));
             let room = self.end.saturating_sub(self.text.len());
+            // Most values are entirely plain and copied in one step.
+            if rest.len() <= room && is_plain(rest.as_bytes()) {
+                self.text.push_str(rest);
+                return Ok(());
+            }
+            let (plain, after) = rest.split_at(rest.bytes().position(|byte| !is_plain_byte(byte)).unwrap_or(rest.len()));
             self.text.push_str(plain.get(..room).unwrap_or(plain));
             if plain.len() > room {
                 return Err(fmt::Error);
@@ -174,6 +231,20 @@ impl Write for FieldValue<'_> {
     }
 }
 
+/// Whether `text` has nothing to escape. Looks at eight bytes at once, of which the last ones may be looked at twice.
+fn is_plain(text: &[u8]) -> bool {
+    let are_plain = |bytes: &[u8; 8]| bytes.iter().fold(true, |all, byte| all & is_plain_byte(*byte));
+    let (chunks, rest) = text.as_chunks();
+    match text.last_chunk() {
+        Some(last) => chunks.iter().all(are_plain) && are_plain(last),
+        None => rest.iter().copied().all(is_plain_byte),
+    }
+}
+
+fn is_plain_byte(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
@@ -183,9 +254,10 @@ mod tests {
     const TEXT: &str = "a\"\\\r\n\u{1b}\u{85}\u{9b}\u{61c}\u{200f}\u{2028}\u{202e}\u{2069}ü";
 
     fn line(format: LogFormat, fields: impl FnOnce(&mut Line)) -> String {
-        let mut line = Line::new(format, Level::INFO, NOW);
+        let mut line = Line::new(format);
+        line.begin(Level::INFO, NOW);
         fields(&mut line);
-        line.finish()
+        line.end().to_owned()
     }
 
     #[test]
@@ -209,15 +281,51 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_used_again_keeps_nothing_but_its_second() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let mut again = Line::new(format);
+            let times = [(0, 1), (0, 999_999), (0, 999_999), (1, 0), (0, 10), (u64::MAX, 7)];
+            for ((seconds, micros), level) in times.into_iter().zip([Level::INFO, Level::ERROR, Level::WARN].into_iter().cycle())
+            {
+                let now = UnixTime::from_secs(seconds).saturating_add(Duration::from_micros(micros));
+                let mut new = Line::new(format);
+                for line in [&mut again, &mut new] {
+                    line.begin(level, now);
+                    line.text("message", false, &"x".repeat(usize::try_from(micros).unwrap()));
+                }
+                assert_eq!(again.end(), new.end());
+                let time = humantime::format_rfc3339_micros(
+                    UNIX_EPOCH + Duration::new(seconds.min(END_OF_CALENDAR), 0) + Duration::from_micros(micros),
+                );
+                assert!(new.end().contains(&time.to_string()), "{time}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_plain() {
+        for bytes in 1..20 {
+            for at in 0..bytes {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'x'; bytes];
+                    text[at] = byte;
+                    assert_eq!(is_plain(&text), is_plain_byte(byte), "{text:?}");
+                }
+            }
+        }
+        assert!(is_plain(b""));
+    }
+
+    #[test]
     fn no_line_is_too_long_and_each_stays_what_it_is() {
         for letter in ["x", "ü", "\u{202e}", "\\", "\"", "\n", "\u{e0041}", "😀"] {
             for (format, count) in
                 [LogFormat::Text, LogFormat::Json].into_iter().flat_map(|format| [(format, 1), (format, 5), (format, 12)])
             {
                 let line = line(format, |line| {
-                    line.text("message", false, letter.repeat(3));
+                    line.text("message", false, &letter.repeat(3));
                     for field in 0..count {
-                        line.text(&format!("field{field}"), true, letter.repeat(100_000));
+                        line.text(&format!("field{field}"), true, &letter.repeat(100_000));
                     }
                     line.plain("last", u64::MAX);
                 });

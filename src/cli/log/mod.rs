@@ -4,6 +4,7 @@
 mod line;
 mod queue;
 
+use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -30,6 +31,10 @@ const TELL_PATIENCE: Duration = Duration::from_millis(100);
 
 /// There is one stderr in a process, and so there is one queue.
 static QUEUE: LazyLock<LineQueue> = LazyLock::new(LineQueue::default);
+thread_local! {
+    /// The line that this thread wrote last, to be used again.
+    static LINE: Cell<Option<Line>> = const { Cell::new(None) };
+}
 /// The format of log lines, once it is known.
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
@@ -66,10 +71,11 @@ pub(super) fn lines_dropped() -> u64 {
 fn lost_lines(count: u64) -> String {
     const WHY: &str = "log lines were lost, because there were too many or they could not be written";
     let Some(format) = FORMAT.get() else { return line::message(format_args!("{count} {WHY}")) };
-    let mut line = Line::new(*format, Level::WARN, UnixTime::now());
+    let mut line = Line::new(*format);
+    line.begin(Level::WARN, UnixTime::now());
     line.text("message", false, WHY);
     line.plain("lines", count);
-    line.finish()
+    line.end().to_owned()
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {
@@ -98,9 +104,13 @@ impl Subscriber for Log {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line::new(self.format, *event.metadata().level(), UnixTime::now());
+        // Taken out, because a value may log while it is written.
+        let kept = LINE.try_with(Cell::take).ok().flatten();
+        let mut line = kept.unwrap_or_else(|| Line::new(self.format));
+        line.begin(*event.metadata().level(), UnixTime::now());
         event.record(&mut line);
-        QUEUE.push(&line.finish());
+        QUEUE.push(line.end());
+        let _ = LINE.try_with(|kept| kept.set(Some(line)));
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

@@ -14,6 +14,7 @@ use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
 use crate::http::trace::{RequestId, Trace};
 use crate::inbox::Arrival;
+use crate::livekit::event::WebhookEvent;
 
 /// 200 with an empty body.
 pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
@@ -23,12 +24,16 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     let share = Share::of(&edge.webhook_budget, trace.client);
     let body = body::read(request.body_mut(), edge.limits.webhook_body_bytes, edge.limits.body, share).await?;
     let delivery = authenticated.accept(body).map_err(Refusal::Webhook)?;
-    if !edge.inbox.keeps() && !tracing::enabled!(Level::INFO) {
-        return Ok(reply::empty()); // parsing the event costs more than all the rest
+    if edge.inbox.keeps() {
+        let arrival = Arrival::new(delivery, now);
+        log(&trace.request, &Logged::from(&arrival));
+        Box::pin(edge.inbox.append(arrival)).await.map_err(Refusal::Inbox)?;
+    } else if tracing::enabled!(Level::INFO) {
+        // Reading the event costs more than all the rest, so it is read only to be logged.
+        let (key, body, digest) = (delivery.key(), delivery.body(), delivery.digest());
+        let event = delivery.event().ok();
+        log(&trace.request, &Logged { key, body, digest, event: event.as_ref().map(event_for_log) });
     }
-    let arrival = Arrival::new(delivery, now);
-    log(&trace.request, &arrival);
-    Box::pin(edge.inbox.append(arrival)).await.map_err(Refusal::Inbox)?;
     Ok(reply::empty())
 }
 
@@ -41,26 +46,45 @@ fn authorization(headers: &HeaderMap) -> Result<&str, Refusal> {
     }
 }
 
-/// Logs one line for each delivery. It names only parts of the event, because the whole contains secrets.
-fn log(id: &RequestId, arrival: &Arrival) {
-    if arrival.is_event() {
-        info!(
-            request = %id,
-            event = arrival.event(),
-            id = arrival.id(),
-            room = arrival.room(),
-            participant = arrival.participant(),
-            key = arrival.key(),
-            "delivery"
-        );
-    } else {
-        info!(
-            request = %id,
-            bytes = arrival.body().len(),
-            sha256 = hex(arrival.digest()),
-            key = arrival.key(),
-            "undecodable delivery: authentic, but not a JSON object"
-        );
+/// What is logged about a delivery.
+struct Logged<'a> {
+    key: &'a str,
+    body: &'a [u8],
+    digest: &'a [u8; 32],
+    event: Option<EventForLog<'a>>,
+}
+
+/// The parts of an event that are logged. The whole contains secrets.
+struct EventForLog<'a> {
+    event: &'a str,
+    id: &'a str,
+    room: &'a str,
+    participant: &'a str,
+}
+
+impl<'a> From<&'a Arrival> for Logged<'a> {
+    fn from(arrival: &'a Arrival) -> Self {
+        let (event, id, room, participant) = (arrival.event(), arrival.id(), arrival.room(), arrival.participant());
+        let event = arrival.is_event().then_some(EventForLog { event, id, room, participant });
+        Self { key: arrival.key(), body: arrival.body(), digest: arrival.digest(), event }
+    }
+}
+
+fn event_for_log<'a>(event: &'a WebhookEvent<'a>) -> EventForLog<'a> {
+    let participant = event.participant.as_ref().map_or("", |participant| &participant.identity);
+    EventForLog { event: &event.event, id: &event.id, room: event.room_name().unwrap_or_default(), participant }
+}
+
+/// Logs one line for each delivery.
+fn log(request: &RequestId, Logged { key, body, digest, event }: &Logged<'_>) {
+    match event {
+        Some(EventForLog { event, id, room, participant }) => {
+            info!(%request, event, id, room, participant, key, "delivery");
+        }
+        None => {
+            let (bytes, sha256) = (body.len(), hex(*digest));
+            info!(%request, bytes, sha256, key, "undecodable delivery: authentic, but not a JSON object");
+        }
     }
 }
 
