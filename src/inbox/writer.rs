@@ -14,6 +14,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::inbox::entry::Arrival;
 use crate::inbox::health::Health;
+use crate::inbox::indexer::Indexer;
 use crate::inbox::mark::{Mark, Move};
 use crate::inbox::pruner::Pruner;
 use crate::inbox::queue::{AppendError, AppendResult, ArrivalQueue, Queued};
@@ -95,6 +96,7 @@ pub(crate) fn start(
     let mut thread = WriterThread {
         shared: Arc::clone(shared),
         pruner: Pruner::new(Arc::clone(&store), retention, clock.clone()),
+        indexer: Indexer::new(Arc::clone(&store)),
         store,
         clock,
         runtime: Handle::try_current().ok(),
@@ -120,6 +122,7 @@ struct WriterThread {
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
     pruner: Pruner,
+    indexer: Indexer,
     clock: Clock,
     /// The runtime of the senders.
     runtime: Option<Handle>,
@@ -133,7 +136,7 @@ impl WriterThread {
         let (mut expected, mut gather) = (1, Duration::ZERO);
         self.pruner.has_more = true;
         loop {
-            let wait = if self.pruner.has_more { Duration::ZERO } else { INTERVAL };
+            let wait = if self.pruner.has_more { Duration::ZERO } else { self.indexer.rest(INTERVAL) };
             let Some(deliveries) = self.shared.queue.take(wait, expected, gather) else { break };
             if !deliveries.is_empty() {
                 let begin = Instant::now();
@@ -147,9 +150,11 @@ impl WriterThread {
                 searched_at = Instant::now();
                 self.pruner.prune(&self.shared.health, &self.shared.statistics);
             }
-            if !self.shared.health.is_failing()
-                && let Some(requested) = self.shared.mark.take_request()
-            {
+            if self.shared.health.is_failing() {
+                continue;
+            }
+            self.indexer.step(&self.shared.health);
+            if let Some(requested) = self.shared.mark.take_request() {
                 self.move_mark(requested);
             }
         }
