@@ -24,9 +24,8 @@ use crate::worker::Workers;
 
 /// How long an append waits for its commit. LiveKit 1.54 listens for 10 s, so its request is still answered.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(4);
-/// After a batch that took this long, the next one waits for more deliveries to save syncs. Fast syncs need not be saved.
-const SLOW_COMMIT: Duration = Duration::from_millis(3);
-/// How long a batch waits for more deliveries.
+/// A batch waits for as many deliveries as the last one had, as long as that took to commit, and at most so long. One large batch
+/// takes much less time than many small ones.
 const GATHER: Duration = Duration::from_millis(1);
 /// Between two searches for old entries, and between two probes of a failing store.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -142,7 +141,7 @@ impl WriterThread {
                 let begin = Instant::now();
                 expected = deliveries.len();
                 self.commit_all(deliveries);
-                gather = if begin.elapsed() < SLOW_COMMIT { Duration::ZERO } else { GATHER };
+                gather = begin.elapsed().min(GATHER);
             } else if self.shared.health.is_failing() || self.store.is_remote() {
                 self.shared.health.update(self.shared.health.watch(|| self.store.probe()));
             }
