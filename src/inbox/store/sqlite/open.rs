@@ -20,8 +20,12 @@ use crate::inbox::store::sqlite::schema;
 const PAGE: i32 = 8192;
 /// How long to wait for another process's lock.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the start looks for damage: enough for all of a small file, and the beginning of a large one.
+/// How long the start looks for damage: enough for all of a small file. A large one would take minutes, so only its beginning is
+/// checked, and the start stays short.
 const CHECK_TIME: Duration = Duration::from_millis(200);
+const SHORT_CHECK_TIME: Duration = Duration::from_millis(2);
+/// A file is large if it uses more bytes than this.
+const LARGE: u64 = 16 << 20;
 /// SQLite's steps between two looks at the clock during that check.
 const CHECK_STEPS: i32 = 1000;
 /// A larger file of zeros is not taken for an unfinished inbox.
@@ -102,8 +106,9 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Looks for damage, for a limited time.
 pub(super) fn check(connection: &mut Connection) -> Result<(), Why> {
+    let time = if entries::bytes(connection)? > LARGE { SHORT_CHECK_TIME } else { CHECK_TIME };
     let begin = Instant::now();
-    connection.progress_handler(CHECK_STEPS, Some(move || begin.elapsed() > CHECK_TIME))?;
+    connection.progress_handler(CHECK_STEPS, Some(move || begin.elapsed() > time))?;
     let checked = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
     connection.progress_handler(0, None::<fn() -> bool>)?;
     match checked {
