@@ -11,7 +11,7 @@ use crate::fill::{SMALL_ROOM, fill, unindexed};
 use crate::{Options, disk, followers, load, millis, server};
 
 /// The index follows the entries with steps of so many.
-const INDEX_STEP: usize = 4096;
+const INDEX_STEP: usize = 2048;
 /// How long the index of 10 million entries may take.
 const PATIENCE: Duration = Duration::from_secs(900);
 

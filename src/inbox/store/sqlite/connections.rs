@@ -49,7 +49,8 @@ pub(super) struct WriterSlot {
 pub(super) struct SqliteWriter {
     pub(super) connection: Connection,
     pub(super) known: Known,
-    /// Whether the last write failed or panicked, so that it is not known what is in the file.
+    /// Whether the fingerprints are not loaded yet, or the last write failed or panicked, so that it is not known what is in the
+    /// file.
     is_unsure: bool,
     pub(super) pruning: Pruning,
     log: LogFiles,
@@ -66,9 +67,8 @@ impl SqliteWriter {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        let known = Known::load(&connection)?;
-        let log = LogFiles::of(path)?;
-        Ok(Self { connection, known, is_unsure: false, pruning: Pruning::default(), log })
+        let (known, log) = (Known::load(&connection)?, LogFiles::of(path)?);
+        Ok(Self { connection, known, is_unsure: true, pruning: Pruning::default(), log })
     }
 
     fn usage(&self) -> Result<Usage, StoreError> {
@@ -137,6 +137,7 @@ impl SqliteStore {
         }
         if writer.is_unsure {
             writer.known = Known::load(&writer.connection)?;
+            writer.known.fingerprints.hold(&writer.connection)?;
             writer.is_unsure = false;
         }
         if lock(&self.usage).log_bytes > Some(log::FULL_BYTES) {

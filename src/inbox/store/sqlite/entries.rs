@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, Transaction, Transactio
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Entry, Filter, Page, PageLimit};
-use crate::inbox::store::sqlite::fingerprints::Fingerprints;
+use crate::inbox::store::sqlite::fingerprints::{self, Fingerprints};
 use crate::inbox::store::sqlite::rooms;
 use crate::inbox::store::{Appended, ReadError};
 use crate::worker::faults;
@@ -17,7 +17,8 @@ const LOOKED_AT: usize = 1000;
 /// What a [`Walk`] reads of each entry.
 pub(super) const COLUMNS: &str = "entry.cursor, entry.event, entry.room, entry.id, entry.key, entry.received, entry.body";
 
-/// What the writer knows about the file. After an error it has to be loaded again.
+/// What the writer knows about the file. After an error it has to be loaded again. Before a write, the fingerprints have to be
+/// [held](Fingerprints::hold).
 pub(super) struct Known {
     /// New entries are later than this: the newest entry, even if it is deleted, or what readers were told.
     pub(super) newest: Cursor,
@@ -57,8 +58,9 @@ pub(super) fn append(connection: &mut Connection, known: &mut Known, batch: &[Ar
         let mut insert = transaction.prepare_cached(
             "INSERT INTO entry (cursor, number, fingerprint, received, key, id, event, room, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
+        let mut find = transaction.prepare_cached(fingerprints::FIND)?;
         for arrival in batch {
-            if let Some(cursor) = known.fingerprints.find(&transaction, &arrival.fingerprint)?
+            if let Some(cursor) = known.fingerprints.find(&mut find, &arrival.fingerprint)?
                 && let Some(outcome) = outcome_of_known(&transaction, arrival, cursor)?
             {
                 appended.push(outcome);
