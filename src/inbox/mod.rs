@@ -1,7 +1,8 @@
 //! The inbox: the durable, deduplicated record of verified deliveries. An append returns after the commit, each event is kept once,
 //! and every reader can follow from any cursor. Does not know HTTP.
 //!
-//! An arrival waits in the `queue`; the one `writer` thread commits it to the `store`, and deletes old entries with the `pruner`. A
+//! An arrival waits in the `queue`; the one `writer` thread commits it to the `store`, deletes old entries with the `pruner`, and has
+//! the store index them with the `indexer`. A
 //! `follower` reads from the store, or the newest entries from the `tail`. Each folder in `store/` is a backend. A new one is another
 //! folder there, which implements `Store`, and a constructor in `handle`.
 
@@ -10,6 +11,7 @@ mod entry;
 mod follower;
 mod handle;
 mod health;
+mod indexer;
 mod mark;
 mod pruner;
 mod queue;

@@ -14,6 +14,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::inbox::entry::Arrival;
 use crate::inbox::health::Health;
+use crate::inbox::indexer::Indexer;
 use crate::inbox::mark::{Mark, Move};
 use crate::inbox::pruner::Pruner;
 use crate::inbox::queue::{AppendError, AppendResult, ArrivalQueue, Queued};
@@ -23,9 +24,8 @@ use crate::worker::Workers;
 
 /// How long an append waits for its commit. LiveKit 1.54 listens for 10 s, so its request is still answered.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(4);
-/// After a batch that took this long, the next one waits for more deliveries to save syncs. Fast syncs need not be saved.
-const SLOW_COMMIT: Duration = Duration::from_millis(3);
-/// How long a batch waits for more deliveries.
+/// A batch waits for as many deliveries as the last one had, as long as that took to commit, and at most so long. One large batch
+/// takes much less time than many small ones.
 const GATHER: Duration = Duration::from_millis(1);
 /// Between two searches for old entries, and between two probes of a failing store.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -95,6 +95,7 @@ pub(crate) fn start(
     let mut thread = WriterThread {
         shared: Arc::clone(shared),
         pruner: Pruner::new(Arc::clone(&store), retention, clock.clone()),
+        indexer: Indexer::new(Arc::clone(&store)),
         store,
         clock,
         runtime: Handle::try_current().ok(),
@@ -120,6 +121,7 @@ struct WriterThread {
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
     pruner: Pruner,
+    indexer: Indexer,
     clock: Clock,
     /// The runtime of the senders.
     runtime: Option<Handle>,
@@ -133,13 +135,13 @@ impl WriterThread {
         let (mut expected, mut gather) = (1, Duration::ZERO);
         self.pruner.has_more = true;
         loop {
-            let wait = if self.pruner.has_more { Duration::ZERO } else { INTERVAL };
+            let wait = if self.pruner.has_more { Duration::ZERO } else { self.indexer.rest(INTERVAL) };
             let Some(deliveries) = self.shared.queue.take(wait, expected, gather) else { break };
             if !deliveries.is_empty() {
                 let begin = Instant::now();
                 expected = deliveries.len();
                 self.commit_all(deliveries);
-                gather = if begin.elapsed() < SLOW_COMMIT { Duration::ZERO } else { GATHER };
+                gather = begin.elapsed().min(GATHER);
             } else if self.shared.health.is_failing() || self.store.is_remote() {
                 self.shared.health.update(self.shared.health.watch(|| self.store.probe()));
             }
@@ -147,9 +149,11 @@ impl WriterThread {
                 searched_at = Instant::now();
                 self.pruner.prune(&self.shared.health, &self.shared.statistics);
             }
-            if !self.shared.health.is_failing()
-                && let Some(requested) = self.shared.mark.take_request()
-            {
+            if self.shared.health.is_failing() {
+                continue;
+            }
+            self.indexer.step(&self.shared.health);
+            if let Some(requested) = self.shared.mark.take_request() {
                 self.move_mark(requested);
             }
         }

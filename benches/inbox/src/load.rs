@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use roomkey::{AccessToken, ApiKey, UnixTime};
+use roomkey::{AccessToken, ApiKey, UnixTime, VideoGrants};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -20,6 +20,17 @@ pub(crate) const SECRET: &str = "a-secret-for-the-bench-of-at-least-32-bytes";
 const RECORDED: &str = include_str!("../../../fixtures/deliveries/023-track_unpublished.body");
 /// Bytes of a delivery's body.
 const BODY_BYTES: usize = 1300;
+
+/// A token that may read all events.
+pub(crate) fn reader_token() -> String {
+    let key = ApiKey::new(KEY, SECRET).expect("the secret is long enough");
+    let grants = VideoGrants { room_list: true, ..VideoGrants::default() };
+    AccessToken::new()
+        .with_grants(grants)
+        .with_ttl(Duration::from_secs(3600))
+        .to_jwt(&key, UnixTime::now())
+        .expect("it can be signed")
+}
 
 /// The result of a round.
 pub(crate) struct Round {
@@ -60,7 +71,8 @@ pub(crate) fn run(address: SocketAddr, run: usize, deliveries: usize, connection
     Ok(Round { rate: latencies.len() as f64 / took.as_secs_f64(), p50: at(50), p99: at(99) })
 }
 
-fn sign(run: usize, connections: usize, each: usize) -> Vec<Vec<Vec<u8>>> {
+/// Deliveries for each connection, as requests.
+pub(crate) fn sign(run: usize, connections: usize, each: usize) -> Vec<Vec<Vec<u8>>> {
     let key = ApiKey::new(KEY, SECRET).expect("the secret is long enough");
     let now = UnixTime::now();
     let (before, after) = RECORDED.split_once(r#""id":"EV_"#).expect("the recorded delivery has an id");

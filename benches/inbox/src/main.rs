@@ -8,8 +8,14 @@
 //! Options, each `NAME=VALUE`: `rounds=5`, `deliveries=60000` (a round), `connections=64`, `directory=…` (for the inbox, on
 //! the disk to measure), `program=…` (an existing roomkey), `keep=1` (all rounds fill one inbox), `redis=redis://…` (a server to
 //! measure too; it keeps the deliveries).
+//!
+//! `-- growth` measures instead how the cost grows with the stored entries (up to `entries=10000000`, which takes some 5 GB and 10
+//! minutes) and with the followers (up to `followers=10000`, which needs that many descriptors). It needs the program `sqlite3`.
 
 mod disk;
+mod fill;
+mod followers;
+mod growth;
 mod load;
 mod server;
 
@@ -28,6 +34,9 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
     keep: bool,
     redis: Option<String>,
+    growth: bool,
+    entries: usize,
+    followers: usize,
 }
 
 impl Options {
@@ -41,14 +50,23 @@ impl Options {
             program: None,
             keep: false,
             redis: None,
+            growth: false,
+            entries: 10_000_000,
+            followers: 10_000,
         };
         for argument in arguments {
+            if argument == "growth" {
+                options.growth = true;
+                continue;
+            }
             let (name, value) = argument.split_once('=').ok_or_else(|| format!("{argument:?} is not NAME=VALUE"))?;
             let number = || value.parse::<usize>().map_err(|_| format!("{name} must be a number"));
             match name {
                 "rounds" => options.rounds = number()?.max(1),
                 "deliveries" => options.deliveries = number()?.max(1),
                 "connections" => options.connections = number()?.max(1),
+                "entries" => options.entries = number()?,
+                "followers" => options.followers = number()?,
                 "directory" => options.directory = value.into(),
                 "program" => options.program = Some(value.into()),
                 "redis" => options.redis = Some(value.to_owned()),
@@ -78,9 +96,15 @@ fn run(options: &Options) -> Result<(), String> {
     std::fs::create_dir_all(&options.directory).map_err(|error| format!("{}: {error}", options.directory.display()))?;
     let syncs = disk::syncs(&options.directory).map_err(|error| format!("cannot measure the disk: {error}"))?;
     println!("bare fdatasync of 128 KiB here: p50 {}, p99 {}", millis(syncs.p50), millis(syncs.p99));
-    println!("{} connections, {} deliveries a round, generator and server on the same cores\n", options.connections, options.deliveries);
+    println!(
+        "{} connections, {} deliveries a round, generator and server on the same cores\n",
+        options.connections, options.deliveries
+    );
 
     let file = options.directory.join("bench.db");
+    if options.growth {
+        return growth::run(options, &program, &file);
+    }
     let place = format!("sqlite:{}", file.display());
     let (mut without, mut with, mut shared) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..options.rounds {

@@ -30,9 +30,11 @@ pub(crate) struct Server {
 
 /// Starts `program` with `inbox`, on a free port.
 pub(crate) fn start(program: &Path, inbox: &str) -> Result<Server, String> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(|error| error.to_string())?.port();
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(|error| error.to_string())?.port();
     let child = Command::new(program)
         .args(["--inbox", inbox, "--server-bind", "127.0.0.1", "--server-port", &port.to_string(), "--log-level", "warn"])
+        .env("ROOMKEY_INBOX_MAX_SIZE", "100GiB")
         .env("LIVEKIT_API_KEY", KEY)
         .env("LIVEKIT_API_SECRET", SECRET)
         .stdin(Stdio::null())
@@ -44,7 +46,7 @@ pub(crate) fn start(program: &Path, inbox: &str) -> Result<Server, String> {
         if begin.elapsed() > Duration::from_secs(10) {
             return Err("the server does not start".to_owned());
         }
-        sleep(Duration::from_millis(2));
+        sleep(Duration::from_micros(200));
     }
     Ok(server)
 }
@@ -52,6 +54,19 @@ pub(crate) fn start(program: &Path, inbox: &str) -> Result<Server, String> {
 impl Server {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its resident memory in bytes (`/proc/PID/status`).
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
+        kib.unwrap_or(0) * 1024
+    }
+
+    /// Asks it to stop, and waits until it has written everything.
+    pub(crate) fn stop(mut self) -> Result<(), String> {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        asked.and_then(|_| self.child.wait()).map(drop).map_err(|error| error.to_string())
     }
 
     /// The processor time that it has used (`/proc/PID/stat`, in ticks of 10 ms).

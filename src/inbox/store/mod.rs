@@ -12,7 +12,8 @@ use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 
-/// Stores entries. All methods may block. `append`, `advance`, `prune`, `known_time` and `probe` are called by one thread only.
+/// Stores entries. All methods may block. `append`, `advance`, `prune`, `index`, `known_time` and `probe` are called by
+/// one thread only.
 pub(crate) trait Store: Send + Sync + 'static {
     /// Commits the arrivals in `batch` that are new, in order, all or none, and returns the outcome of each. Once this returns, they
     /// survive the end of the process and of the machine. After an error they may or may not be committed.
@@ -30,6 +31,11 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Deletes some of what exceeds `retention` at `now`, and returns whether there is more. One step for each batch keeps up.
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError>;
+
+    /// Adds some entries to an index that makes reads faster, if there are enough of them. Returns whether there are more.
+    fn index(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 
     /// The time according to the entries; see [`seen`](crate::inbox::trusted_time::seen). `None` without entries.
     fn known_time(&self) -> Result<Option<UnixTime>, StoreError>;

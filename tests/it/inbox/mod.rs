@@ -13,6 +13,7 @@ mod redis_bounds;
 mod redis_connections;
 mod redis_damage;
 mod redis_start;
+mod rooms;
 mod sender;
 mod starts;
 pub(crate) mod support;

@@ -16,6 +16,7 @@ use crate::inbox::store::sqlite::error::Why;
 use crate::inbox::store::sqlite::log::{self, Checkpointer, LogFiles};
 use crate::inbox::store::sqlite::open;
 use crate::inbox::store::sqlite::prune::Pruning;
+use crate::inbox::store::sqlite::schema;
 use crate::inbox::store::{StoreError, Usage};
 use crate::worker::{Workers, lock};
 
@@ -48,7 +49,8 @@ pub(super) struct WriterSlot {
 pub(super) struct SqliteWriter {
     pub(super) connection: Connection,
     pub(super) known: Known,
-    /// Whether the last write failed or panicked, so that it is not known what is in the file.
+    /// Whether the fingerprints are not loaded yet, or the last write failed or panicked, so that it is not known what is in the
+    /// file.
     is_unsure: bool,
     pub(super) pruning: Pruning,
     log: LogFiles,
@@ -65,10 +67,8 @@ impl SqliteWriter {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        entries::prepare(&connection)?;
-        let known = Known::load(&connection)?;
-        let log = LogFiles::of(path)?;
-        Ok(Self { connection, known, is_unsure: false, pruning: Pruning::default(), log })
+        let (known, log) = (Known::load(&connection)?, LogFiles::of(path)?);
+        Ok(Self { connection, known, is_unsure: true, pruning: Pruning::default(), log })
     }
 
     fn usage(&self) -> Result<Usage, StoreError> {
@@ -87,6 +87,7 @@ impl SqliteStore {
 
     fn start(path: &Path, locked: File, mut connection: Connection, workers: &Workers) -> Result<Self, Why> {
         open::check(&mut connection)?;
+        schema::upgrade(&mut connection)?;
         let writer = SqliteWriter::open(path, connection)?;
         // A crash may have left data in the log that was never synced. Nothing may be built on it.
         let is_doubtful = log::restart(&writer.connection).is_err_and(|error| StoreError::from(error).leaves_doubt());
@@ -136,6 +137,7 @@ impl SqliteStore {
         }
         if writer.is_unsure {
             writer.known = Known::load(&writer.connection)?;
+            writer.known.fingerprints.hold(&writer.connection)?;
             writer.is_unsure = false;
         }
         if lock(&self.usage).log_bytes > Some(log::FULL_BYTES) {

@@ -1,25 +1,31 @@
-//! Appends entries, a batch in one transaction, and reads them, a page in a bounded walk along the cursors. Stores the promise that new
-//! entries have later cursors than readers were told. Does not know the connections.
+//! Appends entries, a batch in one transaction, and reads them, a page in a bounded walk along the cursors. Does not know the
+//! connections.
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior::Immediate, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, Transaction, TransactionBehavior::Immediate, params};
 
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Entry, Filter, Page, PageLimit};
-use crate::inbox::store::sqlite::fingerprints::Fingerprints;
+use crate::inbox::store::sqlite::fingerprints::{self, Fingerprints};
+use crate::inbox::store::sqlite::rooms;
 use crate::inbox::store::{Appended, ReadError};
 use crate::worker::faults;
 
 /// Entries that one read looks at, wanted or not.
 const LOOKED_AT: usize = 1000;
+/// What a [`Walk`] reads of each entry.
+pub(super) const COLUMNS: &str = "entry.cursor, entry.event, entry.room, entry.id, entry.key, entry.received, entry.body";
 
-/// What the writer knows about the file. After an error it has to be loaded again.
+/// What the writer knows about the file. After an error it has to be loaded again. Before a write, the fingerprints have to be
+/// [held](Fingerprints::hold).
 pub(super) struct Known {
     /// New entries are later than this: the newest entry, even if it is deleted, or what readers were told.
     pub(super) newest: Cursor,
     /// The number of the newest entry. Numbers have no gaps, and are not reused after a deletion.
-    newest_number: i64,
+    pub(super) newest_number: i64,
+    /// The number of the last entry in the index of rooms.
+    pub(super) indexed_number: i64,
     /// The number of the newest deleted entry.
     pub(super) deleted_number: i64,
     pub(super) fingerprints: Fingerprints,
@@ -34,22 +40,14 @@ impl Known {
         let (reached, deleted_number) = connection.query_row("SELECT cursor, deleted_number FROM reached, inbox", [], |row| {
             Ok((Cursor::from_number(row.get(0)?), row.get(1)?))
         })?;
-        let fingerprints = Fingerprints::load(connection)?;
-        Ok(Self { newest: newest.max(reached), newest_number, deleted_number, fingerprints })
+        let (indexed_number, fingerprints) = (rooms::indexed_number(connection)?, Fingerprints::load(connection)?);
+        Ok(Self { newest: newest.max(reached), newest_number, indexed_number, deleted_number, fingerprints })
     }
 
     /// The number of entries.
     pub(super) fn entries(&self) -> u64 {
         self.newest_number.saturating_sub(self.deleted_number).try_into().unwrap_or(0)
     }
-}
-
-/// Creates the table for what readers were told, if it does not exist. Older versions of roomkey ignore it.
-pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS reached (cursor INTEGER NOT NULL) STRICT; -- one row: new entries have later cursors
-         INSERT INTO reached SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM reached);",
-    )
 }
 
 /// Commits the new arrivals in `batch`. Returns the outcome of each.
@@ -60,8 +58,9 @@ pub(super) fn append(connection: &mut Connection, known: &mut Known, batch: &[Ar
         let mut insert = transaction.prepare_cached(
             "INSERT INTO entry (cursor, number, fingerprint, received, key, id, event, room, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
+        let mut find = transaction.prepare_cached(fingerprints::FIND)?;
         for arrival in batch {
-            if let Some(cursor) = known.fingerprints.find(&transaction, &arrival.fingerprint)?
+            if let Some(cursor) = known.fingerprints.find(&mut find, &arrival.fingerprint)?
                 && let Some(outcome) = outcome_of_known(&transaction, arrival, cursor)?
             {
                 appended.push(outcome);
@@ -99,47 +98,60 @@ fn outcome_of_known(transaction: &Transaction<'_>, arrival: &Arrival, cursor: Cu
     Ok(same.map(|same| if same { Appended::Duplicate } else { Appended::Conflict }))
 }
 
-pub(super) fn read(
-    connection: &Connection,
-    after: Option<Cursor>,
-    filter: &Filter,
-    mut limit: PageLimit,
-) -> Result<Page, ReadError> {
-    // Both statements read one snapshot.
+pub(super) fn read(connection: &Connection, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError> {
+    // All statements read one snapshot.
     let snapshot = connection.unchecked_transaction()?;
     let deleted = deleted(&snapshot)?;
     let after = after.unwrap_or(deleted);
     if after < deleted {
         return Err(ReadError::Gone { oldest: deleted });
     }
-    let mut page = Page::empty(after);
-    let mut statement = snapshot
-        .prepare_cached("SELECT cursor, event, room, id, key, received, body FROM entry WHERE cursor > ? ORDER BY cursor")?;
-    let mut rows = statement.query([after.number()])?;
-    for _ in 0..LOOKED_AT {
-        let Some(row) = rows.next()? else {
-            page.is_last = true;
-            break;
-        };
-        let cursor = Cursor::from_number(row.get(0)?);
-        if filter.wants(text(row, 2)?, text(row, 1)?) {
-            let body = row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?;
-            if !limit.take(body.len()) {
-                break;
-            }
-            page.entries.push(Entry {
-                cursor,
-                event: text(row, 1)?.to_owned(),
-                room: text(row, 2)?.to_owned(),
-                id: text(row, 3)?.to_owned(),
-                key: text(row, 4)?.to_owned(),
-                received: time(row.get(5)?),
-                body: Bytes::copy_from_slice(body),
-            });
-        }
-        page.next = cursor;
+    let mut walk = Walk { page: Page::empty(after), filter, limit, left: LOOKED_AT };
+    if let Some(room) = &filter.room
+        && !rooms::walk(&snapshot, room, &mut walk)?
+    {
+        return Ok(walk.page);
     }
-    Ok(page)
+    let mut all = snapshot.prepare_cached(&format!("SELECT {COLUMNS} FROM entry WHERE cursor > ? ORDER BY cursor"))?;
+    walk.page.is_last = walk.look_at(all.query([walk.page.next.number()])?)?;
+    Ok(walk.page)
+}
+
+/// Builds a page while it looks at entries one after the other.
+pub(super) struct Walk<'a> {
+    pub(super) page: Page,
+    filter: &'a Filter,
+    limit: PageLimit,
+    /// How many more entries it looks at.
+    left: usize,
+}
+
+impl Walk<'_> {
+    /// Looks at `rows` of [`COLUMNS`]. Returns whether it came to their end before its limits.
+    pub(super) fn look_at(&mut self, mut rows: Rows<'_>) -> rusqlite::Result<bool> {
+        while self.left > 0 {
+            let Some(row) = rows.next()? else { return Ok(true) };
+            let cursor = Cursor::from_number(row.get(0)?);
+            if self.filter.wants(text(row, 2)?, text(row, 1)?) {
+                let body = row.get_ref(6)?.as_blob()?;
+                if !self.limit.take(body.len()) {
+                    return Ok(false);
+                }
+                self.page.entries.push(Entry {
+                    cursor,
+                    event: text(row, 1)?.to_owned(),
+                    room: text(row, 2)?.to_owned(),
+                    id: text(row, 3)?.to_owned(),
+                    key: text(row, 4)?.to_owned(),
+                    received: time(row.get(5)?),
+                    body: Bytes::copy_from_slice(body),
+                });
+            }
+            self.page.next = cursor;
+            self.left = self.left.saturating_sub(1);
+        }
+        Ok(false)
+    }
 }
 
 fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Statement, Transaction, params};
 
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::Fingerprint;
@@ -15,6 +15,9 @@ const HELD: usize = 16 * 1024;
 /// Fingerprints that one step of a purge looks at: at least this many, and this many for each deleted entry.
 const PURGE_STEP: usize = 1024;
 const PURGE_STEP_EACH: usize = 4;
+
+/// Finds an entry in the index by its fingerprint.
+pub(super) const FIND: &str = "SELECT cursor FROM fingerprint WHERE fingerprint = ?";
 
 /// The fingerprints of the entries. After a transaction that was not committed, they have to be loaded again.
 pub(super) struct Fingerprints {
@@ -35,29 +38,38 @@ pub(super) struct Fingerprints {
 }
 
 impl Fingerprints {
-    /// Reads the fingerprints that may not be in the index.
+    /// Those in the index.
     pub(super) fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let (deleted, settled, purged) = connection.query_row("SELECT deleted, settled, purged FROM inbox", [], |row| {
             Ok((Cursor::from_number(row.get(0)?), Cursor::from_number(row.get(1)?), Cursor::from_number(row.get(2)?)))
         })?;
-        let (mut held, mut round_began_at) = (BTreeMap::new(), settled);
-        let mut statement = connection.prepare("SELECT fingerprint, cursor FROM entry WHERE cursor > ? ORDER BY cursor")?;
-        let mut rows = statement.query([settled.number()])?;
-        while let Some(row) = rows.next()? {
-            round_began_at = Cursor::from_number(row.get(1)?);
-            held.insert(Fingerprint(row.get(0)?), round_began_at);
-        }
-        Ok(Self { held, round_began_at, settled: None, deleted, purged, purging: deleted, searched: None })
+        Ok(Self {
+            held: BTreeMap::new(),
+            round_began_at: settled,
+            settled: None,
+            deleted,
+            purged,
+            purging: deleted,
+            searched: None,
+        })
     }
 
-    /// The cursor of the entry with `fingerprint`.
-    pub(super) fn find(&self, transaction: &Transaction<'_>, fingerprint: &Fingerprint) -> rusqlite::Result<Option<Cursor>> {
+    /// Adds those that may not be in the index. They are read from up to some 10,000 entries, so the start does not wait for this.
+    pub(super) fn hold(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare("SELECT fingerprint, cursor FROM entry WHERE cursor > ? ORDER BY cursor")?;
+        let mut rows = statement.query([self.round_began_at.number()])?;
+        while let Some(row) = rows.next()? {
+            self.round_began_at = Cursor::from_number(row.get(1)?);
+            self.held.insert(Fingerprint(row.get(0)?), self.round_began_at);
+        }
+        Ok(())
+    }
+
+    /// The cursor of the entry with `fingerprint`. `find` is the statement [`FIND`].
+    pub(super) fn find(&self, find: &mut Statement<'_>, fingerprint: &Fingerprint) -> rusqlite::Result<Option<Cursor>> {
         let found = match self.held.get(fingerprint) {
             Some(cursor) => Some(*cursor),
-            None => {
-                let mut find = transaction.prepare_cached("SELECT cursor FROM fingerprint WHERE fingerprint = ?")?;
-                find.query_row([fingerprint.0], |row| row.get(0)).optional()?.map(Cursor::from_number)
-            }
+            None => find.query_row([fingerprint.0], |row| row.get(0)).optional()?.map(Cursor::from_number),
         };
         Ok(found.filter(|cursor| *cursor > self.deleted))
     }

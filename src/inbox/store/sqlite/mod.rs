@@ -8,6 +8,8 @@ mod fingerprints;
 mod log;
 mod open;
 mod prune;
+mod rooms;
+mod schema;
 
 use std::sync::PoisonError;
 
@@ -70,6 +72,18 @@ impl Store for SqliteStore {
             // The rest of the index can wait, unless it is the excess.
             Ok(more || is_purge_due && entries::bytes(connection)? > retention.bytes)
         })
+    }
+
+    fn index(&self) -> Result<bool, StoreError> {
+        let is_due = || lock(&self.writer).writer.as_ref().is_some_and(|writer| rooms::is_due(&writer.known));
+        if is_due() {
+            self.write(|writer| {
+                rooms::index(&mut writer.connection, &mut writer.known)?;
+                self.checkpointer.written(rooms::WRITTEN_BYTES, &writer.connection);
+                Ok(())
+            })?;
+        }
+        Ok(is_due())
     }
 
     fn known_time(&self) -> Result<Option<UnixTime>, StoreError> {

@@ -1,5 +1,5 @@
-//! Opens or creates the file: the lock against other processes, the schema, and all reasons to leave a file alone. Does not write
-//! entries.
+//! Opens or creates the file: the lock against other processes, the check for damage, and all reasons to leave a file alone. Does not
+//! know the tables.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
@@ -8,47 +8,24 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior::Immediate};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::clock::UnixTime;
-use crate::inbox::cursor::Cursor;
 use crate::inbox::store::sqlite::entries;
 use crate::inbox::store::sqlite::error::Why;
 use crate::inbox::store::sqlite::log::{beside, identity};
+use crate::inbox::store::sqlite::schema;
 
-/// `application_id` of the file: "rmky".
-const APPLICATION: i32 = 0x726d_6b79;
-/// `user_version` of the file.
-const SCHEMA: i32 = 1;
-const TABLES: &str = "
-    CREATE TABLE entry (
-        cursor INTEGER PRIMARY KEY,  -- milliseconds since 1970 << 20 | a count
-        number INTEGER NOT NULL,     -- from 1, without gaps
-        fingerprint BLOB NOT NULL,   -- 16 bytes that identify the event
-        received INTEGER NOT NULL,   -- milliseconds since 1970
-        key TEXT NOT NULL,           -- the API key that signed
-        id TEXT NOT NULL,            -- the event's id; empty if it has none
-        event TEXT NOT NULL,         -- the event's name; empty if it has none
-        room TEXT NOT NULL,          -- the room's name; empty if the event has none
-        body BLOB NOT NULL           -- byte for byte
-    ) STRICT;
-    CREATE TABLE fingerprint (       -- an index of entry, to which the newest entries are added later
-        fingerprint BLOB PRIMARY KEY,
-        cursor INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE inbox (             -- one row of cursors; at first, of the time when the file was created
-        deleted INTEGER NOT NULL,    -- entries up to here are deleted
-        deleted_number INTEGER NOT NULL, -- the number of the last deleted entry
-        settled INTEGER NOT NULL,    -- entries up to here are in the index
-        purged INTEGER NOT NULL      -- deleted entries up to here are no longer in the index
-    ) STRICT;
-";
 /// Bytes of a page. Several bodies fit into one, and few pages of the index have to be written at a time.
 const PAGE: i32 = 8192;
 /// How long to wait for another process's lock.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the start looks for damage: enough for all of a small file, and the beginning of a large one.
+/// How long the start looks for damage: enough for all of a small file. A large one would take minutes, so only its beginning is
+/// checked, and the start stays short.
 const CHECK_TIME: Duration = Duration::from_millis(200);
+const SHORT_CHECK_TIME: Duration = Duration::from_millis(2);
+/// A file is large if it uses more bytes than this.
+const LARGE: u64 = 16 << 20;
 /// SQLite's steps between two looks at the clock during that check.
 const CHECK_STEPS: i32 = 1000;
 /// A larger file of zeros is not taken for an unfinished inbox.
@@ -90,7 +67,7 @@ fn remove(path: &Path, suffixes: &[&str]) {
 fn complete(path: &Path, locked: File, now: UnixTime) -> Result<(File, Connection), Why> {
     if !is_blank(&locked)? {
         let connection = writer(path)?;
-        if !is_empty(&connection)? {
+        if !schema::is_empty(&connection)? {
             return Ok((locked, connection));
         }
     }
@@ -105,18 +82,6 @@ fn is_blank(mut file: &File) -> io::Result<bool> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(bytes.iter().all(|byte| *byte == 0))
-}
-
-/// Whether the database has no tables, because it is new or its creation was interrupted.
-fn is_empty(connection: &Connection) -> Result<bool, Why> {
-    let read = |sql| connection.query_row(sql, [], |row| row.get::<_, i32>(0));
-    let tables = read("SELECT count(*) FROM sqlite_schema")?;
-    match (read("PRAGMA application_id")?, read("PRAGMA user_version")?) {
-        (APPLICATION, version) if version > SCHEMA => Err(Why::Newer),
-        (0 | APPLICATION, 0 | SCHEMA) if tables == 0 => Ok(true),
-        (APPLICATION, SCHEMA) => Ok(false),
-        _ => Err(Why::Foreign),
-    }
 }
 
 /// A connection that writes.
@@ -141,8 +106,9 @@ pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Looks for damage, for a limited time.
 pub(super) fn check(connection: &mut Connection) -> Result<(), Why> {
+    let time = if entries::bytes(connection)? > LARGE { SHORT_CHECK_TIME } else { CHECK_TIME };
     let begin = Instant::now();
-    connection.progress_handler(CHECK_STEPS, Some(move || begin.elapsed() > CHECK_TIME))?;
+    connection.progress_handler(CHECK_STEPS, Some(move || begin.elapsed() > time))?;
     let checked = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
     connection.progress_handler(0, None::<fn() -> bool>)?;
     match checked {
@@ -163,13 +129,8 @@ fn create(path: &Path, now: UnixTime) -> Result<File, Why> {
     connection.pragma_update(None, "page_size", PAGE)?;
     connection.pragma_update(None, "journal_mode", "OFF")?;
     connection.pragma_update(None, "synchronous", "OFF")?;
-    let transaction = connection.transaction_with_behavior(Immediate)?;
-    transaction.execute_batch(TABLES)?;
-    entries::prepare(&transaction)?;
-    transaction.execute("INSERT INTO inbox VALUES (?1, 0, ?1, ?1)", [Cursor::at(now).number()])?;
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
-    transaction.pragma_update(None, "user_version", SCHEMA)?;
-    transaction.commit()?;
+    schema::upgrade(&mut connection)?;
+    schema::begin(&connection, now)?;
     drop(connection);
     replace(path, new, &locked)?;
     Ok(locked)

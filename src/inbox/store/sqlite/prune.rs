@@ -8,6 +8,7 @@ use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::store::Retention;
 use crate::inbox::store::sqlite::entries::{self, time};
+use crate::inbox::store::sqlite::rooms;
 use crate::inbox::trusted_time::is_ahead;
 
 /// Entries and bytes that one step deletes at most. The bytes exceed those of a batch.
@@ -100,6 +101,7 @@ pub(super) fn delete(connection: &mut Connection, last: Cursor) -> rusqlite::Res
         transaction.prepare_cached("SELECT number FROM entry WHERE cursor = ?")?.query_row([last.number()], |row| row.get(0))?;
     transaction.prepare_cached("UPDATE inbox SET deleted = ?, deleted_number = ?")?.execute((last.number(), number))?;
     transaction.prepare_cached("DELETE FROM entry WHERE cursor <= ?")?.execute([last.number()])?;
+    rooms::prune(&transaction, number)?;
     transaction.commit()?;
     Ok(number)
 }
