@@ -219,7 +219,7 @@ pub(super) fn follow(url: &str) -> tokio::task::JoinHandle<Vec<String>> {
         let mut seen = Vec::new();
         let begin = Instant::now();
         while seen.last().is_none_or(|id| id != "EV_last") {
-            assert!(begin.elapsed() < 12 * BACK_WITHIN, "{} seen", seen.len());
+            assert!(begin.elapsed() < 30 * BACK_WITHIN, "{} seen", seen.len());
             match tokio::time::timeout(BACK_WITHIN, follower.next(ALL)).await {
                 Ok(Ok(page)) => seen.extend(page.entries.into_iter().map(|entry| entry.id)),
                 Ok(Err(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
