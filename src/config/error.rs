@@ -19,7 +19,7 @@ pub(crate) enum ConfigError {
     HalfAPair { given: &'static str, missing: &'static str },
     /// The URL is not shown, because it may contain a password.
     #[error(
-        "{setting}: {source}: write it as redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], with special characters in USER or PASSWORD percent-encoded"
+        "{setting}: {source}: write it as redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or redis+sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT]/MASTER, each with ?replicas=N if needed, with special characters in USER or PASSWORD percent-encoded"
     )]
     RedisUrl { setting: &'static str, source: MalformedRedisUrl },
     #[error("{} and {} are both set: unset one of them", settings.0, settings.1)]

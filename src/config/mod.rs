@@ -25,9 +25,10 @@ pub(crate) use variables::{Variables, nearest_name};
 /// The variables that have no flag, for `--help`.
 pub(crate) const HELP_ON_SECRETS: &str = "\
 Variables without a flag, because flags are visible to other users:
-  LIVEKIT_API_SECRET  The secret of LIVEKIT_API_KEY, at least 32 bytes [default: secret, LiveKit's for development]
-  LIVEKIT_KEYS        More keys, one `key: secret` per line, as LiveKit Server takes them: all verify webhooks, and the first
-                      mints if LIVEKIT_API_KEY is not set
+  LIVEKIT_API_SECRET         The secret of LIVEKIT_API_KEY, at least 32 bytes [default: secret, LiveKit's for development]
+  LIVEKIT_KEYS               More keys, one `key: secret` per line, as LiveKit Server takes them: all verify webhooks, and the
+                             first mints if LIVEKIT_API_KEY is not set
+  ROOMKEY_SENTINEL_PASSWORD  The password at the sentinels of a redis+sentinel inbox [default: none]
 
 A flag beats a variable, and a variable beats the file .env in the working directory. An empty variable counts as unset, except
 for keys and secrets.";

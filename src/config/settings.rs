@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::Level;
+use zeroize::Zeroizing;
 
 use crate::config::lookup::Setting;
 use crate::config::{ConfigError, InboxPlace, KeyFlags, Keys, LogFormat, Variables, values};
@@ -22,8 +23,11 @@ pub(crate) const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
 /// name: type of the flag => type of the value, (attributes of the flag) [variable and its format for the help, default]
 ///     help, parser
 /// ```
+///
+/// After these come the secrets, which have no flag: name: type of the value, [variable], parser. Their help is `HELP_ON_SECRETS`.
 macro_rules! settings {
-    ($($name:ident: $flag:ty => $type:ty, ($($attribute:ident = $setting:expr),*) [$variable:literal $($usage:literal)?, $default:expr] $help:literal, $parse:expr;)*) => {
+    ($($name:ident: $flag:ty => $type:ty, ($($attribute:ident = $setting:expr),*) [$variable:literal $($usage:literal)?, $default:expr] $help:literal, $parse:expr;)*
+     [without a flag] $($secret:ident: $secret_type:ty, [$secret_variable:literal], $parse_secret:expr;)*) => {
         /// The flags. Each has the name of its variable in lower case, without `ROOMKEY_`.
         #[derive(Clone, Default, clap::Args)]
         pub(crate) struct Flags {
@@ -36,15 +40,18 @@ macro_rules! settings {
         pub(crate) struct Config {
             pub(crate) keys: Keys,
             $(pub(crate) $name: $type,)*
+            $($secret: $secret_type,)*
         }
 
         impl Config {
             /// Reads all settings. An error is about the first one that cannot be used.
             pub(crate) fn read(flags: Flags, variables: &Variables) -> Result<Self, ConfigError> {
-                Ok(Self {
+                let config = Self {
                     keys: flags.keys.read(variables)?,
                     $($name: Setting::of($variable, $default, flags.$name, variables).and_then($parse)?,)*
-                })
+                    $($secret: Setting::filled($secret_variable, None, variables).and_then($parse_secret)?,)*
+                };
+                config.with_sentinel_login()
             }
         }
     };
@@ -101,17 +108,39 @@ settings! {
         "The policy file, which says who gets which token; the server picks up changes",
         |setting| Ok(setting.text().map(PathBuf::from));
     inbox: Option<String> => InboxPlace, (value_name = "PLACE") ["ROOMKEY_INBOX", "sqlite:roomkey.db"]
-        "Where verified webhooks are kept: sqlite:PATH, redis://HOST:PORT, rediss://HOST:PORT (over TLS) or none; put a URL with a password into the variable",
+        "Where verified webhooks are kept: sqlite:PATH, redis://HOST:PORT, redis+sentinel://HOST:PORT,HOST:PORT/MASTER, rediss instead of redis for TLS, or none; ?replicas=N at the end waits for replicas; put a URL with a password into the variable",
         values::inbox_place;
+    sentinel_user: Option<String> => Option<String>, (value_name = "USER") ["ROOMKEY_SENTINEL_USER", "the default user"]
+        "The user at the sentinels of a redis+sentinel inbox; its password is the variable ROOMKEY_SENTINEL_PASSWORD",
+        |setting| Ok(setting.text());
     inbox_keep: Option<String> => Duration, (value_name = "DURATION") ["ROOMKEY_INBOX_KEEP", "30d"]
         "How long webhooks are kept, such as 12h or 30d",
         |setting| setting.parse("a duration of a second or more, such as 12h or 30d", values::seconds);
     inbox_max_size: Option<String> => u64, (value_name = "SIZE") ["ROOMKEY_INBOX_MAX_SIZE", "4GiB"]
         "How large the inbox grows before its oldest webhooks are deleted, such as 500MiB or 4GiB",
         |setting| setting.parse("a size of 1MiB or more, such as 500MiB or 4GiB", values::inbox_size);
+    [without a flag]
+    sentinel_password: Option<Zeroizing<String>>, ["ROOMKEY_SENTINEL_PASSWORD"],
+        |setting| Ok(setting.text().map(Zeroizing::new));
 }
 
 impl Config {
+    /// Gives the login at the sentinels to the inbox.
+    fn with_sentinel_login(mut self) -> Result<Self, ConfigError> {
+        match (&self.sentinel_user, self.sentinel_password.take()) {
+            (Some(_), None) => {
+                Err(ConfigError::HalfAPair { given: "ROOMKEY_SENTINEL_USER", missing: "ROOMKEY_SENTINEL_PASSWORD" })
+            }
+            (user, Some(password)) => {
+                if let InboxPlace::Redis(url) = &mut self.inbox {
+                    *url = url.clone().with_sentinel_login(user.as_deref(), &password);
+                }
+                Ok(self)
+            }
+            (None, None) => Ok(self),
+        }
+    }
+
     /// What a policy depends on.
     pub(crate) fn surroundings(&self) -> Surroundings {
         Surroundings {

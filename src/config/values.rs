@@ -55,12 +55,12 @@ pub(super) fn log_format(text: &str) -> Option<LogFormat> {
 }
 
 pub(super) fn inbox_place(setting: Setting) -> Result<InboxPlace, ConfigError> {
-    const EXPECTED: &str = "sqlite:PATH, redis://HOST:PORT, rediss://HOST:PORT or none";
+    const EXPECTED: &str = "sqlite:PATH, redis://HOST:PORT, redis+sentinel://HOST:PORT,HOST:PORT/MASTER or none";
     let text = setting.text_or_default();
     match text.split_once(':') {
         None if text == "none" => Ok(InboxPlace::None),
         Some(("sqlite", path)) if !path.is_empty() => Ok(InboxPlace::Sqlite(path.into())),
-        Some(("redis" | "rediss", _)) => {
+        Some(("redis" | "rediss" | "redis+sentinel" | "rediss+sentinel", _)) => {
             text.parse().map(InboxPlace::Redis).map_err(|source| ConfigError::RedisUrl { setting: setting.name, source })
         }
         // The rest may be a misspelt URL with a password.

@@ -146,6 +146,12 @@ pub enum StoreError {
     /// There was no connection since the start.
     #[error("the inbox has not been reached yet")]
     Unreached,
+    /// No sentinel leads to a primary.
+    #[error("no sentinel leads to a primary of the Redis")]
+    NoPrimary,
+    /// It is committed, but a failover would lose it.
+    #[error("too few replicas of the Redis have what was written last")]
+    Unreplicated,
     /// The store does not answer in time.
     #[error("the inbox does not answer in time")]
     Stalled,

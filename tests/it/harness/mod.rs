@@ -3,7 +3,7 @@
 //! - `program` is the real binary, `start` starts it, `ended` is a run that has ended
 //! - `edge` runs the server in this process
 //! - `client` writes raw bytes and reads one answer at a time, `sender` signs deliveries and tokens
-//! - `redis_server`, `nginx`, `disk`, `outside` are other programs and disks
+//! - `redis_server`, `sentinels`, `nginx`, `disk`, `outside` are other programs and disks
 //! - `clock`, `directory`, `wait` are what most tests need
 
 pub(crate) mod client;
@@ -17,5 +17,6 @@ pub(crate) mod outside;
 pub(crate) mod program;
 pub(crate) mod redis_server;
 pub(crate) mod sender;
+pub(crate) mod sentinels;
 mod start;
 pub(crate) mod wait;

@@ -92,14 +92,14 @@ async fn forward(mut client: TcpStream, mut current: watch::Receiver<u16>) {
 }
 
 /// Senders that deliver one event after another, each until it is accepted.
-struct Senders {
+pub(super) struct Senders {
     threads: Vec<JoinHandle<Vec<String>>>,
     acknowledged: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
 }
 
 impl Senders {
-    fn start(program: &Program) -> Self {
+    pub(super) fn start(program: &Program) -> Self {
         let (acknowledged, stop) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
         let threads = (0..4).map(|room| {
             let (mut sender, acknowledged, stop) = (Sender::connect(program), acknowledged.clone(), stop.clone());
@@ -116,13 +116,13 @@ impl Senders {
         Self { threads: threads.collect(), acknowledged: acknowledged.clone(), stop }
     }
 
-    async fn deliver_some(&self) {
+    pub(super) async fn deliver_some(&self) {
         let before = self.acknowledged.load(Relaxed);
         eventually("some are delivered", async || self.acknowledged.load(Relaxed) > before + 100).await;
     }
 
     /// The acknowledged events of each sender.
-    fn stop(self) -> Vec<Vec<String>> {
+    pub(super) fn stop(self) -> Vec<Vec<String>> {
         self.stop.store(true, Relaxed);
         self.threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     }
@@ -144,7 +144,7 @@ fn assert_takes(program: &Program) {
 }
 
 /// Asserts that `inbox` holds every acknowledged event once and in order, and recognizes it when it comes again.
-async fn assert_keeps(inbox: &Inbox, acknowledged: &[Vec<String>], program: &Program) {
+pub(super) async fn assert_keeps(inbox: &Inbox, acknowledged: &[Vec<String>], program: &Program) {
     let kept = everything(inbox).await;
     for (room, bodies) in acknowledged.iter().enumerate() {
         let of_room = kept.iter().filter(|entry| entry.room == room.to_string());
@@ -176,7 +176,7 @@ async fn a_replica_that_takes_over_the_address_as_planned() {
     let Some(Pair { primary, replica }) = Pair::start().await else { return };
     let address = Address::of(&primary).await;
     let program = serve(&address.url());
-    let follower = follow(&address);
+    let follower = follow(&address.url());
     let senders = Senders::start(&program);
     senders.deliver_some().await;
     hand_over(&primary, &replica).await;
@@ -212,14 +212,14 @@ async fn a_replica_that_takes_over_from_a_primary_that_died() {
 }
 
 /// The events that a follower of a second roomkey gets, up to the last one.
-fn follow(address: &Address) -> tokio::task::JoinHandle<Vec<String>> {
-    let inbox = Inbox::redis(address.url().parse().unwrap(), Retention::default(), roomkey::clock::Clock::system()).unwrap();
+pub(super) fn follow(url: &str) -> tokio::task::JoinHandle<Vec<String>> {
+    let inbox = Inbox::redis(url.parse().unwrap(), Retention::default(), roomkey::clock::Clock::system()).unwrap();
     tokio::spawn(async move {
         let mut follower = inbox.follow(None, Filter::default());
         let mut seen = Vec::new();
         let begin = Instant::now();
         while seen.last().is_none_or(|id| id != "EV_last") {
-            assert!(begin.elapsed() < 12 * BACK_WITHIN, "{} seen", seen.len());
+            assert!(begin.elapsed() < 30 * BACK_WITHIN, "{} seen", seen.len());
             match tokio::time::timeout(BACK_WITHIN, follower.next(ALL)).await {
                 Ok(Ok(page)) => seen.extend(page.entries.into_iter().map(|entry| entry.id)),
                 Ok(Err(_)) => tokio::time::sleep(Duration::from_millis(100)).await,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use roomkey::UnixTime;
 use roomkey::inbox::{AppendError, Appended, Arrival, Cursor, Filter, Follower, Inbox, ReadError, Retention};
 
-use super::support::{ALL, KEYS, arrival, delivery_of, event, everything};
+use super::support::{ALL, KEYS, arrival, delivery_of, event, everything, guide_rules};
 use crate::harness::clock::TestClock;
 use crate::harness::redis_server::RedisServer;
 use crate::harness::wait::eventually;
@@ -185,9 +185,9 @@ async fn connections_that_the_server_closed_and_scripts_that_it_forgot_are_resto
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_with_only_the_needed_permissions_is_enough() {
     let Some(server) = RedisServer::start() else { return };
-    let rules = "on >secret ~{roomkey}:* +hello +exists +evalsha +script|load +hget +hset +hsetnx +hincrby +hdel \
-        +xadd +xlen +xrange +xrevrange +xread +xtrim";
-    server.command(&["ACL", "SETUSER", "roomkey"].into_iter().chain(rules.split_whitespace()).collect::<Vec<_>>());
+    let rules = guide_rules("the inbox");
+    let user = ["ACL", "SETUSER", "roomkey", "on", ">secret"].into_iter().chain(rules.iter().map(String::as_str));
+    server.command(&user.collect::<Vec<_>>());
     let url = format!("redis://roomkey:secret@127.0.0.1:{}", server.port()).parse().unwrap();
     let test_clock = TestClock::at(UnixTime::now());
     let inbox =

@@ -95,6 +95,17 @@ fn a_malformed_url_ends_the_start_with_one_sentence() {
         format!("rediss://:{PASSWORD}@host#insecure"),
         format!("redsi://:{PASSWORD}@host"),
         format!("redis:{PASSWORD}"),
+        format!("redis://:{PASSWORD}@host?replica=1"),
+        format!("redis://:{PASSWORD}@host?replicas=-1"),
+        format!("redis://:ab?{PASSWORD}@host"),
+        format!("redis+sentinel://:{PASSWORD}@host:26379"),
+        format!("redis+sentinel://:{PASSWORD}@host:26379/"),
+        format!("redis+sentinel://:{PASSWORD}@host:port/mymaster"),
+        format!("redis+sentinel://:{PASSWORD}@host,/mymaster"),
+        format!("redis+sentinel://:ab/{PASSWORD}@host/mymaster"),
+        format!("redis+sentinel://:ab@{PASSWORD}@host/mymaster"),
+        format!("rediss+sentinel://:{PASSWORD}@host/mymaster?{PASSWORD}=1"),
+        format!("redis-sentinel://:{PASSWORD}@host/mymaster"),
     ] {
         let (status, said) = failed_start(start(&url));
         assert_eq!(status, Some(2), "{url}: {said}");

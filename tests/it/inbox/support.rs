@@ -15,6 +15,7 @@ use roomkey::inbox::{Appended, Arrival, Entry, Filter, Inbox, PageLimit, ReadErr
 use roomkey::{AccessToken, ApiKey, ApiKeys, Delivery, TokenVerifier, UnixTime, WebhookReceiver};
 use sha2::{Digest, Sha256};
 
+use crate::guide::page;
 use crate::harness::directory::Directory;
 use crate::harness::redis_server::RedisServer;
 use crate::harness::wait::PATIENCE;
@@ -47,6 +48,14 @@ pub(super) fn arrival(body: impl Into<Vec<u8>>) -> Arrival {
 /// A body like LiveKit's.
 pub(super) fn event(id: &str, name: &str, room: &str) -> String {
     format!(r#"{{"event":"{name}","room":{{"sid":"RM_x","name":"{room}"}},"id":"{id}","createdAt":"1795317315"}}"#)
+}
+
+/// The ACL rules that the guide gives in the row `what` of its table.
+pub(super) fn guide_rules(what: &str) -> Vec<String> {
+    let page = page("src/guide/inbox.md");
+    let row = page.lines().find_map(|line| line.strip_prefix(&format!("| {what} | `"))).unwrap();
+    let (rules, _) = row.split_once("` |").unwrap();
+    rules.replace("\\|", "|").split_whitespace().map(str::to_owned).collect()
 }
 
 /// A backend that the contract tests run over. Each opens, and opens again, the inbox in one place.

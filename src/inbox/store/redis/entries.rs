@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `{roomkey}:entries` | stream | the entries; an id is a cursor's milliseconds and count |
 //! | `{roomkey}:index` | hash | the id of each entry by its fingerprint (16 bytes) |
-//! | `{roomkey}:state` | hash | `schema`: the version of this table; `deleted`: the newest deleted id, at first where the inbox begins; `reached`: new ids are later than this; `bytes`: what is stored; `oldest`: an id, and a time that all entries after it are newer than; `ahead`: since when the oldest entries are known to be dated in the future |
+//! | `{roomkey}:state` | hash | `schema`: the version of this table; `deleted`: the newest deleted id, at first where the inbox begins; `reached`: new ids are later than this; `bytes`: what is stored; `oldest`: an id, and a time that all entries after it are newer than; `ahead`: since when the oldest entries are known to be dated in the future; `touched`: means nothing, but replicas can be waited for once it is written |
 
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
@@ -39,6 +39,7 @@ pub(super) static NEWEST: LazyLock<Script> = script!("flags=no-writes", "newest.
 pub(super) static PROBE: LazyLock<Script> = script!("", "probe.lua");
 pub(super) static PRUNE: LazyLock<Script> = script!("flags=allow-oom", "prune.lua");
 pub(super) static READ: LazyLock<Script> = script!("flags=no-writes", "read.lua");
+pub(super) static TOUCH: LazyLock<Script> = script!("flags=allow-oom", "touch.lua");
 
 /// `script` with the keys and no arguments yet.
 pub(super) fn invocation(script: &'static Script) -> ScriptInvocation<'static> {

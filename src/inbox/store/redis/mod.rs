@@ -1,7 +1,13 @@
 //! Stores the inbox in a Redis that several roomkeys share. Each batch is one script, which Redis runs completely or not at all.
 //! Acknowledged events are as durable as Redis is configured. Does not know the writer thread or the readers.
+//!
+//! A replica that takes over may lack what the primary committed last. With enough `replicas` it does not: they are waited for before a
+//! delivery is acknowledged, before the mark moves, and before a reader is shown what somebody else has committed. Without, a
+//! reader's cursor may be later than the newest entry that is left. Later entries get later cursors nevertheless, because each
+//! roomkey advances the new primary to what it has shown and to its clock before it appends.
 
 mod entries;
+mod sentinels;
 mod server;
 mod url;
 mod wake;
@@ -35,7 +41,8 @@ const OUTCOMES: [Appended; 3] = [Appended::Committed, Appended::Duplicate, Appen
 pub(crate) struct RedisStore {
     /// Shared with the thread that listens for commits.
     server: Arc<Server>,
-    writer: Mutex<Option<Connection>>,
+    /// With its generation.
+    writer: Mutex<Option<(u64, Connection)>>,
     readers: Pool<Connection>,
     warned: Warned,
     usage: Mutex<Option<Usage>>,
@@ -64,17 +71,18 @@ impl RedisStore {
     fn write<T>(&self, mut write: impl FnMut(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut writer = lock(&self.writer);
         loop {
-            let old = writer.take();
+            let generation = self.server.generation();
+            let old = writer.take().filter(|(of, _)| *of == generation);
             let is_new = old.is_none();
-            let opened = old.map_or_else(|| self.server.connect_writer(), Ok);
+            let opened = old.map_or_else(|| self.connect_writer(), |(_, connection)| Ok(connection));
             match opened.and_then(|mut connection| Ok((write(&mut connection)?, connection))) {
                 Ok((written, connection)) => {
-                    *writer = Some(connection);
+                    *writer = Some((generation, connection));
                     return Ok(written);
                 }
                 Err(error) => {
                     self.server.give_up_connections();
-                    if is_new || matches!(error, StoreError::Stalled) {
+                    if is_new || matches!(error, StoreError::Stalled | StoreError::Unreplicated) {
                         return Err(error);
                     }
                 }
@@ -82,9 +90,25 @@ impl RedisStore {
         }
     }
 
+    /// A new connection to write on. What it writes gets later cursors than everything that readers were shown before, because
+    /// this may be another server, which has lost the newest entries.
+    fn connect_writer(&self) -> Result<Connection, StoreError> {
+        let mut connection = self.server.connect_writer()?;
+        if let Some(shown) = self.server.replicated() {
+            self.advance_on(&mut connection, shown.max(Cursor::at(self.clock.now())))?;
+        }
+        Ok(connection)
+    }
+
+    fn advance_on(&self, connection: &mut Connection, to: Cursor) -> Result<Cursor, StoreError> {
+        let mut script = entries::invocation(&entries::ADVANCE);
+        let newest: String = script.arg(self.begin()).arg(entries::id(to)).invoke(connection)?;
+        entries::expect_cursor(&newest)
+    }
+
     /// Whether the writer has a connection. Deleting does not open one; an append or a probe does.
     fn is_connected(&self) -> bool {
-        lock(&self.writer).is_some()
+        lock(&self.writer).as_ref().is_some_and(|(of, _)| *of == self.server.generation())
     }
 
     /// Where the inbox begins if it is new, as the id of an entry.
@@ -111,10 +135,15 @@ impl Store for RedisStore {
             let outcome = |digit: u8| OUTCOMES.get(usize::from(digit.wrapping_sub(b'0'))).copied();
             let appended = outcomes.bytes().map(outcome).collect::<Option<Vec<_>>>();
             let appended = appended.filter(|appended| appended.len() == batch.len()).ok_or_else(entries::unexpected_answer)?;
+            self.set_usage(entries, bytes);
+            let cursor = entries::expect_cursor(&newest)?;
             if appended.contains(&Appended::Committed) {
                 *lock(&self.server.newest) = newest;
+                self.server.replicate(connection, cursor)?;
+            } else {
+                // A replica may lack what an earlier try has committed.
+                self.server.replicate_read(connection, cursor)?;
             }
-            self.set_usage(entries, bytes);
             Ok(appended)
         })
     }
@@ -127,15 +156,21 @@ impl Store for RedisStore {
         self.readers.read(
             self.server.generation(),
             || Ok(self.server.connect()?),
-            |connection| entries::read(connection, after, filter, limit, || self.begin(), &self.warned),
+            |connection| {
+                let page = entries::read(connection, after, filter, limit, || self.begin(), &self.warned)?;
+                if page.next != page.after && Some(page.next) > self.server.replicated() {
+                    self.server.replicate_read(connection, page.next)?;
+                }
+                Ok(page)
+            },
         )
     }
 
     fn advance(&self, to: Cursor) -> Result<Cursor, StoreError> {
         self.write(|connection| {
-            let mut script = entries::invocation(&entries::ADVANCE);
-            let newest: String = script.arg(self.begin()).arg(entries::id(to)).invoke(connection)?;
-            entries::expect_cursor(&newest)
+            let newest = self.advance_on(connection, to)?;
+            self.server.replicate_read(connection, newest)?;
+            Ok(newest)
         })
     }
 
@@ -169,7 +204,10 @@ impl Store for RedisStore {
     }
 
     fn probe(&self) -> Result<(), StoreError> {
-        self.write(|connection| Ok(entries::invocation(&entries::PROBE).arg(self.begin()).invoke::<()>(connection)?))
+        self.write(|connection| {
+            let deleted: String = entries::invocation(&entries::PROBE).arg(self.begin()).invoke(connection)?;
+            self.server.replicate_read(connection, entries::expect_cursor(&deleted)?)
+        })
     }
 
     fn is_remote(&self) -> bool {

@@ -1,6 +1,6 @@
-//! Opens connections to Redis: with timeouts, to the right node of a cluster. Checks that the server is recent enough, which is
-//! required, and that its settings are safe for acknowledged events, or else warns. Translates the errors of Redis. Does not know the
-//! scripts, and changes no settings.
+//! Opens connections to Redis: with timeouts, to the right node of a cluster, or to the primary that sentinels name. Checks that the
+//! server is recent enough, which is required, and that its settings are safe for acknowledged events, or else warns. Waits for its
+//! replicas. Translates the errors of Redis. Changes no settings.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -10,13 +10,17 @@ use std::time::Duration;
 use redis::{Client, Connection, ConnectionAddr, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tracing::{info, warn};
 
+use crate::inbox::cursor::Cursor;
 use crate::inbox::store::StoreError;
-use crate::inbox::store::redis::entries::{STATE, unexpected_answer};
+use crate::inbox::store::redis::entries::{self, STATE, unexpected_answer};
+use crate::inbox::store::redis::sentinels::Search;
 use crate::inbox::store::redis::url::RedisUrl;
 use crate::worker::lock;
 
 /// For connecting, and for each answer. A delivery waits for 4 s.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
+/// For the replicas. Redis answers then, before the connection counts as dead.
+const REPLICAS_TIMEOUT: Duration = Duration::from_secs(1);
 /// Redis 7 refuses a script as a whole. Valkey's versions begin with 7.2.
 const OLDEST_VERSION: u32 = 7;
 
@@ -50,12 +54,15 @@ pub(super) struct Server {
     url: RedisUrl,
     /// In a cluster, the node that has roomkey's keys, if it is not the URL's.
     moved: Mutex<Option<ConnectionAddr>>,
+    search: Search,
     /// Of connections. After a failure the server may be another one, so all older connections are given up.
     generation: AtomicU64,
     /// The settings that were checked last.
     settings: Mutex<Option<Settings>>,
     /// The id of the entry that this roomkey committed last.
     pub(super) newest: Mutex<String>,
+    /// Readers may be shown what is up to here: enough replicas have it.
+    replicated: Mutex<Option<Cursor>>,
     pub(super) is_closed: AtomicBool,
 }
 
@@ -64,9 +71,11 @@ impl Server {
         Self {
             url,
             moved: Mutex::default(),
+            search: Search::default(),
             generation: AtomicU64::default(),
             settings: Mutex::default(),
             newest: Mutex::default(),
+            replicated: Mutex::default(),
             is_closed: AtomicBool::default(),
         }
     }
@@ -80,8 +89,24 @@ impl Server {
         self.generation.fetch_add(1, Relaxed);
     }
 
-    /// A new connection, to the node that has roomkey's keys.
-    pub(super) fn connect(&self) -> RedisResult<Connection> {
+    /// Gives up all connections if the sentinels name another primary. The last one may not know yet that it has been replaced.
+    pub(super) fn check_primary(&self) {
+        if self.url.sentinels().is_some_and(|sentinels| self.search.has_moved(sentinels)) {
+            self.give_up_connections();
+        }
+    }
+
+    /// A new connection, to the primary that the sentinels name, or to the node that has roomkey's keys.
+    pub(super) fn connect(&self) -> Result<Connection, StoreError> {
+        let Some(sentinels) = self.url.sentinels() else { return Ok(self.connect_to_owner()?) };
+        let (connection, is_other) = self.search.connect(sentinels, |address| self.open(self.url.node(address)))?;
+        if is_other {
+            self.give_up_connections();
+        }
+        Ok(connection)
+    }
+
+    fn connect_to_owner(&self) -> RedisResult<Connection> {
         let known = lock(&self.moved).clone();
         let opened = self.open(known);
         let Err(error) = &opened else { return opened };
@@ -111,6 +136,34 @@ impl Server {
         }
         *known = Some(settings);
         Ok(connection)
+    }
+
+    /// Readers may be shown everything up to this cursor.
+    pub(super) fn replicated(&self) -> Option<Cursor> {
+        *lock(&self.replicated)
+    }
+
+    /// Returns once enough replicas have what was written last on `connection`, and so everything up to `cursor`.
+    pub(super) fn replicate(&self, connection: &mut Connection, cursor: Cursor) -> Result<(), StoreError> {
+        let replicas = self.url.replicas();
+        if replicas > 0 {
+            let timeout = u64::try_from(REPLICAS_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
+            let have_it: u64 = redis::cmd("WAIT").arg(replicas).arg(timeout).query(connection)?;
+            if have_it < replicas.into() {
+                return Err(StoreError::Unreplicated);
+            }
+        }
+        let mut replicated = lock(&self.replicated);
+        *replicated = (*replicated).max(Some(cursor));
+        Ok(())
+    }
+
+    /// The same if nothing may have been written on `connection`: Redis would wait for nothing.
+    pub(super) fn replicate_read(&self, connection: &mut Connection, cursor: Cursor) -> Result<(), StoreError> {
+        if self.url.replicas() > 0 {
+            entries::invocation(&entries::TOUCH).invoke::<()>(connection)?;
+        }
+        self.replicate(connection, cursor)
     }
 
     fn open(&self, node: Option<ConnectionAddr>) -> RedisResult<Connection> {

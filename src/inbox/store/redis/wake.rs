@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::{Connection, RedisResult, Value};
 use tokio::sync::watch;
@@ -31,14 +31,15 @@ fn run(server: &Server, changed: &watch::Sender<()>) {
     let mut has_warned = false;
     while !server.is_closed.load(Relaxed) {
         let generation = server.generation();
-        let heard = server.connect().and_then(|mut connection| listen(&mut connection, server, changed, generation));
-        let Err(error) = heard else { continue };
         // The writer reports an unreachable server. Only this thread reports a command that is not permitted.
-        if error.is_io_error() || has_warned {
-            debug!(%error, "followers are woken late until the connection is back");
-        } else {
-            warn!(%error, "followers are woken late when other roomkeys commit");
-            has_warned = true;
+        match server.connect().map(|mut connection| listen(&mut connection, server, changed, generation)) {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) if !error.is_io_error() && !has_warned => {
+                warn!(%error, "followers are woken late when other roomkeys commit");
+                has_warned = true;
+            }
+            Ok(Err(error)) => debug!(%error, "followers are woken late until the connection is back"),
+            Err(error) => debug!(%error, "followers are woken late until there is a connection"),
         }
         thread::sleep(RETRY);
     }
@@ -47,6 +48,7 @@ fn run(server: &Server, changed: &watch::Sender<()>) {
 /// Listens until connections are given up.
 fn listen(connection: &mut Connection, server: &Server, changed: &watch::Sender<()>, generation: u64) -> RedisResult<()> {
     connection.set_read_timeout(Some(BLOCK.saturating_add(TIMEOUT)))?;
+    let mut checked_at = Instant::now();
     let mut seen = None::<String>;
     while !server.is_closed.load(Relaxed) && server.generation() == generation {
         faults::point(THREAD);
@@ -59,6 +61,10 @@ fn listen(connection: &mut Connection, server: &Server, changed: &watch::Sender<
         wait.arg("COUNT").arg(1).arg("BLOCK").arg(u64::try_from(BLOCK.as_millis()).unwrap_or(u64::MAX));
         wait.arg("STREAMS").arg(ENTRIES).arg(&newest).query::<Value>(connection)?;
         seen = Some(newest);
+        if checked_at.elapsed() >= BLOCK {
+            server.check_primary();
+            checked_at = Instant::now();
+        }
     }
     Ok(())
 }
