@@ -148,6 +148,11 @@ impl IssuerKeys {
         self.state.borrow().kept.as_ref().map(|kept| now.since(kept.fetched_at))
     }
 
+    /// Whether there are keys that still verify at `now`.
+    pub(crate) fn are_there(&self, now: UnixTime) -> bool {
+        self.state.borrow().current(now).is_some()
+    }
+
     /// Checks that the key which `kid` and `algorithm` mean made `signature` for `message`.
     pub(crate) async fn verify(
         &self,

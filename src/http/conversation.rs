@@ -17,6 +17,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 
+use crate::http::access_log::AccessEntry;
 use crate::http::content::Stream;
 use crate::http::limits::{ANSWER_PIECE_BYTES, write_step};
 use crate::worker::lock;
@@ -100,7 +101,7 @@ impl Conversation {
     /// hyper passes on a request. It is being answered until the result is dropped.
     pub(crate) fn begin_answer(self: &Arc<Self>) -> InFlight {
         self.state().enter(Phase::Answering);
-        InFlight { conversation: Arc::clone(self), is_last: false }
+        InFlight { conversation: Arc::clone(self), is_last: false, access: None }
     }
 
     /// What the connection has to send itself, now that hyper is done.
@@ -167,6 +168,8 @@ impl State {
 pub(crate) struct InFlight {
     conversation: Arc<Conversation>,
     is_last: bool,
+    /// Its line in the access log.
+    pub(crate) access: Option<Box<AccessEntry>>,
 }
 
 impl InFlight {
@@ -175,7 +178,8 @@ impl InFlight {
     }
 
     /// Has the connection send `stream` once hyper has written the head.
-    pub(crate) fn hand_over(self, stream: Stream, is_chunked: bool) {
+    pub(crate) fn hand_over(mut self, mut stream: Stream, is_chunked: bool) {
+        stream.access = self.access.take();
         let is_last = self.is_last || !is_chunked;
         self.conversation.has_answered(Then::Stream(Handover { stream, is_chunked, is_last }));
     }
