@@ -22,7 +22,7 @@ use crate::http::conversation::{Conversation, Handover, WaitingFor};
 use crate::http::edge::Edge;
 use crate::http::limits::{BUFFER_GRACE, CONNECTION_BUFFER_BYTES, LAST_CALL, LINGER_BYTES};
 use crate::http::observed::ObservedStream;
-use crate::http::proxy_protocol::ProxyProtocol;
+use crate::http::proxy_protocol;
 use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
 use crate::http::router;
@@ -51,10 +51,10 @@ enum Ended {
 pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, mut peer: Peer) {
     let mut before = Bytes::new();
     if let (Some(protocol), Listener::Public) = (&edge.proxy_protocol, peer.listener) {
-        match Box::pin(ProxyProtocol::begin(&mut stream, edge.limits.head, &edge.stop)).await {
-            Ok(Some(beginning)) => {
-                peer.client = beginning.client.map_or(peer.client, |client| client.to_canonical());
-                before = beginning.rest;
+        match Box::pin(proxy_protocol::read_header(&mut stream, edge.limits.head, &edge.stop)).await {
+            Ok(Some(start)) => {
+                peer.client = start.client.map_or(peer.client, |client| client.to_canonical());
+                before = start.rest;
             }
             Ok(None) => return,
             Err(error) => {

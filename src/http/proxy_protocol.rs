@@ -17,15 +17,16 @@ use crate::http::stop::Stop;
 
 /// Bytes that are read at once. Most headers are shorter.
 const READ_BYTES: usize = 256;
+const HELP: &str = "let only the load balancer reach this port, and turn the PROXY protocol on in it, or leave --proxy-protocol (PROXY_PROTOCOL) out; probes that cannot send it can ask the listener of METRICS_BIND";
 
-/// The connections of a listener that begin with a header, and the warnings about those that do not.
+/// Stands for the requirement of a header. Warns about connections without one.
 #[derive(Debug, Default)]
 pub(crate) struct ProxyProtocol {
     warnings: OnceAMinute<1>,
 }
 
-/// The beginning of a connection.
-pub(crate) struct Beginning {
+/// A connection after its header.
+pub(crate) struct ProxiedStart {
     /// `None` if the header does not name one.
     pub(crate) client: Option<IpAddr>,
     /// What came after the header.
@@ -33,36 +34,31 @@ pub(crate) struct Beginning {
 }
 
 impl ProxyProtocol {
-    /// Reads the header of `stream`. `None` if the client hangs up before it, or the server stops.
-    ///
-    /// # Errors
-    /// If it is missing, wrong or late: the connection has to be closed.
-    pub(crate) async fn begin(
-        stream: &mut TcpStream,
-        within: Duration,
-        stop: &Stop,
-    ) -> Result<Option<Beginning>, ProxyHeaderError> {
-        tokio::select! {
-            biased; // a connection whose header is there when the server stops is served
-            read = timeout(within, read(stream)) => read.unwrap_or(Err(ProxyHeaderError::TooLate)),
-            () = async { stop.connections_end().await; sleep(LAST_CALL).await } => Ok(None),
-        }
-    }
-
     /// Warns about a connection of `peer` that is closed, once a minute, because anyone can cause it.
     pub(crate) fn warn(&self, peer: IpAddr, reason: ProxyHeaderError) {
         if self.warnings.is_first((), Instant::now()) {
-            warn!(
-                client = %peer,
-                reason = %reason,
-                help = "let only the load balancer reach this port, with the PROXY protocol on in it, or leave --proxy-protocol (PROXY_PROTOCOL) out; probes can use METRICS_BIND",
-                "a connection without a header of the PROXY protocol was closed"
-            );
+            warn!(client = %peer, %reason, help = HELP, "a connection without a header of the PROXY protocol was closed");
         }
     }
 }
 
-async fn read(stream: &mut TcpStream) -> Result<Option<Beginning>, ProxyHeaderError> {
+/// Reads the header of `stream`. `None` if the client hangs up before it, or the server stops.
+///
+/// # Errors
+/// If it is missing, wrong or late: the connection has to be closed.
+pub(crate) async fn read_header(
+    stream: &mut TcpStream,
+    within: Duration,
+    stop: &Stop,
+) -> Result<Option<ProxiedStart>, ProxyHeaderError> {
+    tokio::select! {
+        biased; // a connection whose header is there when the server stops is served
+        read = timeout(within, read(stream)) => read.unwrap_or(Err(ProxyHeaderError::TooLate)),
+        () = async { stop.connections_end().await; sleep(LAST_CALL).await } => Ok(None),
+    }
+}
+
+async fn read(stream: &mut TcpStream) -> Result<Option<ProxiedStart>, ProxyHeaderError> {
     let mut bytes = BytesMut::new();
     loop {
         bytes.reserve(READ_BYTES);
@@ -70,7 +66,7 @@ async fn read(stream: &mut TcpStream) -> Result<Option<Beginning>, ProxyHeaderEr
         match parse(&bytes)? {
             Some(ProxyHeader { client, length }) => {
                 let rest = Bytes::copy_from_slice(bytes.get(length..).unwrap_or_default());
-                return Ok(Some(Beginning { client, rest }));
+                return Ok(Some(ProxiedStart { client, rest }));
             }
             None if is_end && bytes.is_empty() => return Ok(None),
             None if is_end => return Err(ProxyHeaderError::Cut),
