@@ -164,11 +164,6 @@ impl Edge {
         Self { inbox, ..self }
     }
 
-    /// The workers that keep what tokens need up to date.
-    pub(crate) fn token_workers(&self) -> Workers {
-        self.tokens.workers.clone()
-    }
-
     /// The keys, which can be replaced while the server runs.
     pub fn keyring(&self) -> Keyring {
         self.keyring.clone()
