@@ -1,4 +1,5 @@
-//! The access log: a line for each request, once its answer is sent or its client is gone. Does not know how an answer is sent.
+//! The access log: a line for each request, once hyper has its whole answer, or its stream has ended. Does not know how an answer is
+//! sent, nor whether the client has read it.
 
 use std::net::IpAddr;
 
@@ -9,8 +10,8 @@ use tracing::info;
 use crate::http::limits::LOGGED_PATH_CHARS;
 use crate::http::trace::{RequestId, Trace};
 
-/// What nginx logs if the client hangs up before there is an answer. No client is told.
-const CLIENT_LEFT: u16 = 499;
+/// What nginx logs for a request that ends before there is an answer. No client is told.
+const NO_ANSWER: u16 = 499;
 
 /// The line of one request, which is written when this is dropped.
 pub(crate) struct AccessEntry {
@@ -33,7 +34,7 @@ impl AccessEntry {
             path: request.uri().path().chars().take(LOGGED_PATH_CHARS).collect(),
             client: trace.client,
             request: trace.request.clone(),
-            status: CLIENT_LEFT,
+            status: NO_ANSWER,
             bytes: 0,
         })
     }
