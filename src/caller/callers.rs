@@ -107,6 +107,11 @@ impl Callers {
         self.forward.iter().any(|caller| cookies_named(headers, &caller.application.forward.cookies).next().is_some())
     }
 
+    /// Whether `caller` is identified by an issuer's keys, and they are not there at `now`.
+    pub(crate) fn lack_keys_of(&self, caller: &str, now: UnixTime) -> bool {
+        self.issuer_keys().any(|(name, keys)| name == caller && !keys.are_there(now))
+    }
+
     /// A caller whose secret is that of one of LiveKit's `keys`, so that LiveKit's tokens would be its credentials. To be checked when
     /// either changes, so that no request has to.
     pub(crate) fn with_secret_of(&self, keys: &ApiKeys) -> Option<&str> {

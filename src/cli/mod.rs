@@ -66,7 +66,7 @@ const PANICKED: u8 = 101;
 enum Command {
     /// Serve tokens and receive webhooks; the same as no command
     #[command(after_help = config::HELP_ON_SECRETS)]
-    Serve(Flags),
+    Serve(Box<Flags>),
     /// Create, inspect and verify access tokens
     #[command(subcommand)]
     Token(TokenCommand),
@@ -99,7 +99,7 @@ pub fn run() -> ExitCode {
 
 fn run_command() -> ExitCode {
     let outcome = match Arguments::try_parse() {
-        Ok(Arguments { command, flags }) => command.unwrap_or(Command::Serve(flags)).run(),
+        Ok(Arguments { command, flags }) => command.unwrap_or(Command::Serve(Box::new(flags))).run(),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => show(&error),
         Err(error) => Err(Failure::wrong(usage_errors::sentence(&error))),
     };
@@ -113,7 +113,7 @@ fn run_command() -> ExitCode {
 impl Command {
     fn run(self) -> Outcome {
         match self {
-            Self::Serve(flags) => serve::run(flags),
+            Self::Serve(flags) => serve::run(*flags),
             Self::Token(TokenCommand::Create(arguments)) => token::create::run(*arguments),
             Self::Token(TokenCommand::Inspect(arguments)) => token::inspect::run(arguments),
             Self::Token(TokenCommand::Verify(arguments)) => token::verify::run(arguments),

@@ -86,11 +86,14 @@ settings! {
         ["MAX_CONNECTIONS", "what the descriptor limit allows, less 32, at most 100000"]
         "The most connections at once; further ones get a 503",
         |setting| setting.optional("a number from 1 to 100000", values::connections);
+    idle_timeout: Option<String> => Duration, (value_name = "DURATION", allow_hyphen_values = true) ["IDLE_TIMEOUT", "75s"]
+        "How long a connection may be silent before a request, from 5s to 1h: longer than the proxy in front keeps it",
+        |setting| setting.parse("a duration from 5s to 1h, such as 75s or 11m", values::idle_timeout);
     shutdown_delay: Option<String> => Duration, (value_name = "DURATION", allow_hyphen_values = true) ["SHUTDOWN_DELAY", "0s"]
         "How long /readyz says 503 after SIGTERM before anything else changes",
         |setting| setting.parse("a duration such as 0s or 10s", |delay| humantime::parse_duration(delay).ok());
     metrics_bind: Option<String> => Option<SocketAddr>, (value_name = "ADDRESS") ["METRICS_BIND", "off"]
-        "The address and port of GET /metrics, such as 127.0.0.1:9464",
+        "The address and port of GET /metrics, and of /healthz and /readyz for probes, such as 127.0.0.1:9464",
         |setting| setting.optional("an address and a port, such as 127.0.0.1:9464", |address| address.parse().ok());
     log_level: Option<String> => Level, (value_name = "LEVEL") ["LOG_LEVEL", "info"]
         "How much is logged: error, warn, info, debug or trace",
@@ -98,12 +101,18 @@ settings! {
     log_format: Option<String> => LogFormat, (value_name = "FORMAT") ["LOG_FORMAT", "text"]
         "The format of log lines on stderr: text or json",
         |setting| setting.parse("text or json", values::log_format);
+    access_log: Option<String> => bool, (num_args = 0, default_missing_value = "true") ["ACCESS_LOG" "=true", "false"]
+        "Log a line for each request, at level info",
+        |setting| setting.parse("true or false", |text| text.parse().ok());
     cors_origin: Vec<String> => Cors, (value_name = "ORIGIN") ["CORS_ORIGIN" ", separated by commas", "any"]
         "An origin whose pages may read the answers, such as `https://app.example.com`, or `https://*.example.com` for all subdomains; repeat it for more",
         values::cors;
     trusted_proxies: Vec<String> => Vec<ProxyNetwork>, (value_name = "NETWORK") ["TRUSTED_PROXIES" ", separated by commas", "none"]
         "A proxy in front, by address or network such as 10.0.0.0/8, whose X-Forwarded-For or Forwarded names the client; repeat it for more",
         values::trusted_proxies;
+    proxy_protocol: Option<String> => bool, (num_args = 0, default_missing_value = "true") ["PROXY_PROTOCOL" "=true", "false"]
+        "Every connection begins with a header of the PROXY protocol, version 1 or 2; let only the load balancer reach the port",
+        |setting| setting.parse("true or false", |text| text.parse().ok());
     policy: Option<String> => Option<PathBuf>, (value_name = "FILE") ["ROOMKEY_POLICY", "none: everyone gets a token"]
         "The policy file, which says who gets which token; the server picks up changes",
         |setting| Ok(setting.text().map(PathBuf::from));

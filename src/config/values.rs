@@ -37,6 +37,12 @@ pub(super) fn seconds(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok().filter(|duration| duration.as_secs() > 0)
 }
 
+/// Shorter, and proxies would send requests into connections that are being closed; longer, and dead ones would take the places.
+pub(super) fn idle_timeout(text: &str) -> Option<Duration> {
+    let range = Duration::from_secs(5)..=Duration::from_secs(60 * 60);
+    humantime::parse_duration(text).ok().filter(|duration| range.contains(duration))
+}
+
 pub(super) fn connections(text: &str) -> Option<usize> {
     text.parse().ok().filter(|number| (1..=MAX_CONNECTIONS).contains(number))
 }

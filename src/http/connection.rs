@@ -22,10 +22,11 @@ use crate::http::conversation::{Conversation, Handover, WaitingFor};
 use crate::http::edge::Edge;
 use crate::http::limits::{BUFFER_GRACE, CONNECTION_BUFFER_BYTES, LAST_CALL, LINGER_BYTES};
 use crate::http::observed::ObservedStream;
+use crate::http::proxy_protocol;
 use crate::http::refusal::Refusal;
 use crate::http::reply::Reply;
 use crate::http::router;
-use crate::http::routes::Peer;
+use crate::http::routes::{Listener, Peer};
 use crate::http::slow_followers;
 use crate::http::stop::Stop;
 
@@ -47,8 +48,21 @@ enum Ended {
 }
 
 /// Serves `stream` until it is closed.
-pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, peer: Peer) {
+pub(crate) async fn serve(mut stream: TcpStream, edge: &Edge, mut peer: Peer) {
     let mut before = Bytes::new();
+    if let (Some(protocol), Listener::Public) = (&edge.proxy_protocol, peer.listener) {
+        match Box::pin(proxy_protocol::read_header(&mut stream, edge.limits.head, &edge.stop)).await {
+            Ok(Some(start)) => {
+                peer.client = start.client.map_or(peer.client, |client| client.to_canonical());
+                before = start.rest;
+            }
+            Ok(None) => return,
+            Err(error) => {
+                edge.count_cut("proxy_header");
+                return protocol.warn(peer.client, error);
+            }
+        }
+    }
     let mut pace = Pace::default();
     loop {
         if before.is_empty() && !first_byte(&stream, edge.limits.idle, &edge.stop).await {

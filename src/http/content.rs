@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
+use crate::http::access_log::AccessEntry;
 use crate::worker::lock;
 
 type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -14,6 +15,13 @@ type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(crate) enum Content {
     Whole(Bytes),
     Stream(Stream),
+}
+
+impl Content {
+    /// Its length in bytes, as far as it is known.
+    pub(crate) fn whole_length(&self) -> usize {
+        if let Self::Whole(bytes) = self { bytes.len() } else { 0 }
+    }
 }
 
 /// Content of unknown length that is produced while the client takes it.
@@ -28,6 +36,8 @@ pub(crate) struct Stream {
     pub(crate) end: End,
     /// Called when the stream is dropped.
     pub(crate) on_end: Option<Box<dyn FnOnce(End) + Send>>,
+    /// The line of its request in the access log.
+    pub(crate) access: Option<Box<AccessEntry>>,
 }
 
 /// Why a stream ended.
@@ -67,7 +77,8 @@ impl Stream {
         let outlet = Outlet::default();
         let producer: BoxFuture = Box::pin(produce(outlet.clone()));
         let permission: BoxFuture = Box::pin(permission);
-        Self { producer: Some(producer), outlet, permission: Some(permission), is_endless, end: End::Left, on_end: None }
+        let permission = Some(permission);
+        Self { producer: Some(producer), outlet, permission, is_endless, end: End::Left, on_end: None, access: None }
     }
 
     /// The next piece; `None` after the last.

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
+use crate::http::access_log::AccessEntry;
 use crate::http::content::Stream;
 use crate::http::limits::{ANSWER_PIECE_BYTES, write_step};
 use crate::worker::lock;
@@ -105,7 +106,7 @@ impl Conversation {
     /// hyper passes on a request. It is being answered until the result is dropped.
     pub(crate) fn begin_answer(self: &Arc<Self>) -> InFlight {
         self.enter(Phase::Answering);
-        InFlight { conversation: Arc::clone(self), is_last: false }
+        InFlight { conversation: Arc::clone(self), is_last: false, access: None }
     }
 
     /// What the connection has to send itself, now that hyper is done.
@@ -171,6 +172,8 @@ impl Conversation {
 pub(crate) struct InFlight {
     conversation: Arc<Conversation>,
     is_last: bool,
+    /// Its line in the access log.
+    pub(crate) access: Option<Box<AccessEntry>>,
 }
 
 impl InFlight {
@@ -179,7 +182,8 @@ impl InFlight {
     }
 
     /// Has the connection send `stream` once hyper has written the head.
-    pub(crate) fn hand_over(self, stream: Stream, is_chunked: bool) {
+    pub(crate) fn hand_over(mut self, mut stream: Stream, is_chunked: bool) {
+        stream.access = self.access.take();
         let is_last = self.is_last || !is_chunked;
         *lock(&self.conversation.handover) = Some(Handover { stream, is_chunked, is_last });
         self.conversation.has_answered(Phase::WritingLast);

@@ -18,6 +18,7 @@ use crate::http::once_a_minute::OnceAMinute;
 use crate::http::policies::Policies;
 use crate::http::policy_switch::PolicySwitch;
 use crate::http::proxies::{ProxyNetwork, TrustedProxies};
+use crate::http::proxy_protocol::ProxyProtocol;
 use crate::http::reply::Reply;
 use crate::http::routes;
 use crate::http::stop::Stop;
@@ -48,10 +49,14 @@ pub struct Edge {
     pub(crate) base_path: String,
     pub(crate) cors: Cors,
     pub(crate) proxies: TrustedProxies,
+    /// Whether the connections of the public listener begin with a header of the PROXY protocol.
+    pub(crate) proxy_protocol: Option<ProxyProtocol>,
+    /// Whether each request is logged.
+    pub(crate) has_access_log: bool,
     /// For the ids of requests that have none.
     pub(crate) request_ids: AtomicU32,
     pub(crate) metrics: Option<Metrics>,
-    /// Those that must run for the server to be ready, in addition to the inbox's own.
+    /// Those that must run for the server to be ready, in addition to the inbox's own and those of the tokens.
     pub(crate) workers: Workers,
     /// Each open connection of the public listener has a clone.
     pub(crate) open_connections: Arc<()>,
@@ -68,18 +73,27 @@ pub(crate) struct Tokens {
     /// How many tokens each rule gave to each caller lately.
     pub(crate) limits: policy::limits::Limits,
     pub(crate) budget: Arc<Budget>,
+    /// Those that keep the policy and the keys of issuers up to date.
+    pub(crate) workers: Workers,
 }
 
 impl Edge {
     /// A server that signs tokens with the first of `keys` and accepts webhooks that are signed with any of them.
     pub fn new(keys: ApiKeys, policy: Policy, limits: Limits, clock: Clock) -> Self {
         let budget = Budget::shared_by_clients(limits.held_body_bytes, limits.client_held_body_bytes);
-        let livekit_url = "ws://localhost:7880".to_owned();
+        let tokens = Tokens {
+            policy,
+            livekit_url: "ws://localhost:7880".to_owned(),
+            sandbox_ids: SandboxIds::default(),
+            limits: Default::default(),
+            budget,
+            workers: Workers::default(),
+        };
         Self {
             keyring: Keyring::new(keys),
             policies: Policies::default(),
             inbox: Inbox::none(),
-            tokens: Tokens { policy, livekit_url, sandbox_ids: SandboxIds::default(), limits: Default::default(), budget },
+            tokens,
             webhook_budget: Budget::new(limits.held_body_bytes),
             webhook_warnings: WebhookWarnings::default(),
             large_bodies: LargeBodies::default(),
@@ -88,6 +102,8 @@ impl Edge {
             base_path: String::new(),
             cors: Cors::AnyOrigin,
             proxies: TrustedProxies::default(),
+            proxy_protocol: None,
+            has_access_log: false,
             // The ids of different runs should differ too.
             request_ids: AtomicU32::new(clock.now().subsec_nanos()),
             metrics: None,
@@ -121,6 +137,17 @@ impl Edge {
         Self { proxies: TrustedProxies::new(proxies.into_iter().collect()), ..self }
     }
 
+    /// Requires that each connection begins with a header of the PROXY protocol, which names the client. Only a load balancer may
+    /// reach the server then. The metrics listener takes no such header.
+    pub fn with_proxy_protocol(self, is_required: bool) -> Self {
+        Self { proxy_protocol: is_required.then(ProxyProtocol::default), ..self }
+    }
+
+    /// Logs each request, once it is answered, at level info.
+    pub fn with_access_log(self, has_access_log: bool) -> Self {
+        Self { has_access_log, ..self }
+    }
+
     /// Serves all public paths below `base_path`, such as `/x`, and nothing elsewhere.
     pub fn with_base_path(mut self, base_path: impl Into<String>) -> Self {
         self.base_path = base_path.into();
@@ -150,7 +177,7 @@ impl Edge {
             clock: self.clock.clone(),
             keyring: self.keyring(),
             observer: callers.map_or_else(|| Arc::new(()) as Arc<dyn Observer>, |callers| Arc::new(callers)),
-            workers: self.workers.clone(),
+            workers: self.tokens.workers.clone(),
         }
     }
 

@@ -27,7 +27,7 @@ pub struct Limits {
     pub head: Duration,
     /// Time from a head's last byte to its body's last; later gets a 408.
     pub body: Duration,
-    /// Time without a byte on a new connection, or after an answer. Longer than the 60 s of load balancers, which should close first.
+    /// Time without a byte on a new connection, or after an answer. Longer than the 60 s of most load balancers, which should close first.
     pub idle: Duration,
     /// Time in which a client has to read 1 KiB of an answer, or a sixteenth of a larger piece of a stream. A slower one is cut.
     pub write: Duration,
@@ -111,6 +111,8 @@ pub(crate) const PERMISSION_GRACE: Duration = Duration::from_secs(3);
 pub(crate) const WARNINGS_A_MINUTE: usize = 64;
 /// Characters of a key or a path in a warning.
 pub(crate) const WARNING_NAME_CHARS: usize = 128;
+/// Characters of a path that are kept for the access log. The log's lines show fewer.
+pub(crate) const LOGGED_PATH_CHARS: usize = 1024;
 /// Readers of pages in a minute that are logged at level info.
 pub(crate) const READERS_A_MINUTE: usize = 1024;
 /// Header names that a preflight may ask for, and their bytes. No request may have more headers.

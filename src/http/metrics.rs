@@ -77,7 +77,7 @@ impl Metrics {
                 registry,
                 IntCounter::new("roomkey_connections_refused_total", "Connections refused because there were too many.")?,
             )?,
-            connections_cut: counters("roomkey_connections_cut_total", "Connections closed because they were slow.", &["cause"])?,
+            connections_cut: counters("roomkey_connections_cut_total", "Connections that the server cut.", &["cause"])?,
             held_bodies: gauge(
                 "roomkey_held_body_bytes",
                 "Bytes of request bodies and of answers that clients have not read yet.",

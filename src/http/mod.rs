@@ -1,5 +1,6 @@
 //! The HTTP/1.1 server on bare hyper. Does not know the environment: every setting is an argument.
 
+mod access_log;
 mod admission;
 mod body;
 mod boundaries;
@@ -28,6 +29,8 @@ mod partial_head;
 mod policies;
 mod policy_switch;
 mod proxies;
+pub(crate) mod proxy_header;
+mod proxy_protocol;
 mod refusal;
 mod reply;
 mod reply_body;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::caller::callers::Callers;
+use crate::clock::UnixTime;
 use crate::policy::rules::Rules;
 
 /// The callers and the rules of one policy file.
@@ -12,6 +13,14 @@ use crate::policy::rules::Rules;
 pub(crate) struct ActivePolicy {
     pub(crate) callers: Callers,
     pub(crate) rules: Rules,
+}
+
+impl ActivePolicy {
+    /// Whether every caller that a rule names needs an issuer's keys which are not there at `now`.
+    pub(crate) fn lacks_all_keys(&self, now: UnixTime) -> bool {
+        let mut callers = self.rules.iter().flat_map(|rule| &rule.callers).peekable();
+        callers.peek().is_some() && callers.all(|caller| self.callers.lack_keys_of(caller, now))
+    }
 }
 
 /// The policy of an [`Edge`](crate::http::Edge). All clones share it. Without one, every client gets a token.

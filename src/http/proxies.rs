@@ -2,7 +2,7 @@
 //! not know what the address is used for.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use hyper::header::{FORWARDED, HeaderMap, HeaderName};
@@ -129,12 +129,25 @@ fn forwarded_for(value: &str) -> impl Iterator<Item = &str> {
 /// The address of a node, which may have a port (RFC 7239, section 6): `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.
 fn node_address(node: &str) -> Option<IpAddr> {
     let node = node.trim();
-    let bracketed = node.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let address = match bracketed {
-        Some(address) => address.parse::<Ipv6Addr>().ok().map(IpAddr::from),
-        None => node.parse().ok().or_else(|| node.parse::<SocketAddr>().ok().map(|address| address.ip())),
+    let address = match node.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(bracketed) => {
+            let (address, port) = bracketed?;
+            address.parse::<Ipv6Addr>().ok().filter(|_| port.is_empty() || port.strip_prefix(':').is_some_and(is_port))?.into()
+        }
+        None => node.parse().ok().or_else(|| {
+            let (address, port) = node.split_once(':')?;
+            address.parse::<Ipv4Addr>().ok().filter(|_| is_port(port)).map(IpAddr::from)
+        })?,
     };
-    address.map(|address| address.to_canonical())
+    Some(address.to_canonical())
+}
+
+/// A number, or a name that stands for one (section 6.3).
+fn is_port(text: &str) -> bool {
+    match text.strip_prefix('_') {
+        Some(name) => !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)),
+        None => text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok(),
+    }
 }
 
 #[cfg(test)]
@@ -176,6 +189,9 @@ mod tests {
             ("[2001:db8:1::2]", "2001:db8:1::2"),
             ("2001:db8:1::2", "2001:db8:1::2"),
             ("::ffff:198.51.100.1", "198.51.100.1"),
+            ("::ffff:10.0.0.3", "10.0.0.3"),
+            ("198.51.100.1:65536", "10.0.0.1"),
+            ("fe80::1%eth0", "10.0.0.1"),
             ("198.51.100.1, unknown", "10.0.0.1"),
             ("198.51.100.1, unknown, 10.0.0.2", "10.0.0.2"),
             ("198.51.100.1,", "198.51.100.1"),
@@ -196,11 +212,25 @@ mod tests {
             ("by=\"a, for=203.0.113.7\";for=198.51.100.1", "198.51.100.1"),
             ("by=\"a\\\", for=203.0.113.7\";for=198.51.100.1", "198.51.100.1"),
             ("for=198.51.100.1, proto=https", "10.0.0.1"),
+            ("for=198.51.100.1:_x.y", "198.51.100.1"),
+            ("for=\"[::ffff:198.51.100.1]:_p\"", "198.51.100.1"),
+            ("for=198.51.100.1:_", "10.0.0.1"),
+            ("for=198.51.100.1:", "10.0.0.1"),
+            ("for=\"[2001:db8:1::2\"", "10.0.0.1"),
+            ("for=\"[198.51.100.1]\"", "10.0.0.1"),
+            ("for=203.0.113.7, for=unknown", "10.0.0.1"),
+            ("for=203.0.113.7, for=_hidden, for=10.0.0.2", "10.0.0.2"),
+            ("for = 198.51.100.1 ; proto=https", "198.51.100.1"),
+            (",, for=198.51.100.1 ,", "198.51.100.1"),
+            ("for=\", for=198.51.100.1", "10.0.0.1"),
+            ("for=\", for=\"[2001:db8:1::2]\"", "10.0.0.1"),
             ("for=_hidden", "10.0.0.1"),
             ("for=198.51.100.1, for=\"", "10.0.0.1"),
         ] {
             assert_eq!(client("10.0.0.1", &[("forwarded", value)]), expected, "{value}");
         }
+        let lines = [("forwarded", "for=203.0.113.7, for=\""), ("forwarded", "for=198.51.100.1, for=10.0.0.2")];
+        assert_eq!(client("10.0.0.1", &lines), "198.51.100.1", "the lines are one list");
     }
 
     #[test]

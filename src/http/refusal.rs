@@ -62,6 +62,8 @@ pub(crate) enum Refusal {
     Inbox(AppendError),
     NotReady(Arc<StoreError>),
     WorkerDown(&'static str),
+    /// No caller of the policy can be identified.
+    NoIssuerKeys,
     Reader(Option<TokenError>),
     /// The credential of a reader of events is neither a LiveKit token nor a caller's.
     ReaderCredential(caller::CredentialError),
@@ -121,6 +123,7 @@ const BAD: StatusCode = StatusCode::BAD_REQUEST;
 const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 const NOT_JSON: &str = "Content-Type must be application/json";
+const NO_ISSUER_KEYS: &str = "the keys of the callers' issuers could not be fetched yet";
 const WORKER_DOWN: &str = "a part of this server failed and is being restarted";
 const HEAD_TOO_LARGE: &str = "the request's head is too large";
 const TOO_LATE: &str = "the request did not arrive in time";
@@ -190,6 +193,7 @@ impl Refusal {
             Self::Inbox(error @ AppendError::QueueFull) => facts(UNAVAILABLE, "inbox_full", error.to_string()),
             Self::Inbox(error) => facts(UNAVAILABLE, "inbox", error.to_string()),
             Self::NotReady(error) => facts(UNAVAILABLE, "not_ready", error.to_string()),
+            Self::NoIssuerKeys => facts(UNAVAILABLE, "not_ready", NO_ISSUER_KEYS),
             Self::WorkerDown(worker) => facts(UNAVAILABLE, "not_ready", format!("{WORKER_DOWN}: {worker}")),
             Self::Panic => facts(Code::INTERNAL_SERVER_ERROR, "panic", WENT_WRONG),
         }

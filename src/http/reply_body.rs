@@ -14,7 +14,7 @@ use crate::http::limits::ANSWER_PIECE_BYTES;
 pub(crate) struct ReplyBody {
     /// `None` if hyper sends no body: the connection sends the stream, or it is the answer to a HEAD.
     bytes: Option<Bytes>,
-    _in_flight: Option<InFlight>,
+    in_flight: Option<InFlight>,
 }
 
 impl ReplyBody {
@@ -22,11 +22,11 @@ impl ReplyBody {
     /// hyper's buffers would stay with it: an idle follower would take up to 66 KiB instead of 4 KiB.
     pub(crate) fn new(content: Content, in_flight: InFlight, is_head: bool, is_chunked: bool) -> Self {
         match content {
-            Content::Whole(bytes) => Self { bytes: Some(bytes), _in_flight: Some(in_flight) },
-            Content::Stream(_) if is_head => Self { bytes: None, _in_flight: Some(in_flight) },
+            Content::Whole(bytes) => Self { bytes: Some(bytes), in_flight: Some(in_flight) },
+            Content::Stream(_) if is_head => Self { bytes: None, in_flight: Some(in_flight) },
             Content::Stream(stream) => {
                 in_flight.hand_over(stream, is_chunked);
-                Self { bytes: None, _in_flight: None }
+                Self { bytes: None, in_flight: None }
             }
         }
     }
@@ -40,6 +40,9 @@ impl Body for ReplyBody {
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let Some(bytes) = &mut self.bytes else { return Poll::Pending };
         let piece = bytes.split_to(bytes.len().min(ANSWER_PIECE_BYTES));
+        if let Some(access) = self.in_flight.as_mut().and_then(|in_flight| in_flight.access.as_mut()) {
+            access.add(piece.len());
+        }
         Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
     }
 

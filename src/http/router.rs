@@ -9,27 +9,30 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 use tracing::{Level, debug, error};
 
+use crate::http::access_log::AccessEntry;
 use crate::http::conversation::InFlight;
 use crate::http::edge::Edge;
 use crate::http::endpoints::{connection_details, events, health, metrics, openapi, token, webhook};
+use crate::http::partial_head::{self, PartialHead};
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ErrorFormat, Reply};
 use crate::http::reply_body::ReplyBody;
 use crate::http::routes::{Endpoint, Listener, Peer, Route, find};
 use crate::http::trace::{REQUEST_ID, RequestId, Trace};
-use crate::http::{body, cors, framing, partial_head};
+use crate::http::{body, cors, framing};
 use crate::worker::caught;
 
 /// Answers `request`. Even a panic ends only this request. hyper moves this future, so its large and rare parts are boxed.
 pub(crate) async fn answer(
     edge: &Edge,
     peer: Peer,
-    in_flight: InFlight,
+    mut in_flight: InFlight,
     mut request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Infallible> {
-    let begin = (edge.metrics.is_some() || tracing::enabled!(Level::DEBUG)).then(Instant::now);
+    let begin = (edge.metrics.is_some() || edge.has_access_log || tracing::enabled!(Level::DEBUG)).then(Instant::now);
     let route = find(peer.listener, &edge.base_path, request.uri().path());
     let trace = trace(edge, peer, route, request.headers());
+    in_flight.access = begin.filter(|_| edge.has_access_log).map(|begin| AccessEntry::new(begin, &request, &trace));
     let answered = match caught(pin!(dispatch(edge, peer.listener, route, &trace, &mut request))).await {
         Ok(answered) => answered,
         Err(_) => {
@@ -46,8 +49,12 @@ pub(crate) async fn answer(
     }
     if let Some(begin) = begin {
         let (status, took) = (reply.status().as_u16(), begin.elapsed());
-        debug!(request = %trace.request, method = %request.method(), path = request.uri().path(), status, ?took, "answered");
+        let (method, path) = (request.method(), request.uri().path());
+        debug!(request = %trace.request, client = %trace.client, %method, path, status, ?took, "answered");
         edge.metrics.as_ref().inspect(|metrics| metrics.answered(trace.endpoint, status, took));
+        if let Some(access) = &mut in_flight.access {
+            access.status = status;
+        }
     }
     reply.headers_mut().insert(REQUEST_ID, trace.request.into_header());
     if !body::settle(&mut request, !reply.status().is_success()) || edge.stop.is_announced() {
@@ -76,7 +83,7 @@ fn trace(edge: &Edge, peer: Peer, route: Option<&Route>, headers: &HeaderMap) ->
 /// Logs and counts a refusal, and gives the answer.
 fn refused<B>(edge: &Edge, route: Option<&Route>, trace: &Trace, request: &Request<B>, refusal: &Refusal) -> Reply {
     let facts = refusal.facts();
-    debug!(request = %trace.request, reason = %facts.reason(), "refused");
+    debug!(request = %trace.request, client = %trace.client, reason = %facts.reason(), "refused");
     let endpoint = route.map(|route| route.endpoint);
     let keys = edge.keyring.current();
     let is_path_right = endpoint == Some(Endpoint::Webhook);
@@ -90,11 +97,16 @@ fn refused<B>(edge: &Edge, route: Option<&Route>, trace: &Trace, request: &Reque
 
 /// The answer to a request that hyper did not read to the end of its head, which begins with `head`.
 pub(crate) fn refuse(edge: &Edge, peer: Peer, head: &[u8], refusal: &Refusal) -> Reply {
-    let request = partial_head::parse(head);
+    let PartialHead { request, has_request_line } = partial_head::parse(head);
     let route = find(peer.listener, &edge.base_path, request.uri().path());
     let trace = trace(edge, peer, route, request.headers());
     let mut reply = refused(edge, route, &trace, &request, refusal);
     edge.admit(request.headers(), &mut reply);
+    if edge.has_access_log && has_request_line {
+        let mut access = AccessEntry::new(Instant::now(), &request, &trace);
+        access.status = reply.status().as_u16();
+        access.add(reply.body().whole_length());
+    }
     reply.headers_mut().insert(REQUEST_ID, trace.request.into_header());
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     reply
@@ -129,6 +141,8 @@ async fn dispatch(
         Endpoint::Events => Box::pin(events::answer(edge, trace, request)).await,
         Endpoint::Health => Ok(health::alive()),
         Endpoint::Ready => health::ready(edge),
+        Endpoint::ReadyForTokens => health::ready_for_tokens(edge),
+        Endpoint::ReadyForWebhooks => health::ready_for_webhooks(edge),
         Endpoint::OpenApi => Ok(openapi::answer()),
         Endpoint::Metrics => metrics::answer(edge),
     }

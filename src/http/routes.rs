@@ -19,10 +19,18 @@ const PUBLIC: &[Route] = &[
     Route { path: "/events", methods: Methods::GET, endpoint: Endpoint::Events },
     Route { path: "/healthz", methods: Methods::GET, endpoint: Endpoint::Health },
     Route { path: "/readyz", methods: Methods::GET, endpoint: Endpoint::Ready },
+    Route { path: "/readyz/tokens", methods: Methods::GET, endpoint: Endpoint::ReadyForTokens },
+    Route { path: "/readyz/webhooks", methods: Methods::GET, endpoint: Endpoint::ReadyForWebhooks },
     Route { path: "/openapi.json", methods: Methods::GET, endpoint: Endpoint::OpenApi },
 ];
-/// The routes of the metrics listener.
-const METRICS: &[Route] = &[Route { path: "/metrics", methods: Methods::GET, endpoint: Endpoint::Metrics }];
+/// The routes of the metrics listener. Probes that cannot send the header of the PROXY protocol come here too.
+const METRICS: &[Route] = &[
+    Route { path: "/metrics", methods: Methods::GET, endpoint: Endpoint::Metrics },
+    Route { path: "/healthz", methods: Methods::GET, endpoint: Endpoint::Health },
+    Route { path: "/readyz", methods: Methods::GET, endpoint: Endpoint::Ready },
+    Route { path: "/readyz/tokens", methods: Methods::GET, endpoint: Endpoint::ReadyForTokens },
+    Route { path: "/readyz/webhooks", methods: Methods::GET, endpoint: Endpoint::ReadyForWebhooks },
+];
 
 /// The listener that a request came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +72,8 @@ pub(crate) enum Endpoint {
     Events,
     Health,
     Ready,
+    ReadyForTokens,
+    ReadyForWebhooks,
     OpenApi,
     Metrics,
 }
@@ -89,6 +99,8 @@ impl Endpoint {
             Self::Events => facts("events", ErrorFormat::OTHER, None),
             Self::Health => facts("healthz", ErrorFormat::OTHER, None),
             Self::Ready => facts("readyz", ErrorFormat::OTHER, None),
+            Self::ReadyForTokens => facts("readyz_tokens", ErrorFormat::OTHER, None),
+            Self::ReadyForWebhooks => facts("readyz_webhooks", ErrorFormat::OTHER, None),
             Self::OpenApi => facts("openapi", ErrorFormat::OTHER, None),
             Self::Metrics => facts("metrics", ErrorFormat::OTHER, None),
         }

@@ -40,14 +40,18 @@ async fn send_pieces(stream: &mut TcpStream, content: &mut Stream, is_chunked: b
         if piece.is_empty() {
             continue;
         }
+        let length = piece.len();
         // RFC 9112, section 7.1.
-        let (size, end) = if is_chunked { (format!("{:x}\r\n", piece.len()), "\r\n") } else { Default::default() };
+        let (size, end) = if is_chunked { (format!("{length:x}\r\n"), "\r\n") } else { Default::default() };
         tokio::select! {
             biased;
             written = write(stream, Bytes::from(size).chain(piece).chain(end.as_bytes()), patience) => written?,
             () = async { poll_fn(|cx| content.poll_permission(cx)).await; sleep(PERMISSION_GRACE).await } => {
                 return Err(io::ErrorKind::TimedOut.into());
             }
+        }
+        if let Some(access) = &mut content.access {
+            access.add(length);
         }
     }
 }

@@ -201,6 +201,21 @@ fn the_policy_is_watched_again_after_the_watcher_panicked() {
 }
 
 #[test]
+fn webhooks_stay_ready_without_a_worker_of_tokens_and_tokens_without_one_of_webhooks() {
+    let start =
+        Start::new().file("policy.toml", POLICY.replace("\"school\"", "\"anonymous\"").replace("{subject}", "a-{random}"));
+    let program = FaultyProgram::start(start.env("ROOMKEY_POLICY", "policy.toml"));
+    let statuses = || ["/readyz", "/readyz/tokens", "/readyz/webhooks"].map(|path| program.0.ask(get(path)).status);
+    for (worker, expected) in [("policy-watcher", [503, 503, 200]), ("inbox", [503, 200, 503])] {
+        program.make_panic(worker);
+        eventually_blocking("it panics", || program.readiness() == 503);
+        assert_eq!(statuses(), expected, "{worker}");
+        program.stop_panicking(worker);
+        program.assert_soon_ready();
+    }
+}
+
+#[test]
 fn an_issuers_keys_are_fetched_again_after_the_worker_panicked() {
     let mut program = with_policy();
     program.make_panic("caller-keys");

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind};
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{Level, info, warn};
 
 use crate::cli::stop_signals::{StopSignals, listen_for};
 use crate::cli::{Failure, Outcome, log};
@@ -66,6 +66,11 @@ async fn serve(config: Config, variables: Arc<Variables>) -> Outcome {
             "there is no policy, so anyone who reaches this server gets a token for any room: say with --policy (ROOMKEY_POLICY) who may"
         ),
     }
+    if config.access_log && config.log_level < Level::INFO {
+        warn!(
+            "the access log has no effect, because its lines are of level info: set LOG_LEVEL to info, or leave ACCESS_LOG out"
+        );
+    }
     for (variable, nearest) in variables.unknown() {
         warn!(variable, nearest, "this variable is not a setting, so it has no effect");
     }
@@ -95,6 +100,7 @@ fn edge(config: &Config, retention: Retention, inbox: &Inbox, has_metrics: bool)
     let defaults = Limits::default();
     let limits = Limits {
         connections: config.max_connections.unwrap_or_else(affordable_connections),
+        idle: config.idle_timeout,
         farewell: config.shutdown_delay,
         // A follower without events must learn a newer cursor before its own is deleted.
         silence: retention.age.checked_div(2).map_or(defaults.silence, |half| half.min(defaults.silence)),
@@ -106,6 +112,8 @@ fn edge(config: &Config, retention: Retention, inbox: &Inbox, has_metrics: bool)
         .with_sandbox_ids(config.sandbox_id.iter().map(String::as_str))
         .with_cors(config.cors_origin.clone())
         .with_trusted_proxies(config.trusted_proxies.iter().copied())
+        .with_proxy_protocol(config.proxy_protocol)
+        .with_access_log(config.access_log && config.log_level >= Level::INFO)
         .with_base_path(&config.base_path)
         .with_metrics(metrics)
         .with_inbox(inbox.clone());

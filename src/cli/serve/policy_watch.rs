@@ -17,7 +17,7 @@ const NAME: &str = "policy-watcher";
 /// # Errors
 /// If it cannot be used.
 pub(super) fn start(source: PolicySource, surroundings: Surroundings, edge: &Edge, mut hangup: Signal) -> Result<(), Unusable> {
-    let (switch, workers) = (edge.policy_switch(), edge.workers.clone());
+    let (switch, workers) = (edge.policy_switch(), edge.tokens.workers.clone());
     load(&source, surroundings, &switch)?;
     let mut known = source.last_fingerprint();
     tokio::spawn(async move {

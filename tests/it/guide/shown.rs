@@ -35,7 +35,7 @@ fn follow(program: &Program) {
 fn shape(line: &str) -> String {
     let level = ["INFO ", "WARN "].iter().find_map(|level| line.find(level)).unwrap_or_else(|| panic!("no level: {line}"));
     let words = line[level..].split_whitespace().map(|word| match word.split_once('=') {
-        Some((name @ ("client" | "id" | "request" | "seconds"), _)) => name,
+        Some((name @ ("client" | "id" | "request" | "seconds" | "took"), _)) => name,
         _ => word,
     });
     words.collect::<Vec<_>>().join(" ")
@@ -61,6 +61,11 @@ fn the_program_writes_the_log_lines_of_the_guide() {
     ] {
         assert_eq!(line_of(page, text), shape(&program.wait_for(text)));
     }
+
+    let mut program = Start::new().env("ACCESS_LOG", "true").serve();
+    assert_eq!(program.ask(get("/healthz")).status, 200);
+    let text = "INFO access";
+    assert_eq!(line_of("src/guide/settings.md", text), shape(&program.wait_for(text)));
 
     let secret = "a-secret-of-at-least-32-bytes-0123";
     let mut program = Start::new().env("LIVEKIT_API_KEY", "APInew").env("LIVEKIT_API_SECRET", secret).serve();

@@ -24,12 +24,20 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) ttl: Duration,
     pub(crate) trusted_proxies: Vec<ProxyNetwork>,
+    pub(crate) has_proxy_protocol: bool,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let ttl = roomkey::livekit::access_token::DEFAULT_TTL;
-        Self { keys: api_keys(), cors: Cors::default(), limits: Limits::default(), ttl, trusted_proxies: Vec::new() }
+        Self {
+            keys: api_keys(),
+            cors: Cors::default(),
+            limits: Limits::default(),
+            ttl,
+            trusted_proxies: Vec::new(),
+            has_proxy_protocol: false,
+        }
     }
 }
 
@@ -55,7 +63,7 @@ impl Setup {
     fn start_with(self, time: TestClock, clock: Clock) -> Server {
         let policy = Policy { ttl: self.ttl, ..Policy::default() };
         let edge = http::Edge::new(self.keys, policy, self.limits, clock).with_cors(self.cors);
-        let edge = edge.with_trusted_proxies(self.trusted_proxies);
+        let edge = edge.with_trusted_proxies(self.trusted_proxies).with_proxy_protocol(self.has_proxy_protocol);
         let (stop, stopped) = oneshot::channel::<()>();
         let (address_sender, address) = mpsc::channel();
         let (ended, end) = mpsc::channel();

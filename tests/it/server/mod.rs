@@ -1,6 +1,7 @@
 //! Tests of the server through real sockets, of the real binary or of a server in this process with a clock that the test moves.
 
 mod accepted_webhooks;
+mod access_log;
 mod bodies;
 mod concurrency;
 mod cors;
@@ -13,6 +14,8 @@ mod logs;
 mod lost;
 mod mistakes;
 mod proxies;
+mod proxy_protocol;
+mod readiness;
 mod refusals;
 mod routes;
 mod settings;

@@ -34,6 +34,35 @@ fn a_trusted_proxy_names_the_client() {
 }
 
 #[test]
+fn every_form_of_an_address_is_the_same_client() {
+    for (trusted, headers, expected) in [
+        ("::ffff:127.0.0.1", [("X-Forwarded-For", "::ffff:198.51.100.1")], "198.51.100.1"),
+        ("127.0.0.1,2001:db8::/32", [("X-Forwarded-For", "[2001:db9::1]:443, 2001:db8::5")], "2001:db9::1"),
+        ("127.0.0.1", [("Forwarded", r#"for="[2001:DB9::1]:_hidden";proto=https"#)], "2001:db9::1"),
+        ("127.0.0.1", [("Forwarded", "for=203.0.113.7, for=_hidden")], "127.0.0.1"),
+        ("127.0.0.1", [("Forwarded", "for=unknown")], "127.0.0.1"),
+        ("192.0.2.1", [("Forwarded", "for=198.51.100.1")], "127.0.0.1"),
+    ] {
+        assert_eq!(logged_client(Start::new().env("TRUSTED_PROXIES", trusted), &headers), expected, "{headers:?}");
+    }
+    let both = [("X-Forwarded-For", "198.51.100.1"), ("Forwarded", "for=203.0.113.7")];
+    assert_eq!(logged_client(Start::new().env("TRUSTED_PROXIES", "127.0.0.1"), &both), "127.0.0.1");
+    let lines = [("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-For", "198.51.100.1")];
+    assert_eq!(logged_client(Start::new().env("TRUSTED_PROXIES", "127.0.0.1"), &lines), "198.51.100.1");
+}
+
+#[test]
+fn every_line_of_a_request_names_the_client() {
+    let program = Start::new().env("TRUSTED_PROXIES", "127.0.0.1").env("LOG_FORMAT", "json").env("LOG_LEVEL", "debug").serve();
+    assert_eq!(program.ask(post("/webhook", &HEADERS, BODY)).status, 400);
+    let log: Vec<Value> = program.stop().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<&Value> = log.iter().filter(|line| line["request"].is_string()).collect();
+    let messages: Vec<&str> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["refused", "webhook refused: its event may be lost", "answered"]);
+    assert!(lines.iter().all(|line| line["client"] == "10.0.0.2"), "{lines:#?}");
+}
+
+#[test]
 fn a_network_that_is_none() {
     for wrong in ["10.0.0.1/8", "10.0.0.0/33", "localhost", "10.0.0.1,,10.0.0.2", "*"] {
         let error = Start::new().env("TRUSTED_PROXIES", wrong).run().wrong();

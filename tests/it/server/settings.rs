@@ -141,6 +141,9 @@ fn an_empty_source_leaves_it_to_the_next() {
         "LOG_FORMAT",
         "CORS_ORIGIN",
         "TRUSTED_PROXIES",
+        "PROXY_PROTOCOL",
+        "IDLE_TIMEOUT",
+        "ACCESS_LOG",
     ];
     all.into_iter().fold(Start::new(), |start, name| start.env(name, "")).serve();
 }
@@ -233,6 +236,19 @@ fn a_lifetime_that_can_be_set() {
         assert_eq!(lifetime(&Start::new().env("TOKEN_TTL", ttl).serve()), seconds, "{ttl}");
     }
     assert_eq!(lifetime(&Program::start()), 6 * 60 * 60);
+}
+
+#[test]
+fn the_time_that_a_connection_may_be_silent() {
+    for wrong in ["4999ms", "3601s", "0s", "75", "never", "-5s"] {
+        let error = Start::new().flags(&["--idle-timeout", wrong]).run().wrong();
+        assert!(error.contains("IDLE_TIMEOUT") && error.contains("from 5s to 1h"), "{error}");
+    }
+    Start::new().env("IDLE_TIMEOUT", "1h").serve();
+    let program = Start::new().env("IDLE_TIMEOUT", "5s").serve();
+    let mut client = program.connect();
+    client.assert_usable();
+    client.assert_closed(); // the default would take longer than a test waits
 }
 
 #[test]
@@ -416,6 +432,9 @@ fn help_leaves_a_setting_or_a_default_out() {
         ("--log-format", "LOG_FORMAT", "text"),
         ("--cors-origin", "CORS_ORIGIN", "any"),
         ("--trusted-proxies", "TRUSTED_PROXIES", "none"),
+        ("--proxy-protocol", "PROXY_PROTOCOL", "false"),
+        ("--idle-timeout", "IDLE_TIMEOUT", "75s"),
+        ("--access-log", "ACCESS_LOG", "false"),
     ] {
         let line = help.lines().find(|line| line.contains(&format!("{flag} "))).unwrap_or_else(|| panic!("no {flag}: {help}"));
         assert!(line.contains(&format!("env: {variable}")), "{line}");
