@@ -81,11 +81,14 @@ pub use livekit::webhook::{Authenticated, Delivery, WebhookError, WebhookReceive
 /// One page of the guide. Its file defines its links for GitHub; the definitions here come first, so rustdoc uses these.
 macro_rules! page {
     ($name:ident, $file:literal) => {
+        #[doc = "[changelog]: crate::guide::changelog"]
         #[doc = "[cli]: crate::guide::cli"]
+        #[doc = "[figures]: crate::guide::figures"]
         #[doc = "[inbox]: crate::guide::inbox"]
         #[doc = "[keys]: crate::guide::keys"]
         #[doc = "[limits]: crate::guide::http_api#limits"]
-        #[doc = "[policy]: crate::guide::policy"]
+        #[doc = "[metrics]: crate::guide::settings#metrics"]
+        #[doc = "[operating]: crate::guide::operating"]
         #[doc = "[policy]: crate::guide::policy"]
         #[doc = "[production]: crate::guide::settings#for-production"]
         #[doc = "[settings]: crate::guide::settings"]
@@ -100,6 +103,7 @@ pub mod guide {
     page!(http_api, "guide/http-api.md");
     page!(inbox, "guide/inbox.md");
     page!(settings, "guide/settings.md");
+    page!(operating, "guide/operating.md");
     page!(policy, "guide/policy.md");
     page!(keys, "guide/keys.md");
     page!(cli, "guide/cli.md");

@@ -1,9 +1,11 @@
 //! The command line: its commands and their exit status, which is 0 for done, 1 if the answer is no, and 2 for wrong use or for input
 //! or output that fails. Results go to stdout, everything else to stderr. Does not know what a command does.
 
+mod deploy;
 mod escapes;
 mod events;
 mod generated;
+mod healthcheck;
 mod input;
 mod json_spacing;
 mod log;
@@ -67,6 +69,12 @@ enum Command {
     /// Serve tokens and receive webhooks; the same as no command
     #[command(after_help = config::HELP_ON_SECRETS)]
     Serve(Box<Flags>),
+    /// Read all settings and files as the server does, and print what would run
+    #[command(after_help = config::HELP_ON_SECRETS)]
+    Check(Box<Flags>),
+    /// Ask the server that runs with the same settings whether it is ready
+    #[command(after_help = config::HELP_ON_SECRETS)]
+    Healthcheck(Box<Flags>),
     /// Create, inspect and verify access tokens
     #[command(subcommand)]
     Token(TokenCommand),
@@ -78,6 +86,8 @@ enum Command {
     Policy(PolicyCommand),
     /// Read the inbox of a running roomkey
     Events(events::ReadEvents),
+    /// Print a file for systemd, containers, a reverse proxy or Prometheus
+    Deploy(deploy::PrintDeployFile),
     /// Print the completions for a shell
     Completions(generated::PrintCompletions),
     /// Print a man page, of the program or of one of its commands
@@ -114,6 +124,8 @@ impl Command {
     fn run(self) -> Outcome {
         match self {
             Self::Serve(flags) => serve::run(*flags),
+            Self::Check(flags) => serve::check::run(*flags),
+            Self::Healthcheck(flags) => healthcheck::run(*flags),
             Self::Token(TokenCommand::Create(arguments)) => token::create::run(*arguments),
             Self::Token(TokenCommand::Inspect(arguments)) => token::inspect::run(arguments),
             Self::Token(TokenCommand::Verify(arguments)) => token::verify::run(arguments),
@@ -122,6 +134,7 @@ impl Command {
             Self::Policy(PolicyCommand::Check(arguments)) => policy::check::run(arguments),
             Self::Policy(PolicyCommand::Test(arguments)) => policy::test::run(*arguments),
             Self::Events(arguments) => events::run(arguments),
+            Self::Deploy(arguments) => deploy::run(arguments),
             Self::Completions(arguments) => generated::print_completions(arguments),
             Self::Man(arguments) => generated::print_man(arguments),
         }

@@ -10,6 +10,7 @@ use tokio::runtime::{self, Runtime};
 
 use crate::cli::{Failure, input};
 use crate::client::{Target, TargetError, Trust};
+use crate::json::Members;
 
 /// The time limit for one try, from connecting to the head of the answer (livekit/protocol `webhook/resource_url_notifier.go`).
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -55,6 +56,12 @@ impl TlsFlags {
         let trust = trust.map_err(|error| Failure::wrong(format_args!("--ca-file: {path} {error}")))?;
         Ok(target.trusting(&trust))
     }
+}
+
+/// The `errorMessage` in the `body` of an answer, after a colon; empty if there is none.
+pub(super) fn explanation(body: &Bytes) -> String {
+    let message = Members::parse(body).ok().and_then(|object| object.text("errorMessage"));
+    message.map(|message| format!(": {}", message.escape_debug())).unwrap_or_default()
 }
 
 /// The content of `body`, to show to people; empty if it is too long or incomplete.

@@ -15,7 +15,7 @@ use hyper::header::{CACHE_CONTROL, HOST, HeaderMap, RETRY_AFTER, USER_AGENT};
 use hyper::http::request::Builder;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -91,7 +91,13 @@ impl Target {
     }
 
     pub(crate) async fn connect(&self) -> Result<ClientConnection, ExchangeError> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(ExchangeError::Connect)?;
+        self.connect_after(&[]).await
+    }
+
+    /// As [`connect`](Self::connect), but sends `preface` before everything else, even before TLS.
+    pub(crate) async fn connect_after(&self, preface: &[u8]) -> Result<ClientConnection, ExchangeError> {
+        let mut stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(ExchangeError::Connect)?;
+        stream.write_all(preface).await.map_err(ExchangeError::Connect)?;
         let Some(trust) = &self.trust else { return ClientConnection::begin(stream).await };
         ClientConnection::begin(trust.connect(&self.host, stream).await.map_err(ExchangeError::Connect)?).await
     }

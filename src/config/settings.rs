@@ -45,14 +45,21 @@ macro_rules! settings {
 
         impl Config {
             /// Reads all settings. An error is about the first one that cannot be used.
-            pub(crate) fn read(flags: Flags, variables: &Variables) -> Result<Self, ConfigError> {
+            pub(crate) fn read(mut flags: Flags, variables: &Variables) -> Result<Self, ConfigError> {
                 let config = Self {
                     keys: flags.keys.read(variables)?,
-                    $($name: Setting::of($variable, $default, flags.$name, variables).and_then($parse)?,)*
+                    $($name: flags.$name(variables)?,)*
                     $($secret: Setting::filled($secret_variable, None, variables).and_then($parse_secret)?,)*
                 };
                 config.with_sentinel_login()
             }
+        }
+
+        /// One setting each, for what must not depend on the others. The flag is taken out, because it may be a secret.
+        impl Flags {
+            $(pub(crate) fn $name(&mut self, variables: &Variables) -> Result<$type, ConfigError> {
+                Setting::of($variable, $default, std::mem::take(&mut self.$name), variables).and_then($parse)
+            })*
         }
     };
 }

@@ -21,6 +21,8 @@ mod claims;
 #[cfg(feature = "server")]
 mod cli;
 mod deliveries;
+#[cfg(feature = "server")]
+mod deploy;
 mod event_details;
 mod events;
 #[cfg(feature = "server")]

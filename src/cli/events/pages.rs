@@ -16,7 +16,7 @@ use crate::cli::remote::{self, PATIENCE};
 use crate::client::{ClientConnection, ExchangeError, Target, retry_after};
 use crate::clock::UnixTime;
 use crate::inbox::Cursor;
-use crate::json::{self, Members};
+use crate::json;
 use crate::livekit::access_token::{AccessToken, AccessTokenError};
 use crate::livekit::grants::VideoGrants;
 use crate::livekit::key::ApiKey;
@@ -174,7 +174,7 @@ pub(super) enum PageError {
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
     /// Any answer except 200.
-    #[error("{status}{}", explanation(text))]
+    #[error("{status}{}", remote::explanation(text))]
     Refused { status: StatusCode, retry_after: Option<Duration>, text: Bytes },
     /// Something else in a 200, such as a proxy's page.
     #[error("the answer is not a page of events: another server may be there")]
@@ -197,9 +197,4 @@ impl PageError {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         if let Self::Refused { retry_after, .. } = self { *retry_after } else { None }
     }
-}
-
-fn explanation(body: &Bytes) -> String {
-    let message = Members::parse(body).ok().and_then(|object| object.text("errorMessage"));
-    message.map(|message| format!(": {}", message.escape_debug())).unwrap_or_default()
 }

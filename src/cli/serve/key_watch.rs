@@ -17,9 +17,8 @@ type KeyFileReading = Result<[u8; 32], String>;
 /// Warns about dangerous `keys`, and from now on updates the keys of `edge` from their file. `is_exposed` says whether the server
 /// listens on more than loopback.
 pub(super) fn start(keys: Keys, edge: &Edge, is_exposed: bool, mut hangup: Signal) {
-    warn_about_development_key(&keys.api_keys, is_exposed);
+    warn_about(&keys, is_exposed);
     let Some((file, content)) = keys.file else { return };
-    warn_about_permissions(&file, &content);
     let (workers, keyring, switch) = (edge.workers.clone(), edge.keyring(), edge.policy_switch());
     let mut known = Ok(content.fingerprint());
     tokio::spawn(async move {
@@ -31,6 +30,14 @@ pub(super) fn start(keys: Keys, edge: &Edge, is_exposed: bool, mut hangup: Signa
         };
         while workers.panicked(NAME, poll(NAME, &mut known, &mut hangup, read, fingerprint, changed)).await {}
     });
+}
+
+/// Warns about dangerous `keys`.
+pub(super) fn warn_about(keys: &Keys, is_exposed: bool) {
+    warn_about_development_key(&keys.api_keys, is_exposed);
+    if let Some((file, content)) = &keys.file {
+        warn_about_permissions(file, content);
+    }
 }
 
 fn fingerprint(reading: &Result<KeyFileContent, String>) -> KeyFileReading {

@@ -1,5 +1,6 @@
 //! `roomkey serve`: puts the server together from the settings, starts it and stops it. Does not know what a request is.
 
+pub(super) mod check;
 mod key_watch;
 mod listeners;
 mod open_inbox;
@@ -53,26 +54,11 @@ async fn serve(config: Config, variables: Arc<Variables>) -> Outcome {
     let (stop_signals, hangup) = (StopSignals::listen()?, listen_for(SignalKind::hangup())?);
     // Without a handler, the limit on a file's size would end the process; with one, a write fails as on a full disk.
     drop(listen_for(SignalKind::from_raw(SIGXFSZ))?);
-    let retention = Retention { age: config.inbox_keep, bytes: config.inbox_max_size };
+    let retention = retention(&config);
     let inbox = open_inbox(&config.inbox, retention).map_err(Failure::wrong)?;
     let edge = edge(&config, retention, &inbox, metrics_listener.is_some())?;
-    match &config.policy {
-        Some(path) => {
-            let source = PolicySource::new(path.clone(), Arc::clone(&variables));
-            let started = policy_watch::start(source, config.surroundings(), &edge, listen_for(SignalKind::hangup())?);
-            started.map_err(|unusable| Failure::wrong(format_args!("the policy {}: {unusable}", path.display())))?;
-        }
-        None => warn!(
-            "there is no policy, so anyone who reaches this server gets a token for any room: say with --policy (ROOMKEY_POLICY) who may"
-        ),
-    }
-    if config.access_log && config.log_level < Level::INFO {
-        warn!(
-            "the access log has no effect, because its lines are of level info: set LOG_LEVEL to info, or leave ACCESS_LOG out"
-        );
-    }
-    for (variable, nearest) in variables.unknown() {
-        warn!(variable, nearest, "this variable is not a setting, so it has no effect");
+    if let Some(source) = policy(&config, &variables, &edge)? {
+        policy_watch::start(source, config.surroundings(), &edge, listen_for(SignalKind::hangup())?);
     }
 
     announce(&config, &listener, &edge);
@@ -91,6 +77,10 @@ async fn serve(config: Config, variables: Arc<Variables>) -> Outcome {
         Ok(error) => Err(Failure::wrong(format_args!("{error}: run the newer version, or give this one another inbox"))),
         Err(_) => Ok(()),
     }
+}
+
+fn retention(config: &Config) -> Retention {
+    Retention { age: config.inbox_keep, bytes: config.inbox_max_size }
 }
 
 fn edge(config: &Config, retention: Retention, inbox: &Inbox, has_metrics: bool) -> Result<Edge, Failure> {
@@ -118,6 +108,27 @@ fn edge(config: &Config, retention: Retention, inbox: &Inbox, has_metrics: bool)
         .with_metrics(metrics)
         .with_inbox(inbox.clone());
     Ok(edge)
+}
+
+/// Puts the policy into force, if there is one. Warns about what is perhaps not meant in the variables, now that all known ones were read.
+fn policy(config: &Config, variables: &Arc<Variables>, edge: &Edge) -> Result<Option<PolicySource>, Failure> {
+    let source = config.policy.as_ref().map(|path| PolicySource::new(path.clone(), Arc::clone(variables)));
+    match &source {
+        Some(source) => policy_watch::load(source, config.surroundings(), &edge.policy_switch())
+            .map_err(|unusable| Failure::wrong(format_args!("the policy {}: {unusable}", source.path().display())))?,
+        None => warn!(
+            "there is no policy, so anyone who reaches this server gets a token for any room: say with --policy (ROOMKEY_POLICY) who may"
+        ),
+    }
+    if config.access_log && config.log_level < Level::INFO {
+        warn!(
+            "the access log has no effect, because its lines are of level info: set LOG_LEVEL to info, or leave ACCESS_LOG out"
+        );
+    }
+    for (variable, nearest) in variables.unknown() {
+        warn!(variable, nearest, "this variable is not a setting, so it has no effect");
+    }
+    Ok(source)
 }
 
 /// The connections that the limit of descriptors allows, once it is raised as far as possible, less what the program itself needs.
@@ -174,7 +185,11 @@ fn announce(config: &Config, listener: &TcpListener, edge: &Edge) {
         policy = config.policy.as_deref().map_or("none".into(), Path::to_string_lossy).as_ref(),
         "listening"
     );
-    if config.livekit_url == DEFAULT_LIVEKIT_URL && !minting.is_development() {
+    warn_about_livekit_url(config);
+}
+
+fn warn_about_livekit_url(config: &Config) {
+    if config.livekit_url == DEFAULT_LIVEKIT_URL && !config.keys.api_keys.minting().is_development() {
         warn!(
             livekit_url = config.livekit_url,
             "clients will look for LiveKit on their own machine, although the key is not the development key: set LIVEKIT_URL"

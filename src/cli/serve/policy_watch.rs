@@ -12,13 +12,9 @@ use crate::policy::file::problem::{Finding, Position};
 /// The name of this worker in the log.
 const NAME: &str = "policy-watcher";
 
-/// Puts the policy of `source` into force, and from now on each change of it.
-///
-/// # Errors
-/// If it cannot be used.
-pub(super) fn start(source: PolicySource, surroundings: Surroundings, edge: &Edge, mut hangup: Signal) -> Result<(), Unusable> {
+/// From now on puts each change of the policy, which [`load`] has read from `source`, into force.
+pub(super) fn start(source: PolicySource, surroundings: Surroundings, edge: &Edge, mut hangup: Signal) {
     let (switch, workers) = (edge.policy_switch(), edge.tokens.workers.clone());
-    load(&source, surroundings, &switch)?;
     let mut known = source.last_fingerprint();
     tokio::spawn(async move {
         let reload = |_| {
@@ -32,11 +28,13 @@ pub(super) fn start(source: PolicySource, surroundings: Surroundings, edge: &Edg
         let read = || source.fingerprint();
         while workers.panicked(NAME, poll(NAME, &mut known, &mut hangup, read, |id| *id, reload)).await {}
     });
-    Ok(())
 }
 
 /// Puts the policy into force, and warns about what is perhaps not meant.
-fn load(source: &PolicySource, surroundings: Surroundings, switch: &PolicySwitch) -> Result<(), Unusable> {
+///
+/// # Errors
+/// If it cannot be used.
+pub(super) fn load(source: &PolicySource, surroundings: Surroundings, switch: &PolicySwitch) -> Result<(), Unusable> {
     let file = source.read()?;
     let mistakes = check::mistakes(&file, surroundings);
     if !mistakes.is_empty() {

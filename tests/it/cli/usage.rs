@@ -51,6 +51,9 @@ fn wrong_use_is_answered_in_one_sentence_without_values() {
         (&["events", "--url", "http://localhost/?token=hushhush-0123456789-0123456789-012345"], "--url must not have a query"),
         (&["events", "--after", HUSH], "--after must be a cursor"),
         (&["events", "--access-token", HUSH], "--access-token"),
+        (&["check", HUSH], "one argument too many"),
+        (&["healthcheck", HUSH], "one argument too many"),
+        (&["deploy", HUSH], "roomkey.service"),
         (&["completions", HUSH], "bash"),
         (&["man", HUSH], "no such command"),
         (&["--log-level", "info", "serve"], "--log-level"),
@@ -151,6 +154,9 @@ fn help_shows_examples() {
         (&["webhook", "verify", "--help"], &["Examples:", "--head"]),
         (&["webhook", "send", "--help"], &["Examples:", "--retry"]),
         (&["events", "--help"], &["Examples:", "--follow", "Status 1", "http://127.0.0.1:6080"]),
+        (&["check", "--help"], &["--server-port", "LIVEKIT_API_SECRET"]),
+        (&["healthcheck", "--help"], &["--server-port", "--base-path"]),
+        (&["deploy", "--help"], &["Examples:", "roomkey.service"]),
         (&["completions", "--help"], &["Examples:", "fish"]),
     ] {
         let ended = Start::command(arguments).run();
@@ -164,13 +170,16 @@ fn help_shows_examples() {
 #[test]
 fn completions_of_every_shell() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
-        assert_says(&Start::command(["completions", shell]).run().done(), &["roomkey", "inspect", "valid-for"]);
+        assert_says(&Start::command(["completions", shell]).run().done(), &["roomkey", "inspect", "valid-for", "healthcheck"]);
     }
 }
 
 #[test]
 fn man_pages_of_the_program_and_its_commands() {
     assert_says(&Start::command(["man"]).run().done(), &[".TH roomkey 1", "LIVEKIT_API_SECRET", "roomkey\\-token"]);
+    for command in ["check", "healthcheck", "deploy"] {
+        assert_says(&Start::command(["man", command]).run().done(), &[&format!(".TH roomkey-{command} 1")]);
+    }
     let page = Start::command(["man", "token", "create"]).run().done();
     assert_says(
         &page,

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use crate::fixtures;
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "src/guide/changelog.md",
     "src/guide/cli.md",
@@ -21,6 +21,7 @@ const PAGES: [&str; 11] = [
     "src/guide/inbox.md",
     "src/guide/keys.md",
     "src/guide/library.md",
+    "src/guide/operating.md",
     "src/guide/policy.md",
     "src/guide/security.md",
     "src/guide/settings.md",
@@ -37,12 +38,13 @@ use Use::{NotRun, Run};
 
 /// Every block that could be run: its page, its language, a text that only this block contains, and its use.
 /// `cargo test --doc` runs the blocks of Rust.
-const BLOCKS: [(&str, &str, &str, Use); 26] = [
+const BLOCKS: [(&str, &str, &str, Use); 46] = [
     ("README.md", "sh", "cargo run --release", NotRun("it builds a release; `.ci/run` builds it")),
     ("README.md", "sh", "cargo test", NotRun("it would run this test again; `.ci/run` begins with it")),
     ("README.md", "sh", "cargo install", NotRun("it installs a program")),
     ("README.md", "sh", "/token ", Run("guide::commands::the_requests_for_a_token_get_one")),
     ("README.md", "sh", "roomkey events", Run("guide::commands::the_readmes_command_that_follows_prints_an_event")),
+    ("src/guide/cli.md", "console", "roomkey check", Run("guide::sessions::the_commands_print_what_the_page_shows")),
     ("src/guide/cli.md", "sh", "token create", Run("guide::sessions::the_tokens_of_the_examples_are_created")),
     ("src/guide/cli.md", "console", "token inspect", Run("guide::sessions::the_commands_print_what_the_page_shows")),
     ("src/guide/cli.md", "console", "token verify", Run("guide::sessions::the_commands_print_what_the_page_shows")),
@@ -69,6 +71,30 @@ const BLOCKS: [(&str, &str, &str, Use); 26] = [
     ("src/guide/keys.md", "sh", "echo \"APInew", Run("rotation::steps::three_steps_lose_no_webhook")),
     ("src/guide/keys.md", "sh", "grep '^APInew", Run("rotation::steps::three_steps_lose_no_webhook")),
     ("src/guide/keys.md", "sh", "grep -v '^APIold", Run("rotation::steps::three_steps_lose_no_webhook")),
+    ("src/guide/operating.md", "sh", "roomkey_0.1.0-1", NotRun("it needs a release")),
+    ("src/guide/operating.md", "sh", "install -m 755 roomkey ", Run(".ci/deploy")),
+    ("src/guide/operating.md", "sh", "/root/backend-token)\ncat", Run(".ci/deploy")),
+    ("src/guide/operating.md", "sh", "enable --now roomkey.socket", Run(".ci/deploy")),
+    (
+        "src/guide/operating.md",
+        "sh",
+        "get.livekit.io",
+        NotRun("it loads a program; `.ci/deploy` builds the same from the Go proxy"),
+    ),
+    ("src/guide/operating.md", "sh", "livekit.yaml", Run(".ci/deploy")),
+    ("src/guide/operating.md", "sh", "openssl req", Run(".ci/deploy")),
+    ("src/guide/operating.md", "sh", "certbot", NotRun("it needs a public name")),
+    ("src/guide/operating.md", "sh", "deploy nginx.conf", Run(".ci/deploy")),
+    ("src/guide/operating.md", "sh", "roomkey/token", Run(".ci/deploy")),
+    ("src/guide/operating.md", "sh", "CreateRoom", Run(".ci/deploy")),
+    ("src/guide/operating.md", "sh", "sentinel monitor", NotRun("it needs three machines")),
+    ("src/guide/operating.md", "sh", "ROOMKEY_INBOX=", NotRun("it needs three machines")),
+    ("src/guide/operating.md", "sh", "sha256sum --check", NotRun("it needs a release")),
+    ("src/guide/operating.md", "sh", "podman build", NotRun("it needs an engine for containers")),
+    ("src/guide/operating.md", "sh", "prometheus-rules.yaml", Run("deploy::files::every_file_is_listed_and_printed_as_it_is")),
+    ("src/guide/operating.md", "sh", "try-restart", NotRun("it needs systemd")),
+    ("src/guide/operating.md", "sh", ".backup", Run("deploy::backup::the_commands_of_the_page_bring_a_backup_back")),
+    ("src/guide/operating.md", "sh", "chown --reference", Run("deploy::backup::the_commands_of_the_page_bring_a_backup_back")),
     ("src/guide/policy.md", "console", "policy check", Run("guide::policy::what_the_commands_print_is_what_the_page_shows")),
     ("src/guide/policy.md", "console", "policy test", Run("guide::policy::what_the_commands_print_is_what_the_page_shows")),
     ("src/guide/settings.md", "sh", "openssl rand", Run("guide::commands::the_key_for_production_reaches_livekit_and_roomkey")),
@@ -121,6 +147,7 @@ fn is_test(name: &str) -> bool {
 fn every_page_is_listed_here_and_in_the_crate() {
     let files = fs::read_dir(fixtures::path("src/guide")).unwrap();
     let files = files.map(|file| format!("src/guide/{}", file.unwrap().file_name().to_str().unwrap()));
+    let files = files.filter(|file| file.ends_with(".md"));
     let listed: BTreeSet<String> = PAGES.iter().skip(1).map(|&name| name.to_owned()).collect();
     assert_eq!(files.collect::<BTreeSet<_>>(), listed);
     let (lib, readme) = (page("src/lib.rs"), page("README.md"));
