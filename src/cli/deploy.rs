@@ -15,6 +15,7 @@ macro_rules! files {
 files! {
     "roomkey.service": "systemd: the service",
     "roomkey.socket": "systemd: the socket, so that a restart loses no connection",
+    "Containerfile": "containers: the image of roomkey",
     "compose.yaml": "containers: roomkey, LiveKit Server and Redis on one machine",
     "kubernetes.yaml": "Kubernetes: two roomkeys that share a Redis",
     "nginx.conf": "nginx: TLS in front of roomkey",
