@@ -11,6 +11,7 @@
 //! only has to be signed. Receiving ends with a verified delivery; the last row also reads its event, which is optional.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program for the terminal")]
 
+mod growth;
 mod rounds;
 
 use std::hint::black_box;
@@ -41,6 +42,7 @@ fn main() {
     criterion.final_summary();
     if std::env::args().any(|argument| argument == "--bench") {
         print_table();
+        growth::print();
     }
 }
 

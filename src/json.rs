@@ -13,14 +13,17 @@ use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Vis
 use serde_json::value::RawValue;
 
 mod bounds;
+mod plain;
+mod scanner;
 #[cfg(feature = "server")]
 mod unique;
 mod writer;
 
 pub(crate) use bounds::{Bounds, Excess};
+pub(crate) use scanner::{Scan, Scanner, scan};
 #[cfg(feature = "server")]
 pub(crate) use unique::unique;
-pub(crate) use writer::{ObjectWriter, Written, name, write};
+pub(crate) use writer::{Buffer, ObjectWriter, Written, name, write};
 
 /// The members of a JSON object in their order, with duplicates.
 #[derive(Debug)]
@@ -97,6 +100,12 @@ pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 /// Reads `json` as a `T`. Checks UTF-8 once for the whole text, not for each string.
 pub(crate) fn from_utf8<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
     serde_json::from_str(str::from_utf8(json).map_err(serde_json::Error::custom)?)
+}
+
+/// Reads `json` as a `T`, quickly if it is written as usual.
+pub(crate) fn scan_or_read<'a, T: Scan<'a> + Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {
+    let json = str::from_utf8(json).map_err(serde_json::Error::custom)?;
+    scan(json).map_or_else(|| serde_json::from_str(json), Ok)
 }
 
 /// Any JSON value in which no object, at any depth, has two members of one name.
@@ -187,4 +196,23 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
         let name = Text::deserialize(deserializer)?;
         T::deserialize(name.0.into_deserializer()).map(Self)
     }
+}
+
+/// `json` and what a few mistakes make of it, for the tests of quick readers.
+#[cfg(test)]
+pub(crate) fn mutations(json: &str) -> impl Iterator<Item = String> {
+    let places = (0..=json.len()).filter_map(move |at| json.split_at_checked(at));
+    let mutated = places.flat_map(move |(before, after)| {
+        let cut = after.get(1..).unwrap_or_default();
+        let others =
+            ["", "\"", "\\", "{", "}", "[", "]", ":", ",", "0", "1", "-", ".", "e", "t", "null", "{}", " ", "\n", "\u{1}", "ä"];
+        let replaced = others.map(|other| format!("{before}{other}{cut}"));
+        let inserted = others.map(|other| format!("{before}{other}{after}"));
+        replaced.into_iter().chain(inserted).chain([
+            before.to_owned(),
+            format!("{json}{after}"),
+            format!("{before}{json}{after}"),
+        ])
+    });
+    mutated.chain([json.to_owned()])
 }

@@ -5,41 +5,25 @@
 //! [RFC 7518, section 3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
 
 mod base64url;
+mod mac;
+mod payload;
 
 use std::fmt;
 
 use base64::Engine;
-use hmac::KeyInit;
-use hmac::block_api::HmacCore;
-use hmac::digest::block_api::{Buffer, FixedOutputCore, UpdateCore};
-use hmac::digest::{CtOutput, Output};
-use sha2::Sha256;
 
 use crate::json::{Members, Unambiguous};
 #[cfg(feature = "server")]
 pub(crate) use base64url::decode;
-use base64url::{BASE64URL, encode};
+use base64url::{BASE64URL, encode, encoded};
+use mac::{BLOCK, DIGEST_BYTES, Hmac, Mac};
+pub use payload::Payload;
 
 /// `{"alg":"HS256","typ":"JWT"}` in base64url, and the dot after it: the only header that is written, and the one that most tokens
 /// have.
 pub(crate) const HEAD: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
-/// Bytes of an HMAC-SHA256 (RFC 2104), and of the same in base64url.
-const MAC_BYTES: usize = 32;
+/// Characters of a MAC in base64url.
 const MAC_CHARS: usize = 43;
-/// Bytes of a block of SHA-256 (FIPS 180-4, section 1).
-const BLOCK: usize = 64;
-
-/// HMAC's state between two blocks. The variant that buffers partial blocks costs a tenth more.
-type Hmac = HmacCore<Sha256>;
-
-/// The MAC of what `state` has hashed, followed by `message`. MACs are compared in constant time.
-fn mac(mut state: Hmac, message: &[u8]) -> CtOutput<Hmac> {
-    let mut buffer = Buffer::<Hmac>::default();
-    buffer.digest_blocks(message, |blocks| state.update_blocks(blocks));
-    let mut mac = Output::<Hmac>::default();
-    state.finalize_fixed_core(&mut buffer, &mut mac);
-    CtOutput::new(mac)
-}
 
 /// A secret, ready to sign and verify.
 ///
@@ -51,14 +35,14 @@ impl Key {
     /// The key of `secret`; `None` if that is empty. RFC 7518 requires at least 32 bytes.
     #[must_use]
     pub fn new(secret: &[u8]) -> Option<Self> {
-        if secret.is_empty() { None } else { Hmac::new_from_slice(secret).ok().map(Self) }
+        if secret.is_empty() { None } else { Some(Self(Hmac::new(secret))) }
     }
 
     /// Whether `signature` is the MAC of `message`. Compares in constant time.
     #[cfg(feature = "server")]
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        let signature: Result<[u8; MAC_BYTES], _> = signature.try_into();
-        signature.is_ok_and(|signature| mac(self.0.clone(), message) == CtOutput::new(signature.into()))
+        let signature: Result<[u8; DIGEST_BYTES], _> = signature.try_into();
+        signature.is_ok_and(|signature| self.0.mac(message) == Mac::new(signature.into()))
     }
 }
 
@@ -71,17 +55,19 @@ impl fmt::Debug for Key {
 /// Keys are equal if they make the same MAC, which is compared in constant time.
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        mac(self.0.clone(), b"") == mac(other.0.clone(), b"")
+        self.0.mac(b"") == other.0.mac(b"")
     }
 }
 
 impl Eq for Key {}
 
-/// Signs payloads that all begin with the same bytes, which are encoded and hashed only once.
+/// Signs payloads that all begin with the same bytes, which are encoded and hashed only once. It also verifies those payloads with less
+/// work, whoever signed them.
 #[derive(Clone)]
 pub struct Signer {
-    /// The MAC's state after `hashed` bytes of `head`.
-    state: Hmac,
+    key: Key,
+    /// The key after `hashed` bytes of `head`.
+    begun: Hmac,
     hashed: usize,
     /// The encoded header, a dot, and as much of the payload's beginning as fills groups of three bytes.
     head: Vec<u8>,
@@ -96,33 +82,42 @@ impl Signer {
         let (whole, rest) = beginning.as_chunks::<3>();
         let mut head = HEAD.as_bytes().to_vec();
         encode(whole.as_flattened(), &mut head);
-        let blocks = head.as_chunks::<BLOCK>().0.as_flattened();
-        let mut state = key.0.clone();
-        Buffer::<Hmac>::default().digest_blocks(blocks, |blocks| state.update_blocks(blocks));
-        Self { hashed: blocks.len(), state, rest: rest.to_vec(), head }
+        let blocks = head.as_chunks::<BLOCK>().0;
+        Self { key: key.clone(), begun: key.0.after(blocks), hashed: blocks.as_flattened().len(), rest: rest.to_vec(), head }
+    }
+
+    /// The key that signs.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
     }
 
     /// The token whose payload is the beginning and what `write` appends.
-    pub fn sign(&self, write: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut token = Vec::with_capacity(512);
+    pub fn sign(&self, write: impl FnOnce(&mut Payload)) -> String {
+        let mut token = Vec::new();
         self.sign_into(&mut token, write);
         String::from_utf8(token).unwrap_or_default() // it is all ASCII
     }
 
     /// Appends to `out` the token that [`sign`](Self::sign) returns.
-    pub(crate) fn sign_into(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut payload = Vec::with_capacity(256);
+    pub(crate) fn sign_into(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Payload)) {
+        let mut payload = Payload::new();
         payload.extend_from_slice(&self.rest);
         write(&mut payload);
+        let payload = payload.as_bytes();
 
-        let encoded = payload.len().saturating_mul(3) / 2;
-        out.reserve(self.head.len().saturating_add(encoded).saturating_add(MAC_CHARS));
-        let unhashed = out.len().saturating_add(self.hashed);
+        out.reserve(self.head.len().saturating_add(encoded(payload.len())).saturating_add(".".len()).saturating_add(MAC_CHARS));
+        let start = out.len();
         out.extend_from_slice(&self.head);
-        encode(&payload, out);
-        let mac = mac(self.state.clone(), out.get(unhashed..).unwrap_or_default());
+        encode(payload, out);
+        let mac = self.mac(out.get(start..).unwrap_or_default());
         out.push(b'.');
         encode(mac.as_bytes(), out);
+    }
+
+    /// The MAC of `signing_input`.
+    fn mac(&self, signing_input: &[u8]) -> Mac {
+        let rest = self.head.get(..self.hashed).and_then(|hashed| signing_input.strip_prefix(hashed));
+        rest.map_or_else(|| self.key.0.mac(signing_input), |rest| self.begun.mac(rest))
     }
 }
 
@@ -136,7 +131,7 @@ impl fmt::Debug for Signer {
 pub struct Unverified<'a> {
     signing_input: &'a str,
     payload: Vec<u8>,
-    mac: CtOutput<Hmac>,
+    mac: Mac,
 }
 
 impl<'a> Unverified<'a> {
@@ -163,9 +158,9 @@ impl<'a> Unverified<'a> {
         }
         let mut bytes = Vec::with_capacity(payload.len());
         BASE64URL.decode_vec(payload, &mut bytes).or(Err(Error::Encoding))?;
-        let mut mac = [0; MAC_BYTES];
+        let mut mac = [0; DIGEST_BYTES];
         match BASE64URL.decode_slice(signature, &mut mac) {
-            Ok(MAC_BYTES) => Ok(Self { signing_input, payload: bytes, mac: CtOutput::new(mac.into()) }),
+            Ok(DIGEST_BYTES) => Ok(Self { signing_input, payload: bytes, mac: Mac::new(mac.into()) }),
             _ => Err(Error::Encoding),
         }
     }
@@ -181,8 +176,16 @@ impl<'a> Unverified<'a> {
     /// # Errors
     /// [`Error::Signature`] if another key signed it, or the token was changed.
     pub fn verify(&self, key: &Key) -> Result<&[u8], Error> {
-        let mac = mac(key.0.clone(), self.signing_input.as_bytes());
-        if mac == self.mac { Ok(&self.payload) } else { Err(Error::Signature) }
+        self.has(&key.0.mac(self.signing_input.as_bytes()))
+    }
+
+    /// Like [`verify`](Self::verify), with the key of `signer`.
+    pub(crate) fn verify_by(&self, signer: &Signer) -> Result<&[u8], Error> {
+        self.has(&signer.mac(self.signing_input.as_bytes()))
+    }
+
+    fn has(&self, mac: &Mac) -> Result<&[u8], Error> {
+        if *mac == self.mac { Ok(&self.payload) } else { Err(Error::Signature) }
     }
 }
 

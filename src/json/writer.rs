@@ -1,15 +1,49 @@
 //! Writes JSON objects. Does not know what the members mean.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use serde::Serialize;
 
+use super::plain::is_plain;
 use crate::clock::UnixTime;
 
+/// Where JSON is written: memory that cannot fail.
+pub(crate) trait Buffer: io::Write {
+    /// Appends `bytes`.
+    fn append(&mut self, bytes: &[u8]);
+
+    /// What has been written.
+    fn written(&mut self) -> &mut [u8];
+}
+
+impl Buffer for Vec<u8> {
+    #[inline]
+    fn append(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn written(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
 /// Appends `value` as JSON. Only for types whose serialization cannot fail: strings, numbers, and structs and maps of them.
-pub(crate) fn write<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+pub(crate) fn write<T: Serialize + ?Sized>(out: &mut impl Buffer, value: &T) {
     let written = serde_json::to_writer(out, value);
     debug_assert!(written.is_ok(), "only infallible types are written");
+}
+
+/// Appends `text` as a string, in one piece unless it needs escapes.
+#[inline]
+pub(crate) fn write_text(out: &mut impl Buffer, text: &str) {
+    if is_plain(text.as_bytes()) {
+        out.append(b"\"");
+        out.append(text.as_bytes());
+        out.append(b"\"");
+    } else {
+        write(out, text);
+    }
 }
 
 /// A member's name with the comma before it, its quotes and its colon, to be written at once. The name must not need escapes.
@@ -22,30 +56,32 @@ pub(crate) use name;
 
 /// Writes an object straight into a buffer. Names come from [`name!`].
 #[derive(Debug)]
-pub(crate) struct ObjectWriter<'a> {
-    out: &'a mut Vec<u8>,
+pub(crate) struct ObjectWriter<'a, B> {
+    out: &'a mut B,
     start: usize,
 }
 
-impl<'a> ObjectWriter<'a> {
+impl<'a, B: Buffer> ObjectWriter<'a, B> {
     /// Starts an object. Without [`end`](Self::end), its members continue another one.
-    pub(crate) fn begin(out: &'a mut Vec<u8>) -> Self {
-        Self { start: out.len(), out }
+    #[inline]
+    pub(crate) fn begin(out: &'a mut B) -> Self {
+        Self { start: out.written().len(), out }
     }
 
     /// Closes the object. The opening brace replaces the comma before its first member.
+    #[inline]
     pub(crate) fn end(self) {
-        match self.out.get_mut(self.start) {
+        match self.out.written().get_mut(self.start) {
             Some(comma) => *comma = b'{',
-            None => self.out.push(b'{'),
+            None => self.out.append(b"{"),
         }
-        self.out.push(b'}');
+        self.out.append(b"}");
     }
 
     /// The member `name`, whose value `write` appends.
     #[inline]
-    pub(crate) fn member(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
-        self.out.extend_from_slice(name.as_bytes());
+    pub(crate) fn member(&mut self, name: &'static str, write: impl FnOnce(&mut B)) {
+        self.out.append(name.as_bytes());
         write(self.out);
     }
 
@@ -61,7 +97,7 @@ impl<'a> ObjectWriter<'a> {
     #[cfg(feature = "server")]
     pub(crate) fn text(&mut self, name: &'static str, value: &str) {
         if !value.is_empty() {
-            self.member(name, |out| write(out, value));
+            self.member(name, |out| write_text(out, value));
         }
     }
 
@@ -72,10 +108,10 @@ impl<'a> ObjectWriter<'a> {
     }
 
     /// A member of any name, whose value `append` appends.
-    pub(crate) fn any<T>(&mut self, name: &str, append: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        self.out.push(b',');
-        write(self.out, name);
-        self.out.push(b':');
+    pub(crate) fn any<T>(&mut self, name: &str, append: impl FnOnce(&mut B) -> T) -> T {
+        self.out.append(b",");
+        write_text(self.out, name);
+        self.out.append(b":");
         append(self.out)
     }
 }
@@ -91,7 +127,7 @@ pub(crate) trait Written {
     }
 
     /// Appends the value as JSON.
-    fn write(&self, out: &mut Vec<u8>);
+    fn write(&self, out: &mut impl Buffer);
 }
 
 impl Written for bool {
@@ -99,8 +135,8 @@ impl Written for bool {
         !self
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(if *self { b"true" } else { b"false" });
+    fn write(&self, out: &mut impl Buffer) {
+        out.append(if *self { b"true" } else { b"false" });
     }
 }
 
@@ -109,14 +145,16 @@ impl Written for String {
         self.is_empty()
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
-        write(out, self);
+    #[inline]
+    fn write(&self, out: &mut impl Buffer) {
+        write_text(out, self);
     }
 }
 
 impl Written for UnixTime {
-    fn write(&self, out: &mut Vec<u8>) {
-        write(out, &self.as_secs());
+    #[inline]
+    fn write(&self, out: &mut impl Buffer) {
+        out.append(itoa::Buffer::new().format(self.as_secs()).as_bytes());
     }
 }
 
@@ -128,7 +166,7 @@ impl<T: Written> Written for Option<T> {
         self.is_none()
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut impl Buffer) {
         if let Some(value) = self {
             value.write(out);
         }
@@ -140,7 +178,7 @@ impl<T: Serialize> Written for Vec<T> {
         self.is_empty()
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut impl Buffer) {
         write(out, self);
     }
 }
@@ -150,7 +188,7 @@ impl Written for BTreeMap<String, String> {
         self.is_empty()
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut impl Buffer) {
         write(out, self);
     }
 }

@@ -10,7 +10,9 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
-use crate::json::{self, Named, ObjectWriter, Text, Unambiguous, Written, name, only_object, refuse_duplicates};
+use crate::json::{
+    self, Buffer, Named, ObjectWriter, Scan, Scanner, Text, Unambiguous, Written, name, only_object, refuse_duplicates,
+};
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
     VideoGrants,
@@ -91,7 +93,8 @@ macro_rules! declare {
             pub(crate) const KNOWN: &'static [(&'static str, &'static [&'static str])] =
                 &[$(($name, <$type as Written>::MEMBERS)),*];
 
-            fn write(&self, object: &mut ObjectWriter<'_>) {
+            #[inline]
+            fn write(&self, object: &mut ObjectWriter<'_, impl Buffer>) {
                 $(object.non_zero(name!($name), &self.$field);)*
             }
 
@@ -101,6 +104,18 @@ macro_rules! declare {
                 $(if !others.$field.is_zero() {
                     self.$field = others.$field;
                 })*
+            }
+        }
+
+        /// Refuses duplicate names too, at any depth.
+        impl<'a> Scan<'a> for Claims {
+            fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
+                let (mut claims, mut others) = (Self::default(), Vec::new());
+                scanner.object(|scanner, name| match name {
+                    $($name => scanner.once(&mut claims.$field),)*
+                    _ => scanner.other(name, &mut others),
+                })?;
+                Some(claims)
             }
         }
     };
@@ -134,7 +149,7 @@ impl Claims {
 
     /// Appends the times, these claims and the `further` ones to an object that begins with `iss`. These claims have neither
     /// `iss` nor times.
-    pub(crate) fn write_after_iss(&self, out: &mut Vec<u8>, now: UnixTime, expiry: UnixTime, further: &Map<String, Value>) {
+    pub(crate) fn write_after_iss(&self, out: &mut impl Buffer, now: UnixTime, expiry: UnixTime, further: &Map<String, Value>) {
         let mut object = ObjectWriter::begin(out);
         object.non_zero(name!("nbf"), &now);
         object.non_zero(name!("iat"), &now);
@@ -143,19 +158,32 @@ impl Claims {
         for (name, value) in further {
             object.any(name, |out| json::write(out, value));
         }
-        out.push(b'}');
+        out.append(b"}");
     }
 }
 
 impl Written for ParticipantKind {
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut impl Buffer) {
         json::write(out, self);
     }
 }
 
+impl<'a> Scan<'a> for ParticipantKind {
+    fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
+        scanner.variant()
+    }
+}
+
 impl Written for RoomConfiguration {
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut impl Buffer) {
         json::write(out, self);
+    }
+}
+
+/// Gives up: it is rare, and may be any object.
+impl<'a> Scan<'a> for RoomConfiguration {
+    fn scan(_: &mut Scanner<'a>) -> Option<Self> {
+        None
     }
 }
 
@@ -172,6 +200,35 @@ pub(crate) struct Registered<'a> {
     pub(crate) nbf: Option<UnixTime>,
     pub(crate) iat: Option<UnixTime>,
     pub(crate) sha256: Option<Cow<'a, str>>,
+}
+
+impl<'a> Registered<'a> {
+    /// Those of `claims`.
+    pub(crate) fn of(claims: &'a Claims) -> Self {
+        let text = |claim: &'a String| Some(Cow::Borrowed(&**claim)).filter(|claim| !claim.is_empty());
+        Self { iss: text(&claims.iss), exp: claims.exp, nbf: claims.nbf, iat: claims.iat, sha256: text(&claims.sha256) }
+    }
+}
+
+impl<'a> Scan<'a> for Registered<'a> {
+    fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
+        let mut claims = Self { iss: None, exp: None, nbf: None, iat: None, sha256: None };
+        let mut others = Vec::new();
+        scanner.object(|scanner, name| match name {
+            "iss" => scan_once(scanner, &mut claims.iss),
+            "exp" => scan_once(scanner, &mut claims.exp),
+            "nbf" => scan_once(scanner, &mut claims.nbf),
+            "iat" => scan_once(scanner, &mut claims.iat),
+            "sha256" => scan_once(scanner, &mut claims.sha256),
+            _ => scanner.other(name, &mut others),
+        })?;
+        Some(claims)
+    }
+}
+
+#[inline]
+fn scan_once<'a, T: Scan<'a>>(scanner: &mut Scanner<'a>, claim: &mut Option<T>) -> Option<()> {
+    claim.replace(T::scan(scanner)?).is_none().then_some(())
 }
 
 impl<'de> Deserialize<'de> for Registered<'de> {
@@ -223,5 +280,31 @@ fn read_once<'de, T: Deserialize<'de>, A: MapAccess<'de>>(map: &mut A, claim: &m
     match claim.replace(map.next_value()?) {
         None => Ok(()),
         Some(_) => Err(A::Error::custom("a claim is given twice")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_quickly_is_read_alike_by_serde() {
+        let join = r#"{"iss":"APIx","nbf":1795317324,"iat":1795317324,"exp":1795338924,"sub":"alice","name":"Alice","video":{"roomJoin":true,"room":"daily","canPublish":false,"canPublishSources":["camera"]}}"#;
+        let other = r#"{"iss":"x","exp":17,"identity":"a","aud":7,"kind":"agent","kindDetails":["a","b"],"attributes":{"a":"1","b":"2"},"agentThread":{"all":true,"x":true},"sha256":"="}"#;
+        let mut quickly = 0;
+        for json in [join, other].into_iter().flat_map(json::mutations) {
+            let registered: Result<Registered<'_>, _> = serde_json::from_str(&json);
+            if let Some(quick) = json::scan::<Registered<'_>>(&json) {
+                assert_eq!(format!("{quick:?}"), format!("{:?}", registered.as_ref().unwrap()), "{json}");
+            }
+            if let Some(quick) = json::scan::<Claims>(&json) {
+                assert!(registered.is_ok(), "{json}");
+                assert_eq!(serde_json::from_str::<Claims>(&json).unwrap(), quick, "{json}");
+                quickly += 1;
+            }
+        }
+        assert!(quickly > 1000, "{quickly}");
+        assert!(json::scan::<Claims>(join).is_some() && json::scan::<Claims>(other).is_some());
     }
 }

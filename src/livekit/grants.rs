@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::json::{Named, ObjectWriter, Written, name};
+use crate::json::{Buffer, Named, ObjectWriter, Scan, Scanner, Written, name};
 
 /// Declares grants. A row is a field, its name in JSON and its type. Everything that reads, writes or checks grants follows from it.
 macro_rules! grants {
@@ -20,10 +20,21 @@ macro_rules! grants {
             const MEMBERS: &'static [&'static str] = &[$($name),*];
 
             #[inline]
-            fn write(&self, out: &mut Vec<u8>) {
+            fn write(&self, out: &mut impl Buffer) {
                 let mut object = ObjectWriter::begin(out);
                 $(object.non_zero(name!($name), &self.$field);)*
                 object.end();
+            }
+        }
+
+        impl<'a> Scan<'a> for $grants {
+            fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
+                let (mut grants, mut others) = (Self::default(), Vec::new());
+                scanner.object(|scanner, name| match name {
+                    $($name => scanner.once(&mut grants.$field),)*
+                    _ => scanner.other(name, &mut others),
+                })?;
+                Some(grants)
             }
         }
     )*};
@@ -140,6 +151,12 @@ grants! {
 fn sources<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TrackSource>, D::Error> {
     let sources = Vec::<Named<_>>::deserialize(deserializer)?;
     Ok(sources.into_iter().map(|source| source.0).collect())
+}
+
+impl<'a> Scan<'a> for TrackSource {
+    fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
+        scanner.variant()
+    }
 }
 
 /// A kind of track that a participant may be limited to.

@@ -70,7 +70,7 @@ impl Inspection {
             dangers.push(Danger::WrongType { name });
         }
         let claims = Claims::deserialize(Value::Object(sound)).or(Err(TokenError::Claims))?;
-        let signed = |key: ApiKey| claims.iss == key.name() && jws.verify(key.key()).is_ok();
+        let signed = |key: ApiKey| claims.iss == key.name() && jws.verify_by(key.signer()).is_ok();
         dangers.extend(ApiKey::development().is_some_and(signed).then_some(Danger::DevelopmentKey));
         dangers.extend(dangers_of(&claims, now));
         if let Some(Value::Object(config)) = members.get("roomConfig") {

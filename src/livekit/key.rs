@@ -17,7 +17,6 @@ pub const DEVELOPMENT_PAIR: (&str, &str) = ("devkey", "secret");
 #[derive(Clone)]
 pub struct ApiKey {
     name: Arc<str>,
-    key: jws::Key,
     /// Signs payloads that begin with `{"iss":"<name>"` and go on after a comma.
     signer: jws::Signer,
 }
@@ -36,8 +35,7 @@ impl ApiKey {
         let key = jws::Key::new(secret.as_bytes()).filter(|_| is_long_enough).ok_or(KeyError::ShortSecret)?;
         let mut beginning = br#"{"iss":"#.to_vec();
         json::write(&mut beginning, name);
-        let signer = jws::Signer::new(&key, &beginning);
-        Ok(Self { name: name.into(), key, signer })
+        Ok(Self { name: name.into(), signer: jws::Signer::new(&key, &beginning) })
     }
 
     /// The name: a token's `iss`.
@@ -61,8 +59,9 @@ impl ApiKey {
         Arc::clone(&self.name)
     }
 
+    #[cfg(feature = "server")]
     pub(crate) fn key(&self) -> &jws::Key {
-        &self.key
+        self.signer.key()
     }
 
     pub(crate) fn signer(&self) -> &jws::Signer {
@@ -73,7 +72,7 @@ impl ApiKey {
 /// Keys are equal by name and secret.
 impl PartialEq for ApiKey {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && self.key == other.key
+        self.name == other.name && self.signer.key() == other.signer.key()
     }
 }
 

@@ -51,23 +51,41 @@ impl TokenVerifier {
     /// If it is not an HS256 JWS of one of the keys, is not valid at `now` with a [`LEEWAY`] of 60 s, has no `exp`, has two members
     /// of one name, or a claim of a type that LiveKit does not take.
     pub fn verify(&self, token: &str, now: UnixTime) -> Result<Claims, TokenError> {
-        self.authenticate(token, now, |_, payload, _| json::from_utf8(payload).or(Err(TokenError::Claims)))?
+        self.verify_by_key(token, now).map(|(_, claims)| claims)
     }
 
-    /// Verifies `token`, and calls `then` with the key, the payload and the registered claims.
+    /// The key that signed `token`, and its claims.
+    pub(crate) fn verify_by_key(&self, token: &str, now: UnixTime) -> Result<(&ApiKey, Claims), TokenError> {
+        let token = jws::Unverified::parse(token)?;
+        let payload = str::from_utf8(token.payload()).or(Err(TokenError::Claims))?;
+        if let Some(claims) = json::scan(payload) {
+            return self.check(&token, &Registered::of(&claims), now).map(|key| (key, claims));
+        }
+        let registered = serde_json::from_str(payload).or(Err(TokenError::Claims))?;
+        let key = self.check(&token, &registered, now)?;
+        serde_json::from_str(payload).map(|claims| (key, claims)).or(Err(TokenError::Claims))
+    }
+
+    /// Verifies `token`, and calls `then` with the key and the registered claims. Other claims are not read.
     pub(crate) fn authenticate<T>(
         &self,
         token: &str,
         now: UnixTime,
-        then: impl FnOnce(&ApiKey, &[u8], Registered<'_>) -> T,
+        then: impl FnOnce(&ApiKey, Registered<'_>) -> T,
     ) -> Result<T, TokenError> {
         let token = jws::Unverified::parse(token)?;
-        let claims: Registered<'_> = json::from_utf8(token.payload()).or(Err(TokenError::Claims))?;
+        let claims = json::scan_or_read(token.payload()).or(Err(TokenError::Claims))?;
+        let key = self.check(&token, &claims, now)?;
+        Ok(then(key, claims))
+    }
+
+    /// The key that signed `token`, if it is valid at `now`.
+    fn check(&self, token: &jws::Unverified<'_>, claims: &Registered<'_>, now: UnixTime) -> Result<&ApiKey, TokenError> {
         let name = claims.iss.as_deref().unwrap_or_default();
         let key = self.keys.find(name).ok_or_else(|| TokenError::UnknownKey { name: name.to_owned() })?;
-        let payload = token.verify(key.key())?;
-        check_times(&claims, now)?;
-        Ok(then(key, payload, claims))
+        token.verify_by(key.signer())?;
+        check_times(claims, now)?;
+        Ok(key)
     }
 }
 
@@ -75,7 +93,7 @@ impl TokenVerifier {
 #[cfg(feature = "server")]
 pub(crate) fn claimed_key(token: &str) -> Option<String> {
     let token = jws::Unverified::parse(token).ok()?;
-    let claims: Registered<'_> = json::from_utf8(token.payload()).ok()?;
+    let claims: Registered<'_> = json::scan_or_read(token.payload()).ok()?;
     claims.iss.map(std::borrow::Cow::into_owned)
 }
 

@@ -60,7 +60,7 @@ impl WebhookReceiver {
     /// # Errors
     /// If the token is not valid at `now`, or has no digest of a body.
     pub fn authenticate(&self, authorization: &str, now: UnixTime) -> Result<Authenticated, WebhookError> {
-        self.verifier.authenticate(strip_bearer(authorization), now, |key, _, claims| {
+        self.verifier.authenticate(strip_bearer(authorization), now, |key, claims| {
             let digest = claims.sha256.ok_or(WebhookError::NoDigest)?;
             let digest = digest.as_bytes().try_into().or(Err(WebhookError::Digest))?;
             Ok(Authenticated { key: key.shared_name(), digest })

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
+use crate::jws;
 use crate::livekit::claims::{Claims, claims};
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
@@ -177,7 +178,8 @@ impl AccessToken {
     }
 
     /// Appends all claims but `iss`, which the signer begins with.
-    fn write_claims(&self, payload: &mut Vec<u8>, now: UnixTime) {
+    #[inline]
+    fn write_claims(&self, payload: &mut jws::Payload, now: UnixTime) {
         self.claims.write_after_iss(payload, now, now.saturating_add(self.ttl), &self.further);
     }
 }

@@ -19,10 +19,7 @@ use crate::http::policies::{ActivePolicy, PolicyChanges};
 use crate::http::refusal::Refusal;
 use crate::http::trace::{Trace, subject_for_log};
 use crate::inbox::Filter;
-use crate::json;
-use crate::livekit::claims::{Claims, Registered};
-use crate::livekit::key::ApiKey;
-use crate::livekit::token_verifier::{LEEWAY, TokenError};
+use crate::livekit::token_verifier::LEEWAY;
 use crate::policy::rule::EventsRight;
 
 /// What a client may read, for how long, and how much memory it may use.
@@ -87,9 +84,9 @@ impl Access {
 
     fn of_token(edge: &Edge, keys: Arc<KeySet>, token: &str) -> Result<Self, Refusal> {
         let now = edge.clock.now();
-        let read = |key: &ApiKey, payload: &[u8], _: Registered<'_>| Some((key.shared_name(), json::from_utf8(payload).ok()?));
-        let checked = keys.verifier.authenticate(token, now, read).and_then(|read| read.ok_or(TokenError::Claims));
-        let (key, claims): (_, Claims) = checked.map_err(|error| Refusal::Reader(Some(error)))?;
+        let checked = keys.verifier.verify_by_key(token, now);
+        let (key, claims) =
+            checked.map(|(key, claims)| (key.shared_name(), claims)).map_err(|error| Refusal::Reader(Some(error)))?;
         // A webhook's token is for one body, and may be in the logs of the proxies that it passed.
         let expiry = claims.exp.filter(|_| claims.sha256.is_empty()).ok_or(Refusal::Reader(None))?;
         let room = match claims.video.unwrap_or_default() {

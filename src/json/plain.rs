@@ -1,0 +1,86 @@
+//! Finds the first byte of a string that is not plain, eight bytes at a time. Does not know what is made of it.
+
+const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const TWOS: u64 = u64::from_ne_bytes([2; 8]);
+const LIMITS: u64 = u64::from_ne_bytes([0x21; 8]);
+const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
+
+/// Where, from `at` on, the first of `bytes` is that is not plain: a quote, a backslash or a control character, which JSON does not
+/// write as they are (RFC 8259, section 7).
+#[inline]
+pub(super) fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
+    let chunk = |at| bytes.get(at..).unwrap_or_default();
+    loop {
+        for _ in 0..4 {
+            let Some(word) = chunk(at).first_chunk() else {
+                let tail = chunk(at);
+                return at.wrapping_add(tail.iter().position(|byte| is_special(*byte)).unwrap_or(tail.len()));
+            };
+            let special = special(u64::from_le_bytes(*word));
+            if special != 0 {
+                return at.wrapping_add(special.trailing_zeros() as usize / 8);
+            }
+            at = at.wrapping_add(8);
+        }
+        // Most of a long string is plain: 32 bytes at once.
+        while let Some(bytes) = chunk(at).first_chunk::<32>()
+            && !bytes.iter().fold(false, |found, byte| found | is_special(*byte))
+        {
+            at = at.wrapping_add(32);
+        }
+    }
+}
+
+/// Whether all `bytes` are plain.
+#[inline]
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    // The last word of a long text may overlap the one before it.
+    match (bytes.last_chunk(), bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(end), ..) => {
+            let word = |word: &[u8; 8]| special(u64::from_le_bytes(*word));
+            bytes.as_chunks().0.iter().fold(word(end), |found, next| found | word(next)) == 0
+        }
+        (None, Some(start), Some(end)) => {
+            let half = |half: &[u8; 4]| u64::from(u32::from_le_bytes(*half));
+            special(half(start) | half(end) << 32) == 0
+        }
+        _ => !bytes.iter().any(|byte| is_special(*byte)),
+    }
+}
+
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..b' ')
+}
+
+/// The highest bit of each byte that is special. A byte after the first such byte may be marked by mistake.
+#[inline]
+fn special(word: u64) -> u64 {
+    // With one bit changed, quotes come after the control characters.
+    let quotes_and_controls = (word ^ TWOS).wrapping_sub(LIMITS);
+    let backslashes = (word ^ BACKSLASHES).wrapping_sub(ONES);
+    (quotes_and_controls | backslashes) & !word & HIGH_BITS
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test that breaks says so by panicking")]
+mod tests {
+    use super::{end_of_plain, is_plain, is_special};
+
+    #[test]
+    fn the_first_special_byte_is_found_wherever_it_is() {
+        for length in 0..100 {
+            assert_eq!(end_of_plain(&vec![b'x'; length], 0), length);
+            assert!(is_plain(&vec![b'x'; length]));
+            for at in 0..length {
+                for byte in 0..=255 {
+                    let mut bytes = vec![b'!'; length];
+                    bytes[at] = byte;
+                    let end = if is_special(byte) { at } else { length };
+                    assert_eq!(end_of_plain(&bytes, 0), end, "{byte} at {at} of {length}");
+                    assert_eq!(is_plain(&bytes), !is_special(byte), "{byte} at {at} of {length}");
+                }
+            }
+        }
+    }
+}
