@@ -4,6 +4,7 @@
 mod escapes;
 mod events;
 mod generated;
+mod inbox;
 mod input;
 mod json_spacing;
 mod log;
@@ -27,6 +28,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, ConfigError, Flags};
+use inbox::InboxCommand;
 use log::tell;
 use output::{print, print_json};
 use policy::PolicyCommand;
@@ -78,6 +80,9 @@ enum Command {
     Policy(PolicyCommand),
     /// Read the inbox of a running roomkey
     Events(events::ReadEvents),
+    /// Export, import and restore the inbox
+    #[command(subcommand)]
+    Inbox(InboxCommand),
     /// Print the completions for a shell
     Completions(generated::PrintCompletions),
     /// Print a man page, of the program or of one of its commands
@@ -122,6 +127,9 @@ impl Command {
             Self::Policy(PolicyCommand::Check(arguments)) => policy::check::run(arguments),
             Self::Policy(PolicyCommand::Test(arguments)) => policy::test::run(*arguments),
             Self::Events(arguments) => events::run(arguments),
+            Self::Inbox(InboxCommand::Export(arguments)) => inbox::export::run(arguments),
+            Self::Inbox(InboxCommand::Import(arguments)) => inbox::import::run(arguments),
+            Self::Inbox(InboxCommand::Restore(arguments)) => inbox::restore::run(arguments),
             Self::Completions(arguments) => generated::print_completions(arguments),
             Self::Man(arguments) => generated::print_man(arguments),
         }

@@ -2,7 +2,7 @@
 
 mod key_watch;
 mod listeners;
-mod open_inbox;
+pub(super) mod open_inbox;
 mod policy_watch;
 mod polling;
 
