@@ -11,15 +11,26 @@ use crate::livekit::webhook::strip_bearer;
 /// The most bytes that are read of any input. Tokens and webhooks are far smaller.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
+/// What is at `path`, and its name for messages.
+pub(super) fn open(path: &str) -> Result<(&str, Box<dyn Read>), Failure> {
+    match path {
+        "-" => Ok(("stdin", Box::new(io::stdin()))),
+        path => match File::open(path) {
+            Ok(file) => Ok((path, Box::new(file))),
+            Err(error) => Err(unreadable(path, &error)),
+        },
+    }
+}
+
+pub(super) fn unreadable(name: &str, error: &io::Error) -> Failure {
+    Failure::wrong(format_args!("cannot read {name}: {error}"))
+}
+
 pub(super) fn read(path: &str) -> Result<Vec<u8>, Failure> {
-    let (name, source) = match path {
-        "-" => ("stdin", Ok(Box::new(io::stdin()) as Box<dyn Read>)),
-        path => (path, File::open(path).map(|file| Box::new(file) as Box<dyn Read>)),
-    };
+    let (name, source) = open(path)?;
     let mut bytes = Vec::new();
-    let read = source.and_then(|source| source.take(MAX_BYTES.saturating_add(1)).read_to_end(&mut bytes));
-    match read {
-        Err(error) => Err(Failure::wrong(format_args!("cannot read {name}: {error}"))),
+    match source.take(MAX_BYTES.saturating_add(1)).read_to_end(&mut bytes) {
+        Err(error) => Err(unreadable(name, &error)),
         Ok(length) if u64::try_from(length).is_ok_and(|length| length > MAX_BYTES) => {
             Err(Failure::wrong(format_args!("{name} is longer than {MAX_BYTES} bytes")))
         }

@@ -6,6 +6,7 @@ mod escapes;
 mod events;
 mod generated;
 mod healthcheck;
+mod inbox;
 mod input;
 mod json_spacing;
 mod log;
@@ -29,6 +30,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, ConfigError, Flags};
+use inbox::InboxCommand;
 use log::tell;
 use output::{print, print_json};
 use policy::PolicyCommand;
@@ -88,6 +90,9 @@ enum Command {
     Events(events::ReadEvents),
     /// Print a file for systemd, containers, a reverse proxy or Prometheus
     Deploy(deploy::PrintDeployFile),
+    /// Export, import and restore the inbox
+    #[command(subcommand)]
+    Inbox(InboxCommand),
     /// Print the completions for a shell
     Completions(generated::PrintCompletions),
     /// Print a man page, of the program or of one of its commands
@@ -135,6 +140,9 @@ impl Command {
             Self::Policy(PolicyCommand::Test(arguments)) => policy::test::run(*arguments),
             Self::Events(arguments) => events::run(arguments),
             Self::Deploy(arguments) => deploy::run(arguments),
+            Self::Inbox(InboxCommand::Export(arguments)) => inbox::export::run(arguments),
+            Self::Inbox(InboxCommand::Import(arguments)) => inbox::import::run(arguments),
+            Self::Inbox(InboxCommand::Restore(arguments)) => inbox::restore::run(arguments),
             Self::Completions(arguments) => generated::print_completions(arguments),
             Self::Man(arguments) => generated::print_man(arguments),
         }

@@ -5,6 +5,7 @@
 
 mod dotenv;
 mod error;
+mod inbox_flags;
 mod key_file;
 mod key_list;
 mod keys;
@@ -15,6 +16,7 @@ mod values;
 mod variables;
 
 pub(crate) use error::ConfigError;
+pub(crate) use inbox_flags::InboxFlags;
 pub(crate) use key_file::{KeyFile, KeyFileContent};
 pub(crate) use keys::{KeyFlags, Keys};
 pub(crate) use policy_source::{PolicyFileError, PolicySource};

@@ -15,6 +15,7 @@ use crate::http::{Bind, Cors, ProxyNetwork};
 use crate::policy::check::Surroundings;
 
 const DEFAULT_PORT: &str = "6080";
+pub(super) const DEFAULT_INBOX: &str = "sqlite:roomkey.db";
 pub(crate) const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
 
 /// Declares [`Flags`] and [`Config`] with one field for each row. A row is:
@@ -123,7 +124,7 @@ settings! {
     policy: Option<String> => Option<PathBuf>, (value_name = "FILE") ["ROOMKEY_POLICY", "none: everyone gets a token"]
         "The policy file, which says who gets which token; the server picks up changes",
         |setting| Ok(setting.text().map(PathBuf::from));
-    inbox: Option<String> => InboxPlace, (value_name = "PLACE") ["ROOMKEY_INBOX", "sqlite:roomkey.db"]
+    inbox: Option<String> => InboxPlace, (value_name = "PLACE") ["ROOMKEY_INBOX", DEFAULT_INBOX]
         "Where verified webhooks are kept: sqlite:PATH, redis://HOST:PORT, redis+sentinel://HOST:PORT,HOST:PORT/MASTER, rediss instead of redis for TLS, or none; ?replicas=N at the end waits for replicas; put a URL with a password into the variable",
         values::inbox_place;
     sentinel_user: Option<String> => Option<String>, (value_name = "USER") ["ROOMKEY_SENTINEL_USER", "the default user"]
@@ -143,18 +144,9 @@ settings! {
 impl Config {
     /// Gives the login at the sentinels to the inbox.
     fn with_sentinel_login(mut self) -> Result<Self, ConfigError> {
-        match (&self.sentinel_user, self.sentinel_password.take()) {
-            (Some(_), None) => {
-                Err(ConfigError::HalfAPair { given: "ROOMKEY_SENTINEL_USER", missing: "ROOMKEY_SENTINEL_PASSWORD" })
-            }
-            (user, Some(password)) => {
-                if let InboxPlace::Redis(url) = &mut self.inbox {
-                    *url = url.clone().with_sentinel_login(user.as_deref(), &password);
-                }
-                Ok(self)
-            }
-            (None, None) => Ok(self),
-        }
+        let (user, password) = (self.sentinel_user.as_deref(), self.sentinel_password.take());
+        self.inbox = self.inbox.with_sentinel_login(user, password.as_ref().map(|password| password.as_str()))?;
+        Ok(self)
     }
 
     /// What a policy depends on.

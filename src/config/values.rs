@@ -21,6 +21,19 @@ pub(crate) enum InboxPlace {
     Redis(RedisUrl),
 }
 
+impl InboxPlace {
+    /// The same with a login at the sentinels. Without a user, it is that of their default user.
+    pub(super) fn with_sentinel_login(self, user: Option<&str>, password: Option<&str>) -> Result<Self, ConfigError> {
+        match (self, user, password) {
+            (_, Some(_), None) => {
+                Err(ConfigError::HalfAPair { given: "ROOMKEY_SENTINEL_USER", missing: "ROOMKEY_SENTINEL_PASSWORD" })
+            }
+            (Self::Redis(url), user, Some(password)) => Ok(Self::Redis(url.with_sentinel_login(user, password))),
+            (place, ..) => Ok(place),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     Text,

@@ -18,7 +18,11 @@ use crate::livekit::webhook::Delivery;
 pub(crate) struct Fingerprint(pub(crate) [u8; 16]);
 
 impl Fingerprint {
-    fn of_id(id: &str) -> Self {
+    /// Of an event with this `id`, whose body has this `digest`.
+    fn of(id: &str, digest: &[u8; 32]) -> Self {
+        if id.is_empty() {
+            return Self::cut(digest);
+        }
         // The prefix keeps ids apart from bodies: either may be any text.
         Self::cut(&Sha256::new_with_prefix(b"event id\0").chain_update(id).finalize().into())
     }
@@ -30,6 +34,8 @@ impl Fingerprint {
 
 /// A verified delivery on its way into the inbox, with its event parsed.
 pub struct Arrival {
+    /// The cursor that its entry must get. `None` for a new delivery, which gets the next one.
+    pub(super) cursor: Option<Cursor>,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) received: UnixTime,
     key: Arc<str>,
@@ -47,7 +53,20 @@ impl Arrival {
     #[must_use]
     pub fn new<B: AsRef<[u8]> + Send + 'static>(delivery: Delivery<B>, received: UnixTime) -> Self {
         let (body, key, digest) = delivery.into_parts();
-        let body = Bytes::from_owner(body);
+        Self::of(Bytes::from_owner(body), key, digest, received)
+    }
+
+    /// An entry that another inbox has exported, on its way into this one with the cursor that it had there. This is the one
+    /// exception to the rule that only the receiver makes a delivery: the signature is not kept, so it cannot be verified again, and
+    /// whoever imports it vouches for it.
+    pub(super) fn imported(entry: Entry) -> Self {
+        let Entry { cursor, id, event, room, received, key, body } = entry;
+        let digest = Sha256::digest(&body).into();
+        let fingerprint = Fingerprint::of(&id, &digest);
+        Self { cursor: Some(cursor), fingerprint, id, event, room, ..Self::of(body, key.into(), digest, received) }
+    }
+
+    fn of(body: Bytes, key: Arc<str>, digest: [u8; 32], received: UnixTime) -> Self {
         let parsed = WebhookEvent::parse(&body).ok();
         let is_event = parsed.is_some();
         let fields = parsed.map(|event| {
@@ -56,8 +75,8 @@ impl Arrival {
             (event.id.into_owned(), event.event.into_owned(), room, participant)
         });
         let (id, event, room, participant) = fields.unwrap_or_default();
-        let fingerprint = if id.is_empty() { Fingerprint::cut(&digest) } else { Fingerprint::of_id(&id) };
-        Self { fingerprint, received, key, digest, is_event, id, event, room, participant, body }
+        let fingerprint = Fingerprint::of(&id, &digest);
+        Self { cursor: None, fingerprint, received, key, digest, is_event, id, event, room, participant, body }
     }
 
     /// Whether the body is a JSON object.

@@ -4,7 +4,7 @@
 //! An arrival waits in the `queue`; the one `writer` thread commits it to the `store`, deletes old entries with the `pruner`, and has
 //! the store index them with the `indexer`. A
 //! `follower` reads from the store, or the newest entries from the `tail`. Each folder in `store/` is a backend. A new one is another
-//! folder there, which implements `Store`, and a constructor in `handle`.
+//! folder there, which implements `Store`, and a constructor in `handle`. `moving` takes entries out of one inbox and into another.
 
 mod cursor;
 mod entry;
@@ -13,6 +13,7 @@ mod handle;
 mod health;
 mod indexer;
 mod mark;
+mod moving;
 mod pruner;
 mod queue;
 mod statistics;
@@ -25,8 +26,10 @@ pub use cursor::{Cursor, MalformedCursor};
 pub use entry::{Arrival, Entry, Filter, Page, PageLimit};
 pub use follower::Follower;
 pub use handle::Inbox;
+pub(crate) use moving::{Exporter, ImportError, Imported, Importer};
 pub use queue::AppendError;
 pub use statistics::{Histogram, Statistics};
 pub use store::redis::{MalformedRedisUrl, RedisUrl};
 pub use store::sqlite::{OpenError, Why};
+pub(crate) use store::sqlite::{RestoreError, Restored, restore};
 pub use store::{Appended, Cause, ReadError, Retention, StoreError, Usage};

@@ -280,6 +280,17 @@ fn the_files_of_the_server_import_each_other_without_cycles() {
     assert!(cycles.is_empty(), "{cycles:#?}");
 }
 
+#[test]
+fn only_an_import_makes_an_arrival_without_the_receiver() {
+    let src = fixtures::path("src");
+    let calls = |path: &PathBuf| {
+        let is_import = |found: &FoundPath| found.path.ends_with(&["Arrival".to_owned(), "imported".to_owned()]);
+        paths_of(&fs::read_to_string(path).unwrap()).iter().any(is_import)
+    };
+    let found: Vec<_> = sources_under(&src).into_iter().filter(calls).collect();
+    assert_eq!(found, [src.join("inbox/moving.rs")]);
+}
+
 /// The rows of the code map in `lib.rs`: each place and its floor.
 fn code_map(lib: &str) -> BTreeMap<String, u8> {
     let mut map = BTreeMap::new();

@@ -66,7 +66,7 @@ pub(super) struct ReadEvents {
     flags: ClientFlags,
 }
 
-fn cursor(text: &str) -> Result<Cursor, &'static str> {
+pub(super) fn cursor(text: &str) -> Result<Cursor, &'static str> {
     text.parse().or(Err("must be a cursor of this inbox, such as 0001d2a0b3c40000"))
 }
 

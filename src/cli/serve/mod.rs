@@ -3,7 +3,7 @@
 pub(super) mod check;
 mod key_watch;
 mod listeners;
-mod open_inbox;
+pub(super) mod open_inbox;
 mod policy_watch;
 mod polling;
 

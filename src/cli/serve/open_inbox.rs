@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf, absolute};
 
 use crate::clock::Clock;
 use crate::config::InboxPlace;
-use crate::inbox::{Inbox, OpenError, Retention, Why};
+use crate::inbox::{Inbox, Retention, Why};
 
 /// Opens the inbox. The error is a sentence.
 pub(super) fn open_inbox(place: &InboxPlace, retention: Retention) -> Result<Inbox, String> {
@@ -16,13 +16,13 @@ pub(super) fn open_inbox(place: &InboxPlace, retention: Retention) -> Result<Inb
         InboxPlace::Redis(url) => Inbox::redis(url.clone(), retention, Clock::system())
             .map_err(|error| format!("cannot start threads for the inbox: {error}")),
         InboxPlace::Sqlite(path) => {
-            Inbox::sqlite(path, retention, Clock::system()).map_err(|error| cannot_open(&full(path), &error))
+            Inbox::sqlite(path, retention, Clock::system()).map_err(|error| cannot_open(path, &error.why))
         }
     }
 }
 
 /// An absolute path, an address without user and password, or none.
-pub(super) fn place(inbox: &InboxPlace) -> String {
+pub(in crate::cli) fn place(inbox: &InboxPlace) -> String {
     match inbox {
         InboxPlace::None => "none".to_owned(),
         InboxPlace::Redis(url) => url.to_string(),
@@ -34,12 +34,14 @@ fn full(path: &Path) -> PathBuf {
     absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn cannot_open(path: &Path, error: &OpenError) -> String {
+/// Why the file at `path` cannot be used, in a sentence.
+pub(in crate::cli) fn cannot_open(path: &Path, why: &Why) -> String {
+    let path = full(path);
     // Only for the system's errors does it matter where the file is.
-    let directory = path.parent().filter(|_| matches!(error.why, Why::Io(_) | Why::NoLog | Why::Store(_)));
+    let directory = path.parent().filter(|_| matches!(why, Why::Io(_) | Why::NoLog | Why::Store(_)));
     let directory = directory.map(|directory| format!("; {}", describe(directory))).unwrap_or_default();
     let path = path.display();
-    format!("the inbox {path} cannot be used: {}{directory}: make it usable, or set ROOMKEY_INBOX to another place", error.why)
+    format!("the inbox {path} cannot be used: {why}{directory}: make it usable, or set ROOMKEY_INBOX to another place")
 }
 
 /// The permissions and the owner of `directory`.

@@ -12,11 +12,12 @@ use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 
-/// Stores entries. All methods may block. `append`, `advance`, `prune`, `index`, `known_time` and `probe` are called by
-/// one thread only.
+/// Stores entries. All methods may block. `append`, `begin_at`, `advance`, `prune`, `index`, `known_time` and `probe` are called
+/// by one thread only.
 pub(crate) trait Store: Send + Sync + 'static {
     /// Commits the arrivals in `batch` that are new, in order, all or none, and returns the outcome of each. Once this returns, they
-    /// survive the end of the process and of the machine. After an error they may or may not be committed.
+    /// survive the end of the process and of the machine. After an error they may or may not be committed. Imported ones come in the
+    /// order of their cursors; if one is new but not later than everything before, none is committed.
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError>;
 
     /// How much one batch holds at most; its last delivery may exceed the bytes. Old entries are deleted between two batches.
@@ -24,6 +25,10 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// The entries after `after` that `filter` wants; from the oldest if `after` is `None`. Looks at a bounded number of entries.
     fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError>;
+
+    /// If the inbox is unused, which means that it never had an entry and no server has opened it, it begins after `at` from now on.
+    /// Returns whether it is.
+    fn begin_at(&self, at: Cursor) -> Result<bool, StoreError>;
 
     /// From now on, new entries have later cursors than `to`, also after a restart and whichever roomkey commits them. Returns the
     /// cursor that they will be later than: `to`, or the newest entry's if that is later. As durable as an entry.
@@ -143,6 +148,11 @@ pub enum StoreError {
     /// The store is far larger than its limit.
     #[error("the inbox is far larger than its limit, because old events cannot be deleted fast enough")]
     TooLarge,
+    /// An imported entry is missing, and its place in the order is already past.
+    #[error(
+        "an event to import is missing here, although the inbox has later ones, or has told readers later cursors: import into a new inbox, before a server uses it"
+    )]
+    Misplaced,
     /// There was no connection since the start.
     #[error("the inbox has not been reached yet")]
     Unreached,

@@ -18,6 +18,7 @@ fn commands(server: &Program) -> Vec<Vec<String>> {
     let (token, authorization) = (forge_with(""), forge_with(&format!(r#""sha256":"{}""#, digest("{}"))));
     let (at, url) = (NOW.to_string(), url(server));
     let hook = format!("{url}/webhook");
+    let inbox = format!("sqlite:{}", server.directory().join("roomkey.db").display());
     let commands: &[&[&str]] = &[
         &["--help"],
         &["--version"],
@@ -39,6 +40,7 @@ fn commands(server: &Program) -> Vec<Vec<String>> {
         &["events", "--url", &url],
         &["events", "--url", &url, "--json"],
         &["events", "--url", &url, "--follow"],
+        &["inbox", "export", "--inbox", &inbox],
     ];
     commands.iter().map(|words| words.iter().map(|word| (*word).to_owned()).collect()).collect()
 }
@@ -110,6 +112,7 @@ fn names_that_others_chose_are_printed_escaped() {
     deliver(&mut server.connect(), &body);
     let (at, url) = (NOW.to_string(), url(&server));
     let hook = format!("{url}/webhook");
+    let inbox = format!("sqlite:{}", server.directory().join("roomkey.db").display());
     let named = MISLEADING.replace('\n', "");
     let commands: &[&[&str]] = &[
         &["token", "create", "--join", "--room", &named, "--identity", &named, "--attribute", &format!("{named}={named}")],
@@ -126,6 +129,7 @@ fn names_that_others_chose_are_printed_escaped() {
         &["webhook", "verify", "--body", &named, "--authorization", &authorization],
         &["events", "--url", &url],
         &["events", "--url", &url, "--json"],
+        &["inbox", "export", "--inbox", &inbox],
     ];
     for words in commands {
         let ended = Start::command_with_keys(*words).stdin(body.as_str()).run();

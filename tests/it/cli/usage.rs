@@ -14,6 +14,11 @@ fn wrong_use_is_answered_in_one_sentence_without_values() {
         (&[HUSH], "no such command"),
         (&["token"], "inspect"),
         (&["webhook"], "send"),
+        (&["inbox"], "restore"),
+        (&["inbox", "export", HUSH], "one argument too many"),
+        (&["inbox", "export", "--after", HUSH], "--after must be a cursor"),
+        (&["inbox", "restore"], "<COPY>"),
+        (&["inbox", "import", "--inbox", "rediss:hushhush-0123456789-0123456789-012345"], "ROOMKEY_INBOX"),
         (&["token", HUSH], "no such command"),
         (&["token", "create", HUSH], "one argument too many"),
         (&["token", "create", "--api-secret", HUSH], "LIVEKIT_API_SECRET"),
@@ -157,6 +162,9 @@ fn help_shows_examples() {
         (&["check", "--help"], &["--server-port", "LIVEKIT_API_SECRET"]),
         (&["healthcheck", "--help"], &["--server-port", "--base-path"]),
         (&["deploy", "--help"], &["Examples:", "roomkey.service"]),
+        (&["inbox", "export", "--help"], &["Examples:", "--after", "Status 1", "secrets"]),
+        (&["inbox", "import", "--help"], &["Examples:", "-", "Status 1", "run it again"]),
+        (&["inbox", "restore", "--help"], &["Examples:", "sqlite3", "Status 1", "before-restore"]),
         (&["completions", "--help"], &["Examples:", "fish"]),
     ] {
         let ended = Start::command(arguments).run();

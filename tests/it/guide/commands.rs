@@ -13,21 +13,26 @@ use crate::harness::client::{get, post};
 use crate::harness::directory::Directory;
 use crate::harness::outside::is_installed;
 use crate::harness::program::{Program, Start};
+use crate::harness::redis_server::RedisServer;
 use crate::harness::sender::authorization_at;
+use crate::harness::wait::eventually_blocking;
+
+/// `PATH`, with the program in it.
+fn path() -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_roomkey")).parent().unwrap();
+    format!("{}:{}", program.display(), std::env::var("PATH").unwrap())
+}
 
 /// Runs a block of commands in `directory`.
 fn run_in(directory: &Path, block: &str) {
-    let path = std::env::var("PATH").unwrap();
-    let status = Command::new("sh").args(["-ec", block]).env_clear().env("PATH", path).current_dir(directory).status();
-    assert!(status.unwrap().success(), "{block}");
+    let output = Command::new("sh").args(["-ec", block]).env_clear().env("PATH", path()).current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{block}: {output:?}");
 }
 
 /// What a block of commands prints, with `program` instead of the guide's server.
 fn run(block: &str, program: &Program) -> String {
-    let path = std::path::Path::new(env!("CARGO_BIN_EXE_roomkey")).parent().unwrap();
-    let path = format!("{}:{}", path.display(), std::env::var("PATH").unwrap());
     let block = block.replace("localhost:6080", &program.address().to_string());
-    let output = Command::new("sh").args(["-c", &block]).env_clear().env("PATH", path).output().unwrap();
+    let output = Command::new("sh").args(["-c", &block]).env_clear().env("PATH", path()).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -133,33 +138,68 @@ fn the_key_for_production_reaches_livekit_and_roomkey() {
     assert_eq!(payload(answer["participant_token"].as_str().unwrap())["iss"], "APImyKey");
 }
 
+const DEVELOPMENT: (&str, &str) = ("devkey", "secret");
+
+/// A server over the inbox at `place`.
+fn serve(place: &str) -> Program {
+    let program = Start::new().env("ROOMKEY_INBOX", place).serve();
+    eventually_blocking("it is ready", || program.ask(get("/readyz")).status == 200);
+    program
+}
+
+fn deliver(program: &Program, id: &str) {
+    let body = format!(r#"{{"event":"room_started","id":"{id}"}}"#);
+    let authorization = authorization_at(UnixTime::now(), DEVELOPMENT, &body);
+    assert_eq!(program.ask(post("/webhook", &[("Authorization", &authorization)], body)).status, 200);
+}
+
+/// The ids of all events.
+fn ids(program: &Program) -> Vec<String> {
+    let reader = roomkey::AccessToken::new().with_grants(roomkey::VideoGrants { room_list: true, ..Default::default() });
+    let token = reader.to_jwt(&api_key(DEVELOPMENT), UnixTime::now()).unwrap();
+    let answer = program.ask(get(&format!("/events?access_token={token}"))).json();
+    answer["events"].as_array().unwrap().iter().map(|entry| entry["event"]["id"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn a_restore_brings_back_what_was_backed_up_and_nothing_else() {
+    if !is_installed("sqlite3", "--version") {
+        return;
+    }
     let directory = Directory::new();
-    let development = ("devkey", "secret");
-    let start = || Start::new().env("ROOMKEY_INBOX", format!("sqlite:{}", directory.path().join("roomkey.db").display())).serve();
-    let deliver = |program: &Program, id: &str| {
-        let body = format!(r#"{{"event":"room_started","id":"{id}"}}"#);
-        let authorization = authorization_at(UnixTime::now(), development, &body);
-        assert_eq!(program.ask(post("/webhook", &[("Authorization", &authorization)], body)).status, 200);
-    };
-    let program = start();
+    let place = format!("sqlite:{}", directory.path().join("roomkey.db").display());
+    let program = serve(&place);
     deliver(&program, "EV_before");
-    program.stop();
-    run_in(directory.path(), "cp roomkey.db copy.db; test ! -e roomkey.db-wal");
-
+    run_in(directory.path(), &block("src/guide/inbox.md", "sh", "sqlite3 roomkey.db"));
     // Killed while SQLite's log has an event that the backup lacks.
-    let program = start();
     deliver(&program, "EV_after");
     drop(program);
     assert!(directory.path().join("roomkey.db-wal").exists());
+    run_in(directory.path(), &block("src/guide/inbox.md", "sh", "inbox restore"));
+    assert_eq!(ids(&serve(&place)), ["EV_before"]);
 
-    run_in(directory.path(), &block("src/guide/inbox.md", "sh", "copy.db roomkey.db"));
-    let program = start();
-    let reader = roomkey::AccessToken::new().with_grants(roomkey::VideoGrants { room_list: true, ..Default::default() });
-    let token = reader.to_jwt(&api_key(development), UnixTime::now()).unwrap();
-    let answer = program.ask(get(&format!("/events?access_token={token}"))).json();
-    let ids: Vec<&str> =
-        answer["events"].as_array().unwrap().iter().map(|entry| entry["event"]["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["EV_before"]);
+    // A copy of a stopped inbox.
+    serve(&place).stop();
+    run_in(directory.path(), "test ! -e roomkey.db-wal; rm roomkey.db.before-restore*; cp roomkey.db copy.db");
+    run_in(directory.path(), &block("src/guide/inbox.md", "sh", "inbox restore"));
+    assert_eq!(ids(&serve(&place)), ["EV_before"]);
+}
+
+#[test]
+fn an_inbox_moves_as_the_page_says() {
+    let Some(redis) = RedisServer::start() else { return };
+    let directory = Directory::new();
+    let program = serve(&format!("sqlite:{}", directory.path().join("roomkey.db").display()));
+    deliver(&program, "EV_1");
+    let commands = block("src/guide/inbox.md", "sh", "inbox import").replace("redis://localhost:6379", &redis.url());
+    run_in(directory.path(), &commands);
+    assert_eq!(ids(&serve(&redis.url())), ["EV_1"]);
+    // The lines have the form that the page shows.
+    let shown = block("src/guide/inbox.md", "text", "roomkeyInbox");
+    let export = fs::read_to_string(directory.path().join("events.jsonl")).unwrap();
+    let members = |text: &str| -> Vec<Vec<String>> {
+        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Map<_, serde_json::Value>>(line).unwrap());
+        lines.map(|line| line.into_iter().map(|(name, _)| name).collect()).collect()
+    };
+    assert_eq!(members(&export), members(&shown));
 }

@@ -38,7 +38,7 @@ use Use::{NotRun, Run};
 
 /// Every block that could be run: its page, its language, a text that only this block contains, and its use.
 /// `cargo test --doc` runs the blocks of Rust.
-const BLOCKS: [(&str, &str, &str, Use); 46] = [
+const BLOCKS: [(&str, &str, &str, Use); 48] = [
     ("README.md", "sh", "cargo run --release", NotRun("it builds a release; `.ci/run` builds it")),
     ("README.md", "sh", "cargo test", NotRun("it would run this test again; `.ci/run` begins with it")),
     ("README.md", "sh", "cargo install", NotRun("it installs a program")),
@@ -62,9 +62,16 @@ const BLOCKS: [(&str, &str, &str, Use); 46] = [
     (
         "src/guide/inbox.md",
         "sh",
-        "roomkey.db-wal",
+        "sqlite3 roomkey.db",
         Run("guide::commands::a_restore_brings_back_what_was_backed_up_and_nothing_else"),
     ),
+    (
+        "src/guide/inbox.md",
+        "sh",
+        "inbox restore",
+        Run("guide::commands::a_restore_brings_back_what_was_backed_up_and_nothing_else"),
+    ),
+    ("src/guide/inbox.md", "sh", "inbox import", Run("guide::commands::an_inbox_moves_as_the_page_says")),
     ("src/guide/inbox.md", "sh", "/events ", Run("guide::commands::the_curl_command_that_follows_is_accepted")),
     ("src/guide/inbox.md", "js", "EventSource", Run("tests/browser/follow.test.js")),
     ("src/guide/inbox.md", "python", "urllib", Run("cli::events_python::it_continues_after_restarts")),

@@ -34,7 +34,7 @@ const ENTRIES: &str = "
 ";
 
 /// The file of version 1 with so many entries.
-fn old_file(file: &Path, entries: i64) {
+pub(super) fn old_file(file: &Path, entries: i64) {
     let connection = Connection::open(file).unwrap();
     connection.execute_batch(FIRST).unwrap();
     connection.execute(ENTRIES, [entries]).unwrap();

@@ -2,7 +2,7 @@
 -- write: on a replica, out of memory, with a failing disk.
 --
 -- ARGV: where the inbox begins if it is new, as a stream id; then the fields of each arrival: fingerprint, received (milliseconds),
---   key, id, event, room, body.
+--   key, id, event, room, body, and for an imported one the stream id that it must get, otherwise nothing.
 -- Returns: a digit for each arrival (0 new, 1 known, 2 known with another body), the newest stream id, entries, bytes.
 local ms, count = latest(ARGV[1])
 
@@ -29,15 +29,22 @@ local function add(id, ...)
 end
 
 local kept, bytes, answers = kept_bytes(), 0, {}
-for at = 2, #ARGV, 7 do
+for at = 2, #ARGV, 8 do
     local fingerprint, body = ARGV[at], ARGV[at + 6]
     local known = find(fingerprint)
     if known then
         answers[#answers + 1] = known.body == body and '1' or '2'
     else
+        local given_ms, given_count = place(ARGV[at + 7])
         -- This leaves room for later ids even if the clock was far ahead.
         local received = math.min(tonumber(ARGV[at + 1]), LAST_MS - COUNTS)
-        if received > ms then
+        if given_ms then
+            -- Imported ones come in order, so this can only be the first one that is new: nothing is written yet.
+            if given_ms < ms or (given_ms == ms and given_count <= count) then
+                return redis.error_reply('MISPLACED an imported entry comes too late')
+            end
+            ms, count = given_ms, given_count
+        elseif received > ms then
             ms, count = received, 0
         elseif count + 1 < COUNTS then
             count = count + 1

@@ -35,6 +35,7 @@ macro_rules! script {
 
 pub(super) static ADVANCE: LazyLock<Script> = script!("", "advance.lua");
 pub(super) static APPEND: LazyLock<Script> = script!("", "append.lua");
+pub(super) static BEGIN: LazyLock<Script> = script!("", "begin.lua");
 pub(super) static NEWEST: LazyLock<Script> = script!("flags=no-writes", "newest.lua");
 pub(super) static PROBE: LazyLock<Script> = script!("", "probe.lua");
 pub(super) static PRUNE: LazyLock<Script> = script!("flags=allow-oom", "prune.lua");

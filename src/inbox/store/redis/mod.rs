@@ -129,6 +129,7 @@ impl Store for RedisStore {
             let (received, _) = Cursor::at(arrival.received).parts();
             script.arg(&arrival.fingerprint.0[..]).arg(received).arg(arrival.key()).arg(arrival.id());
             script.arg(arrival.event()).arg(arrival.room()).arg(arrival.body());
+            script.arg(arrival.cursor.map(entries::id).unwrap_or_default());
         }
         self.write(|connection| {
             let (outcomes, newest, entries, bytes): (String, String, u64, u64) = script.invoke(connection)?;
@@ -164,6 +165,10 @@ impl Store for RedisStore {
                 Ok(page)
             },
         )
+    }
+
+    fn begin_at(&self, at: Cursor) -> Result<bool, StoreError> {
+        self.write(|connection| Ok(entries::invocation(&entries::BEGIN).arg(entries::id(at)).invoke(connection)?))
     }
 
     fn advance(&self, to: Cursor) -> Result<Cursor, StoreError> {

@@ -182,8 +182,9 @@ impl From<RedisError> for StoreError {
             Some("OOM") => Self::Full(error.into()),
             Some("READONLY") => Self::ReadOnly(error.into()),
             Some("WRONGTYPE") => Self::Foreign(error.into()),
-            // An error of the scripts.
+            // Errors of the scripts.
             Some("NEWER") => Self::Newer,
+            Some("MISPLACED") => Self::Misplaced,
             _ if error.is_timeout() => Self::Stalled,
             _ => Self::Broken(error.into()),
         }

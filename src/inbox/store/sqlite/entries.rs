@@ -9,7 +9,7 @@ use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Entry, Filter, Page, PageLimit};
 use crate::inbox::store::sqlite::fingerprints::{self, Fingerprints};
 use crate::inbox::store::sqlite::rooms;
-use crate::inbox::store::{Appended, ReadError};
+use crate::inbox::store::{Appended, ReadError, StoreError};
 use crate::worker::faults;
 
 /// Entries that one read looks at, wanted or not.
@@ -51,7 +51,7 @@ impl Known {
 }
 
 /// Commits the new arrivals in `batch`. Returns the outcome of each.
-pub(super) fn append(connection: &mut Connection, known: &mut Known, batch: &[Arrival]) -> rusqlite::Result<Vec<Appended>> {
+pub(super) fn append(connection: &mut Connection, known: &mut Known, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
     let transaction = connection.transaction_with_behavior(Immediate)?;
     let mut appended = Vec::with_capacity(batch.len());
     {
@@ -66,7 +66,11 @@ pub(super) fn append(connection: &mut Connection, known: &mut Known, batch: &[Ar
                 appended.push(outcome);
                 continue;
             }
-            known.newest = known.newest.next(arrival.received);
+            known.newest = match arrival.cursor {
+                None => known.newest.next(arrival.received),
+                Some(cursor) if cursor > known.newest => cursor,
+                Some(_) => return Err(StoreError::Misplaced),
+            };
             known.newest_number = known.newest_number.saturating_add(1);
             insert.execute(params![
                 known.newest.number(),

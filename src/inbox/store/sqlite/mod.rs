@@ -4,10 +4,12 @@
 mod connections;
 mod entries;
 mod error;
+mod export;
 mod fingerprints;
 mod log;
 mod open;
 mod prune;
+mod restore;
 mod rooms;
 mod schema;
 
@@ -23,9 +25,12 @@ use crate::inbox::trusted_time;
 use crate::worker::lock;
 
 use connections::SqliteWriter;
+use entries::Known;
 
 pub(crate) use connections::SqliteStore;
 pub use error::{OpenError, Why};
+pub(crate) use export::ExportedFile;
+pub(crate) use restore::{RestoreError, Restored, restore};
 
 /// Bytes committed at once; the last delivery may exceed it.
 const BATCH: PageLimit = PageLimit { entries: usize::MAX, bytes: 8 << 20 };
@@ -44,6 +49,18 @@ impl Store for SqliteStore {
     fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError> {
         let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
         readers.read(0, || Ok(open::reader(&self.path)?), |connection| entries::read(connection, after, filter, limit))
+    }
+
+    fn begin_at(&self, at: Cursor) -> Result<bool, StoreError> {
+        self.write(|writer| {
+            let begin = "UPDATE inbox SET deleted = ?1, settled = ?1, purged = ?1, indexed = ?1 WHERE deleted_number = 0
+                         AND NOT EXISTS (SELECT 1 FROM entry) AND NOT EXISTS (SELECT 1 FROM reached WHERE cursor > 0)";
+            let is_unused = writer.connection.execute(begin, [at.number()])? > 0;
+            if is_unused {
+                writer.known = Known::load(&writer.connection)?;
+            }
+            Ok(is_unused)
+        })
     }
 
     fn advance(&self, to: Cursor) -> Result<Cursor, StoreError> {

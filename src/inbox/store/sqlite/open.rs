@@ -45,7 +45,7 @@ pub(super) fn open<T>(path: &Path, now: UnixTime, start: impl FnOnce(File, Conne
 
 /// The file, locked as long as it is open against other processes that would use it as an inbox. It may hold secrets; SQLite gives
 /// the same permissions to the files that it creates beside it.
-fn lock_file(path: &Path) -> Result<File, Why> {
+pub(super) fn lock_file(path: &Path) -> Result<File, Why> {
     let mut options = File::options();
     let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     match file.try_lock() {
@@ -57,7 +57,7 @@ fn lock_file(path: &Path) -> Result<File, Why> {
     }
 }
 
-fn remove(path: &Path, suffixes: &[&str]) {
+pub(super) fn remove(path: &Path, suffixes: &[&str]) {
     for suffix in suffixes {
         let _ = fs::remove_file(beside(path, suffix)); // it may not exist
     }
@@ -97,9 +97,14 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// A connection that reads.
+/// A connection that reads, to any file.
+pub(super) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// A connection that reads, to an inbox.
 pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let connection = read_only(path)?;
     entries::deleted(&connection)?; // SQLite opens its files at the first read
     Ok(connection)
 }
@@ -109,14 +114,19 @@ pub(super) fn check(connection: &mut Connection) -> Result<(), Why> {
     let time = if entries::bytes(connection)? > LARGE { SHORT_CHECK_TIME } else { CHECK_TIME };
     let begin = Instant::now();
     connection.progress_handler(CHECK_STEPS, Some(move || begin.elapsed() > time))?;
-    let checked = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    let sound = is_sound(connection);
     connection.progress_handler(0, None::<fn() -> bool>)?;
-    match checked {
-        Ok(result) if result == "ok" => Ok(()),
-        Ok(_) => Err(Why::Damaged),
+    match sound {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Why::Damaged),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether there is no damage in the whole file.
+pub(super) fn is_sound(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA quick_check(1)", [], |row| Ok(row.get::<_, String>(0)? == "ok"))
 }
 
 /// Creates an inbox in a separate file, which replaces the one at `path` once all of it is on the disk. Returns it locked.
@@ -137,7 +147,7 @@ fn create(path: &Path, now: UnixTime) -> Result<File, Why> {
 }
 
 /// Moves the file `new` to `path`, so that even after a power cut one of the two is there, complete.
-fn replace(path: &Path, new: &Path, file: &File) -> io::Result<()> {
+pub(super) fn replace(path: &Path, new: &Path, file: &File) -> io::Result<()> {
     let directory = File::open(path.parent().unwrap_or(Path::new("/")))?;
     file.sync_all()?;
     // SQLite would apply files of these names to whatever file is at `path`.
