@@ -1,6 +1,7 @@
 //! Defines what the inbox holds: entries, the arrivals that become entries, and which entries a reader wants. Does not know where
 //! they are stored.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,8 +15,21 @@ use crate::livekit::webhook::Delivery;
 
 /// Identifies an event by its id, or by its body if it has no id. SHA-256 cut to 128 bits: a collision takes an API key and 2^64
 /// attempts, and affects only the attacker's own events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(pub(crate) [u8; 16]);
+
+/// In the order of the bytes, as a database sorts them. Comparing them as one number is much quicker than byte by byte.
+impl Ord for Fingerprint {
+    fn cmp(&self, other: &Self) -> Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for Fingerprint {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Fingerprint {
     /// Of an event with this `id`, whose body has this `digest`.

@@ -75,7 +75,9 @@ impl ArrivalQueue {
         if !state.deliveries.is_empty() {
             state = self.wait(state, expected, gather);
         }
-        let deliveries = std::mem::take(&mut state.deliveries);
+        // The next batch will be about as large.
+        let next = Vec::with_capacity(state.deliveries.len());
+        let deliveries = std::mem::replace(&mut state.deliveries, next);
         if deliveries.is_empty() && state.is_closed { None } else { Some(deliveries) }
     }
 

@@ -173,15 +173,18 @@ impl WriterThread {
         }
     }
 
-    fn commit(&self, batch: Vec<Queued>) {
+    fn commit(&self, mut batch: Vec<Queued>) {
         // Senders that have given up were told to try again.
-        let (batch, answers): (Vec<_>, Vec<_>) = batch.into_iter().filter(|(_, answer)| !answer.is_closed()).unzip();
+        batch.retain(|(_, answer)| !answer.is_closed());
         if batch.is_empty() {
             return;
         }
-        let refuse = |answers: Vec<_>| self.answer(answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
+        let (batch, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let refuse = |batch, answers: Vec<_>| {
+            self.answer(batch, answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
+        };
         if self.pruner.is_out_of_room() {
-            return refuse(answers);
+            return refuse(batch, answers);
         }
         let begin = Instant::now();
         let appended = self.shared.health.watch(|| self.store.append(&batch));
@@ -195,19 +198,24 @@ impl WriterThread {
                     let (id, key) = (arrival.id(), arrival.key());
                     warn!(id, key, "the id of a stored event came with another body: the first one is kept");
                 }
-                self.answer(answers.into_iter().zip(appended.into_iter().map(Ok)));
+                self.answer(batch, answers.into_iter().zip(appended.into_iter().map(Ok)));
             }
             Err(error) => {
                 self.shared.health.update(Err(error));
                 self.shared.changed.send_replace(()); // they may be committed nevertheless
-                refuse(answers);
+                refuse(batch, answers);
             }
         }
     }
 
-    /// Sends the outcomes, from a task of the senders' runtime: that wakes them all at once, this thread one by one.
-    fn answer(&self, outcomes: impl Iterator<Item = (oneshot::Sender<AppendResult>, AppendResult)> + Send + 'static) {
+    /// Sends the outcomes of `batch`, from a task of the senders' runtime: that wakes them all at once, this thread one by one.
+    fn answer(
+        &self,
+        batch: Vec<Arrival>,
+        outcomes: impl Iterator<Item = (oneshot::Sender<AppendResult>, AppendResult)> + Send + 'static,
+    ) {
         let send = || {
+            drop(batch); // a connection uses its buffer again for the next request, once no body is in it
             for (answer, outcome) in outcomes {
                 let _ = answer.send(outcome); // the sender may have given up
             }
