@@ -23,7 +23,7 @@ pub(crate) use bounds::{Bounds, Excess};
 pub(crate) use scanner::{Scan, Scanner, scan};
 #[cfg(feature = "server")]
 pub(crate) use unique::unique;
-pub(crate) use writer::{Buffer, ObjectWriter, Written, name, write};
+pub(crate) use writer::{Buffer, ObjectWriter, Written, name, write, write_text};
 
 /// The members of a JSON object in their order, with duplicates.
 #[derive(Debug)]

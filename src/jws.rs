@@ -15,15 +15,13 @@ use base64::Engine;
 use crate::json::{Members, Unambiguous};
 #[cfg(feature = "server")]
 pub(crate) use base64url::decode;
-use base64url::{BASE64URL, encode, encoded};
+use base64url::{BASE64URL, MAC_CHARS, encode, encode_mac, encoded};
 use mac::{BLOCK, DIGEST_BYTES, Hmac, Mac};
 pub use payload::Payload;
 
 /// `{"alg":"HS256","typ":"JWT"}` in base64url, and the dot after it: the only header that is written, and the one that most tokens
 /// have.
 pub(crate) const HEAD: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
-/// Characters of a MAC in base64url.
-const MAC_CHARS: usize = 43;
 
 /// A secret, ready to sign and verify.
 ///
@@ -93,25 +91,41 @@ impl Signer {
 
     /// The token whose payload is the beginning and what `write` appends.
     pub fn sign(&self, write: impl FnOnce(&mut Payload)) -> String {
-        let mut token = Vec::new();
-        self.sign_into(&mut token, write);
+        let payload = self.payload(write);
+        let mut token = Vec::with_capacity(self.length(&payload));
+        self.append(&payload, &mut token);
         String::from_utf8(token).unwrap_or_default() // it is all ASCII
     }
 
     /// Appends to `out` the token that [`sign`](Self::sign) returns.
+    #[cfg(feature = "server")]
     pub(crate) fn sign_into(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Payload)) {
+        let payload = self.payload(write);
+        out.reserve(self.length(&payload));
+        self.append(&payload, out);
+    }
+
+    #[inline]
+    fn payload(&self, write: impl FnOnce(&mut Payload)) -> Payload {
         let mut payload = Payload::new();
         payload.extend_from_slice(&self.rest);
         write(&mut payload);
-        let payload = payload.as_bytes();
+        payload
+    }
 
-        out.reserve(self.head.len().saturating_add(encoded(payload.len())).saturating_add(".".len()).saturating_add(MAC_CHARS));
-        let start = out.len();
+    /// How many characters the token of `payload` has.
+    fn length(&self, payload: &Payload) -> usize {
+        let signing_input = self.head.len().saturating_add(encoded(payload.as_bytes().len()));
+        signing_input.saturating_add(".".len()).saturating_add(MAC_CHARS)
+    }
+
+    fn append(&self, payload: &Payload, out: &mut Vec<u8>) {
+        let hashed = out.len().saturating_add(self.hashed);
         out.extend_from_slice(&self.head);
-        encode(payload, out);
-        let mac = self.mac(out.get(start..).unwrap_or_default());
+        encode(payload.as_bytes(), out);
+        let mac = self.begun.mac(out.get(hashed..).unwrap_or_default());
         out.push(b'.');
-        encode(mac.as_bytes(), out);
+        out.extend_from_slice(&encode_mac(&mac.into_bytes().into()));
     }
 
     /// The MAC of `signing_input`.

@@ -72,7 +72,7 @@ impl Matcher {
 
 /// Whether `text` fits `pattern`, in which `*` stands for any run of characters, also an empty one.
 pub(crate) fn is_like(pattern: &str, text: &str) -> bool {
-    stars::fits(pattern.split('*').map(str::as_bytes), text.as_bytes(), PartialEq::eq)
+    stars::fits_text(pattern.split('*'), text)
 }
 
 impl fmt::Display for Mismatch<'_> {

@@ -1,5 +1,11 @@
 //! What a star means: any run of letters, also none. Does not know what the letters are.
 
+/// Whether `text` consists of the runs, which stand before, between and after the stars.
+pub(crate) fn fits_text<'r>(runs: impl DoubleEndedIterator<Item = &'r str>, text: &str) -> bool {
+    // At most places the first letters differ already, and comparing two letters takes no call.
+    fits(runs.map(str::as_bytes), text.as_bytes(), |run, part| run.first() == part.first() && run == part)
+}
+
 /// Whether `whole` consists of the runs, which stand before, between and after the stars. `are_same` compares runs of one length.
 pub(crate) fn fits<'r, T: 'r>(
     mut runs: impl DoubleEndedIterator<Item = &'r [T]>,

@@ -1,5 +1,5 @@
-//! Reads JSON ([RFC 8259]) in the form in which programs usually write it, in a third of the time that `serde` takes. Gives up, as
-//! `None`, on what is wrong and on what is unusual: an escape in a string that is wanted, a fraction, a `null`, an object in an unknown
+//! Reads JSON ([RFC 8259]) in the form in which programs usually write it, because a general reader takes longer. Gives up, as `None`,
+//! on what is wrong and on what is unusual: an escape in a string that is wanted, a fraction, a `null`, an object in an unknown
 //! member. Then `serde` has to read the text: only that says what is wrong. Does not know what the members mean.
 //!
 //! [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
@@ -81,10 +81,10 @@ impl<'a> Scanner<'a> {
     /// An integer of at most 18 digits, without a sign.
     pub(crate) fn integer(&mut self) -> Option<u64> {
         self.peek()?;
-        let end = end_of_integer(self.text.as_bytes(), self.at)?;
-        let digits = self.text.get(self.at..end)?;
+        let (integer, end) = integer(self.text.as_bytes(), self.at)?;
+        let digits = end.wrapping_sub(self.at);
         self.at = end;
-        if digits.len() <= DIGITS { digits.parse().ok() } else { None }
+        (digits <= DIGITS).then_some(integer)
     }
 
     /// An object, of which `member` reads each value.
@@ -197,7 +197,7 @@ fn end_of_value(json: &[u8], mut at: usize) -> Option<usize> {
             }
             b't' if json.get(after..)?.starts_with(b"rue") => after.wrapping_add(3),
             b'f' if json.get(after..)?.starts_with(b"alse") => after.wrapping_add(4),
-            _ => end_of_integer(json, after.wrapping_sub(1))?,
+            _ => integer(json, after.wrapping_sub(1))?.1,
         };
         loop {
             if open == 0 {
@@ -244,13 +244,20 @@ fn end_of_string(json: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The end of an integer without a sign.
+/// The integer without a sign that begins at `start`, and where it ends. If it has more than [`DIGITS`], only the end is right.
 #[inline]
-fn end_of_integer(json: &[u8], at: usize) -> Option<usize> {
-    let digits = json.get(at..)?;
-    let length = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
-    let is_integer = length == 1 || (length > 1 && digits.first() != Some(&b'0'));
-    is_integer.then_some(at.wrapping_add(length))
+fn integer(json: &[u8], start: usize) -> Option<(u64, usize)> {
+    let (mut integer, mut at) = (0_u64, start);
+    while let Some(digit @ b'0'..=b'9') = json.get(at) {
+        integer = integer.wrapping_mul(10).wrapping_add(u64::from(digit & 0xf));
+        at = at.wrapping_add(1);
+    }
+    let is_integer = match at.wrapping_sub(start) {
+        0 => false,
+        1 => true,
+        _ => json.get(start) != Some(&b'0'),
+    };
+    is_integer.then_some((integer, at))
 }
 
 impl<'a> Scan<'a> for Cow<'a, str> {

@@ -36,10 +36,10 @@ pub(crate) fn write<T: Serialize + ?Sized>(out: &mut impl Buffer, value: &T) {
 
 /// Appends `text` as a string, in one piece unless it needs escapes.
 #[inline]
-pub(crate) fn write_text(out: &mut impl Buffer, text: &str) {
-    if is_plain(text.as_bytes()) {
+pub(crate) fn write_text<T: AsRef<[u8]> + Serialize + ?Sized>(out: &mut impl Buffer, text: &T) {
+    if is_plain(text.as_ref()) {
         out.append(b"\"");
-        out.append(text.as_bytes());
+        out.append(text.as_ref());
         out.append(b"\"");
     } else {
         write(out, text);
@@ -154,8 +154,30 @@ impl Written for String {
 impl Written for UnixTime {
     #[inline]
     fn write(&self, out: &mut impl Buffer) {
-        out.append(itoa::Buffer::new().format(self.as_secs()).as_bytes());
+        let (first, last) = (self.as_secs() / EIGHT_DIGITS, self.as_secs() % EIGHT_DIGITS);
+        if first == 0 {
+            return write(out, &last);
+        }
+        write(out, &first);
+        out.append(&eight_digits(last));
     }
+}
+
+/// The first number of nine digits.
+const EIGHT_DIGITS: u64 = 100_000_000;
+
+/// The digits of a number below [`EIGHT_DIGITS`], computed side by side: halves of four digits, then pairs, then single ones. Each
+/// step divides by a multiplication and a shift, which is exact for so few digits.
+#[inline]
+fn eight_digits(number: u64) -> [u8; 8] {
+    // Each lane becomes a quotient, and the remainder after it.
+    let split = |lanes: u64, quotients: u64, divisor: u64, width: u32| {
+        quotients.wrapping_add(lanes.wrapping_sub(quotients.wrapping_mul(divisor)) << width)
+    };
+    let halves = split(number, number / 10_000, 10_000, 32);
+    let pairs = split(halves, (halves.wrapping_mul(10_486) >> 20) & 0x0000_007f_0000_007f, 100, 16);
+    let digits = split(pairs, (pairs.wrapping_mul(103) >> 10) & 0x000f_000f_000f_000f, 10, 8);
+    (digits | u64::from_ne_bytes([b'0'; 8])).to_le_bytes()
 }
 
 /// Only `None` is zero: an option keeps a `false`.
@@ -190,5 +212,21 @@ impl Written for BTreeMap<String, String> {
 
     fn write(&self, out: &mut impl Buffer) {
         write(out, self);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{UnixTime, Written};
+
+    #[test]
+    fn times_have_the_digits_of_their_seconds() {
+        let around = |power: u32| [10_u64.pow(power) - 1, 10_u64.pow(power), 10_u64.pow(power) + 7];
+        let many = (0..1_000_000).map(|at| at * 99_991);
+        for seconds in (0..19).flat_map(around).chain(many).chain([1_795_317_324, u64::MAX]) {
+            let mut out = Vec::new();
+            UnixTime::from_secs(seconds).write(&mut out);
+            assert_eq!(out, seconds.to_string().as_bytes());
+        }
     }
 }

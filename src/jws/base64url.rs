@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 
+use super::mac::DIGEST_BYTES;
+
 /// base64url without padding ([RFC 4648, section 5]), strict: unused bits must be zero. Uses AVX2 or NEON if the processor has them.
 ///
 /// [RFC 4648, section 5]: https://www.rfc-editor.org/rfc/rfc4648#section-5
@@ -14,6 +16,9 @@ pub(super) static BASE64URL: LazyLock<base64::engine::Simd> =
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(super) use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 
+/// Characters of a MAC in base64url.
+pub(super) const MAC_CHARS: usize = 43;
+
 /// How many characters `bytes` bytes take.
 #[inline]
 pub(super) fn encoded(bytes: usize) -> usize {
@@ -22,33 +27,30 @@ pub(super) fn encoded(bytes: usize) -> usize {
 
 /// The alphabet (RFC 4648, section 5).
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-/// From this many bytes on, the engine encodes more than a group at once.
-const MANY: usize = 128;
 
 /// Appends `bytes` in base64url.
 pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start.saturating_add(encoded(bytes.len())), 0);
-    let to = out.get_mut(start..).unwrap_or_default();
-    if bytes.len() < MANY {
-        return encode_few(bytes, to);
-    }
-    let written = BASE64URL.encode_slice(bytes, to);
+    let written = BASE64URL.encode_slice(bytes, out.get_mut(start..).unwrap_or_default());
     debug_assert!(written.is_ok(), "the buffer is large enough");
 }
 
-/// Writes a few `bytes` group by group, which takes less time than to choose how.
+/// A MAC in base64url. So few bytes take less time group by group than by the engine.
 #[inline]
-fn encode_few(bytes: &[u8], to: &mut [u8]) {
-    let (groups, rest) = bytes.as_chunks();
-    let (whole, cut) = to.as_chunks_mut();
+pub(super) fn encode_mac(mac: &[u8; DIGEST_BYTES]) -> [u8; MAC_CHARS] {
+    let mut encoded = [0; MAC_CHARS];
+    let (groups, rest) = mac.as_chunks();
+    let (whole, cut) = encoded.as_chunks_mut();
     for (to, group) in whole.iter_mut().zip(groups) {
         *to = characters(*group);
     }
-    let rest = [rest.first(), rest.get(1), None].map(|byte| byte.copied().unwrap_or_default());
-    for (to, character) in cut.iter_mut().zip(characters(rest)) {
-        *to = character;
+    if let [a, b] = *rest {
+        for (to, character) in cut.iter_mut().zip(characters([a, b, 0])) {
+            *to = character;
+        }
     }
+    encoded
 }
 
 /// The four characters of three bytes.

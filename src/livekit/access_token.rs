@@ -6,11 +6,15 @@ mod any_claims;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
+use crate::json::{ObjectWriter, name};
+use crate::jws::Payload;
+use crate::livekit::claims::{Claims, write_after_iss};
 use crate::livekit::grants::VideoGrants;
 use crate::livekit::key::ApiKey;
 use crate::livekit::room_config::RoomConfiguration;
 
 pub use crate::livekit::names::{Identity, MAX_NAME_BYTES, NameError, ParticipantName, RoomName};
+use any_claims::check_limits;
 pub use any_claims::{AccessToken, AccessTokenError, DEFAULT_TTL, MAX_ATTRIBUTES_BYTES, MAX_METADATA_BYTES};
 
 /// A token that lets one participant join one room. It always has both, so minting it cannot fail.
@@ -27,27 +31,43 @@ pub use any_claims::{AccessToken, AccessTokenError, DEFAULT_TTL, MAX_ATTRIBUTES_
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct ParticipantToken(AccessToken);
+pub struct ParticipantToken {
+    room: RoomName,
+    identity: Identity,
+    name: Option<ParticipantName>,
+    ttl: Duration,
+    /// Kept apart because most tokens have none, so that a token is small to move. Never the default.
+    more: Option<Box<More>>,
+}
+
+/// What a token may have besides the names.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct More {
+    /// Without the room and the right to join it.
+    grants: VideoGrants,
+    /// Without the names and `video`.
+    claims: Claims,
+}
 
 impl ParticipantToken {
     /// A token for `identity` to join `room`.
     #[must_use]
+    #[inline]
     pub fn new(room: RoomName, identity: Identity) -> Self {
-        let grants = VideoGrants { room_join: true, room: room.into(), ..VideoGrants::default() };
-        Self(AccessToken::new().with_identity(identity).with_grants(grants))
+        Self { room, identity, name: None, ttl: DEFAULT_TTL, more: None }
     }
 
     /// The name that the others see.
     #[must_use]
+    #[inline]
     pub fn with_name(self, name: ParticipantName) -> Self {
-        Self(self.0.with_name(name))
+        Self { name: Some(name), ..self }
     }
 
     /// What the participant may do besides joining. The room and the right to join it do not change.
     #[must_use]
-    pub fn with_grants(mut self, grants: VideoGrants) -> Self {
-        let room = self.0.claims.video.take().map(|video| video.room).unwrap_or_default();
-        Self(self.0.with_grants(VideoGrants { room_join: true, room, ..grants }))
+    pub fn with_grants(self, grants: VideoGrants) -> Self {
+        self.with(|more| more.grants = VideoGrants { room_join: false, room: String::new(), ..grants })
     }
 
     /// The participant's metadata.
@@ -55,8 +75,7 @@ impl ParticipantToken {
     /// # Errors
     /// If it is longer than [`MAX_METADATA_BYTES`].
     pub fn with_metadata(self, metadata: impl Into<String>) -> Result<Self, AccessTokenError> {
-        let token = self.0.with_metadata(metadata);
-        token.check_limits().map(|()| Self(token))
+        self.with(|more| more.claims.metadata = metadata.into()).within_limits()
     }
 
     /// The participant's attributes.
@@ -67,45 +86,78 @@ impl ParticipantToken {
         self,
         attributes: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, AccessTokenError> {
-        let token = self.0.with_attributes(attributes);
-        token.check_limits().map(|()| Self(token))
+        self.with(|more| more.claims.set_attributes(attributes)).within_limits()
     }
 
     /// How LiveKit sets up the room if this participant creates it by joining.
     #[must_use]
     pub fn with_room_config(self, room_config: RoomConfiguration) -> Self {
-        Self(self.0.with_room_config(room_config))
+        self.with(|more| more.claims.room_config = Some(room_config))
     }
 
     /// How long the token is valid, in whole seconds. The default is [`DEFAULT_TTL`].
     #[must_use]
+    #[inline]
     pub fn with_ttl(self, ttl: Duration) -> Self {
-        Self(self.0.with_ttl(ttl))
+        Self { ttl, ..self }
     }
 
     /// The token, signed with `key` and valid from `now`.
     #[must_use]
     pub fn to_jwt(&self, key: &ApiKey, now: UnixTime) -> String {
-        self.0.sign(key, now)
+        key.signer().sign(|payload| self.write_claims(payload, now))
     }
 
     /// The room that the bearer may join.
     #[cfg(feature = "server")]
     pub(crate) fn room(&self) -> &str {
-        self.0.claims.video.as_ref().map_or("", |video| &video.room)
+        self.room.as_str()
     }
 
     /// The bearer's identity.
     #[cfg(feature = "server")]
     pub(crate) fn identity(&self) -> &str {
-        &self.0.claims.sub
+        self.identity.as_str()
     }
 
     /// Appends the token to `json` as a string. It needs no escapes.
     #[cfg(feature = "server")]
     pub(crate) fn write_json(&self, json: &mut Vec<u8>, key: &ApiKey, now: UnixTime) {
         json.push(b'"');
-        self.0.sign_into(json, key, now);
+        key.signer().sign_into(json, |payload| self.write_claims(payload, now));
         json.push(b'"');
+    }
+
+    fn with(mut self, set: impl FnOnce(&mut More)) -> Self {
+        let mut more = self.more.take().unwrap_or_default();
+        set(&mut more);
+        self.more = (*more != More::default()).then_some(more);
+        self
+    }
+
+    fn within_limits(self) -> Result<Self, AccessTokenError> {
+        self.more.as_ref().map_or(Ok(()), |more| check_limits(&more.claims))?;
+        Ok(self)
+    }
+
+    /// Appends all claims but `iss`, which the signer begins with.
+    #[inline]
+    fn write_claims(&self, payload: &mut Payload, now: UnixTime) {
+        write_after_iss(payload, now, now.saturating_add(self.ttl), |object| {
+            object.non_zero(name!("sub"), &self.identity);
+            object.non_zero(name!("name"), &self.name);
+            object.member(name!("video"), |out| {
+                let mut video = ObjectWriter::begin(out);
+                video.non_zero(name!("roomJoin"), &true);
+                video.non_zero(name!("room"), &self.room);
+                if let Some(more) = &self.more {
+                    more.grants.write_members(&mut video);
+                }
+                video.end();
+            });
+            if let Some(more) = &self.more {
+                more.claims.write_members(object);
+            }
+        });
     }
 }

@@ -7,7 +7,6 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
-use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
 use crate::json::{
@@ -93,8 +92,8 @@ macro_rules! declare {
             pub(crate) const KNOWN: &'static [(&'static str, &'static [&'static str])] =
                 &[$(($name, <$type as Written>::MEMBERS)),*];
 
-            #[inline]
-            fn write(&self, object: &mut ObjectWriter<'_, impl Buffer>) {
+            /// Writes the claims into an object that may have others.
+            pub(super) fn write_members(&self, object: &mut ObjectWriter<'_, impl Buffer>) {
                 $(object.non_zero(name!($name), &self.$field);)*
             }
 
@@ -147,19 +146,25 @@ impl Claims {
         if self.sub.is_empty() { &self.jti } else { &self.sub }
     }
 
-    /// Appends the times, these claims and the `further` ones to an object that begins with `iss`. These claims have neither
-    /// `iss` nor times.
-    pub(crate) fn write_after_iss(&self, out: &mut impl Buffer, now: UnixTime, expiry: UnixTime, further: &Map<String, Value>) {
-        let mut object = ObjectWriter::begin(out);
-        object.non_zero(name!("nbf"), &now);
-        object.non_zero(name!("iat"), &now);
-        object.non_zero(name!("exp"), &expiry);
-        self.write(&mut object);
-        for (name, value) in further {
-            object.any(name, |out| json::write(out, value));
-        }
-        out.append(b"}");
+    pub(super) fn set_attributes<K: Into<String>, V: Into<String>>(&mut self, attributes: impl IntoIterator<Item = (K, V)>) {
+        self.attributes = attributes.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
     }
+}
+
+/// Appends the claims of a token that is valid from `now`: the times, and what `others` writes. The object begins with `iss`.
+#[inline]
+pub(super) fn write_after_iss<B: Buffer>(
+    out: &mut B,
+    now: UnixTime,
+    expiry: UnixTime,
+    others: impl FnOnce(&mut ObjectWriter<'_, B>),
+) {
+    let mut object = ObjectWriter::begin(out);
+    object.non_zero(name!("nbf"), &now);
+    object.non_zero(name!("iat"), &now);
+    object.non_zero(name!("exp"), &expiry);
+    others(&mut object);
+    out.append(b"}");
 }
 
 impl Written for ParticipantKind {

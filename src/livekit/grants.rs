@@ -16,13 +16,20 @@ macro_rules! grants {
             $($(#[$meta])* #[serde(rename = $name)] pub $field: $type,)*
         }
 
+        impl $grants {
+            /// Writes the grants into an object that may have others.
+            #[inline]
+            pub(super) fn write_members(&self, object: &mut ObjectWriter<'_, impl Buffer>) {
+                $(object.non_zero(name!($name), &self.$field);)*
+            }
+        }
+
         impl Written for $grants {
             const MEMBERS: &'static [&'static str] = &[$($name),*];
 
-            #[inline]
             fn write(&self, out: &mut impl Buffer) {
                 let mut object = ObjectWriter::begin(out);
-                $(object.non_zero(name!($name), &self.$field);)*
+                self.write_members(&mut object);
                 object.end();
             }
         }

@@ -1,25 +1,109 @@
 //! The names in a token, which cannot be empty or too long. Does not know what they are used for.
 
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use serde::{Serialize, Serializer};
+
+use crate::json::{self, Buffer, Written};
+
 /// The most bytes of a room's name, an identity and a participant's name (livekit `pkg/config/config.go`).
 pub const MAX_NAME_BYTES: usize = 256;
+
+/// Bytes of a name that needs no allocation: most are shorter, so that minting allocates nothing but the token.
+const INLINE: usize = 30;
+
+/// A name's text.
+#[derive(Clone)]
+enum Text {
+    Short { bytes: [u8; INLINE], length: u8 },
+    Long(String),
+}
+
+impl Text {
+    #[inline]
+    fn new(text: impl AsRef<str> + Into<String>) -> Self {
+        let (mut bytes, given) = ([0; INLINE], text.as_ref().as_bytes());
+        match (bytes.get_mut(..given.len()), u8::try_from(given.len())) {
+            (Some(start), Ok(length)) => {
+                start.copy_from_slice(given);
+                Self::Short { bytes, length }
+            }
+            _ => Self::Long(text.into()),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(self.as_ref()).unwrap_or_default() // it was a string
+    }
+}
+
+impl AsRef<[u8]> for Text {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Short { bytes, length } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Self::Long(text) => text.as_bytes(),
+        }
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_ref() == other.as_ref()
+    }
+}
+
+impl Eq for Text {}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_ref().cmp(other.as_ref())
+    }
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_ref().hash(state);
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
+}
 
 /// Declares a name that is neither empty nor longer than [`MAX_NAME_BYTES`]. Errors call it `$what`.
 macro_rules! name {
     ($(#[$about:meta])* $name:ident: $what:literal) => {
         $(#[$about])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Text);
 
         impl $name {
             /// Takes `name` unchanged.
             ///
             /// # Errors
             /// If it is empty or longer than 256 bytes.
-            pub fn new(name: impl Into<String>) -> Result<Self, NameError> {
-                let name = name.into();
-                match name.len() {
+            #[inline]
+            pub fn new(name: impl AsRef<str> + Into<String>) -> Result<Self, NameError> {
+                match name.as_ref().len() {
                     0 => Err(NameError::Empty { what: $what }),
-                    1..=MAX_NAME_BYTES => Ok(Self(name)),
+                    1..=MAX_NAME_BYTES => Ok(Self(Text::new(name))),
                     _ => Err(NameError::TooLong { what: $what }),
                 }
             }
@@ -27,13 +111,23 @@ macro_rules! name {
             /// The name.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0
+                match name.0 {
+                    Text::Long(text) => text,
+                    short => short.as_str().to_owned(),
+                }
+            }
+        }
+
+        impl Written for $name {
+            #[inline]
+            fn write(&self, out: &mut impl Buffer) {
+                json::write_text(out, &self.0);
             }
         }
     };

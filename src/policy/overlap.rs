@@ -58,10 +58,8 @@ impl Unit<'_> {
 
 /// Whether there is a text that both patterns fit, of which these are what stands before, between and after the stars.
 pub(super) fn overlap(one: &[String], other: &[String]) -> bool {
-    let runs = |texts| <[String]>::iter(texts).map(String::as_bytes);
-    let fits = |text: &String, pattern| stars::fits(runs(pattern), text.as_bytes(), PartialEq::eq);
     match (one, other) {
-        ([text], pattern) | (pattern, [text]) => fits(text, pattern),
+        ([text], pattern) | (pattern, [text]) => stars::fits_text(pattern.iter().map(String::as_str), text),
         // Between the longer beginning and the longer end, there can be whatever the two have between theirs.
         ([start, .., end], [other_start, .., other_end]) => {
             (start.starts_with(other_start) || other_start.starts_with(start))

@@ -51,7 +51,7 @@ impl Pattern {
     /// Whether values could make `room` fit. Quick, because most rules are about other rooms.
     pub(crate) fn can_fit(&self, room: &str) -> bool {
         // Nobody can ask for letters that are still to be made.
-        !self.has_random && stars::fits(runs(&self.widest), room.as_bytes(), PartialEq::eq)
+        !self.has_random && stars::fits_text(self.widest.iter().map(String::as_str), room)
     }
 
     /// Whether `room` fits, with the values in place of the placeholders. A star in a value is only a star.
@@ -63,7 +63,7 @@ impl Pattern {
             return Fit::Yes;
         }
         let (filled, unfilled) = self.runs(values);
-        if !stars::fits(runs(&filled), room.as_bytes(), PartialEq::eq) {
+        if !stars::fits_text(filled.iter().map(String::as_str), room) {
             return Fit::No;
         }
         unfilled.map_or(Fit::Yes, Fit::Unfilled)
@@ -124,10 +124,6 @@ impl Pattern {
     pub(crate) fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
         self.parts.iter().flat_map(Template::placeholders)
     }
-}
-
-fn runs(texts: &[String]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    texts.iter().map(String::as_bytes)
 }
 
 /// The first placeholder of `pieces`, which begin at a star, unless text keeps it apart from the star.

@@ -1,15 +1,15 @@
 //! Mints access tokens with any claims and grants, within LiveKit's limits. Does not make sure that a token for a participant has a
 //! room and an identity until it is minted.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
+use crate::json;
 use crate::jws;
-use crate::livekit::claims::{Claims, claims};
+use crate::livekit::claims::{Claims, claims, write_after_iss};
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
     VideoGrants,
@@ -41,7 +41,7 @@ pub const MAX_ATTRIBUTES_BYTES: usize = 64 * 1024;
 /// ```
 #[derive(Clone, PartialEq)]
 pub struct AccessToken {
-    pub(super) claims: Claims,
+    claims: Claims,
     /// None of them has the name of one in `claims`.
     further: Map<String, Value>,
     ttl: Duration,
@@ -95,8 +95,7 @@ impl AccessToken {
     /// The bearer's attributes.
     #[must_use]
     pub fn with_attributes<K: Into<String>, V: Into<String>>(mut self, attributes: impl IntoIterator<Item = (K, V)>) -> Self {
-        let attributes = attributes.into_iter().map(|(key, value)| (key.into(), value.into()));
-        self.claims.attributes = BTreeMap::from_iter(attributes);
+        self.claims.set_attributes(attributes);
         self
     }
 
@@ -146,42 +145,41 @@ impl AccessToken {
                 return Err(AccessTokenError::DigestForParticipant);
             }
         }
-        self.check_limits()?;
+        check_limits(claims)?;
         Ok(self.sign(key, now))
     }
 
-    pub(super) fn check_limits(&self) -> Result<(), AccessTokenError> {
-        let claims = &self.claims;
-        let room = claims.video.as_ref().map_or(0, |video| video.room.len());
-        let attributes = claims.attributes.iter().map(|(key, value)| key.len().saturating_add(value.len())).sum();
-        for (what, bytes, limit) in [
-            ("room", room, MAX_NAME_BYTES),
-            ("identity", claims.sub.len(), MAX_NAME_BYTES),
-            ("name", claims.name.len(), MAX_NAME_BYTES),
-            ("metadata", claims.metadata.len(), MAX_METADATA_BYTES),
-            ("attributes", attributes, MAX_ATTRIBUTES_BYTES),
-        ] {
-            if bytes > limit {
-                return Err(AccessTokenError::TooLong { what, limit });
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn sign(&self, key: &ApiKey, now: UnixTime) -> String {
+    fn sign(&self, key: &ApiKey, now: UnixTime) -> String {
         key.signer().sign(|payload| self.write_claims(payload, now))
     }
 
-    #[cfg(feature = "server")]
-    pub(super) fn sign_into(&self, out: &mut Vec<u8>, key: &ApiKey, now: UnixTime) {
-        key.signer().sign_into(out, |payload| self.write_claims(payload, now));
-    }
-
     /// Appends all claims but `iss`, which the signer begins with.
-    #[inline]
     fn write_claims(&self, payload: &mut jws::Payload, now: UnixTime) {
-        self.claims.write_after_iss(payload, now, now.saturating_add(self.ttl), &self.further);
+        write_after_iss(payload, now, now.saturating_add(self.ttl), |object| {
+            self.claims.write_members(object);
+            for (name, value) in &self.further {
+                object.any(name, |out| json::write(out, value));
+            }
+        });
     }
+}
+
+/// Whether all `claims` are as short as LiveKit requires.
+pub(super) fn check_limits(claims: &Claims) -> Result<(), AccessTokenError> {
+    let room = claims.video.as_ref().map_or(0, |video| video.room.len());
+    let attributes = claims.attributes.iter().map(|(key, value)| key.len().saturating_add(value.len())).sum();
+    for (what, bytes, limit) in [
+        ("room", room, MAX_NAME_BYTES),
+        ("identity", claims.sub.len(), MAX_NAME_BYTES),
+        ("name", claims.name.len(), MAX_NAME_BYTES),
+        ("metadata", claims.metadata.len(), MAX_METADATA_BYTES),
+        ("attributes", attributes, MAX_ATTRIBUTES_BYTES),
+    ] {
+        if bytes > limit {
+            return Err(AccessTokenError::TooLong { what, limit });
+        }
+    }
+    Ok(())
 }
 
 /// Why an access token cannot be minted.
