@@ -202,7 +202,8 @@ mod tests {
         let mut text = begin("0000000000000000".parse().unwrap());
         text.extend(entries.clone().map(|entry| event(&entry)));
         text.push_str(&end("0000000000000009".parse().unwrap()));
-        assert!(text.lines().count() == 8 && text.is_ascii(), "one line each, without characters that a terminal obeys");
+        assert_eq!(text.lines().count(), 8);
+        assert!(!text.contains(|each| each != '\n' && escapes::is_hidden(each)), "a terminal obeys none of it");
         let (mut reader, after) = ExportReader::begin(text.as_bytes()).unwrap();
         assert_eq!(after.to_string(), "0000000000000000");
         for entry in entries {

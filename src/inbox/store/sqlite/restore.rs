@@ -80,21 +80,28 @@ fn replace(path: &Path, old: Option<&File>, copy: &Path) -> Result<Restored, Res
     let new = &beside(path, "-new");
     open::remove(new, &["", "-journal", "-wal", "-shm"]);
     let replaced = fill(new, old, copy).and_then(|(file, entries, end)| {
-        if let Some(kept) = &kept {
-            // The log too, because the newest events may be in it.
-            fs::rename(path, kept)?;
-            match fs::rename(beside(path, "-wal"), beside(kept, "-wal")) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
+        let aside = kept.as_ref().map_or(Ok(()), |kept| put_aside(path, kept));
+        if let Err(error) = aside.and_then(|()| open::replace(path, new, &file)) {
+            if let Some(kept) = &kept {
+                let _ = put_aside(kept, path); // as far as it was moved
             }
+            return Err(error.into());
         }
-        open::replace(path, new, &file)?;
         Ok(Restored { entries, end, kept: kept.clone() })
     });
     if replaced.is_err() {
         open::remove(new, &["", "-journal", "-wal", "-shm"]);
     }
     replaced
+}
+
+/// Moves the file at `from`, and its log, which may have the newest events.
+fn put_aside(from: &Path, to: &Path) -> io::Result<()> {
+    let moved = fs::rename(from, to);
+    match fs::rename(beside(from, "-wal"), beside(to, "-wal")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => moved,
+    }
 }
 
 /// Copies `copy` to the file `new`, which gets the owner of the `old` one, and checks it. Returns the file, locked, with its number of
