@@ -13,6 +13,7 @@ use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Vis
 use serde_json::value::RawValue;
 
 mod bounds;
+mod ends;
 mod plain;
 mod scanner;
 #[cfg(feature = "server")]

@@ -10,29 +10,26 @@ const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
 /// write as they are (RFC 8259, section 7).
 #[inline]
 pub(super) fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
-    // Most strings are short: they end here.
-    for _ in 0..2 {
-        let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) else { break };
-        let special = special(u64::from_le_bytes(*word));
-        if special != 0 {
-            return at.wrapping_add(special.trailing_zeros() as usize / 8);
-        }
-        at = at.wrapping_add(8);
-    }
-    end_of_long(bytes, at)
-}
-
-/// The same, for a string that may be long: 32 bytes at once.
-#[inline(never)]
-fn end_of_long(bytes: &[u8], mut at: usize) -> usize {
     let chunk = |at| bytes.get(at..).unwrap_or_default();
-    while let Some(bytes) = chunk(at).first_chunk::<32>()
-        && !bytes.iter().fold(false, |found, byte| found | is_special(*byte))
-    {
-        at = at.wrapping_add(32);
+    loop {
+        for _ in 0..4 {
+            let Some(word) = chunk(at).first_chunk() else {
+                let tail = chunk(at);
+                return at.wrapping_add(tail.iter().position(|byte| is_special(*byte)).unwrap_or(tail.len()));
+            };
+            let special = special(u64::from_le_bytes(*word));
+            if special != 0 {
+                return at.wrapping_add(special.trailing_zeros() as usize / 8);
+            }
+            at = at.wrapping_add(8);
+        }
+        // Most of a long string is plain: 32 bytes at once.
+        while let Some(bytes) = chunk(at).first_chunk::<32>()
+            && !bytes.iter().fold(false, |found, byte| found | is_special(*byte))
+        {
+            at = at.wrapping_add(32);
+        }
     }
-    let tail = chunk(at);
-    at.wrapping_add(tail.iter().position(|byte| is_special(*byte)).unwrap_or(tail.len()))
 }
 
 /// Whether all `bytes` are plain.

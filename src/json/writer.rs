@@ -155,14 +155,18 @@ impl Written for UnixTime {
     #[inline]
     fn write(&self, out: &mut impl Buffer) {
         let (first, last) = (self.as_secs() / EIGHT_DIGITS, self.as_secs() % EIGHT_DIGITS);
-        if first == 0 {
-            return write(out, &last);
+        if !(1..EIGHT_DIGITS).contains(&first) {
+            return write(out, &self.as_secs()); // before 1973, or in 300 million years
         }
-        write(out, &first);
+        let first = eight_digits(first);
+        let zeros = (u64::from_le_bytes(first) ^ ZEROS).trailing_zeros() / 8;
+        out.append(first.get(zeros as usize..).unwrap_or_default());
         out.append(&eight_digits(last));
     }
 }
 
+/// The digit zero, eight times.
+const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
 /// The first number of nine digits.
 const EIGHT_DIGITS: u64 = 100_000_000;
 
@@ -177,7 +181,7 @@ fn eight_digits(number: u64) -> [u8; 8] {
     let halves = split(number, number / 10_000, 10_000, 32);
     let pairs = split(halves, (halves.wrapping_mul(10_486) >> 20) & 0x0000_007f_0000_007f, 100, 16);
     let digits = split(pairs, (pairs.wrapping_mul(103) >> 10) & 0x000f_000f_000f_000f, 10, 8);
-    (digits | u64::from_ne_bytes([b'0'; 8])).to_le_bytes()
+    (digits | ZEROS).to_le_bytes()
 }
 
 /// Only `None` is zero: an option keeps a `false`.
