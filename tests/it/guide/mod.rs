@@ -97,7 +97,7 @@ const BLOCKS: [(&str, &str, &str, Use); 50] = [
     ("src/guide/operating.md", "sh", "sentinel monitor", Run(".ci/deploy")),
     ("src/guide/operating.md", "sh", "echo 'ROOMKEY_INBOX=", Run(".ci/deploy")),
     ("src/guide/operating.md", "sh", "move()", Run(".ci/deploy")),
-    ("src/guide/operating.md", "sh", "/root/events.jsonl", Run(".ci/deploy")),
+    ("src/guide/operating.md", "sh", "chown --reference", Run(".ci/deploy")),
     ("src/guide/operating.md", "sh", "sha256sum --check", NotRun("it needs a release")),
     ("src/guide/operating.md", "sh", "podman build", NotRun("it needs an engine for containers")),
     ("src/guide/operating.md", "sh", "prometheus-rules.yaml", Run("deploy::files::every_file_is_listed_and_printed_as_it_is")),
