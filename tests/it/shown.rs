@@ -70,8 +70,8 @@ fn no_metadata_is_shown() {
 
 #[test]
 fn what_is_no_secret_is_shown() {
-    let start = r#"ParticipantToken { room: RoomName("daily"), identity: Identity("alice"), name: None, ttl: 21600s, "#;
-    assert!(format!("{:?}", participant_token()).starts_with(start), "{:?}", participant_token());
+    let start = r#"Claims { iss: "", identity: "alice", exp: None, kind: None, video: Some(VideoGrants {"#;
+    assert!(format!("{:?}", participant_token()).contains(start), "{:?}", participant_token());
     let name = SERVER_KEY.0;
     assert!(format!("{:?}", claims()).starts_with(&format!(r#"Claims {{ iss: "{name}", identity: "alice", exp: Some("#)));
     for (shown, expected) in [
