@@ -109,7 +109,7 @@ impl Callers {
 
     /// Whether `caller` is identified by an issuer's keys, and they are not there at `now`.
     pub(crate) fn lack_keys_of(&self, caller: &str, now: UnixTime) -> bool {
-        self.issuer_keys().any(|(name, keys)| name == caller && !keys.are_there(now))
+        self.issuer_keys().any(|(name, keys)| name == caller && keys.current(now).is_none())
     }
 
     /// A caller whose secret is that of one of LiveKit's `keys`, so that LiveKit's tokens would be its credentials. To be checked when

@@ -153,11 +153,6 @@ impl IssuerKeys {
         self.state.borrow().current(now)
     }
 
-    /// Whether there are keys that still verify at `now`.
-    pub(crate) fn are_there(&self, now: UnixTime) -> bool {
-        self.current(now).is_some()
-    }
-
     /// The present keys, of which the one that is meant made `signature` for `message`.
     pub(crate) fn verify(
         &self,

@@ -83,7 +83,7 @@ settings! {
         values::sandbox_ids;
     allow_client_egress: Option<String> => bool, (num_args = 0, default_missing_value = "true") ["ALLOW_CLIENT_EGRESS" "=true", "false"]
         "Let clients have their rooms recorded through room_config.egress, at your cost",
-        |setting| setting.parse("true or false", |text| text.parse().ok());
+        values::boolean;
     token_ttl: Option<String> => Duration, (value_name = "DURATION", allow_hyphen_values = true) ["TOKEN_TTL", "6h"]
         "How long a token is valid, such as 90s, 10m or 2h",
         |setting| setting.parse("a duration of a second or more, such as 90s, 10m or 2h", values::seconds);
@@ -111,7 +111,7 @@ settings! {
         |setting| setting.parse("text or json", values::log_format);
     access_log: Option<String> => bool, (num_args = 0, default_missing_value = "true") ["ACCESS_LOG" "=true", "false"]
         "Log a line for each request, at level info",
-        |setting| setting.parse("true or false", |text| text.parse().ok());
+        values::boolean;
     cors_origin: Vec<String> => Cors, (value_name = "ORIGIN") ["CORS_ORIGIN" ", separated by commas", "any"]
         "An origin whose pages may read the answers, such as `https://app.example.com`, or `https://*.example.com` for all subdomains; repeat it for more",
         values::cors;
@@ -120,7 +120,7 @@ settings! {
         values::trusted_proxies;
     proxy_protocol: Option<String> => bool, (num_args = 0, default_missing_value = "true") ["PROXY_PROTOCOL" "=true", "false"]
         "Every connection begins with a header of the PROXY protocol, version 1 or 2; let only the load balancer reach the port",
-        |setting| setting.parse("true or false", |text| text.parse().ok());
+        values::boolean;
     policy: Option<String> => Option<PathBuf>, (value_name = "FILE") ["ROOMKEY_POLICY", "none: everyone gets a token"]
         "The policy file, which says who gets which token; the server picks up changes",
         |setting| Ok(setting.text().map(PathBuf::from));

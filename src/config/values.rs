@@ -56,6 +56,10 @@ pub(super) fn idle_timeout(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok().filter(|duration| range.contains(duration))
 }
 
+pub(super) fn boolean(setting: Setting) -> Result<bool, ConfigError> {
+    setting.parse("true or false", |text| text.parse().ok())
+}
+
 pub(super) fn connections(text: &str) -> Option<usize> {
     text.parse().ok().filter(|number| (1..=MAX_CONNECTIONS).contains(number))
 }

@@ -8,6 +8,8 @@ use std::str::FromStr;
 use hyper::header::{FORWARDED, HeaderMap, HeaderName};
 use ipnet::IpNet;
 
+use crate::http::proxy_header::is_port_number;
+
 /// Stands for an address that cannot be read.
 const UNREADABLE: &str = "unknown";
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -146,7 +148,7 @@ fn node_address(node: &str) -> Option<IpAddr> {
 fn is_port(text: &str) -> bool {
     match text.strip_prefix('_') {
         Some(name) => !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)),
-        None => text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok(),
+        None => is_port_number(text),
     }
 }
 

@@ -95,12 +95,16 @@ fn parse_text(bytes: &[u8]) -> Result<Option<ProxyHeader>, ProxyHeaderError> {
 
 /// The first of two addresses, which two ports follow.
 fn text_source<A: FromStr + Into<IpAddr>>(words: &[&str]) -> Result<IpAddr, ProxyHeaderError> {
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
     let &[source, destination, source_port, destination_port] = words else { return Err(ProxyHeaderError::Malformed) };
     match (source.parse::<A>(), destination.parse::<A>()) {
-        (Ok(source), Ok(_)) if is_port(source_port) && is_port(destination_port) => Ok(source.into()),
+        (Ok(source), Ok(_)) if is_port_number(source_port) && is_port_number(destination_port) => Ok(source.into()),
         _ => Err(ProxyHeaderError::Malformed),
     }
+}
+
+/// Whether `text` is a number from 0 to 65535, in digits alone.
+pub(crate) fn is_port_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]

@@ -71,6 +71,7 @@ impl RequestId {
     /// A short id that looks different from the one before: the step is odd, so that every value of `counter` comes once.
     pub(crate) fn next(counter: &AtomicU32) -> Self {
         let number = counter.fetch_add(1, Relaxed).wrapping_mul(0x9E37_79B1);
+        // As `{number:08x}`, which takes longer.
         let digit = |bits| char::from_digit(number.rotate_left(bits) % 16, 16);
         let digits: String = [4, 8, 12, 16, 20, 24, 28, 32].into_iter().filter_map(digit).collect();
         Self(HeaderValue::try_from(digits).unwrap_or(HeaderValue::from_static("")))

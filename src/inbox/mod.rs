@@ -2,9 +2,9 @@
 //! and every reader can follow from any cursor. Does not know HTTP.
 //!
 //! An arrival waits in the `queue`; the one `writer` thread commits it to the `store`, deletes old entries with the `pruner`, and has
-//! the store index them with the `indexer`. A
-//! `follower` reads from the store, or the newest entries from the `tail`. Each folder in `store/` is a backend. A new one is another
-//! folder there, which implements `Store`, and a constructor in `handle`. `moving` takes entries out of one inbox and into another.
+//! the store index them with the `indexer`. A `follower` reads from the store, or the newest entries from the `tail`. `moving` takes
+//! entries out of one inbox and into another. Each folder in `store/` is a backend. A new one is another folder there, which
+//! implements `Store`, and a constructor in `handle`.
 
 mod cursor;
 mod entry;

@@ -8,6 +8,11 @@ const DEPTH: u32 = 32;
 /// Digits of an integer that always fits 64 bits.
 pub(super) const DIGITS: usize = 18;
 
+/// RFC 8259, section 2.
+pub(super) const fn is_white_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+}
+
 /// The first byte from `at` on that is not white space, and where the next one is.
 #[inline]
 pub(super) fn token(json: &[u8], mut at: usize) -> Option<(u8, usize)> {
@@ -17,7 +22,7 @@ pub(super) fn token(json: &[u8], mut at: usize) -> Option<(u8, usize)> {
         if byte > b' ' {
             return Some((byte, at));
         }
-        if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+        if !is_white_space(byte) {
             return None;
         }
     }

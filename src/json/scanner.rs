@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 
-use super::ends::{DIGITS, end_of_value, integer, token};
+use super::ends::{DIGITS, end_of_value, integer, is_white_space, token};
 use super::plain::end_of_plain;
 use super::writer::Written;
 use crate::clock::UnixTime;
@@ -27,7 +27,7 @@ pub(crate) fn scan<'a, T: Scan<'a>>(json: &'a str) -> Option<T> {
     let mut scanner = Scanner { text: json, at: 0 };
     let value = T::scan(&mut scanner)?;
     let after = json.as_bytes().get(scanner.at..)?;
-    after.iter().all(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).then_some(value)
+    after.iter().all(|byte| is_white_space(*byte)).then_some(value)
 }
 
 /// A place in a JSON text.

@@ -1,6 +1,6 @@
 //! HMAC-SHA256 ([RFC 2104]) of whole messages, on the compression function of `sha2`: a message is hashed where it is, and a key is
-//! one state for each of the two hashes. The streaming types of `hmac` and `sha2` copy and wipe their buffers for each message, which
-//! costs as much as a block. Does not know what is signed.
+//! one state for each of the two hashes. The streaming types of `hmac` and `sha2` copy and wipe their buffers for each message. Does
+//! not know what is signed.
 //!
 //! [RFC 2104]: https://www.rfc-editor.org/rfc/rfc2104
 

@@ -49,7 +49,7 @@ impl Pattern {
     }
 
     /// Whether values could make `room` fit. Quick, because most rules are about other rooms.
-    pub(crate) fn can_fit(&self, room: &str) -> bool {
+    fn can_fit(&self, room: &str) -> bool {
         // Nobody can ask for letters that are still to be made.
         !self.has_random && stars::fits_text(self.widest.iter().map(String::as_str), room)
     }
