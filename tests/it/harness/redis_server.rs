@@ -113,9 +113,11 @@ impl RedisServer {
         redis::from_redis_value(self.command(command)).unwrap()
     }
 
-    /// The value of `field` in the section `replication` of its `INFO`; empty if it is not there.
+    /// The value of `field` in the section `replication` of its `INFO`; empty if it is not there, or without an answer: a sentinel
+    /// ends the connections of a server whose role it changes.
     pub(crate) fn info(&self, field: &str) -> String {
-        let info: String = redis::from_redis_value(self.command(&["INFO", "replication"])).unwrap();
+        let Ok(info) = self.try_command(&["INFO", "replication"]) else { return String::new() };
+        let info: String = redis::from_redis_value(info).unwrap();
         let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         value.unwrap_or_default().to_owned()
     }
