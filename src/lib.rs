@@ -26,16 +26,17 @@
 //! | 1 | `jws`, `clock`, `json` | HS256 compact JWS; the time; objects member by member | LiveKit, HTTP |
 //! | 2 | `livekit` | keys, claims, grants, access token, room configuration, webhook receiver, event | HTTP, storage, settings |
 //! | 3 | `policy`, `inbox`, `worker` | who may have which token; the durable, deduplicated record of verified deliveries; restarting background work | HTTP requests |
-//! | 3 | `caller`, `client` | how a caller proves itself; the one HTTP client | rules, HTTP requests to the server |
+//! | 3 | `caller`, `client`, `relay` | how a caller proves itself; the one HTTP client; forwarding events to the application | rules, HTTP requests to the server |
 //! | 4 | `http` | listener, limits, router, CORS, replies, one file for each endpoint | the environment |
 //! | 5 | `config`, `cli` | flags, environment, commands, wiring | |
 //!
-//! Three journeys, each one way:
+//! Four journeys, each one way:
 //!
 //! ```text
 //! a token:    listener -> connection -> router -> endpoint -> caller -> policy -> access token -> JWS -> reply
 //! a webhook:  listener -> connection -> router -> endpoint -> receiver (token, then body) -> inbox (commit) -> reply
 //! a follower: listener -> connection -> router -> endpoint (token) -> inbox (read, wait, read) -> chunks
+//! the relay:  inbox (read, wait, read) -> lanes -> HTTP client -> the application
 //! ```
 
 pub mod clock;
@@ -57,6 +58,8 @@ pub mod http;
 pub mod inbox;
 #[cfg(feature = "server")]
 pub mod policy;
+#[cfg(feature = "server")]
+mod relay;
 #[cfg(feature = "server")]
 mod worker;
 

@@ -19,6 +19,8 @@ mod queue;
 mod statistics;
 mod store;
 mod tail;
+pub(crate) mod target;
+mod targets;
 mod trusted_time;
 mod writer;
 

@@ -1,0 +1,43 @@
+//! What is set for each target of the relay. Does not know the file that says it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client;
+use crate::livekit::key::ApiKey;
+
+/// One target: an HTTP endpoint of the application that receives events.
+#[derive(Clone, Debug)]
+pub(crate) struct TargetSettings {
+    pub(crate) name: Arc<str>,
+    /// Where the endpoint is, with the authorities that it must prove itself by.
+    pub(crate) endpoint: client::Target,
+    /// The key that signs each request.
+    pub(crate) key: ApiKey,
+    /// The secret of the Standard Webhooks headers, if there are any.
+    pub(crate) standard_webhooks_secret: Option<Arc<[u8]>>,
+    pub(crate) wanted: Wanted,
+    /// Whether the events of a room are sent one after the other.
+    pub(crate) is_ordered: bool,
+    /// Time for one attempt.
+    pub(crate) timeout: Duration,
+    /// Requests in flight, at most.
+    pub(crate) concurrency: usize,
+    /// How long a failing event holds up the later events of its room.
+    pub(crate) hold: Duration,
+    /// After this time a failing event is not tried any more.
+    pub(crate) give_up_after: Duration,
+    /// Whether secrets in events are redacted.
+    pub(crate) redacts: bool,
+    /// Whether a new target begins at the oldest event, and not at the next one.
+    pub(crate) from_oldest: bool,
+}
+
+/// Which events a target wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Patterns of room names, with stars; all rooms if it is empty.
+    pub(crate) rooms: Vec<String>,
+    /// Names of events; all if it is empty.
+    pub(crate) events: Vec<String>,
+}
