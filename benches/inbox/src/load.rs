@@ -16,7 +16,7 @@ use tokio::task::LocalSet;
 
 pub(crate) const KEY: &str = "APIbench";
 pub(crate) const SECRET: &str = "a-secret-for-the-bench-of-at-least-32-bytes";
-/// A recorded delivery; its id is replaced.
+/// A recorded delivery. Its id is replaced, and the name of its room by that of the connection.
 const RECORDED: &str = include_str!("../../../fixtures/deliveries/023-track_unpublished.body");
 /// Bytes of a delivery's body.
 const BODY_BYTES: usize = 1300;
@@ -82,7 +82,8 @@ pub(crate) fn sign(run: usize, connections: usize, each: usize) -> Vec<Vec<Vec<u
         // Ids look random, as LiveKit's do, so that an index cannot use their order.
         let id = Sha256::digest(format!("{start} {run} {connection} {number}"));
         let id: String = id.iter().take(7).map(|byte| format!("{byte:02x}")).collect();
-        let mut body = format!(r#"{before}"id":"EV_{id}"{after}"#);
+        let body = format!(r#"{before}"id":"EV_{id}"{after}"#);
+        let mut body = body.replace(r#""name":"daily-standup""#, &format!(r#""name":"room {connection}""#));
         let brace = body.rfind('}').expect("the body is an object");
         body.insert_str(brace, &" ".repeat(BODY_BYTES.saturating_sub(body.len())));
         let token = AccessToken::new().with_sha256(STANDARD.encode(Sha256::digest(&body))).with_ttl(Duration::from_secs(300));

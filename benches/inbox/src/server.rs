@@ -30,10 +30,16 @@ pub(crate) struct Server {
 
 /// Starts `program` with `inbox`, on a free port.
 pub(crate) fn start(program: &Path, inbox: &str) -> Result<Server, String> {
+    start_with(program, inbox, &[])
+}
+
+/// The same, with more flags.
+pub(crate) fn start_with(program: &Path, inbox: &str, flags: &[&str]) -> Result<Server, String> {
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(|error| error.to_string())?.port();
     let child = Command::new(program)
         .args(["--inbox", inbox, "--server-bind", "127.0.0.1", "--server-port", &port.to_string(), "--log-level", "warn"])
+        .args(flags)
         .env("ROOMKEY_INBOX_MAX_SIZE", "100GiB")
         .env("LIVEKIT_API_KEY", KEY)
         .env("LIVEKIT_API_SECRET", SECRET)
