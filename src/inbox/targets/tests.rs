@@ -8,13 +8,19 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rusqlite::Connection;
+use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::clock::{Clock, UnixTime};
 use crate::inbox::target::{MOST_REQUESTS, OwedCounts, Replay};
-use crate::inbox::{Appended, Arrival, Entry, Retention};
+use crate::inbox::{Appended, Arrival, Retention};
+use crate::livekit::access_token::AccessToken;
+use crate::livekit::key::ApiKey;
+use crate::livekit::token_verifier::TokenVerifier;
+use crate::livekit::webhook::WebhookReceiver;
 use crate::worker::lock;
 
 const START: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -140,20 +146,14 @@ async fn on_each<F: Future<Output = ()>>(test: impl Fn(Arc<Place>, TestClock) ->
     }
 }
 
+/// Verified at the start, received so many seconds later.
 fn arrival(number: u64) -> Arrival {
+    let key = ApiKey::new("APIkey", "a-secret-of-at-least-32-bytes-0123").unwrap();
     let body = format!(r#"{{"event":"room_started","id":"EV_{number}","room":{{"name":"daily"}}}}"#);
-    let entry = Entry {
-        cursor: Cursor::from_number(0),
-        id: format!("EV_{number}"),
-        event: "room_started".into(),
-        room: "daily".into(),
-        received: START.saturating_add(Duration::from_secs(number)),
-        key: "APIkey".into(),
-        body: Bytes::from(body),
-    };
-    let mut arrival = Arrival::imported(entry);
-    arrival.cursor = None;
-    arrival
+    let digest = STANDARD.encode(Sha256::digest(&body));
+    let token = AccessToken::new().with_sha256(digest).with_ttl(Duration::from_secs(300)).to_jwt(&key, START).unwrap();
+    let delivery = WebhookReceiver::new(TokenVerifier::new(key)).receive(&token, body.into_bytes(), START).unwrap();
+    Arrival::new(delivery, START.saturating_add(Duration::from_secs(number)))
 }
 
 /// A store that cannot be used at first, such as a Redis that starts, can be a moment later.
