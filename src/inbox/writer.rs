@@ -1,88 +1,32 @@
 //! Runs the one thread that writes to the store. It commits all queued deliveries as one batch and only then answers (group
 //! commit), deletes old entries, moves the mark, and probes a failing store until it works again. Does not know the backends.
 
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{SetOnce, oneshot, watch};
-use tokio::time::timeout;
+use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::clock::Clock;
 use crate::inbox::entry::Arrival;
-use crate::inbox::health::Health;
 use crate::inbox::indexer::Indexer;
-use crate::inbox::mark::{Mark, Move};
+use crate::inbox::mark::Move;
 use crate::inbox::pruner::Pruner;
-use crate::inbox::queue::{AppendError, AppendResult, ArrivalQueue, Queued};
-use crate::inbox::statistics::Statistics;
+use crate::inbox::queue::{AppendError, AppendResult, Taken};
+use crate::inbox::shared::{EndGuard, Shared};
 use crate::inbox::store::{Appended, Retention, Store, StoreError};
+use crate::inbox::target_write::Written;
 use crate::worker::Workers;
 
-/// How long an append waits for its commit. LiveKit 1.54 listens for 10 s, so its request is still answered.
-const APPEND_TIMEOUT: Duration = Duration::from_secs(4);
 /// A batch waits for as many deliveries as the last one had, as long as that took to commit, and at most so long. One large batch
 /// takes much less time than many small ones.
 const GATHER: Duration = Duration::from_millis(1);
 /// Between two searches for old entries, and between two probes of a failing store.
 const INTERVAL: Duration = Duration::from_secs(1);
 const THREAD: &str = "inbox";
-
-/// What the handles of the inbox share with the thread.
-pub(crate) struct Shared {
-    pub(crate) statistics: Statistics,
-    /// Notified of each commit, and of each move of the mark.
-    pub(crate) changed: watch::Sender<()>,
-    pub(crate) mark: Mark,
-    pub(crate) health: Health,
-    /// The thread ends when it is closed and empty.
-    pub(crate) queue: ArrivalQueue,
-    ended: SetOnce<()>,
-}
-
-impl Shared {
-    /// `age` is the age at which entries are deleted, and `outage` why the store does not work yet.
-    pub(crate) fn new(changed: watch::Sender<()>, age: Duration, outage: Option<StoreError>) -> Self {
-        Self {
-            statistics: Statistics::new(),
-            changed,
-            mark: Mark::new(age),
-            health: Health::new(outage),
-            queue: ArrivalQueue::default(),
-            ended: SetOnce::new(),
-        }
-    }
-
-    /// Has the thread commit `arrival` before this returns.
-    pub(crate) async fn append(&self, arrival: Arrival) -> AppendResult {
-        let appending = async {
-            if self.health.is_stalled() {
-                return Err(AppendError::Unavailable);
-            }
-            let outcome = self.queue.push(arrival)?;
-            timeout(APPEND_TIMEOUT, outcome).await.ok().and_then(Result::ok).unwrap_or(Err(AppendError::Unavailable))
-        };
-        appending.await.inspect_err(|_| _ = self.statistics.refused.fetch_add(1, Relaxed))
-    }
-
-    /// Accepts no more deliveries, commits the queued ones, and waits for the end of the thread.
-    pub(crate) async fn close(&self) {
-        self.queue.close();
-        self.ended.wait().await;
-    }
-
-    /// Cleans up after a panic of the thread, and returns whether it is still needed. A queued delivery may have caused the panic,
-    /// so none is tried again here. Senders may retry.
-    fn recover(&self) -> bool {
-        self.queue.clear();
-        self.health.recover();
-        self.changed.send_replace(()); // the panic may have come after a commit
-        !self.queue.is_closed()
-    }
-}
 
 /// Starts the thread.
 pub(crate) fn start(
@@ -98,23 +42,12 @@ pub(crate) fn start(
         indexer: Indexer::new(Arc::clone(&store)),
         store,
         clock,
+        has_warned: false,
         runtime: Handle::try_current().ok(),
         _end: EndGuard(Arc::clone(shared)),
     };
     let recovering = Arc::clone(shared);
     workers.spawn(THREAD, move || thread.run(), move || recovering.recover()).map(drop)
-}
-
-/// Dropped when the thread ends, even by a panic, so that nobody waits forever.
-struct EndGuard(Arc<Shared>);
-
-impl Drop for EndGuard {
-    fn drop(&mut self) {
-        self.0.queue.close();
-        self.0.queue.clear();
-        self.0.health.end();
-        let _ = self.0.ended.set(()); // there is only one thread
-    }
 }
 
 struct WriterThread {
@@ -123,6 +56,8 @@ struct WriterThread {
     pruner: Pruner,
     indexer: Indexer,
     clock: Clock,
+    /// Whether the log says that the relay's last writes failed.
+    has_warned: bool,
     /// The runtime of the senders.
     runtime: Option<Handle>,
     /// The last field: dropped after the store.
@@ -136,12 +71,13 @@ impl WriterThread {
         self.pruner.has_more = true;
         loop {
             let wait = if self.pruner.has_more { Duration::ZERO } else { self.indexer.rest(INTERVAL) };
-            let Some(deliveries) = self.shared.queue.take(wait, expected, gather) else { break };
-            if !deliveries.is_empty() {
-                let begin = Instant::now();
-                expected = deliveries.len();
-                self.commit_all(deliveries);
-                gather = begin.elapsed().min(GATHER);
+            let Some(taken) = self.shared.queue.take(wait, expected, gather) else { break };
+            if !taken.is_empty() {
+                let (begin, count) = (Instant::now(), taken.deliveries.len());
+                self.commit_all(taken);
+                if count > 0 {
+                    (expected, gather) = (count, begin.elapsed().min(GATHER));
+                }
             } else if self.shared.health.is_failing() || self.store.is_remote() {
                 self.shared.health.update(self.shared.health.watch(|| self.store.probe()));
             }
@@ -161,34 +97,55 @@ impl WriterThread {
     }
 
     /// Commits in batches, and deletes old entries between them if there is too much.
-    fn commit_all(&mut self, mut deliveries: Vec<Queued>) {
-        while !deliveries.is_empty() {
+    fn commit_all(&mut self, mut taken: Taken) {
+        while !taken.is_empty() {
             let mut left = self.store.batch_limit();
-            let count = deliveries.iter().take_while(|(arrival, _)| left.take(arrival.bytes())).count();
-            let rest = deliveries.split_off(count);
-            self.commit(std::mem::replace(&mut deliveries, rest));
+            let count = taken.deliveries.iter().take_while(|(arrival, _)| left.take(arrival.bytes())).count();
+            let later = taken.deliveries.split_off(count);
+            let count = taken.writes.iter().take_while(|(write, _)| left.take(write.bytes())).count();
+            let later = Taken { deliveries: later, writes: taken.writes.split_off(count) };
+            self.commit(std::mem::replace(&mut taken, later));
             if self.pruner.is_due() {
                 self.pruner.prune(&self.shared.health, &self.shared.statistics);
             }
         }
     }
 
-    fn commit(&self, mut batch: Vec<Queued>) {
+    fn commit(&mut self, taken: Taken) {
+        let Taken { deliveries: mut batch, mut writes } = taken;
         // Senders that have given up were told to try again.
         batch.retain(|(_, answer)| !answer.is_closed());
-        if batch.is_empty() {
+        writes.retain(|(_, answer)| !answer.is_closed());
+        let (mut batch, mut answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        if self.pruner.is_out_of_room() {
+            writes.retain(|(write, _)| !write.needs_room());
+            self.refuse(std::mem::take(&mut batch), std::mem::take(&mut answers));
+        }
+        if batch.is_empty() && writes.is_empty() {
             return;
         }
-        let (batch, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let refuse = |batch, answers: Vec<_>| {
-            self.answer(batch, answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
-        };
-        if self.pruner.is_out_of_room() {
-            return refuse(batch, answers);
-        }
+        let (writes, written_answers): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
         let begin = Instant::now();
-        let appended = self.shared.health.watch(|| self.store.append(&batch));
-        self.shared.statistics.batch(&batch, appended.as_deref().unwrap_or_default(), begin.elapsed());
+        let committed = self.shared.health.watch(|| self.store.commit(&batch, &writes, self.clock.now()));
+        let (appended, written) = match committed {
+            Ok(committed) => (Ok(committed.appended), committed.written),
+            Err(error) if batch.is_empty() => (Ok(Vec::new()), Err(error)),
+            Err(error) => (Err(error), Ok(Vec::new())),
+        };
+        self.answer_writes(written, written_answers);
+        if !batch.is_empty() {
+            self.shared.statistics.batch(&batch, appended.as_deref().unwrap_or_default(), begin.elapsed());
+            self.finish(batch, answers, appended);
+        }
+    }
+
+    /// Tells everybody what became of `batch`.
+    fn finish(
+        &self,
+        batch: Vec<Arrival>,
+        answers: Vec<oneshot::Sender<AppendResult>>,
+        appended: Result<Vec<Appended>, StoreError>,
+    ) {
         match appended {
             Ok(appended) => {
                 // Readiness and followers are up to date before the senders are answered.
@@ -203,7 +160,29 @@ impl WriterThread {
             Err(error) => {
                 self.shared.health.update(Err(error));
                 self.shared.changed.send_replace(()); // they may be committed nevertheless
-                refuse(batch, answers);
+                self.refuse(batch, answers);
+            }
+        }
+    }
+
+    fn refuse(&self, batch: Vec<Arrival>, answers: Vec<oneshot::Sender<AppendResult>>) {
+        self.answer(batch, answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
+    }
+
+    /// The relay's writes can fail alone, so they say nothing about whether deliveries can be committed.
+    fn answer_writes(&mut self, written: Result<Vec<Written>, StoreError>, answers: Vec<oneshot::Sender<Written>>) {
+        match written {
+            Ok(written) => {
+                self.has_warned &= written.is_empty();
+                for (answer, written) in answers.into_iter().zip(written) {
+                    let _ = answer.send(written); // it may have given up
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.has_warned, true) {
+                    let cause = error.source().map(tracing::field::display);
+                    warn!(%error, cause, "the relay cannot write to the inbox, and may send events again");
+                }
             }
         }
     }

@@ -9,6 +9,7 @@
 mod entries;
 mod sentinels;
 mod server;
+mod targets;
 mod url;
 mod wake;
 
@@ -26,7 +27,9 @@ use crate::clock::{Clock, UnixTime};
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 use crate::inbox::store::pool::Pool;
-use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
+use crate::inbox::store::{Appended, Committed, ReadError, Retention, Store, StoreError, Usage, random_holder};
+use crate::inbox::target::{OwedEvent, OwedState, SteeringRequest, TargetState};
+use crate::inbox::target_write::TargetWrite;
 use crate::inbox::trusted_time;
 use crate::worker::{Workers, lock};
 use entries::{STATE, Warned};
@@ -34,9 +37,6 @@ use server::Server;
 
 /// What one script appends, because it blocks everything else in Redis. The last delivery may exceed the bytes.
 const BATCH: PageLimit = PageLimit { entries: 512, bytes: 4 << 20 };
-/// The meaning of the digits that `append.lua` returns.
-const OUTCOMES: [Appended; 3] = [Appended::Committed, Appended::Duplicate, Appended::Conflict];
-
 /// A Redis, which may be unreachable.
 pub(crate) struct RedisStore {
     /// Shared with the thread that listens for commits.
@@ -47,13 +47,15 @@ pub(crate) struct RedisStore {
     warned: Warned,
     usage: Mutex<Option<Usage>>,
     clock: Clock,
+    /// This opening of the store, as a holder of leases.
+    holder: String,
 }
 
 impl RedisStore {
     /// The inbox in the Redis at `url`, which may be unreachable. `changed` is notified of what any roomkey commits.
     pub(crate) fn open(url: RedisUrl, changed: watch::Sender<()>, clock: Clock, workers: &Workers) -> io::Result<Self> {
         info!(server = %url, "the inbox is in Redis");
-        let server = Arc::new(Server::new(url));
+        let (server, holder) = (Arc::new(Server::new(url)), random_holder()?);
         wake::start(workers, Arc::clone(&server), changed)?;
         Ok(Self {
             server,
@@ -62,6 +64,7 @@ impl RedisStore {
             warned: Warned::default(),
             usage: Mutex::default(),
             clock,
+            holder,
         })
     }
 
@@ -116,26 +119,11 @@ impl RedisStore {
         entries::id(Cursor::at(self.clock.now()))
     }
 
-    fn set_usage(&self, entries: u64, bytes: u64) {
-        *lock(&self.usage) = Some(Usage { entries, bytes, log_bytes: None });
-    }
-}
-
-impl Store for RedisStore {
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
-        let mut script = entries::invocation(&entries::APPEND);
-        script.arg(self.begin());
-        for arrival in batch {
-            let (received, _) = Cursor::at(arrival.received).parts();
-            script.arg(&arrival.fingerprint.0[..]).arg(received).arg(arrival.key()).arg(arrival.id());
-            script.arg(arrival.event()).arg(arrival.room()).arg(arrival.body());
-            script.arg(arrival.cursor.map(entries::id).unwrap_or_default());
-        }
+        let script = entries::append_script(self.begin(), batch);
         self.write(|connection| {
             let (outcomes, newest, entries, bytes): (String, String, u64, u64) = script.invoke(connection)?;
-            let outcome = |digit: u8| OUTCOMES.get(usize::from(digit.wrapping_sub(b'0'))).copied();
-            let appended = outcomes.bytes().map(outcome).collect::<Option<Vec<_>>>();
-            let appended = appended.filter(|appended| appended.len() == batch.len()).ok_or_else(entries::unexpected_answer)?;
+            let appended = entries::outcomes(&outcomes, batch.len())?;
             self.set_usage(entries, bytes);
             let cursor = entries::expect_cursor(&newest)?;
             if appended.contains(&Appended::Committed) {
@@ -149,22 +137,63 @@ impl Store for RedisStore {
         })
     }
 
+    fn read_with<T>(&self, read: impl FnMut(&mut Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        self.readers.read(self.server.generation(), || Ok(self.server.connect()?), read)
+    }
+
+    fn set_usage(&self, entries: u64, bytes: u64) {
+        *lock(&self.usage) = Some(Usage { entries, bytes, log_bytes: None });
+    }
+}
+
+impl Store for RedisStore {
+    fn commit(&self, batch: &[Arrival], writes: &[TargetWrite], now: UnixTime) -> Result<Committed, StoreError> {
+        let appended = if batch.is_empty() { Vec::new() } else { self.append(batch)? };
+        let written = if writes.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.write(|connection| match targets::write(connection, writes, &self.holder, now) {
+                // The server has answered, so deliveries can go on using the connection.
+                Err(error @ (StoreError::Full(_) | StoreError::Foreign(_))) => Ok(Err(error)),
+                written => self.server.wait_for_replicas(connection).and(Ok(Ok(written?))),
+            })
+            .and_then(|written| written)
+        };
+        Ok(Committed { appended, written })
+    }
+
+    fn target(&self, target: &str) -> Result<Option<TargetState>, ReadError> {
+        self.read_with(|connection| targets::state(connection, target))
+    }
+
+    fn owed(&self, target: &str, state: Option<OwedState>, after: Cursor, limit: usize) -> Result<Vec<OwedEvent>, ReadError> {
+        self.read_with(|connection| targets::owed(connection, target, state, after, limit))
+    }
+
+    fn steering(&self, target: &str) -> Result<Vec<SteeringRequest>, ReadError> {
+        self.read_with(|connection| targets::steering(connection, target))
+    }
+
+    fn entries_after(&self, cursor: Cursor) -> Result<(u64, Option<UnixTime>), ReadError> {
+        self.read_with(|connection| {
+            let mut script = entries::invocation(&entries::LAG);
+            let (entries, received): (u64, String) = script.arg(entries::id(cursor)).invoke(connection)?;
+            Ok((entries, received.parse().ok().map(UnixTime::from_millis)))
+        })
+    }
+
     fn batch_limit(&self) -> PageLimit {
         BATCH
     }
 
     fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError> {
-        self.readers.read(
-            self.server.generation(),
-            || Ok(self.server.connect()?),
-            |connection| {
-                let page = entries::read(connection, after, filter, limit, || self.begin(), &self.warned)?;
-                if page.next != page.after && Some(page.next) > self.server.replicated() {
-                    self.server.replicate_read(connection, page.next)?;
-                }
-                Ok(page)
-            },
-        )
+        self.read_with(|connection| {
+            let page = entries::read(connection, after, filter, limit, || self.begin(), &self.warned)?;
+            if page.next != page.after && Some(page.next) > self.server.replicated() {
+                self.server.replicate_read(connection, page.next)?;
+            }
+            Ok(page)
+        })
     }
 
     fn begin_at(&self, at: Cursor) -> Result<bool, StoreError> {
@@ -192,17 +221,24 @@ impl Store for RedisStore {
         })
     }
 
+    fn prune_targets(&self, since: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        if !self.is_connected() {
+            return Ok(false);
+        }
+        self.write(|connection| targets::prune(connection, &self.holder, since, now))
+    }
+
     fn known_time(&self) -> Result<Option<UnixTime>, StoreError> {
         if !self.is_connected() {
             return Err(StoreError::Unreached);
         }
         self.write(|connection| {
-            let Some(newest) = received(connection, "+")? else { return Ok(None) };
-            let mut earlier = received(connection, &entries::id(Cursor::at(trusted_time::before(newest))))?;
+            let Some(newest) = entries::received(connection, "+")? else { return Ok(None) };
+            let mut earlier = entries::received(connection, &entries::id(Cursor::at(trusted_time::before(newest))))?;
             if earlier.is_none() {
                 // When the newest deleted entry was received; at first, when the inbox began.
                 let deleted: Option<String> = redis::cmd("HGET").arg(STATE).arg("deleted").query(connection)?;
-                earlier = deleted.as_deref().and_then(time_of_id);
+                earlier = deleted.as_deref().and_then(entries::time_of_id);
             }
             Ok(Some(trusted_time::seen(newest, earlier.unwrap_or(newest))))
         })
@@ -226,17 +262,6 @@ impl Store for RedisStore {
     fn close(&self) {
         self.server.is_closed.store(true, Relaxed);
     }
-}
-
-/// When the newest entry up to `id` was received.
-fn received(connection: &mut Connection, id: &str) -> Result<Option<UnixTime>, StoreError> {
-    let newest: Option<(String, String)> = entries::invocation(&entries::NEWEST).arg(id).invoke(connection)?;
-    // The fields of another program's entry are not trusted, but its id is part of the order.
-    Ok(newest.and_then(|(id, received)| received.parse().ok().map(UnixTime::from_millis).or_else(|| time_of_id(&id))))
-}
-
-fn time_of_id(id: &str) -> Option<UnixTime> {
-    entries::cursor(id).map(Cursor::time)
 }
 
 impl Drop for RedisStore {
