@@ -3,6 +3,7 @@
 
 mod connections;
 pub(crate) mod failure;
+pub(crate) mod handle;
 pub(crate) mod request;
 pub(crate) mod sender;
 pub(crate) mod settings;
