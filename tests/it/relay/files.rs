@@ -50,7 +50,8 @@ fn no_secret_in_the_file_is_shown() {
 /// Checks `TARGET` with `lines`, with its secrets.
 fn check_secrets(lines: &str, secret: &[u8]) -> Ended {
     let start = Start::command(["relay", "check", "relay.toml", "--secrets"]).file("relay.toml", TARGET.to_owned() + lines);
-    let start = start.env("LIVEKIT_KEYS", "APIone: the-secret-of-livekit-0123456789\nAPIrelay: another-secret-of-livekit-0123456789");
+    let start =
+        start.env("LIVEKIT_KEYS", "APIone: the-secret-of-livekit-0123456789\nAPIrelay: another-secret-of-livekit-0123456789");
     let start = start.env("WHSEC", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").env("SHORT", "whsec_MfKQ9r8GKYqrTwjU");
     start.file("relay.secret", secret).file("not.pem", "x").run()
 }
