@@ -18,6 +18,7 @@ const target = (url, more = '') => `
   url = "${url}"
   key = "APIrelayApp"
   secret_env = "RELAY_SECRET"
+  from = "oldest"
   ${more}
 `;
 
@@ -28,7 +29,7 @@ const send = (roomkey, event) => runRoomkey('webhook', 'send', '--url', `${roomk
 
 for (const language of ['js', 'python', 'go']) {
   const skip = !process.env.CI && !isThere(language) && `what the receiver in ${language} needs is not installed`;
-  test(`the guide's receiver in ${language} verifies what is sent`, { skip }, async (t) => {
+  test(`the guide's receiver in ${language} verifies what is sent`, { skip, timeout: 60_000 }, async (t) => {
     const receiver = await startReceiver(language, SECRET);
     t.after(() => receiver.stop());
     const roomkey = await relaying(target(receiver.url));
@@ -42,7 +43,7 @@ for (const language of ['js', 'python', 'go']) {
   });
 }
 
-test('the library of Standard Webhooks verifies what is sent', async (t) => {
+test('the library of Standard Webhooks verifies what is sent', { timeout: 60_000 }, async (t) => {
   const requests = [];
   const server = createServer(async (request, response) => {
     const body = Buffer.concat(await request.toArray()).toString();
