@@ -1,6 +1,6 @@
 module receiver
 
-go 1.26.8
+go 1.26.0
 
 require github.com/livekit/protocol v1.54.0
 
