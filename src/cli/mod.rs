@@ -12,7 +12,9 @@ mod json_spacing;
 mod log;
 mod output;
 mod policy;
+mod relay;
 mod remote;
+mod report;
 mod serve;
 mod shared_flags;
 mod stop_signals;
@@ -34,6 +36,7 @@ use inbox::InboxCommand;
 use log::tell;
 use output::{print, print_json};
 use policy::PolicyCommand;
+use relay::RelayCommand;
 use token::TokenCommand;
 use webhook::WebhookCommand;
 
@@ -86,6 +89,9 @@ enum Command {
     /// Check a policy file, and try it out
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Check a file of the relay's targets
+    #[command(subcommand)]
+    Relay(RelayCommand),
     /// Read the inbox of a running roomkey
     Events(events::ReadEvents),
     /// Print a file for systemd, containers, a reverse proxy or Prometheus
@@ -138,6 +144,7 @@ impl Command {
             Self::Webhook(WebhookCommand::Send(arguments)) => webhook::send::run(arguments),
             Self::Policy(PolicyCommand::Check(arguments)) => policy::check::run(arguments),
             Self::Policy(PolicyCommand::Test(arguments)) => policy::test::run(*arguments),
+            Self::Relay(RelayCommand::Check(arguments)) => relay::check::run(arguments),
             Self::Events(arguments) => events::run(arguments),
             Self::Deploy(arguments) => deploy::run(arguments),
             Self::Inbox(InboxCommand::Export(arguments)) => inbox::export::run(arguments),

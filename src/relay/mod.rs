@@ -1,4 +1,11 @@
 //! The relay: sends the inbox's events to the application's own endpoints, in the order of each room, until each is taken. Does not
 //! know the file that names the targets, nor the requests to the server.
 
+mod connections;
+pub(crate) mod failure;
+pub(crate) mod handle;
+pub(crate) mod request;
+pub(crate) mod sender;
 pub(crate) mod settings;
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,10 @@ mod listeners;
 pub(super) mod open_inbox;
 mod policy_watch;
 mod polling;
+mod relay_watch;
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,10 +23,11 @@ use tracing::{Level, info, warn};
 use crate::cli::stop_signals::{StopSignals, listen_for};
 use crate::cli::{Failure, Outcome, log};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{Config, DEFAULT_LIVEKIT_URL, Flags, MAX_CONNECTIONS, PolicySource, Variables};
+use crate::config::{Config, DEFAULT_LIVEKIT_URL, FileSource, Flags, MAX_CONNECTIONS, RelaySource, RelayTargets, Variables};
 use crate::http::{self, Edge, Limits, Metrics};
 use crate::inbox::{Inbox, Retention};
 use crate::policy::Policy;
+use crate::relay::handle::Relay;
 use open_inbox::{open_inbox, place};
 
 /// The signal for a file that is larger than the limit (signal(7), Linux on all but MIPS).
@@ -60,15 +63,21 @@ async fn serve(config: Config, variables: Arc<Variables>) -> Outcome {
     if let Some(source) = policy(&config, &variables, &edge)? {
         policy_watch::start(source, config.surroundings(), &edge, listen_for(SignalKind::hangup())?);
     }
+    let relay = Relay::new(inbox.clone(), Clock::system());
+    if let Some((source, read)) = targets(&config, &variables, &edge)? {
+        relay_watch::start(source, read, relay.clone(), &edge, listen_for(SignalKind::hangup())?);
+    }
+    warn_about_variables(&config, &variables);
 
     announce(&config, &listener, &edge);
     let is_exposed = listener.local_addr().is_ok_and(|address| !address.ip().to_canonical().is_loopback());
-    if config.policy.is_none() && config.keys.file.is_none() {
+    if config.policy.is_none() && config.relay.is_none() && config.keys.file.is_none() {
         tokio::spawn(ignore(listen_for(SignalKind::hangup())?));
     }
     key_watch::start(config.keys, &edge, is_exposed, hangup);
     notify_supervisor(NotifyState::Ready);
     http::run(listener, metrics_listener, edge, stopped(stop_signals, inbox.clone())).await;
+    relay.stop().await;
     if timeout(CLOSE_PATIENCE, inbox.close()).await.is_err() {
         warn!("the inbox does not close; every webhook that got a 200 is safe");
     }
@@ -110,9 +119,9 @@ fn edge(config: &Config, retention: Retention, inbox: &Inbox, has_metrics: bool)
     Ok(edge)
 }
 
-/// Puts the policy into force, if there is one. Warns about what is perhaps not meant in the variables, now that all known ones were read.
-fn policy(config: &Config, variables: &Arc<Variables>, edge: &Edge) -> Result<Option<PolicySource>, Failure> {
-    let source = config.policy.as_ref().map(|path| PolicySource::new(path.clone(), Arc::clone(variables)));
+/// Puts the policy into force, if there is one.
+fn policy(config: &Config, variables: &Arc<Variables>, edge: &Edge) -> Result<Option<FileSource>, Failure> {
+    let source = config.policy.as_ref().map(|path| FileSource::new(path.clone(), Arc::clone(variables)));
     match &source {
         Some(source) => policy_watch::load(source, config.surroundings(), &edge.policy_switch())
             .map_err(|unusable| Failure::wrong(format_args!("the policy {}: {unusable}", source.path().display())))?,
@@ -120,6 +129,11 @@ fn policy(config: &Config, variables: &Arc<Variables>, edge: &Edge) -> Result<Op
             "there is no policy, so anyone who reaches this server gets a token for any room: say with --policy (ROOMKEY_POLICY) who may"
         ),
     }
+    Ok(source)
+}
+
+/// Warns about what is perhaps not meant in the variables, once all known ones were read.
+fn warn_about_variables(config: &Config, variables: &Variables) {
     if config.access_log && config.log_level < Level::INFO {
         warn!(
             "the access log has no effect, because its lines are of level info: set LOG_LEVEL to info, or leave ACCESS_LOG out"
@@ -128,7 +142,20 @@ fn policy(config: &Config, variables: &Arc<Variables>, edge: &Edge) -> Result<Op
     for (variable, nearest) in variables.unknown() {
         warn!(variable, nearest, "this variable is not a setting, so it has no effect");
     }
-    Ok(source)
+}
+
+/// The targets of the relay, if there are any.
+fn targets(config: &Config, variables: &Arc<Variables>, edge: &Edge) -> Result<Option<(RelaySource, RelayTargets)>, Failure> {
+    let Some(path) = &config.relay else { return Ok(None) };
+    let source = RelaySource::new(path.clone(), Arc::clone(variables), config.inbox_keep);
+    let read = relay_watch::load(&source, &edge.policy_switch())
+        .map_err(|unusable| Failure::wrong(format_args!("the targets {}: {unusable}", path.display())))?;
+    Ok(Some((source, read)))
+}
+
+/// What the log calls a file that may not be set.
+fn file(path: &Option<PathBuf>) -> Cow<'_, str> {
+    path.as_deref().map_or("none".into(), Path::to_string_lossy)
 }
 
 /// The connections that the limit of descriptors allows, once it is raised as far as possible, less what the program itself needs.
@@ -144,7 +171,7 @@ fn affordable_connections() -> usize {
 /// Keeps the signal to read files again from ending the program.
 async fn ignore(mut hangup: Signal) {
     while hangup.recv().await.is_some() {
-        info!("there is nothing to read again, because neither keys nor a policy come from a file");
+        info!("there is nothing to read again, because neither keys nor a policy nor targets come from a file");
     }
 }
 
@@ -182,7 +209,8 @@ fn announce(config: &Config, listener: &TcpListener, edge: &Edge) {
         key = minting.name(),
         livekit_url = config.livekit_url,
         inbox = place(&config.inbox),
-        policy = config.policy.as_deref().map_or("none".into(), Path::to_string_lossy).as_ref(),
+        policy = file(&config.policy).as_ref(),
+        relay = file(&config.relay).as_ref(),
         "listening"
     );
     warn_about_livekit_url(config);

@@ -2,10 +2,13 @@
 //!
 //! - `program` is the real binary, `start` starts it, `ended` is a run that has ended
 //! - `edge` runs the server in this process
+//! - `receiver` is an endpoint of the application
 //! - `client` writes raw bytes and reads one answer at a time, `sender` signs deliveries and tokens
 //! - `redis_server`, `sentinels`, `nginx`, `disk`, `outside` are other programs and disks
+//! - `cases` are tables of files and what a command says about them
 //! - `clock`, `directory`, `wait` are what most tests need
 
+pub(crate) mod cases;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod directory;
@@ -15,6 +18,7 @@ pub(crate) mod ended;
 pub(crate) mod nginx;
 pub(crate) mod outside;
 pub(crate) mod program;
+pub(crate) mod receiver;
 pub(crate) mod redis_server;
 pub(crate) mod sender;
 pub(crate) mod sentinels;
