@@ -1,4 +1,15 @@
 //! The relay: sends the inbox's events to the application's own endpoints, in the order of each room, until each is taken. Does not
 //! know the file that names the targets, nor the requests to the server.
 
+mod changes;
+mod circuit;
+mod dispatcher;
+mod events;
+mod failure;
+mod lanes;
+mod plan;
+mod progress;
 pub(crate) mod settings;
+
+#[cfg(test)]
+mod model;
