@@ -75,6 +75,14 @@ impl UnixTime {
         self.0.subsec_nanos()
     }
 
+    /// As RFC 3339 writes it, to the millisecond and in UTC, at most the end of the year 9999.
+    #[cfg(feature = "server")]
+    pub(crate) fn to_rfc3339(self) -> impl std::fmt::Display {
+        const LAST_MILLIS: u64 = 253_402_300_799_999;
+        let time = UNIX_EPOCH.checked_add(Duration::from_millis(self.as_millis().min(LAST_MILLIS)));
+        humantime::format_rfc3339_millis(time.unwrap_or(UNIX_EPOCH))
+    }
+
     /// The time that is `later` after this one, at most the last that can be represented.
     #[must_use]
     pub const fn saturating_add(self, later: Duration) -> Self {

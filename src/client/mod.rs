@@ -1,6 +1,8 @@
 //! The HTTP/1.1 client of the commands and the callers: sends a request and waits for the answer, without following redirects. Does
 //! not know what they contain, nor who asks.
 
+mod connection;
+mod dial;
 mod tls;
 
 use std::fmt;
@@ -8,20 +10,18 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CACHE_CONTROL, HOST, HeaderMap, RETRY_AFTER, USER_AGENT};
+use http_body_util::{BodyExt, Limited};
+use hyper::header::{CACHE_CONTROL, HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::http::request::Builder;
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::clock::UnixTime;
+pub(crate) use connection::ClientConnection;
 pub(crate) use tls::{Trust, TrustError};
+
+const AGENT: &str = concat!("roomkey/", env!("CARGO_PKG_VERSION"));
 
 /// The URL of a server, http or https.
 #[derive(Clone, Debug)]
@@ -81,13 +81,29 @@ impl Target {
         self.uri.query().is_some()
     }
 
+    pub(crate) fn is_https(&self) -> bool {
+        self.trust.is_some()
+    }
+
+    /// A POST to this URL, to which headers and a body are added.
+    pub(crate) fn post(&self) -> Request<()> {
+        let authority = self.uri.authority().map_or("", |authority| authority.as_str());
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.path_and_query().cloned().map(Uri::from).unwrap_or_default();
+        let headers = request.headers_mut();
+        headers.insert(HOST, HeaderValue::from_str(authority).unwrap_or_else(|_| HeaderValue::from_static("")));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        request
+    }
+
     /// Builds a request for `path`, which may have a query.
     pub(crate) fn request(&self, method: Method, path: &str) -> Builder {
         Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, self.uri.authority().map_or("", |authority| authority.as_str()))
-            .header(USER_AGENT, concat!("roomkey/", env!("CARGO_PKG_VERSION")))
+            .header(USER_AGENT, AGENT)
     }
 
     pub(crate) async fn connect(&self) -> Result<ClientConnection, ExchangeError> {
@@ -96,7 +112,7 @@ impl Target {
 
     /// As [`connect`](Self::connect), but sends `preface` before everything else, even before TLS.
     pub(crate) async fn connect_after(&self, preface: &[u8]) -> Result<ClientConnection, ExchangeError> {
-        let mut stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(ExchangeError::Connect)?;
+        let mut stream = dial::dial(&self.host, self.port).await.map_err(ExchangeError::Connect)?;
         stream.write_all(preface).await.map_err(ExchangeError::Connect)?;
         let Some(trust) = &self.trust else { return ClientConnection::begin(stream).await };
         ClientConnection::begin(trust.connect(&self.host, stream).await.map_err(ExchangeError::Connect)?).await
@@ -129,39 +145,12 @@ impl fmt::Display for Target {
     }
 }
 
-/// A connection for one request after the other. It is closed on drop.
-#[derive(Debug)]
-pub(crate) struct ClientConnection {
-    sender: SendRequest<Full<Bytes>>,
-    driver: JoinHandle<()>,
-}
-
-impl ClientConnection {
-    async fn begin(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Self, ExchangeError> {
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(ExchangeError::Exchange)?;
-        let driver = tokio::spawn(async move { drop(driver.await) }); // `sender` reports its end
-        Ok(Self { sender, driver })
-    }
-
-    /// Sends `request` with `body`, and waits for the head of the answer.
-    pub(crate) async fn send(&mut self, request: Builder, body: Bytes) -> Result<Response<Incoming>, ExchangeError> {
-        let request = request.body(Full::new(body)).map_err(ExchangeError::Request)?;
-        self.sender.ready().await.map_err(ExchangeError::Exchange)?;
-        self.sender.send_request(request).await.map_err(ExchangeError::Exchange)
-    }
-}
-
-impl Drop for ClientConnection {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
-}
-
 /// How long `Retry-After` asks to wait, in seconds or until a date (RFC 9110, section 10.2.3).
 pub(crate) fn retry_after(headers: &HeaderMap, now: UnixTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) => Some(Duration::MAX),
         Err(_) => httpdate::parse_http_date(value).ok().map(|date| UnixTime::from(date).since(now)),
     }
 }

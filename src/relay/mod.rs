@@ -3,13 +3,18 @@
 
 mod changes;
 mod circuit;
+mod connections;
 mod dispatcher;
 mod events;
-mod failure;
+pub(crate) mod failure;
 mod lanes;
 mod plan;
 mod progress;
+pub(crate) mod request;
+pub(crate) mod sender;
 pub(crate) mod settings;
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod tests;

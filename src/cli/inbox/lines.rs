@@ -8,7 +8,6 @@
 //! ```
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -23,8 +22,6 @@ use crate::json::{Members, ObjectWriter, name};
 const VERSION: u64 = 1;
 /// More than a body of 8 MiB takes if all of it is escaped.
 const MAX_LINE: u64 = 64 << 20;
-/// The end of the year 9999, the last that RFC 3339 can express, in milliseconds since 1970.
-const LAST_MILLIS: u64 = 253_402_300_799_999;
 
 /// The first line of an export that begins after `after`.
 pub(super) fn begin(after: Cursor) -> String {
@@ -35,13 +32,12 @@ pub(super) fn begin(after: Cursor) -> String {
 }
 
 pub(super) fn event(entry: &Entry) -> String {
-    let received = UNIX_EPOCH.checked_add(Duration::from_millis(entry.received.as_millis().min(LAST_MILLIS)));
     line(|object| {
         object.value(name!("cursor"), &entry.cursor.to_string());
         object.value(name!("id"), &entry.id);
         object.value(name!("event"), &entry.event);
         object.value(name!("room"), &entry.room);
-        object.value(name!("received"), &humantime::format_rfc3339_millis(received.unwrap_or(UNIX_EPOCH)).to_string());
+        object.value(name!("received"), &entry.received.to_rfc3339().to_string());
         object.value(name!("key"), &entry.key);
         match str::from_utf8(&entry.body) {
             Ok(body) => object.value(name!("body"), body),

@@ -2,6 +2,7 @@
 //!
 //! - `program` is the real binary, `start` starts it, `ended` is a run that has ended
 //! - `edge` runs the server in this process
+//! - `receiver` is an endpoint of the application
 //! - `client` writes raw bytes and reads one answer at a time, `sender` signs deliveries and tokens
 //! - `redis_server`, `sentinels`, `nginx`, `disk`, `outside` are other programs and disks
 //! - `clock`, `directory`, `wait` are what most tests need
@@ -15,6 +16,7 @@ pub(crate) mod ended;
 pub(crate) mod nginx;
 pub(crate) mod outside;
 pub(crate) mod program;
+pub(crate) mod receiver;
 pub(crate) mod redis_server;
 pub(crate) mod sender;
 pub(crate) mod sentinels;

@@ -1,0 +1,6 @@
+//! Tests of what the relay sends, over real sockets.
+
+#[path = "../../../tests/it/harness/receiver.rs"]
+mod receiver;
+mod sending;
+mod signing;
