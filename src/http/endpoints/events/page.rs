@@ -2,7 +2,7 @@
 //! Does not know where events come from.
 
 use std::mem::take;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -11,10 +11,9 @@ use crate::http::endpoints::events::batches::{Batch, BatchReader, Next};
 use crate::http::endpoints::events::frames::Frames;
 use crate::http::endpoints::events::permission::Permission;
 use crate::http::refusal::Refusal;
+use crate::http::rfc3339;
 use crate::inbox::{Cursor, Entry};
 
-/// The end of the year 9999, the last that RFC 3339 can express, in milliseconds since 1970.
-const LAST_MILLIS: u64 = 253_402_300_799_999;
 const BEGIN: &str = r#"{"events":["#;
 
 /// At most `limit` events. If there are none now, the page waits up to `wait` for the first commit.
@@ -111,8 +110,7 @@ impl JsonPage {
 /// Appends one event.
 fn write(frames: &mut Frames, entry: &Entry, body: Bytes) {
     frames.text(format!(r#"{{"cursor":"{}","receivedAt":""#, entry.cursor));
-    let received = UNIX_EPOCH.checked_add(Duration::from_millis(entry.received.as_millis().min(LAST_MILLIS)));
-    frames.text(humantime::format_rfc3339_millis(received.unwrap_or(UNIX_EPOCH)).to_string());
+    frames.text(rfc3339::format(entry.received));
     frames.text(r#"","event":"#);
     frames.bytes(body);
     frames.text("}");
