@@ -16,11 +16,12 @@ pub(crate) fn format(time: UnixTime) -> String {
 /// A time since 1970, with any offset from UTC.
 pub(crate) fn parse(text: &str) -> Option<UnixTime> {
     let text = text.to_ascii_uppercase();
-    let Some((local, offset)) = text.rfind(['+', '-']).and_then(|at| text.split_at_checked(at)).filter(|_| !text.ends_with('Z'))
-    else {
+    if text.ends_with('Z') {
         return humantime::parse_rfc3339(&text).ok().map(UnixTime::from);
-    };
-    let local = UnixTime::from(humantime::parse_rfc3339(&format!("{local}Z")).ok()?);
+    }
+    let (local, offset) = text.rfind(['+', '-']).and_then(|sign| text.split_at_checked(sign))?;
+    let local = if local.ends_with('Z') { None } else { humantime::parse_rfc3339(&format!("{local}Z")).ok() };
+    let local = UnixTime::from(local?);
     let (sign, offset) = offset.split_at_checked(1)?;
     let offset = offset_of(offset)?;
     Some(if sign == "+" { local.saturating_sub(offset) } else { local.saturating_add(offset) })

@@ -54,24 +54,6 @@ impl Verb {
 }
 
 impl OwedState {
-    /// All states.
-    pub(crate) const ALL: [Self; 4] = [Self::Held, Self::Aside, Self::Dead, Self::Expired];
-
-    /// Its name, for people and programs.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Aside => "aside",
-            Self::Dead => "dead",
-            Self::Expired => "expired",
-        }
-    }
-
-    /// The state of this name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
-    }
-
     /// Whether its events can be sent again. Those that expired are gone.
     pub(crate) fn can_retry(self) -> bool {
         self != Self::Expired
@@ -105,7 +87,7 @@ impl Steering {
         let (Some((name, _)), None) = (iter.next(), iter.next()) else { return None };
         match name {
             "retry" => cursors(members.read(name)?).map(|cursors| Self::Retry { cursors }),
-            "retryAll" => OwedState::named(&members.text(name)?).filter(|state| state.can_retry()).map(Self::RetryAll),
+            "retryAll" => OwedState::of_name(&members.text(name)?).filter(|state| state.can_retry()).map(Self::RetryAll),
             "replay" => match *cursors(members.read(name)?)? {
                 [after, until] => Some(Self::Replay { after, until }),
                 _ => None,

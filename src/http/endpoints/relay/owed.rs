@@ -23,7 +23,7 @@ pub(crate) async fn owed(edge: &Edge, trace: &Trace, request: &mut Request<Incom
     let query = Parameters::parse(request.uri().query().unwrap_or_default(), PARAMETERS)?;
     let (relay, _) = rights::check(edge, request.headers(), &READ)?;
     let target = rights::target(relay, request.uri().path())?;
-    let state = query.value("state").map(|name| OwedState::named(name).ok_or(FieldError::NotAState)).transpose();
+    let state = query.value("state").map(|name| OwedState::of_name(name).ok_or(FieldError::NotAState)).transpose();
     let state = state.map_err(|error| Refusal::Field("state", error))?;
     let after: Option<Cursor> = query.value("after").map(str::parse).transpose().or(Err(AFTER))?;
     let events = edge.inbox.owed(&target, state, after, query.limit()?).await.map_err(Refusal::Read)?;

@@ -25,8 +25,6 @@ use crate::relay::steering::{Steering, Verb, cursors};
 /// How long the answer waits until it is done, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
-/// What a target can be asked and has not done yet, at most.
-const WAITING: usize = 100;
 
 const CURSORS: &str = "cursors";
 const STATE: &str = "state";
@@ -42,9 +40,6 @@ pub(crate) async fn steer(edge: &Edge, trace: &Trace, request: &mut Request<Inco
     let body = body::read_of_client(edge, trace, request, edge.limits.token_body_bytes).await?;
     let steering = parse(edge, verb, body.as_ref()).await?;
     drop(body);
-    if edge.inbox.steering(&target).await.map_err(Refusal::Read)?.len() >= WAITING {
-        return Err(Refusal::Overloaded);
-    }
     let number = edge.inbox.steer(&target, steering.to_json()).await.map_err(Refusal::Steer)?;
     info!(verb = verb.name(), name = &*target, key = &*key, client = %trace.client, request = %trace.request, "relay steered");
     relay.wake(&target);
@@ -76,7 +71,7 @@ async fn parse(edge: &Edge, verb: Verb, body: &[u8]) -> Result<Steering, Refusal
 
 fn retry(fields: &Members<'_>) -> Result<Steering, Refusal> {
     let state =
-        named(fields, STATE, FieldError::NotARetryableState, |name| OwedState::named(name).filter(|state| state.can_retry()))?;
+        named(fields, STATE, FieldError::NotARetryableState, |name| OwedState::of_name(name).filter(|state| state.can_retry()))?;
     match (listed(fields)?, state) {
         (Some(cursors), None) => Ok(Steering::Retry { cursors }),
         (None, Some(state)) => Ok(Steering::RetryAll(state)),
