@@ -12,6 +12,7 @@ mod json_spacing;
 mod log;
 mod output;
 mod policy;
+mod relay;
 mod remote;
 mod serve;
 mod shared_flags;
@@ -34,6 +35,7 @@ use inbox::InboxCommand;
 use log::tell;
 use output::{print, print_json};
 use policy::PolicyCommand;
+use relay::RelayCommand;
 use token::TokenCommand;
 use webhook::WebhookCommand;
 
@@ -88,6 +90,9 @@ enum Command {
     Policy(PolicyCommand),
     /// Read the inbox of a running roomkey
     Events(events::ReadEvents),
+    /// Watch and steer the relay of a running roomkey
+    #[command(subcommand)]
+    Relay(RelayCommand),
     /// Print a file for systemd, containers, a reverse proxy or Prometheus
     Deploy(deploy::PrintDeployFile),
     /// Export, import and restore the inbox
@@ -139,6 +144,7 @@ impl Command {
             Self::Policy(PolicyCommand::Check(arguments)) => policy::check::run(arguments),
             Self::Policy(PolicyCommand::Test(arguments)) => policy::test::run(*arguments),
             Self::Events(arguments) => events::run(arguments),
+            Self::Relay(command) => relay::run(command),
             Self::Deploy(arguments) => deploy::run(arguments),
             Self::Inbox(InboxCommand::Export(arguments)) => inbox::export::run(arguments),
             Self::Inbox(InboxCommand::Import(arguments)) => inbox::import::run(arguments),

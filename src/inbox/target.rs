@@ -66,6 +66,24 @@ pub(crate) enum OwedState {
     Expired,
 }
 
+impl OwedState {
+    pub(crate) const ALL: [Self; 4] = [Self::Held, Self::Aside, Self::Dead, Self::Expired];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Aside => "aside",
+            Self::Dead => "dead",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// The inverse of [`name`](Self::name).
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
 /// One commit of the holder of a target's lease. All of it is committed, or nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct TargetCommit {

@@ -36,6 +36,8 @@ mod keys;
 mod minting;
 #[cfg(feature = "server")]
 mod policy;
+#[cfg(feature = "server")]
+mod relay;
 mod room_config;
 mod shown;
 mod tokens;

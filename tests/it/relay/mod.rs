@@ -1,0 +1,3 @@
+//! Tests of the relay: it sends the inbox's events to the application's own endpoints.
+
+mod steering;
