@@ -38,6 +38,7 @@ pub(super) struct Inner {
 pub(super) struct Kept {
     retention: Retention,
     store: Arc<dyn Store>,
+    pub(super) clock: Clock,
     readers: Arc<Semaphore>,
     tail: Tail,
     workers: Workers,
@@ -84,8 +85,8 @@ impl Inbox {
         // A file was probed when it was opened.
         let outage = store.is_remote().then_some(StoreError::Unreached);
         let shared = Arc::new(Shared::new(changed, retention.age, outage));
-        writer::start(&workers, Arc::clone(&store), retention, clock, &shared)?;
-        let kept = Kept { retention, store, readers: Arc::new(Semaphore::new(READERS)), tail: Tail::default(), workers };
+        writer::start(&workers, Arc::clone(&store), retention, clock.clone(), &shared)?;
+        let kept = Kept { retention, store, clock, readers: Arc::new(Semaphore::new(READERS)), tail: Tail::default(), workers };
         Ok(Self(Arc::new(Inner { kept: Some(kept), shared })))
     }
 
@@ -103,14 +104,23 @@ impl Inbox {
     /// # Errors
     /// If entries after `after` have been deleted, or the store fails.
     pub async fn read(&self, after: Option<Cursor>, filter: &Arc<Filter>, limit: PageLimit) -> Result<Page, ReadError> {
+        let filter = Arc::clone(filter);
+        self.read_with(move |store| store.read(after, &filter, limit)).await
+    }
+
+    /// Has a thread read from the store.
+    pub(super) async fn read_with<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn Store) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
         let kept = self.0.kept.as_ref().ok_or(ReadError::NotKept)?;
         let reading = async {
             let permit = Arc::clone(&kept.readers).acquire_owned().await;
-            let (store, filter) = (Arc::clone(&kept.store), Arc::clone(filter));
+            let store = Arc::clone(&kept.store);
             let read = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
                 faults::point("inbox-read");
-                store.read(after, &filter, limit)
+                read(&*store)
             });
             read.await.unwrap_or_else(|error| {
                 error!(%error, "a read of the inbox panicked");

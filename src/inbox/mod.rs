@@ -20,6 +20,7 @@ mod statistics;
 mod store;
 mod tail;
 pub(crate) mod target;
+mod target_write;
 mod targets;
 mod trusted_time;
 mod writer;

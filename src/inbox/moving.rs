@@ -131,7 +131,7 @@ impl Importer {
 
     fn commit(&mut self) -> Result<(), ImportError> {
         self.left = self.limit;
-        for outcome in self.store.append(&take(&mut self.batch))? {
+        for outcome in self.store.commit(&take(&mut self.batch), &[], BEGINNING)?.appended {
             let counter = match outcome {
                 Appended::Committed => &mut self.imported.new,
                 Appended::Conflict => &mut self.imported.different,

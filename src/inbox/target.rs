@@ -4,6 +4,9 @@
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 
+/// Requests that wait for the holder of a target, at most.
+pub(crate) const MOST_REQUESTS: u64 = 100;
+
 /// How far a target is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TargetState {
@@ -14,6 +17,7 @@ pub(crate) struct TargetState {
     pub(crate) is_down: bool,
     /// Why the last attempt that failed did; empty if none has.
     pub(crate) last_error: String,
+    /// Counted by the store: in a commit, they mean nothing.
     pub(crate) owed: OwedCounts,
     /// What is left of the replays.
     pub(crate) replays: Vec<Replay>,
@@ -32,6 +36,22 @@ pub(crate) struct OwedCounts {
 pub(crate) struct Replay {
     pub(crate) after: Cursor,
     pub(crate) until: Cursor,
+}
+
+impl Replay {
+    /// `replays` in the form in which they are stored.
+    pub(super) fn to_text(replays: &[Self]) -> String {
+        replays.iter().map(|replay| format!("{} {}\n", replay.after, replay.until)).collect()
+    }
+
+    /// The inverse of [`to_text`](Self::to_text), without lines that make no sense.
+    pub(super) fn of_text(text: &str) -> Vec<Self> {
+        let replay = |line: &str| {
+            let (after, until) = line.split_once(' ')?;
+            Some(Self { after: after.parse().ok()?, until: until.parse().ok()? })
+        };
+        text.lines().filter_map(replay).collect()
+    }
 }
 
 /// An event up to the target's cursor that the target has not taken.
@@ -84,7 +104,8 @@ impl OwedState {
     }
 }
 
-/// One commit of the holder of a target's lease. All of it is committed, or nothing.
+/// One commit of the holder of a target's lease. All of it is committed, or nothing. If it changes very many owed events, they are
+/// committed in parts, and the rest with the last of them: the cursor never moves before they are owed.
 #[derive(Clone, Debug)]
 pub(crate) struct TargetCommit {
     pub(crate) target: String,

@@ -1,55 +1,88 @@
 //! What the relay asks of the inbox: the state of its targets, their leases, and what people asked of them. Does not know the stores.
 
+use std::sync::Arc;
+
 use crate::inbox::cursor::Cursor;
 use crate::inbox::handle::Inbox;
 use crate::inbox::store::ReadError;
 use crate::inbox::target::{Lag, OwedEvent, OwedState, SteeringRequest, TargetCommit, TargetError, TargetState};
+use crate::inbox::target_write::{TargetChange, TargetWrite, Written};
+
+/// Owed events that one read of the store returns, because it blocks everything else in a Redis.
+const OWED_PAGE: usize = 1000;
 
 impl Inbox {
     /// The state of `target`; `None` if it is new.
-    pub(crate) async fn target(&self, _target: &str) -> Result<Option<TargetState>, ReadError> {
-        Err(ReadError::NotKept)
+    pub(crate) async fn target(&self, target: &str) -> Result<Option<TargetState>, ReadError> {
+        let target = target.to_owned();
+        self.read_with(move |store| store.target(&target)).await
     }
 
     /// Up to `limit` owed events of `target` after a cursor, in order: those in `state`, or all.
     pub(crate) async fn owed(
         &self,
-        _target: &str,
-        _state: Option<OwedState>,
-        _after: Option<Cursor>,
-        _limit: usize,
+        target: &str,
+        state: Option<OwedState>,
+        after: Option<Cursor>,
+        limit: usize,
     ) -> Result<Vec<OwedEvent>, ReadError> {
-        Err(ReadError::NotKept)
+        let (target, mut after) = (Arc::<str>::from(target), after.unwrap_or(Cursor::from_number(0)));
+        let mut events = Vec::new();
+        loop {
+            let (target, wanted) = (Arc::clone(&target), limit.saturating_sub(events.len()).min(OWED_PAGE));
+            let page = self.read_with(move |store| store.owed(&target, state, after, wanted)).await?;
+            let is_last = page.len() < OWED_PAGE;
+            after = page.last().map_or(after, |event| event.cursor);
+            events.extend(page);
+            if is_last {
+                return Ok(events);
+            }
+        }
     }
 
     /// Commits through the inbox's writer, in one transaction with the deliveries that arrive meanwhile.
-    pub(crate) async fn commit_target(&self, _commit: TargetCommit) -> Result<(), TargetError> {
-        Err(TargetError::Unavailable)
+    pub(crate) async fn commit_target(&self, commit: TargetCommit) -> Result<(), TargetError> {
+        for part in TargetWrite::parts(commit) {
+            self.write_target(part).await?.done()?;
+        }
+        Ok(())
     }
 
     /// Takes the lease of `target` for 15 s, or renews it. Returns its epoch, which grows with each holder; `None` while another
     /// roomkey holds it.
-    pub(crate) async fn take_lease(&self, _target: &str) -> Result<Option<u64>, TargetError> {
-        Err(TargetError::Unavailable)
+    pub(crate) async fn take_lease(&self, target: &str) -> Result<Option<u64>, TargetError> {
+        Ok(self.write_target(TargetWrite::new(target, TargetChange::TakeLease)).await?.number())
     }
 
     /// Gives the lease back, so that another roomkey can take it at once.
-    pub(crate) async fn give_lease_back(&self, _target: &str) -> Result<(), TargetError> {
-        Err(TargetError::Unavailable)
+    pub(crate) async fn give_lease_back(&self, target: &str) -> Result<(), TargetError> {
+        self.write_target(TargetWrite::new(target, TargetChange::GiveLeaseBack)).await.map(drop)
     }
 
     /// How far `cursor` is behind the end of the inbox.
-    pub(crate) async fn lag(&self, _cursor: Cursor) -> Result<Lag, ReadError> {
-        Err(ReadError::NotKept)
+    pub(crate) async fn lag(&self, cursor: Cursor) -> Result<Lag, ReadError> {
+        let (entries, first) = self.read_with(move |store| store.entries_after(cursor)).await?;
+        let waiting = self.0.kept.as_ref().zip(first).map(|(kept, first)| kept.clock.now().since(first));
+        Ok(Lag { entries, seconds: waiting.unwrap_or_default().as_secs() })
     }
 
     /// Keeps what a person asks `target` to do, until its holder has done it. Returns its number.
-    pub(crate) async fn steer(&self, _target: &str, _request: String) -> Result<u64, TargetError> {
-        Err(TargetError::Unavailable)
+    pub(crate) async fn steer(&self, target: &str, request: String) -> Result<u64, TargetError> {
+        let steered = self.write_target(TargetWrite::new(target, TargetChange::Steer(request))).await?;
+        steered.number().ok_or(TargetError::Unavailable)
     }
 
     /// What people asked of `target` and is not done yet, in order.
-    pub(crate) async fn steering(&self, _target: &str) -> Result<Vec<SteeringRequest>, ReadError> {
-        Err(ReadError::NotKept)
+    pub(crate) async fn steering(&self, target: &str) -> Result<Vec<SteeringRequest>, ReadError> {
+        let target = target.to_owned();
+        self.read_with(move |store| store.steering(&target)).await
+    }
+
+    async fn write_target(&self, write: TargetWrite) -> Result<Written, TargetError> {
+        if self.keeps() { self.0.shared.write(write).await } else { Err(TargetError::Unavailable) }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests panic")]
+mod tests;

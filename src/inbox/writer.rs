@@ -1,6 +1,7 @@
 //! Runs the one thread that writes to the store. It commits all queued deliveries as one batch and only then answers (group
 //! commit), deletes old entries, moves the mark, and probes a failing store until it works again. Does not know the backends.
 
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,9 +18,11 @@ use crate::inbox::health::Health;
 use crate::inbox::indexer::Indexer;
 use crate::inbox::mark::{Mark, Move};
 use crate::inbox::pruner::Pruner;
-use crate::inbox::queue::{AppendError, AppendResult, ArrivalQueue, Queued};
+use crate::inbox::queue::{AppendError, AppendResult, ArrivalQueue, Taken};
 use crate::inbox::statistics::Statistics;
 use crate::inbox::store::{Appended, Retention, Store, StoreError};
+use crate::inbox::target::TargetError;
+use crate::inbox::target_write::{TargetWrite, Written};
 use crate::worker::Workers;
 
 /// How long an append waits for its commit. LiveKit 1.54 listens for 10 s, so its request is still answered.
@@ -68,6 +71,13 @@ impl Shared {
         appending.await.inspect_err(|_| _ = self.statistics.refused.fetch_add(1, Relaxed))
     }
 
+    /// Has the thread do `write` before this returns.
+    pub(crate) async fn write(&self, write: TargetWrite) -> Result<Written, TargetError> {
+        let outcome = if self.health.is_stalled() { None } else { self.queue.push_write(write) };
+        let outcome = timeout(APPEND_TIMEOUT, outcome.ok_or(TargetError::Unavailable)?).await;
+        outcome.ok().and_then(Result::ok).ok_or(TargetError::Unavailable)
+    }
+
     /// Accepts no more deliveries, commits the queued ones, and waits for the end of the thread.
     pub(crate) async fn close(&self) {
         self.queue.close();
@@ -98,6 +108,7 @@ pub(crate) fn start(
         indexer: Indexer::new(Arc::clone(&store)),
         store,
         clock,
+        has_warned: false,
         runtime: Handle::try_current().ok(),
         _end: EndGuard(Arc::clone(shared)),
     };
@@ -123,6 +134,8 @@ struct WriterThread {
     pruner: Pruner,
     indexer: Indexer,
     clock: Clock,
+    /// Whether the log says that the relay's last writes failed.
+    has_warned: bool,
     /// The runtime of the senders.
     runtime: Option<Handle>,
     /// The last field: dropped after the store.
@@ -136,11 +149,11 @@ impl WriterThread {
         self.pruner.has_more = true;
         loop {
             let wait = if self.pruner.has_more { Duration::ZERO } else { self.indexer.rest(INTERVAL) };
-            let Some(deliveries) = self.shared.queue.take(wait, expected, gather) else { break };
-            if !deliveries.is_empty() {
+            let Some(taken) = self.shared.queue.take(wait, expected, gather) else { break };
+            if !taken.is_empty() {
                 let begin = Instant::now();
-                expected = deliveries.len();
-                self.commit_all(deliveries);
+                expected = taken.deliveries.len();
+                self.commit_all(taken);
                 gather = begin.elapsed().min(GATHER);
             } else if self.shared.health.is_failing() || self.store.is_remote() {
                 self.shared.health.update(self.shared.health.watch(|| self.store.probe()));
@@ -161,34 +174,55 @@ impl WriterThread {
     }
 
     /// Commits in batches, and deletes old entries between them if there is too much.
-    fn commit_all(&mut self, mut deliveries: Vec<Queued>) {
-        while !deliveries.is_empty() {
+    fn commit_all(&mut self, mut taken: Taken) {
+        while !taken.is_empty() {
             let mut left = self.store.batch_limit();
-            let count = deliveries.iter().take_while(|(arrival, _)| left.take(arrival.bytes())).count();
-            let rest = deliveries.split_off(count);
-            self.commit(std::mem::replace(&mut deliveries, rest));
+            let count = taken.deliveries.iter().take_while(|(arrival, _)| left.take(arrival.bytes())).count();
+            let later = taken.deliveries.split_off(count);
+            let count = taken.writes.iter().take_while(|(write, _)| left.take(write.bytes())).count();
+            let later = Taken { deliveries: later, writes: taken.writes.split_off(count) };
+            self.commit(std::mem::replace(&mut taken, later));
             if self.pruner.is_due() {
                 self.pruner.prune(&self.shared.health, &self.shared.statistics);
             }
         }
     }
 
-    fn commit(&self, mut batch: Vec<Queued>) {
+    fn commit(&mut self, taken: Taken) {
+        let Taken { deliveries: mut batch, mut writes } = taken;
         // Senders that have given up were told to try again.
         batch.retain(|(_, answer)| !answer.is_closed());
-        if batch.is_empty() {
+        writes.retain(|(_, answer)| !answer.is_closed());
+        let (mut batch, mut answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        if self.pruner.is_out_of_room() {
+            writes.retain(|(write, _)| !write.needs_room());
+            self.refuse(std::mem::take(&mut batch), std::mem::take(&mut answers));
+        }
+        if batch.is_empty() && writes.is_empty() {
             return;
         }
-        let (batch, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let refuse = |batch, answers: Vec<_>| {
-            self.answer(batch, answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
-        };
-        if self.pruner.is_out_of_room() {
-            return refuse(batch, answers);
-        }
+        let (writes, written_answers): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
         let begin = Instant::now();
-        let appended = self.shared.health.watch(|| self.store.append(&batch));
-        self.shared.statistics.batch(&batch, appended.as_deref().unwrap_or_default(), begin.elapsed());
+        let committed = self.shared.health.watch(|| self.store.commit(&batch, &writes, self.clock.now()));
+        let (appended, written) = match committed {
+            Ok(committed) => (Ok(committed.appended), committed.written),
+            Err(error) if batch.is_empty() => (Ok(Vec::new()), Err(error)),
+            Err(error) => (Err(error), Ok(Vec::new())),
+        };
+        self.answer_writes(written, written_answers);
+        if !batch.is_empty() {
+            self.shared.statistics.batch(&batch, appended.as_deref().unwrap_or_default(), begin.elapsed());
+            self.finish(batch, answers, appended);
+        }
+    }
+
+    /// Tells everybody what became of `batch`.
+    fn finish(
+        &self,
+        batch: Vec<Arrival>,
+        answers: Vec<oneshot::Sender<AppendResult>>,
+        appended: Result<Vec<Appended>, StoreError>,
+    ) {
         match appended {
             Ok(appended) => {
                 // Readiness and followers are up to date before the senders are answered.
@@ -203,7 +237,29 @@ impl WriterThread {
             Err(error) => {
                 self.shared.health.update(Err(error));
                 self.shared.changed.send_replace(()); // they may be committed nevertheless
-                refuse(batch, answers);
+                self.refuse(batch, answers);
+            }
+        }
+    }
+
+    fn refuse(&self, batch: Vec<Arrival>, answers: Vec<oneshot::Sender<AppendResult>>) {
+        self.answer(batch, answers.into_iter().map(|answer| (answer, Err(AppendError::Unavailable))));
+    }
+
+    /// The relay's writes can fail alone, so they say nothing about whether deliveries can be committed.
+    fn answer_writes(&mut self, written: Result<Vec<Written>, StoreError>, answers: Vec<oneshot::Sender<Written>>) {
+        match written {
+            Ok(written) => {
+                self.has_warned &= written.is_empty();
+                for (answer, written) in answers.into_iter().zip(written) {
+                    let _ = answer.send(written); // it may have given up
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.has_warned, true) {
+                    let cause = error.source().map(tracing::field::display);
+                    warn!(%error, cause, "what the relay has sent cannot be recorded: it is sent again");
+                }
             }
         }
     }

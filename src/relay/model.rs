@@ -23,6 +23,8 @@ struct Model {
     /// The room of each event.
     rooms: Vec<u8>,
     taken: BTreeSet<u64>,
+    /// Those that were taken since the start.
+    uncommitted: BTreeSet<u64>,
     /// Those that were taken and committed as such.
     committed: BTreeSet<u64>,
     in_flight: BTreeSet<u64>,
@@ -211,6 +213,7 @@ impl World {
             self.dispatcher.failed(cursor(number), failure, self.now);
         } else {
             self.model.taken.insert(number);
+            self.model.uncommitted.insert(number);
             self.dispatcher.succeeded(cursor(number));
         }
         self.note_given_up();
@@ -223,7 +226,7 @@ impl World {
             self.stored.0 = changes.state.clone();
             changes.settled.iter().for_each(|settled| drop(self.stored.1.remove(settled)));
             self.stored.1.extend(changes.owed.iter().map(|owed| (owed.cursor, owed.clone())));
-            self.model.committed.clone_from(&self.model.taken);
+            self.model.committed.append(&mut self.model.uncommitted.clone());
             let owed = self.stored.1.values().filter(|owed| owed.state != OwedState::Expired).count() as u64;
             assert!(owed <= self.plan.limits.owed);
         }
@@ -237,6 +240,7 @@ impl World {
         if is_delivered && self.down.is_none() {
             self.model.taken.extend(in_flight.into_iter().filter(|number| !self.poison[*number as usize - 1]));
         }
+        self.model.uncommitted.clear();
         let (state, owed) = self.stored.clone();
         // What was given up since the last commit is tried again, in order.
         let is_given_up = |owed: &&OwedEvent| owed.state != OwedState::Held;

@@ -11,14 +11,29 @@ use std::time::Duration;
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
+use crate::inbox::target::{OwedEvent, OwedState, SteeringRequest, TargetState};
+use crate::inbox::target_write::{TargetWrite, Written};
 
-/// Stores entries. All methods may block. `append`, `begin_at`, `advance`, `prune`, `index`, `known_time` and `probe` are called
+/// Stores entries, and what the relay keeps beside them. All methods may block. `commit`, `begin_at`, `advance`, `prune`, `index`, `known_time` and `probe` are called
 /// by one thread only.
 pub(crate) trait Store: Send + Sync + 'static {
     /// Commits the arrivals in `batch` that are new, in order, all or none, and returns the outcome of each. Once this returns, they
     /// survive the end of the process and of the machine. After an error they may or may not be committed. Imported ones come in the
-    /// order of their cursors; if one is new but not later than everything before, none is committed.
-    fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError>;
+    /// order of their cursors; if one is new but not later than everything before, none is committed. The `writes` of the relay at the
+    /// time `now` follow in order; a failure of theirs does not affect the arrivals.
+    fn commit(&self, batch: &[Arrival], writes: &[TargetWrite], now: UnixTime) -> Result<Committed, StoreError>;
+
+    /// The state of a target of the relay; `None` before its first commit.
+    fn target(&self, target: &str) -> Result<Option<TargetState>, ReadError>;
+
+    /// Up to `limit` owed events of `target` after a cursor, in order: those in `state`, or all.
+    fn owed(&self, target: &str, state: Option<OwedState>, after: Cursor, limit: usize) -> Result<Vec<OwedEvent>, ReadError>;
+
+    /// The requests that wait for the holder of `target`, in order.
+    fn steering(&self, target: &str) -> Result<Vec<SteeringRequest>, ReadError>;
+
+    /// The number of entries after `cursor`, and when the first of them was received.
+    fn entries_after(&self, cursor: Cursor) -> Result<(u64, Option<UnixTime>), ReadError>;
 
     /// How much one batch holds at most; its last delivery may exceed the bytes. Old entries are deleted between two batches.
     fn batch_limit(&self) -> PageLimit;
@@ -58,6 +73,24 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Finishes background work.
     fn close(&self) {}
+}
+
+/// The outcomes of a commit.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    /// Of each arrival.
+    pub(crate) appended: Vec<Appended>,
+    /// Of each write of the relay. If they failed, none may be committed, or some.
+    pub(crate) written: Result<Vec<Written>, StoreError>,
+}
+
+/// Between two searches for targets that are not in use any more. The first is so long after the start that the relay has taken its
+/// leases.
+const UNUSED_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// Identifies one opening of a store, among all that hold leases of targets.
+fn random_holder() -> std::io::Result<String> {
+    Ok(format!("{:016x}", getrandom::u64()?))
 }
 
 /// The outcome of an append. In each case LiveKit may be answered with 200.

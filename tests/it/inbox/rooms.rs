@@ -101,7 +101,7 @@ async fn a_file_of_the_first_version_is_indexed_while_it_is_read_and_written() {
         sent += 1;
     }
     assert_complete(&inbox).await;
-    assert_eq!(number(&file, "PRAGMA user_version"), 2);
+    assert_eq!(number(&file, "PRAGMA user_version"), 3);
     assert_eq!(append(&inbox, event("new 0", "event 1", "room 5")).await, Appended::Duplicate);
     // A restart changes nothing.
     inbox.close().await;

@@ -83,7 +83,7 @@ async fn a_file_that_was_cut() {
 async fn a_newer_schema() {
     let scratch = Directory::new();
     let file = inbox(&scratch).await;
-    Connection::open(&file).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    Connection::open(&file).unwrap().pragma_update(None, "user_version", 4).unwrap();
     assert_refused(&file, "newer roomkey", None, None);
 }
 

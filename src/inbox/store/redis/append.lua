@@ -4,7 +4,8 @@
 -- ARGV: where the inbox begins if it is new, as a stream id; then the fields of each arrival: fingerprint, received (milliseconds),
 --   key, id, event, room, body, and for an imported one the stream id that it must get, otherwise nothing.
 -- Returns: a digit for each arrival (0 new, 1 known, 2 known with another body), the newest stream id, entries, bytes.
-local ms, count = latest(ARGV[1])
+local ms, count, newest = latest(ARGV[1])
+local numbered
 
 -- The fields of the entry that the index names, if it exists and has this fingerprint.
 local function find(fingerprint)
@@ -54,10 +55,12 @@ for at = 2, #ARGV, 8 do
             return redis.error_reply('ERR the newest entry is at the end of time')
         end
         local id = id_at(ms, count)
+        numbered = (numbered or newest_number(newest)) + 1
+        local number = string.format('%.0f', numbered)
         add(id, 'fingerprint', fingerprint, 'received', ARGV[at + 1], 'key', ARGV[at + 2], 'id', ARGV[at + 3],
-            'event', ARGV[at + 4], 'room', ARGV[at + 5], 'body', body)
+            'event', ARGV[at + 4], 'room', ARGV[at + 5], 'body', body, 'number', number)
         redis.call('HSET', index, fingerprint, id)
-        bytes = bytes + OVERHEAD
+        bytes = bytes + OVERHEAD + #number
         for field = at, at + 6 do
             bytes = bytes + #ARGV[field]
         end

@@ -85,7 +85,35 @@ local function begin(new)
     return deleted
 end
 
--- New entries come after this: the newest entry, even if deleted, and what readers were told.
+-- How many entries were before an entry and with it, since the inbox began; nothing if another program wrote it, or an older roomkey.
+local function number_of(entry)
+    local fields = entry and read(entry)
+    return fields and tonumber(string.match(fields.number or '', '^%d+$') or nil)
+end
+
+-- The number of the newest entry, which is `newest`, if there is one.
+local function newest_number(newest)
+    local number = number_of(newest)
+    if number then
+        return number
+    end
+    -- Redis counts too, but answers with the whole first and last entry, if it is permitted to.
+    local stream = redis.pcall('XINFO', 'STREAM', entries)
+    for at = 1, #stream, 2 do
+        if stream[at] == 'entries-added' then
+            return stream[at + 1]
+        end
+    end
+    return redis.call('XLEN', entries)
+end
+
+-- The lowest id after the cursor `id`. The last cursor of a millisecond also stands for ids with larger counts, which no cursor has.
+local function after(id)
+    local ms, count = place(id)
+    return count + 1 < COUNTS and '(' .. id or id_at(ms + 1, 0)
+end
+
+-- New entries come after this: the newest entry, even if deleted, and what readers were told. Returns the newest entry as well.
 local function latest(new)
     local ms, count = place(begin(new))
     local newest = redis.call('XREVRANGE', entries, LAST_ID, '-', 'COUNT', 1)[1]
@@ -95,5 +123,5 @@ local function latest(new)
             ms, count = other_ms, other_count
         end
     end
-    return ms, count
+    return ms, count, newest
 end

@@ -1,9 +1,9 @@
-//! Defines what is stored in Redis: three keys with one hash tag, so that a cluster keeps them in one slot, the scripts that use them,
-//! and how a cursor is written as the id of an entry in a stream. Reads a page of entries. Does not know the server.
+//! Defines how the inbox is stored in Redis: three keys with one hash tag, so that a cluster keeps them in one slot, the scripts that
+//! use them, and how a cursor is written as the id of an entry in a stream. Reads a page of entries. Does not know the server.
 //!
 //! | key | type | holds |
 //! |---|---|---|
-//! | `{roomkey}:entries` | stream | the entries; an id is a cursor's milliseconds and count |
+//! | `{roomkey}:entries` | stream | the entries; an id is a cursor's milliseconds and count. Their `number` grows by one with each; those of older roomkeys have none |
 //! | `{roomkey}:index` | hash | the id of each entry by its fingerprint (16 bytes) |
 //! | `{roomkey}:state` | hash | `schema`: the version of this table; `deleted`: the newest deleted id, at first where the inbox begins; `reached`: new ids are later than this; `bytes`: what is stored; `oldest`: an id, and a time that all entries after it are newer than; `ahead`: since when the oldest entries are known to be dated in the future; `touched`: means nothing, but replicas can be waited for once it is written |
 
@@ -28,14 +28,16 @@ const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A script after the code that all have in common. The flags say when Redis may run it.
 macro_rules! script {
-    ($flags:literal, $file:literal) => {
-        LazyLock::new(|| Script::new(concat!("#!lua ", $flags, "\n", include_str!("common.lua"), include_str!($file))))
+    ($flags:literal, $($file:literal),+) => {
+        LazyLock::new(|| Script::new(concat!("#!lua ", $flags, "\n", include_str!("common.lua"), $(include_str!($file)),+)))
     };
 }
+pub(super) use script;
 
 pub(super) static ADVANCE: LazyLock<Script> = script!("", "advance.lua");
 pub(super) static APPEND: LazyLock<Script> = script!("", "append.lua");
 pub(super) static BEGIN: LazyLock<Script> = script!("", "begin.lua");
+pub(super) static LAG: LazyLock<Script> = script!("flags=no-writes", "lag.lua");
 pub(super) static NEWEST: LazyLock<Script> = script!("flags=no-writes", "newest.lua");
 pub(super) static PROBE: LazyLock<Script> = script!("", "probe.lua");
 pub(super) static PRUNE: LazyLock<Script> = script!("flags=allow-oom", "prune.lua");

@@ -9,12 +9,14 @@
 mod entries;
 mod sentinels;
 mod server;
+mod targets;
 mod url;
 mod wake;
 
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use redis::Connection;
 use tokio::sync::watch;
@@ -26,7 +28,9 @@ use crate::clock::{Clock, UnixTime};
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 use crate::inbox::store::pool::Pool;
-use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
+use crate::inbox::store::{Appended, Committed, ReadError, Retention, Store, StoreError, UNUSED_INTERVAL, Usage, random_holder};
+use crate::inbox::target::{OwedEvent, OwedState, SteeringRequest, TargetState};
+use crate::inbox::target_write::{TargetWrite, Written};
 use crate::inbox::trusted_time;
 use crate::worker::{Workers, lock};
 use entries::{STATE, Warned};
@@ -47,6 +51,10 @@ pub(crate) struct RedisStore {
     warned: Warned,
     usage: Mutex<Option<Usage>>,
     clock: Clock,
+    /// This opening of the store, as a holder of leases.
+    holder: String,
+    /// When unused targets were looked for last; at first, when this was opened.
+    targets_at: Mutex<Instant>,
 }
 
 impl RedisStore {
@@ -62,6 +70,8 @@ impl RedisStore {
             warned: Warned::default(),
             usage: Mutex::default(),
             clock,
+            holder: random_holder()?,
+            targets_at: Mutex::new(Instant::now()),
         })
     }
 
@@ -116,12 +126,6 @@ impl RedisStore {
         entries::id(Cursor::at(self.clock.now()))
     }
 
-    fn set_usage(&self, entries: u64, bytes: u64) {
-        *lock(&self.usage) = Some(Usage { entries, bytes, log_bytes: None });
-    }
-}
-
-impl Store for RedisStore {
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
         let mut script = entries::invocation(&entries::APPEND);
         script.arg(self.begin());
@@ -149,22 +153,63 @@ impl Store for RedisStore {
         })
     }
 
+    fn read_with<T>(&self, read: impl FnMut(&mut Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        self.readers.read(self.server.generation(), || Ok(self.server.connect()?), read)
+    }
+
+    fn write_targets(&self, writes: &[TargetWrite], now: UnixTime) -> Result<Vec<Written>, StoreError> {
+        self.write(|connection| {
+            let write = |write| targets::write(connection, write, &self.holder, now);
+            let written = writes.iter().map(write).collect::<Result<_, _>>()?;
+            self.server.wait_for_replicas(connection)?;
+            Ok(written)
+        })
+    }
+
+    fn set_usage(&self, entries: u64, bytes: u64) {
+        *lock(&self.usage) = Some(Usage { entries, bytes, log_bytes: None });
+    }
+}
+
+impl Store for RedisStore {
+    fn commit(&self, batch: &[Arrival], writes: &[TargetWrite], now: UnixTime) -> Result<Committed, StoreError> {
+        let appended = if batch.is_empty() { Vec::new() } else { self.append(batch)? };
+        let written = if writes.is_empty() { Ok(Vec::new()) } else { self.write_targets(writes, now) };
+        Ok(Committed { appended, written })
+    }
+
+    fn target(&self, target: &str) -> Result<Option<TargetState>, ReadError> {
+        self.read_with(|connection| targets::state(connection, target))
+    }
+
+    fn owed(&self, target: &str, state: Option<OwedState>, after: Cursor, limit: usize) -> Result<Vec<OwedEvent>, ReadError> {
+        self.read_with(|connection| targets::owed(connection, target, state, after, limit))
+    }
+
+    fn steering(&self, target: &str) -> Result<Vec<SteeringRequest>, ReadError> {
+        self.read_with(|connection| targets::steering(connection, target))
+    }
+
+    fn entries_after(&self, cursor: Cursor) -> Result<(u64, Option<UnixTime>), ReadError> {
+        self.read_with(|connection| {
+            let mut script = entries::invocation(&entries::LAG);
+            let (entries, received): (u64, String) = script.arg(entries::id(cursor)).invoke(connection)?;
+            Ok((entries, received.parse().ok().map(UnixTime::from_millis)))
+        })
+    }
+
     fn batch_limit(&self) -> PageLimit {
         BATCH
     }
 
     fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError> {
-        self.readers.read(
-            self.server.generation(),
-            || Ok(self.server.connect()?),
-            |connection| {
-                let page = entries::read(connection, after, filter, limit, || self.begin(), &self.warned)?;
-                if page.next != page.after && Some(page.next) > self.server.replicated() {
-                    self.server.replicate_read(connection, page.next)?;
-                }
-                Ok(page)
-            },
-        )
+        self.read_with(|connection| {
+            let page = entries::read(connection, after, filter, limit, || self.begin(), &self.warned)?;
+            if page.next != page.after && Some(page.next) > self.server.replicated() {
+                self.server.replicate_read(connection, page.next)?;
+            }
+            Ok(page)
+        })
     }
 
     fn begin_at(&self, at: Cursor) -> Result<bool, StoreError> {
@@ -188,6 +233,14 @@ impl Store for RedisStore {
             script.arg(now.saturating_sub(retention.age).as_millis()).arg(retention.bytes).arg(now.as_millis());
             let (more, entries, bytes): (bool, u64, u64) = script.invoke(connection)?;
             self.set_usage(entries, bytes);
+            let mut targets_at = lock(&self.targets_at);
+            if targets_at.elapsed() < UNUSED_INTERVAL {
+                return Ok(more);
+            }
+            if targets::prune(connection, &self.holder, now.saturating_sub(retention.age), now)? {
+                return Ok(true);
+            }
+            *targets_at = Instant::now();
             Ok(more)
         })
     }

@@ -16,9 +16,7 @@ end
 
 local from = '-'
 if ARGV[1] ~= '' then
-    -- The last cursor of a millisecond also stands for ids with larger counts, which no cursor has.
-    local ms, count = place(ARGV[1])
-    from = count + 1 < COUNTS and '(' .. ARGV[1] or id_at(ms + 1, 0)
+    from = after(ARGV[1])
 end
 
 local found, upto, is_last = {}, '', 0

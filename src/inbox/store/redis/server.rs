@@ -145,6 +145,14 @@ impl Server {
 
     /// Returns once enough replicas have what was written last on `connection`, and so everything up to `cursor`.
     pub(super) fn replicate(&self, connection: &mut Connection, cursor: Cursor) -> Result<(), StoreError> {
+        self.wait_for_replicas(connection)?;
+        let mut replicated = lock(&self.replicated);
+        *replicated = (*replicated).max(Some(cursor));
+        Ok(())
+    }
+
+    /// Returns once enough replicas have what was written last on `connection`.
+    pub(super) fn wait_for_replicas(&self, connection: &mut Connection) -> Result<(), StoreError> {
         let replicas = self.url.replicas();
         if replicas > 0 {
             let timeout = u64::try_from(REPLICAS_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
@@ -153,8 +161,6 @@ impl Server {
                 return Err(StoreError::Unreplicated);
             }
         }
-        let mut replicated = lock(&self.replicated);
-        *replicated = (*replicated).max(Some(cursor));
         Ok(())
     }
 

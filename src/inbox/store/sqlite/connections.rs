@@ -17,7 +17,7 @@ use crate::inbox::store::sqlite::log::{self, Checkpointer, LogFiles};
 use crate::inbox::store::sqlite::open;
 use crate::inbox::store::sqlite::prune::Pruning;
 use crate::inbox::store::sqlite::schema;
-use crate::inbox::store::{StoreError, Usage};
+use crate::inbox::store::{StoreError, Usage, random_holder};
 use crate::worker::{Workers, lock};
 
 /// What the writer caches of the file in memory.
@@ -33,6 +33,8 @@ pub(crate) struct SqliteStore {
     /// taken exclusively to close all connections.
     pub(super) readers: RwLock<Pool<Connection>>,
     pub(super) writer: Mutex<WriterSlot>,
+    /// This opening of the file, as a holder of leases.
+    pub(super) holder: String,
     /// Its lock keeps out other processes.
     locked: File,
 }
@@ -101,6 +103,7 @@ impl SqliteStore {
             checkpointer,
             readers: RwLock::new(readers),
             writer: Mutex::new(WriterSlot { writer: Some(writer), is_doubtful }),
+            holder: random_holder()?,
             locked,
         })
     }

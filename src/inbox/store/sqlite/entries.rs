@@ -2,7 +2,7 @@
 //! connections.
 
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, Row, Rows, Transaction, TransactionBehavior::Immediate, params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, Transaction, params};
 
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
@@ -10,7 +10,6 @@ use crate::inbox::entry::{Arrival, Entry, Filter, Page, PageLimit};
 use crate::inbox::store::sqlite::fingerprints::{self, Fingerprints};
 use crate::inbox::store::sqlite::rooms;
 use crate::inbox::store::{Appended, ReadError, StoreError};
-use crate::worker::faults;
 
 /// Entries that one read looks at, wanted or not.
 const LOOKED_AT: usize = 1000;
@@ -50,9 +49,11 @@ impl Known {
     }
 }
 
-/// Commits the new arrivals in `batch`. Returns the outcome of each.
-pub(super) fn append(connection: &mut Connection, known: &mut Known, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
-    let transaction = connection.transaction_with_behavior(Immediate)?;
+/// Adds the new arrivals in `batch`. Returns the outcome of each.
+pub(super) fn append(transaction: &Transaction<'_>, known: &mut Known, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut appended = Vec::with_capacity(batch.len());
     {
         let mut insert = transaction.prepare_cached(
@@ -61,7 +62,7 @@ pub(super) fn append(connection: &mut Connection, known: &mut Known, batch: &[Ar
         let mut find = transaction.prepare_cached(fingerprints::FIND)?;
         for arrival in batch {
             if let Some(cursor) = known.fingerprints.find(&mut find, &arrival.fingerprint)?
-                && let Some(outcome) = outcome_of_known(&transaction, arrival, cursor)?
+                && let Some(outcome) = outcome_of_known(transaction, arrival, cursor)?
             {
                 appended.push(outcome);
                 continue;
@@ -76,7 +77,7 @@ pub(super) fn append(connection: &mut Connection, known: &mut Known, batch: &[Ar
                 known.newest.number(),
                 known.newest_number,
                 arrival.fingerprint.0,
-                i64::try_from(arrival.received.as_millis()).unwrap_or(i64::MAX),
+                millis(arrival.received),
                 arrival.key(),
                 arrival.id(),
                 arrival.event(),
@@ -88,9 +89,7 @@ pub(super) fn append(connection: &mut Connection, known: &mut Known, batch: &[Ar
         }
     }
     // A few more than were added, so that the number held does not grow.
-    known.fingerprints.settle(&transaction, batch.len().saturating_add(8), known.newest)?;
-    transaction.commit()?;
-    faults::point("inbox-committed");
+    known.fingerprints.settle(transaction, batch.len().saturating_add(8), known.newest)?;
     Ok(appended)
 }
 
@@ -163,8 +162,26 @@ fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
 }
 
 /// A time as it is stored in the file.
+pub(super) fn millis(time: UnixTime) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The inverse of [`millis`].
 pub(super) fn time(millis: i64) -> UnixTime {
     UnixTime::from_millis(millis.try_into().unwrap_or(0))
+}
+
+/// The number of entries after `cursor`, and when the first of them was received.
+pub(super) fn after(connection: &Connection, cursor: Cursor) -> rusqlite::Result<(u64, Option<UnixTime>)> {
+    let snapshot = connection.unchecked_transaction()?;
+    let up_to =
+        "SELECT coalesce((SELECT number FROM entry WHERE cursor <= ? ORDER BY cursor DESC LIMIT 1), deleted_number) FROM inbox";
+    let mut up_to = snapshot.prepare_cached(up_to)?;
+    let mut up_to = |cursor: i64| up_to.query_row([cursor], |row| row.get::<_, i64>(0));
+    let count = up_to(i64::MAX)?.saturating_sub(up_to(cursor.number())?);
+    let next = "SELECT received FROM entry WHERE cursor > ? ORDER BY cursor LIMIT 1";
+    let next = snapshot.prepare_cached(next)?.query_row([cursor.number()], |row| row.get(0)).optional()?;
+    Ok((count.try_into().unwrap_or(0), next.map(time)))
 }
 
 /// Entries up to this cursor are deleted.

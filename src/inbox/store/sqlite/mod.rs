@@ -12,17 +12,20 @@ mod prune;
 mod restore;
 mod rooms;
 mod schema;
+mod targets;
 
 use std::sync::PoisonError;
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior::Immediate};
 
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
-use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
+use crate::inbox::store::{Committed, ReadError, Retention, Store, StoreError, Usage};
+use crate::inbox::target::{OwedEvent, OwedState, SteeringRequest, TargetState};
+use crate::inbox::target_write::TargetWrite;
 use crate::inbox::trusted_time;
-use crate::worker::lock;
+use crate::worker::{faults, lock};
 
 use connections::SqliteWriter;
 use entries::Known;
@@ -34,21 +37,53 @@ pub(crate) use restore::{RestoreError, Restored, restore};
 
 /// Bytes committed at once; the last delivery may exceed it.
 const BATCH: PageLimit = PageLimit { entries: usize::MAX, bytes: 8 << 20 };
+impl SqliteStore {
+    fn read_with<T>(&self, read: impl FnMut(&mut Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
+        readers.read(0, || Ok(open::reader(&self.path)?), read)
+    }
+}
+
 /// About how many bytes an advance adds to the log.
 const ADVANCE_BYTES: usize = 16 * 1024;
 
 impl Store for SqliteStore {
-    fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
+    fn commit(&self, batch: &[Arrival], writes: &[TargetWrite], now: UnixTime) -> Result<Committed, StoreError> {
         self.write(|writer| {
-            let appended = entries::append(&mut writer.connection, &mut writer.known, batch)?;
-            self.checkpointer.written(batch.iter().map(|arrival| arrival.body().len()).sum(), &writer.connection);
-            Ok(appended)
+            let mut transaction = writer.connection.transaction_with_behavior(Immediate)?;
+            let appended = entries::append(&transaction, &mut writer.known, batch)?;
+            let written = targets::write(&mut transaction, writes, &self.holder, now).map_err(StoreError::from);
+            if batch.is_empty()
+                && let Err(error) = written
+            {
+                return Err(error); // it is known now that the file has to be looked at
+            }
+            transaction.commit()?;
+            faults::point("inbox-committed");
+            let bytes = batch.iter().map(|arrival| arrival.body().len()).chain(writes.iter().map(TargetWrite::bytes)).sum();
+            self.checkpointer.written(bytes, &writer.connection);
+            Ok(Committed { appended, written })
         })
     }
 
+    fn target(&self, target: &str) -> Result<Option<TargetState>, ReadError> {
+        self.read_with(|connection| Ok(targets::state(connection, target)?))
+    }
+
+    fn owed(&self, target: &str, state: Option<OwedState>, after: Cursor, limit: usize) -> Result<Vec<OwedEvent>, ReadError> {
+        self.read_with(|connection| Ok(targets::owed(connection, target, state, after, limit)?))
+    }
+
+    fn steering(&self, target: &str) -> Result<Vec<SteeringRequest>, ReadError> {
+        self.read_with(|connection| Ok(targets::steering(connection, target)?))
+    }
+
+    fn entries_after(&self, cursor: Cursor) -> Result<(u64, Option<UnixTime>), ReadError> {
+        self.read_with(|connection| Ok(entries::after(connection, cursor)?))
+    }
+
     fn read(&self, after: Option<Cursor>, filter: &Filter, limit: PageLimit) -> Result<Page, ReadError> {
-        let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
-        readers.read(0, || Ok(open::reader(&self.path)?), |connection| entries::read(connection, after, filter, limit))
+        self.read_with(|connection| entries::read(connection, after, filter, limit))
     }
 
     fn begin_at(&self, at: Cursor) -> Result<bool, StoreError> {
@@ -86,6 +121,7 @@ impl Store for SqliteStore {
             }
             let is_purge_due = known.fingerprints.purge(connection, deleted)?;
             self.checkpointer.written(if more { prune::WRITTEN_BYTES } else { 0 }, connection);
+            more |= targets::prune(connection, pruning, &self.holder, now.saturating_sub(retention.age), now)?;
             // The rest of the index can wait, unless it is the excess.
             Ok(more || is_purge_due && entries::bytes(connection)? > retention.bytes)
         })

@@ -11,7 +11,7 @@ use crate::inbox::store::sqlite::error::Why;
 const APPLICATION: i32 = 0x726d_6b79;
 /// Each step leads to the next version, from a file without tables on. All are done in one transaction when the file is opened, so
 /// they are quick however many entries there are; what takes longer is done later, a little at a time.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE entry (
         cursor INTEGER PRIMARY KEY,  -- milliseconds since 1970 << 20 | a count
@@ -46,6 +46,40 @@ const STEPS: [&str; 2] = [
         PRIMARY KEY (part, room, cursor)
     ) STRICT, WITHOUT ROWID;
     ALTER TABLE inbox ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0; -- entries up to here are in room_entry
+    ",
+    "
+    CREATE TABLE target (            -- what the relay sends events to
+        name TEXT PRIMARY KEY,
+        cursor INTEGER,              -- events up to here are settled or owed; null before the first commit
+        paused INTEGER NOT NULL DEFAULT 0,
+        down INTEGER NOT NULL DEFAULT 0,
+        error TEXT NOT NULL DEFAULT '',   -- why the last attempt that failed did
+        replays TEXT NOT NULL DEFAULT '', -- what is left of the replays, each on a line
+        epoch INTEGER NOT NULL DEFAULT 0, -- grows with each holder of the lease
+        holder TEXT,                 -- the opening of this file that holds the lease
+        asked INTEGER NOT NULL DEFAULT 0, -- the number of the last row that was added to steering
+        touched INTEGER NOT NULL     -- when it was known to be in use, in milliseconds since 1970
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE owed (              -- events that a target has not taken
+        target TEXT,
+        cursor INTEGER,
+        lane TEXT NOT NULL,          -- the room's name; empty if the event has none
+        state TEXT NOT NULL,         -- held, aside, dead, expired
+        attempts INTEGER NOT NULL,
+        first INTEGER,               -- when it was tried first, in milliseconds since 1970
+        next INTEGER,                -- when it is tried next, if that is known
+        status INTEGER,              -- of the last answer
+        error TEXT NOT NULL,         -- why the last attempt failed
+        replay INTEGER NOT NULL,
+        PRIMARY KEY (target, cursor)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX owed_by_state ON owed (target, state, cursor);
+    CREATE TABLE steering (          -- what people ask the holder of the lease to do
+        target TEXT,
+        number INTEGER,
+        request TEXT NOT NULL,
+        PRIMARY KEY (target, number)
+    ) STRICT, WITHOUT ROWID;
     ",
 ];
 /// `user_version` of a file that has all of them.

@@ -1,0 +1,364 @@
+//! One suite over every backend.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::clock::{Clock, UnixTime};
+use crate::inbox::target::{MOST_REQUESTS, OwedCounts, Replay};
+use crate::inbox::{Appended, Arrival, Entry, Retention};
+
+const START: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+/// A store in one place, where inboxes are opened.
+enum Place {
+    Sqlite(PathBuf),
+    Redis(Redis),
+}
+
+struct Redis {
+    process: Child,
+    url: String,
+    folder: PathBuf,
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn folder() -> PathBuf {
+    let name = format!("target/tmp/targets-{:016x}", getrandom::u64().unwrap());
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn redis() -> Option<Redis> {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let folder = folder();
+    let started = Command::new("redis-server")
+        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--port", &port])
+        .arg("--dir")
+        .arg(&folder)
+        .stdout(Stdio::null())
+        .spawn();
+    let Ok(process) = started else {
+        eprintln!("SKIPPED: redis-server is not installed");
+        return None;
+    };
+    Some(Redis { process, url: format!("redis://127.0.0.1:{port}"), folder })
+}
+
+impl Place {
+    fn open(&self, clock: &TestClock) -> Inbox {
+        let now = Arc::clone(&clock.0);
+        let clock = Clock::from_fn(move || UnixTime::from_millis(now.load(Relaxed)));
+        match self {
+            Self::Sqlite(folder) => Inbox::sqlite(&folder.join("inbox.db"), Retention::default(), clock).unwrap(),
+            Self::Redis(redis) => Inbox::redis(redis.url.parse().unwrap(), Retention::default(), clock).unwrap(),
+        }
+    }
+
+    /// Whether several inboxes can be open at once.
+    fn is_shared(&self) -> bool {
+        matches!(self, Self::Redis(_))
+    }
+
+    /// Has all leases expire, which takes as long as nobody wants to wait.
+    fn expire_leases(&self, target: &str) {
+        if let Self::Redis(redis) = self {
+            let mut connection = ::redis::Client::open(&*redis.url).unwrap().get_connection().unwrap();
+            ::redis::cmd("HSET").arg("{roomkey}:targets").arg(format!("{target}:until")).arg(1).exec(&mut connection).unwrap();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Self::Sqlite(folder) = self {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+struct TestClock(Arc<AtomicU64>);
+
+impl TestClock {
+    fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(START.as_millis())))
+    }
+
+    fn pass(&self, time: Duration) {
+        self.0.fetch_add(time.as_millis().try_into().unwrap(), Relaxed);
+    }
+}
+
+/// Runs `test` over each backend.
+async fn on_each<F: Future<Output = ()>>(test: impl Fn(Arc<Place>, TestClock) -> F) {
+    let places = [Some(Place::Sqlite(folder())), redis().map(Place::Redis)];
+    for place in places.into_iter().flatten() {
+        test(Arc::new(place), TestClock::new()).await;
+    }
+}
+
+fn arrival(number: u64) -> Arrival {
+    let body = format!(r#"{{"event":"room_started","id":"EV_{number}","room":{{"name":"daily"}}}}"#);
+    let entry = Entry {
+        cursor: Cursor::from_number(0),
+        id: format!("EV_{number}"),
+        event: "room_started".into(),
+        room: "daily".into(),
+        received: START.saturating_add(Duration::from_secs(number)),
+        key: "APIkey".into(),
+        body: Bytes::from(body),
+    };
+    let mut arrival = Arrival::imported(entry);
+    arrival.cursor = None;
+    arrival
+}
+
+/// A store that cannot be used at first, such as a Redis that starts, can be a moment later.
+async fn eventually<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(attempt: impl Fn() -> F) -> T {
+    let begin = Instant::now();
+    loop {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(error) => assert!(begin.elapsed() < Duration::from_secs(30), "{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn lease(inbox: &Inbox, target: &str) -> Option<u64> {
+    eventually(|| inbox.take_lease(target)).await
+}
+
+fn state(cursor: i64) -> TargetState {
+    TargetState {
+        cursor: Cursor::from_number(cursor),
+        is_paused: false,
+        is_down: false,
+        last_error: String::new(),
+        owed: OwedCounts::default(),
+        replays: Vec::new(),
+    }
+}
+
+fn commit(epoch: u64, cursor: i64) -> TargetCommit {
+    TargetCommit { target: "app".into(), epoch, state: state(cursor), owed: Vec::new(), settled: Vec::new(), steered: 0 }
+}
+
+fn owed(cursor: i64, state: OwedState) -> OwedEvent {
+    OwedEvent {
+        cursor: Cursor::from_number(cursor),
+        room: "daily".into(),
+        state,
+        attempts: 3,
+        first: Some(START),
+        next: None,
+        status: Some(500),
+        error: "the answer was 500".into(),
+        is_replay: false,
+    }
+}
+
+fn numbers(events: &[OwedEvent]) -> Vec<i64> {
+    events.iter().map(|event| event.cursor.number()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_committed_is_read_back_also_after_a_restart() {
+    on_each(async |place, clock| {
+        let inbox = place.open(&clock);
+        let epoch = lease(&inbox, "app").await.unwrap();
+        assert_eq!(inbox.target("app").await.unwrap(), None, "a lease alone is no state");
+        let replay = Replay { after: Cursor::from_number(1), until: Cursor::from_number(i64::MAX) };
+        let told = TargetState {
+            is_paused: true,
+            is_down: true,
+            last_error: "no \"answer\"\n\0é".into(),
+            replays: vec![replay, Replay { after: replay.until, until: replay.after }],
+            ..state(7)
+        };
+        let unusual = OwedEvent {
+            room: "a room: with \"text\"\u{1f600}\0".into(),
+            first: None,
+            next: Some(START),
+            status: None,
+            error: String::new(),
+            is_replay: true,
+            attempts: u32::MAX,
+            ..owed(i64::MAX, OwedState::Dead)
+        };
+        let events = vec![owed(2, OwedState::Held), owed(5, OwedState::Aside), unusual.clone()];
+        inbox.commit_target(TargetCommit { state: told.clone(), owed: events.clone(), ..commit(epoch, 7) }).await.unwrap();
+        let expected = TargetState { owed: OwedCounts { held: 1, aside: 1, dead: 1 }, ..told };
+        assert_eq!(inbox.target("app").await.unwrap(), Some(expected.clone()));
+        assert_eq!(inbox.owed("app", None, None, 9).await.unwrap(), events);
+        assert_eq!(inbox.target("ap").await.unwrap(), None);
+        assert_eq!(inbox.owed("ap", None, None, 9).await.unwrap(), []);
+        inbox.close().await;
+        drop(inbox);
+
+        let inbox = place.open(&clock);
+        assert_eq!(inbox.target("app").await.unwrap(), Some(expected));
+        place.expire_leases("app");
+        let next = lease(&inbox, "app").await.unwrap();
+        assert!(next > epoch);
+        assert_eq!(inbox.commit_target(commit(epoch, 8)).await, Err(TargetError::LeaseLost));
+        // Changed and settled ones.
+        let change =
+            TargetCommit { owed: vec![owed(2, OwedState::Expired)], settled: vec![Cursor::from_number(5)], ..commit(next, 9) };
+        inbox.commit_target(change).await.unwrap();
+        let state = inbox.target("app").await.unwrap().unwrap();
+        assert_eq!(state, TargetState { owed: OwedCounts { held: 0, aside: 0, dead: 1 }, ..state.clone() });
+        assert_eq!(inbox.owed("app", None, None, 9).await.unwrap(), [owed(2, OwedState::Expired), unusual]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_with_an_old_epoch_is_refused_and_the_deliveries_beside_it_are_not() {
+    on_each(async |place, clock| {
+        let inbox = place.open(&clock);
+        let old = lease(&inbox, "app").await.unwrap();
+        inbox.commit_target(commit(old, 1)).await.unwrap();
+        inbox.give_lease_back("app").await.unwrap();
+        assert_eq!(inbox.commit_target(commit(old, 2)).await, Err(TargetError::LeaseLost));
+        let new = lease(&inbox, "app").await.unwrap();
+        assert!(new > old);
+        for number in 0..20 {
+            let stale = TargetCommit { owed: vec![owed(1, OwedState::Dead)], ..commit(old, 3) };
+            let (refused, appended, done) =
+                tokio::join!(inbox.commit_target(stale), inbox.append(arrival(number)), inbox.commit_target(commit(new, 4)),);
+            assert_eq!((refused, appended, done), (Err(TargetError::LeaseLost), Ok(Appended::Committed), Ok(())));
+        }
+        assert_eq!(inbox.target("app").await.unwrap(), Some(state(4)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_renewed_by_its_holder_and_taken_by_another_once_it_is_free() {
+    on_each(async |place, clock| {
+        let one = place.open(&clock);
+        let epoch = lease(&one, "app").await.unwrap();
+        assert_eq!(lease(&one, "app").await, Some(epoch), "renewed");
+        assert_eq!(lease(&one, "other").await, Some(1), "each target has a lease of its own");
+        if !place.is_shared() {
+            return;
+        }
+        let two = place.open(&clock);
+        assert_eq!(lease(&two, "app").await, None);
+        two.give_lease_back("app").await.unwrap();
+        assert_eq!(lease(&two, "app").await, None, "only the holder gives it back");
+        one.give_lease_back("app").await.unwrap();
+        assert_eq!(lease(&two, "app").await, Some(epoch + 1));
+        assert_eq!(lease(&one, "app").await, None);
+        place.expire_leases("app");
+        two.commit_target(commit(epoch + 1, 1)).await.unwrap(); // nobody else has it
+        assert_eq!(lease(&one, "app").await, Some(epoch + 2));
+        assert_eq!(two.commit_target(commit(epoch + 1, 2)).await, Err(TargetError::LeaseLost));
+        assert_eq!(two.commit_target(commit(epoch + 2, 2)).await, Err(TargetError::LeaseLost), "a guess");
+        assert_eq!(two.target("app").await.unwrap(), Some(state(1)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_wait_in_their_order_until_the_holder_has_done_them() {
+    on_each(async |place, clock| {
+        let inbox = place.open(&clock);
+        let epoch = lease(&inbox, "app").await.unwrap();
+        for number in 1..=MOST_REQUESTS {
+            assert_eq!(inbox.steer("app", format!(r#"{{"number":"{number}"}}"#)).await, Ok(number));
+        }
+        assert_eq!(inbox.steer("app", "one too many".into()).await, Err(TargetError::Unavailable));
+        assert_eq!(inbox.steer("other", "pause".into()).await, Ok(1));
+        let requests = inbox.steering("app").await.unwrap();
+        let expected = |number| SteeringRequest { number, request: format!(r#"{{"number":"{number}"}}"#) };
+        assert_eq!(requests, (1..=MOST_REQUESTS).map(expected).collect::<Vec<_>>());
+        inbox.commit_target(TargetCommit { steered: MOST_REQUESTS - 1, ..commit(epoch, 1) }).await.unwrap();
+        assert_eq!(inbox.steering("app").await.unwrap(), [expected(MOST_REQUESTS)]);
+        inbox.commit_target(TargetCommit { steered: MOST_REQUESTS, ..commit(epoch, 1) }).await.unwrap();
+        assert_eq!(inbox.steering("app").await.unwrap(), []);
+        assert_eq!(inbox.steer("app", "resume".into()).await, Ok(MOST_REQUESTS + 1), "numbers are not used again");
+        assert_eq!(inbox.steering("other").await.unwrap(), [SteeringRequest { number: 1, request: "pause".into() }]);
+        assert_eq!(inbox.target("other").await.unwrap(), None, "a request alone is no state");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_owed_events_are_paged_by_state() {
+    const COUNT: i64 = 100_000;
+    on_each(async |place, clock| {
+        let inbox = place.open(&clock);
+        let epoch = lease(&inbox, "app").await.unwrap();
+        let kind = |number: i64| if number % 100 == 0 { OwedState::Dead } else { OwedState::Held };
+        let events = (1..=COUNT).map(|number| owed(number << 20, kind(number))).collect();
+        inbox.commit_target(TargetCommit { owed: events, ..commit(epoch, COUNT << 20) }).await.unwrap();
+        let counts = OwedCounts { held: 99_000, aside: 0, dead: 1000 };
+        assert_eq!(inbox.target("app").await.unwrap().unwrap().owed, counts);
+
+        let mut read = Vec::new();
+        loop {
+            let page = inbox.owed("app", Some(OwedState::Dead), read.last().copied(), 300).await.unwrap();
+            read.extend(page.iter().map(|event| event.cursor));
+            if page.len() < 300 {
+                break;
+            }
+        }
+        let expected: Vec<_> = (1..=COUNT / 100).map(|number| Cursor::from_number((number * 100) << 20)).collect();
+        assert_eq!(read, expected);
+        let page = inbox.owed("app", None, Some(Cursor::from_number(99 << 20)), 2).await.unwrap();
+        assert_eq!(numbers(&page), [100 << 20, 101 << 20], "all states, in their order");
+        assert_eq!(inbox.owed("app", Some(OwedState::Aside), None, 9).await.unwrap(), []);
+
+        let settled = (1..=COUNT).map(|number| Cursor::from_number(number << 20)).collect();
+        inbox.commit_target(TargetCommit { settled, ..commit(epoch, COUNT << 20) }).await.unwrap();
+        assert_eq!(inbox.target("app").await.unwrap().unwrap().owed, OwedCounts::default());
+        assert_eq!(inbox.owed("app", None, None, 9).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lag_is_counted_from_the_first_entry_after_the_cursor() {
+    on_each(async |place, clock| {
+        let inbox = place.open(&clock);
+        lease(&inbox, "app").await;
+        assert_eq!(inbox.lag(Cursor::from_number(0)).await.unwrap(), Lag::default());
+        for number in 1..=10 {
+            assert_eq!(inbox.append(arrival(number)).await, Ok(Appended::Committed));
+        }
+        clock.pass(Duration::from_secs(60));
+        let at = |number| Cursor::at(START.saturating_add(Duration::from_secs(number)));
+        assert_eq!(inbox.lag(Cursor::from_number(0)).await.unwrap(), Lag { entries: 10, seconds: 59 });
+        assert_eq!(inbox.lag(at(1)).await.unwrap(), Lag { entries: 9, seconds: 58 });
+        assert_eq!(inbox.lag(at(1).before()).await.unwrap(), Lag { entries: 10, seconds: 59 });
+        assert_eq!(inbox.lag(at(9)).await.unwrap(), Lag { entries: 1, seconds: 50 });
+        assert_eq!(inbox.lag(at(10)).await.unwrap(), Lag::default());
+        assert_eq!(inbox.lag(Cursor::from_number(i64::MAX)).await.unwrap(), Lag::default());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_inbox_that_keeps_nothing_has_no_targets() {
+    let inbox = Inbox::none();
+    assert!(matches!(inbox.target("app").await, Err(ReadError::NotKept)));
+    assert_eq!(inbox.take_lease("app").await, Err(TargetError::Unavailable));
+    assert_eq!(inbox.commit_target(commit(1, 1)).await, Err(TargetError::Unavailable));
+}
