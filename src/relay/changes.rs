@@ -1,5 +1,8 @@
 //! Changes what is to be sent from outside: what people ask for, and what retention deletes. Does not know who asks.
 
+use std::time::Duration;
+
+use crate::clock::UnixTime;
 use crate::inbox::Cursor;
 use crate::inbox::target::{OwedState, Replay};
 use crate::relay::dispatcher::Dispatcher;
@@ -7,6 +10,8 @@ use crate::relay::events::{Event, Row};
 
 /// Replays that wait, at most. More than one are rare.
 const REPLAYS: usize = 32;
+/// Between two attempts to read an event while the inbox fails.
+const UNREADABLE_DELAY: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
     /// Sends nothing from now on, or goes on.
@@ -49,6 +54,22 @@ impl Dispatcher {
             self.state.replays.push(replay);
         }
         has_room
+    }
+
+    /// The first event that is owed and may have been deleted.
+    pub(crate) fn first_owed(&self) -> Option<Cursor> {
+        self.events.first_unexpired()
+    }
+
+    /// The number of events that expired since the last call.
+    pub(crate) fn take_expired(&mut self) -> u64 {
+        std::mem::take(&mut self.expired)
+    }
+
+    /// An event cannot be read now, so nothing that is not in memory can be sent.
+    pub(crate) fn not_read(&mut self, cursor: Cursor, now: UnixTime) {
+        self.not_sent(cursor);
+        self.hold_until(now.saturating_add(UNREADABLE_DELAY));
     }
 
     /// Retention has deleted an event that was to be sent.

@@ -132,6 +132,16 @@ impl Dispatcher {
         Some(Start { cursor, entry, attempt, is_late, is_replay })
     }
 
+    /// Sends nothing before this time.
+    pub(super) fn hold_until(&mut self, until: UnixTime) {
+        self.busy_until = self.busy_until.max(Some(until));
+    }
+
+    /// Whether the target is down.
+    pub(crate) fn is_down(&self) -> bool {
+        self.circuit.is_open()
+    }
+
     /// The number of events that are being sent.
     pub(crate) fn in_flight(&self) -> usize {
         self.flights.len()
@@ -167,8 +177,8 @@ impl Dispatcher {
         failure.error.truncate(failure.error.floor_char_boundary(LONGEST_ERROR));
         self.state.last_error.clone_from(&failure.error);
         if failure.kind == FailureKind::Busy {
-            let until = failure.retry_after.take().map(|wait| now.saturating_add(wait.min(LONGEST_WAIT)));
-            self.busy_until = self.busy_until.max(until);
+            let wait = failure.retry_after.take().unwrap_or_default().min(LONGEST_WAIT);
+            self.hold_until(now.saturating_add(wait));
         }
         let (is_current, was_open) = (flight.generation == self.circuit.generation(), self.circuit.is_open());
         let is_only = self.lanes.is_only(&flight.lane);

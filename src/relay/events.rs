@@ -93,6 +93,10 @@ impl Events {
         self.events.range(..=until).map(|(cursor, _)| *cursor).filter(|cursor| !self.expired.contains(cursor)).collect()
     }
 
+    pub(super) fn first_unexpired(&self) -> Option<Cursor> {
+        self.events.keys().find(|cursor| !self.expired.contains(cursor)).copied()
+    }
+
     pub(super) fn counts(&self) -> OwedCounts {
         self.counts
     }

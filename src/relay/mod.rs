@@ -7,12 +7,18 @@ mod connections;
 mod dispatcher;
 mod events;
 pub(crate) mod failure;
+pub(crate) mod handle;
 mod lanes;
+mod observed;
 mod plan;
 mod progress;
 pub(crate) mod request;
+mod runner;
 pub(crate) mod sender;
+mod session;
 pub(crate) mod settings;
+pub(crate) mod steering;
+mod work;
 
 #[cfg(test)]
 mod model;

@@ -40,6 +40,11 @@ impl Dispatcher {
         &self.state
     }
 
+    /// How far the inbox is read.
+    pub(crate) fn read_to(&self) -> Cursor {
+        self.progress.read_to
+    }
+
     /// How much of the inbox is read next; `None` if there is enough in memory.
     pub(crate) fn room(&self) -> Option<PageLimit> {
         self.room_in(self.plan.limits.window, false)
@@ -55,7 +60,8 @@ impl Dispatcher {
 
     fn room_in(&self, window: PageLimit, is_replay: bool) -> Option<PageLimit> {
         let used = self.events.unowed(is_replay);
-        let left = |of: usize, used: usize| of.checked_sub(used).filter(|left| *left > 0);
+        // A read of few events takes nearly as long as one of many.
+        let left = |of: usize, used: usize| of.checked_sub(used).filter(|left| *left > 0 && *left >= of / 4);
         Some(PageLimit { entries: left(window.entries, used.events)?, bytes: left(window.bytes, used.bytes)? })
     }
 
@@ -105,6 +111,11 @@ impl Dispatcher {
         }
         self.committed = Some(self.state.clone());
         Some(Changes { state: self.state.clone(), owed, settled })
+    }
+
+    /// What is to be committed, although nothing changed.
+    pub(crate) fn unchanged(&self) -> Changes {
+        Changes { state: self.state.clone(), owed: Vec::new(), settled: Vec::new() }
     }
 
     /// These changes are perhaps not committed, so the next ones contain them.
