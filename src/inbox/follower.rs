@@ -11,8 +11,8 @@ use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Filter, Page, PageLimit};
 use crate::inbox::handle::{Inbox, READ_TIMEOUT};
 use crate::inbox::mark::{Mark, Move};
+use crate::inbox::shared::Shared;
 use crate::inbox::store::ReadError;
-use crate::inbox::writer::Shared;
 
 /// How long a reader that can use an older mark waits for a newer one.
 const MARK_TIMEOUT: Duration = Duration::from_secs(1);

@@ -12,12 +12,13 @@ use crate::clock::Clock;
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 use crate::inbox::queue::AppendError;
+use crate::inbox::shared::Shared;
 use crate::inbox::statistics::Statistics;
 use crate::inbox::store::redis::{RedisStore, RedisUrl};
 use crate::inbox::store::sqlite::{OpenError, SqliteStore};
 use crate::inbox::store::{Appended, ReadError, Retention, Store, StoreError, Usage};
 use crate::inbox::tail::{TAIL_READ, Tail};
-use crate::inbox::writer::{self, Shared};
+use crate::inbox::writer;
 use crate::worker::{Workers, faults};
 
 /// Concurrent reads; others wait.
@@ -37,7 +38,7 @@ pub(super) struct Inner {
 
 pub(super) struct Kept {
     retention: Retention,
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
     readers: Arc<Semaphore>,
     tail: Tail,

@@ -16,6 +16,7 @@ mod mark;
 mod moving;
 mod pruner;
 mod queue;
+mod shared;
 mod statistics;
 mod store;
 mod tail;

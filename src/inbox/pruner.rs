@@ -16,6 +16,9 @@ use crate::inbox::trusted_time::{ClockChange, TrustedTime};
 /// How long deliveries wait while the excess is deleted; longer if it is very large.
 const TURN: Duration = Duration::from_millis(100);
 const LONG_TURN: Duration = Duration::from_secs(1);
+/// Between two searches for targets of the relay that are not in use any more. The first is so long after the start that the relay has
+/// taken its leases.
+const TARGETS_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Between two warnings that nothing can be deleted.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -30,12 +33,23 @@ pub(crate) struct Pruner {
     has_failed: bool,
     /// Whether the last search for old entries has left some.
     pub(crate) has_more: bool,
+    /// When the last search for unused targets ended; at first, when this began.
+    targets_at: Instant,
     warned_at: Option<Instant>,
 }
 
 impl Pruner {
     pub(crate) fn new(store: Arc<dyn Store>, retention: Retention, clock: Clock) -> Self {
-        Self { store, retention, clock, time: None, has_failed: false, has_more: true, warned_at: None }
+        Self {
+            store,
+            retention,
+            clock,
+            time: None,
+            has_failed: false,
+            has_more: true,
+            targets_at: Instant::now(),
+            warned_at: None,
+        }
     }
 
     /// Whether the store is too large, and deleting has not just failed.
@@ -51,6 +65,16 @@ impl Pruner {
     /// Deletes some old entries, more if the store is too large.
     pub(crate) fn prune(&mut self, health: &Health, statistics: &Statistics) {
         let begin = Instant::now();
+        if self.targets_at.elapsed() >= TARGETS_INTERVAL {
+            match health.watch(|| self.prune_targets()) {
+                Ok(true) => {}
+                Ok(false) => self.targets_at = begin,
+                Err(error) => {
+                    self.targets_at = begin;
+                    self.note_failure(error, health, statistics);
+                }
+            }
+        }
         let turn = if self.keeps_more_than(self.retention.most_bytes()) { LONG_TURN } else { TURN };
         loop {
             let pruned = health.watch(|| self.trusted_time().and_then(|now| self.store.prune(&self.retention, now)));
@@ -62,6 +86,11 @@ impl Pruner {
                 return;
             }
         }
+    }
+
+    fn prune_targets(&mut self) -> Result<bool, StoreError> {
+        let now = self.trusted_time()?;
+        self.store.prune_targets(now.saturating_sub(self.retention.age), now)
     }
 
     fn note_failure(&mut self, error: StoreError, health: &Health, statistics: &Statistics) {

@@ -4,95 +4,29 @@
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{SetOnce, oneshot, watch};
-use tokio::time::timeout;
+use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::clock::Clock;
 use crate::inbox::entry::Arrival;
-use crate::inbox::health::Health;
 use crate::inbox::indexer::Indexer;
-use crate::inbox::mark::{Mark, Move};
+use crate::inbox::mark::Move;
 use crate::inbox::pruner::Pruner;
-use crate::inbox::queue::{AppendError, AppendResult, ArrivalQueue, Taken};
-use crate::inbox::statistics::Statistics;
+use crate::inbox::queue::{AppendError, AppendResult, Taken};
+use crate::inbox::shared::{EndGuard, Shared};
 use crate::inbox::store::{Appended, Retention, Store, StoreError};
-use crate::inbox::target::TargetError;
-use crate::inbox::target_write::{TargetWrite, Written};
+use crate::inbox::target_write::Written;
 use crate::worker::Workers;
 
-/// How long an append waits for its commit. LiveKit 1.54 listens for 10 s, so its request is still answered.
-const APPEND_TIMEOUT: Duration = Duration::from_secs(4);
 /// A batch waits for as many deliveries as the last one had, as long as that took to commit, and at most so long. One large batch
 /// takes much less time than many small ones.
 const GATHER: Duration = Duration::from_millis(1);
 /// Between two searches for old entries, and between two probes of a failing store.
 const INTERVAL: Duration = Duration::from_secs(1);
 const THREAD: &str = "inbox";
-
-/// What the handles of the inbox share with the thread.
-pub(crate) struct Shared {
-    pub(crate) statistics: Statistics,
-    /// Notified of each commit, and of each move of the mark.
-    pub(crate) changed: watch::Sender<()>,
-    pub(crate) mark: Mark,
-    pub(crate) health: Health,
-    /// The thread ends when it is closed and empty.
-    pub(crate) queue: ArrivalQueue,
-    ended: SetOnce<()>,
-}
-
-impl Shared {
-    /// `age` is the age at which entries are deleted, and `outage` why the store does not work yet.
-    pub(crate) fn new(changed: watch::Sender<()>, age: Duration, outage: Option<StoreError>) -> Self {
-        Self {
-            statistics: Statistics::new(),
-            changed,
-            mark: Mark::new(age),
-            health: Health::new(outage),
-            queue: ArrivalQueue::default(),
-            ended: SetOnce::new(),
-        }
-    }
-
-    /// Has the thread commit `arrival` before this returns.
-    pub(crate) async fn append(&self, arrival: Arrival) -> AppendResult {
-        let appending = async {
-            if self.health.is_stalled() {
-                return Err(AppendError::Unavailable);
-            }
-            let outcome = self.queue.push(arrival)?;
-            timeout(APPEND_TIMEOUT, outcome).await.ok().and_then(Result::ok).unwrap_or(Err(AppendError::Unavailable))
-        };
-        appending.await.inspect_err(|_| _ = self.statistics.refused.fetch_add(1, Relaxed))
-    }
-
-    /// Has the thread do `write` before this returns.
-    pub(crate) async fn write(&self, write: TargetWrite) -> Result<Written, TargetError> {
-        let outcome = if self.health.is_stalled() { None } else { self.queue.push_write(write) };
-        let outcome = timeout(APPEND_TIMEOUT, outcome.ok_or(TargetError::Unavailable)?).await;
-        outcome.ok().and_then(Result::ok).ok_or(TargetError::Unavailable)
-    }
-
-    /// Accepts no more deliveries, commits the queued ones, and waits for the end of the thread.
-    pub(crate) async fn close(&self) {
-        self.queue.close();
-        self.ended.wait().await;
-    }
-
-    /// Cleans up after a panic of the thread, and returns whether it is still needed. A queued delivery may have caused the panic,
-    /// so none is tried again here. Senders may retry.
-    fn recover(&self) -> bool {
-        self.queue.clear();
-        self.health.recover();
-        self.changed.send_replace(()); // the panic may have come after a commit
-        !self.queue.is_closed()
-    }
-}
 
 /// Starts the thread.
 pub(crate) fn start(
@@ -114,18 +48,6 @@ pub(crate) fn start(
     };
     let recovering = Arc::clone(shared);
     workers.spawn(THREAD, move || thread.run(), move || recovering.recover()).map(drop)
-}
-
-/// Dropped when the thread ends, even by a panic, so that nobody waits forever.
-struct EndGuard(Arc<Shared>);
-
-impl Drop for EndGuard {
-    fn drop(&mut self) {
-        self.0.queue.close();
-        self.0.queue.clear();
-        self.0.health.end();
-        let _ = self.0.ended.set(()); // there is only one thread
-    }
 }
 
 struct WriterThread {
@@ -151,10 +73,11 @@ impl WriterThread {
             let wait = if self.pruner.has_more { Duration::ZERO } else { self.indexer.rest(INTERVAL) };
             let Some(taken) = self.shared.queue.take(wait, expected, gather) else { break };
             if !taken.is_empty() {
-                let begin = Instant::now();
-                expected = taken.deliveries.len();
+                let (begin, count) = (Instant::now(), taken.deliveries.len());
                 self.commit_all(taken);
-                gather = begin.elapsed().min(GATHER);
+                if count > 0 {
+                    (expected, gather) = (count, begin.elapsed().min(GATHER));
+                }
             } else if self.shared.health.is_failing() || self.store.is_remote() {
                 self.shared.health.update(self.shared.health.watch(|| self.store.probe()));
             }
@@ -258,7 +181,7 @@ impl WriterThread {
             Err(error) => {
                 if !std::mem::replace(&mut self.has_warned, true) {
                     let cause = error.source().map(tracing::field::display);
-                    warn!(%error, cause, "what the relay has sent cannot be recorded: it is sent again");
+                    warn!(%error, cause, "the relay cannot write to the inbox, and may send events again");
                 }
             }
         }

@@ -14,7 +14,7 @@ use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 use crate::inbox::target::{OwedEvent, OwedState, SteeringRequest, TargetState};
 use crate::inbox::target_write::{TargetWrite, Written};
 
-/// Stores entries, and what the relay keeps beside them. All methods may block. `commit`, `begin_at`, `advance`, `prune`, `index`, `known_time` and `probe` are called
+/// Stores entries, and what the relay keeps beside them. All methods may block. `commit`, `begin_at`, `advance`, `prune`, `prune_targets`, `index`, `known_time` and `probe` are called
 /// by one thread only.
 pub(crate) trait Store: Send + Sync + 'static {
     /// Commits the arrivals in `batch` that are new, in order, all or none, and returns the outcome of each. Once this returns, they
@@ -52,6 +52,10 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Deletes some of what exceeds `retention` at `now`, and returns whether there is more. One step for each batch keeps up.
     fn prune(&self, retention: &Retention, now: UnixTime) -> Result<bool, StoreError>;
 
+    /// Notes that targets whose leases this holds are in use at `now`. Deletes a part of what is kept of a target that nobody has
+    /// used since `since`, and returns whether there may be more.
+    fn prune_targets(&self, since: UnixTime, now: UnixTime) -> Result<bool, StoreError>;
+
     /// Adds some entries to an index that makes reads faster, if there are enough of them. Returns whether there are more.
     fn index(&self) -> Result<bool, StoreError> {
         Ok(false)
@@ -83,10 +87,6 @@ pub(crate) struct Committed {
     /// Of each write of the relay. If they failed, none may be committed, or some.
     pub(crate) written: Result<Vec<Written>, StoreError>,
 }
-
-/// Between two searches for targets that are not in use any more. The first is so long after the start that the relay has taken its
-/// leases.
-const UNUSED_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Identifies one opening of a store, among all that hold leases of targets.
 fn random_holder() -> std::io::Result<String> {

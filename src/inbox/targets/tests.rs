@@ -2,18 +2,20 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rusqlite::Connection;
 
 use super::*;
 use crate::clock::{Clock, UnixTime};
 use crate::inbox::target::{MOST_REQUESTS, OwedCounts, Replay};
 use crate::inbox::{Appended, Arrival, Entry, Retention};
+use crate::worker::lock;
 
 const START: UnixTime = UnixTime::from_secs(1_800_000_000);
 
@@ -24,15 +26,36 @@ enum Place {
 }
 
 struct Redis {
-    process: Child,
+    process: Mutex<Child>,
+    port: String,
     url: String,
     folder: PathBuf,
 }
 
+impl Redis {
+    fn run(folder: &Path, port: &str) -> std::io::Result<Child> {
+        Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--port", port])
+            .arg("--dir")
+            .arg(folder)
+            .stdout(Stdio::null())
+            .spawn()
+    }
+
+    fn kill(&self) {
+        let mut process = lock(&self.process);
+        let _ = process.kill();
+        let _ = process.wait();
+    }
+
+    fn restart(&self) {
+        *lock(&self.process) = Self::run(&self.folder, &self.port).unwrap();
+    }
+}
+
 impl Drop for Redis {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -47,17 +70,11 @@ fn folder() -> PathBuf {
 fn redis() -> Option<Redis> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let folder = folder();
-    let started = Command::new("redis-server")
-        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--port", &port])
-        .arg("--dir")
-        .arg(&folder)
-        .stdout(Stdio::null())
-        .spawn();
-    let Ok(process) = started else {
+    let Ok(process) = Redis::run(&folder, &port) else {
         eprintln!("SKIPPED: redis-server is not installed");
         return None;
     };
-    Some(Redis { process, url: format!("redis://127.0.0.1:{port}"), folder })
+    Some(Redis { process: Mutex::new(process), url: format!("redis://127.0.0.1:{port}"), port, folder })
 }
 
 impl Place {
@@ -70,6 +87,18 @@ impl Place {
         }
     }
 
+    /// A connection to the Redis.
+    fn redis(&self) -> Option<::redis::Connection> {
+        let Self::Redis(redis) = self else { return None };
+        Some(::redis::Client::open(&*redis.url).unwrap().get_connection().unwrap())
+    }
+
+    /// A connection to the file.
+    fn sqlite(&self) -> Option<Connection> {
+        let Self::Sqlite(folder) = self else { return None };
+        Some(Connection::open(folder.join("inbox.db")).unwrap())
+    }
+
     /// Whether several inboxes can be open at once.
     fn is_shared(&self) -> bool {
         matches!(self, Self::Redis(_))
@@ -77,9 +106,8 @@ impl Place {
 
     /// Has all leases expire, which takes as long as nobody wants to wait.
     fn expire_leases(&self, target: &str) {
-        if let Self::Redis(redis) = self {
-            let mut connection = ::redis::Client::open(&*redis.url).unwrap().get_connection().unwrap();
-            ::redis::cmd("HSET").arg("{roomkey}:targets").arg(format!("{target}:until")).arg(1).exec(&mut connection).unwrap();
+        if let Some(mut redis) = self.redis() {
+            ::redis::cmd("HSET").arg("{roomkey}:targets").arg(format!("{target}:until")).arg(1).exec(&mut redis).unwrap();
         }
     }
 }
@@ -361,4 +389,263 @@ async fn an_inbox_that_keeps_nothing_has_no_targets() {
     assert!(matches!(inbox.target("app").await, Err(ReadError::NotKept)));
     assert_eq!(inbox.take_lease("app").await, Err(TargetError::Unavailable));
     assert_eq!(inbox.commit_target(commit(1, 1)).await, Err(TargetError::Unavailable));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_are_committed_while_the_relays_writes_fail() {
+    on_each(async |place, clock| {
+        let inbox = place.open(&clock);
+        let epoch = lease(&inbox, "app").await.unwrap();
+        // What another program does to the inbox.
+        if let Some(file) = place.sqlite() {
+            file.execute_batch("CREATE TRIGGER broken BEFORE INSERT ON owed BEGIN SELECT raise(ABORT, 'no'); END").unwrap();
+        }
+        if let Some(mut redis) = place.redis() {
+            ::redis::cmd("SET").arg("{roomkey}:owed-order").arg("text").exec(&mut redis).unwrap();
+        }
+        let change = || TargetCommit { owed: vec![owed(1, OwedState::Dead)], ..commit(epoch, 2) };
+        for number in 0..10 {
+            let (failed, appended) = tokio::join!(inbox.commit_target(change()), inbox.append(arrival(number)));
+            assert_eq!((failed, appended), (Err(TargetError::Unavailable), Ok(Appended::Committed)));
+        }
+        assert_eq!(inbox.commit_target(change()).await, Err(TargetError::Unavailable), "alone");
+        inbox.is_ready().unwrap();
+        if let Some(file) = place.sqlite() {
+            assert_eq!(inbox.target("app").await.unwrap(), None);
+            file.execute_batch("DROP TRIGGER broken").unwrap();
+        }
+        if let Some(mut redis) = place.redis() {
+            ::redis::cmd("DEL").arg("{roomkey}:owed-order").exec(&mut redis).unwrap();
+        }
+        inbox.commit_target(change()).await.unwrap();
+        assert_eq!(inbox.target("app").await.unwrap().unwrap().owed, OwedCounts { held: 0, aside: 0, dead: 1 });
+        assert_eq!(inbox.append(arrival(0)).await, Ok(Appended::Duplicate));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_of_a_target_is_deleted_once_nobody_has_used_it_for_long() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    on_each(async |place, clock| {
+        let inbox = place.open(&clock);
+        for target in ["app", "app-2", "gone"] {
+            let epoch = lease(&inbox, target).await.unwrap();
+            let events = (1..2500).map(|number| owed(number, OwedState::Held)).collect();
+            let change = TargetCommit { target: target.into(), owed: events, ..commit(epoch, 9) };
+            inbox.commit_target(change).await.unwrap();
+            inbox.steer(target, "pause".into()).await.unwrap();
+        }
+        inbox.give_lease_back("gone").await.unwrap();
+        let prune = |days: u32| {
+            let (inbox, now) = (inbox.clone(), START.saturating_add(DAY * days));
+            tokio::task::spawn_blocking(move || {
+                let store = &inbox.0.kept.as_ref().unwrap().store;
+                while store.prune_targets(now.saturating_sub(DAY * 30), now).unwrap() {}
+            })
+        };
+        prune(29).await.unwrap();
+        assert_eq!(inbox.target("gone").await.unwrap().unwrap().owed.held, 2499);
+        prune(31).await.unwrap();
+        assert_eq!(inbox.target("gone").await.unwrap(), None);
+        assert_eq!(inbox.owed("gone", None, None, 1).await.unwrap(), []);
+        assert_eq!(inbox.steering("gone").await.unwrap(), []);
+        for target in ["app", "app-2"] {
+            assert_eq!(inbox.target(target).await.unwrap().unwrap().owed.held, 2499);
+            assert_eq!(inbox.owed(target, None, None, 5000).await.unwrap().len(), 2499);
+            assert_eq!(inbox.steering(target).await.unwrap().len(), 1);
+        }
+        inbox.give_lease_back("app").await.unwrap();
+        prune(60).await.unwrap();
+        assert!(inbox.target("app").await.unwrap().is_some(), "it was in use on day 31");
+        prune(62).await.unwrap();
+        assert_eq!(inbox.target("app").await.unwrap(), None);
+        assert_eq!(lease(&inbox, "gone").await, Some(1), "it begins again");
+    })
+    .await;
+}
+
+/// Commits in step with deliveries, in the current folder, until it is killed by the test below.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs in a process of its own"]
+async fn a_process_that_commits() {
+    let place = Place::Sqlite(PathBuf::new());
+    let inbox = place.open(&TestClock::new());
+    std::mem::forget(place); // the folder is the test's
+    let epoch = lease(&inbox, "app").await.unwrap();
+    let first = inbox.target("app").await.unwrap().map_or(0, |state| state.cursor.number());
+    for number in first + 1..first + 10_000 {
+        let change = TargetCommit { owed: vec![owed(number, OwedState::Held)], ..commit(epoch, number) };
+        let (committed, appended) = tokio::join!(inbox.commit_target(change), inbox.append(arrival(number.unsigned_abs())));
+        (committed.unwrap(), appended.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_leaves_each_commit_complete_or_undone() {
+    let folder = folder();
+    let place = Place::Sqlite(folder.clone());
+    let mut before = 0;
+    for round in 0..5 {
+        let mut child = Command::new("/proc/self/exe")
+            .args(["--ignored", "--exact", "inbox::targets::tests::a_process_that_commits"])
+            .current_dir(&folder)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let cursor = || {
+            let file = rusqlite::Connection::open(folder.join("inbox.db"))?;
+            file.query_row("SELECT cursor FROM target", [], |row| row.get::<_, i64>(0))
+        };
+        eventually(async || cursor().ok().filter(|cursor| *cursor > before + 20 + round).ok_or("it does not commit")).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let inbox = place.open(&TestClock::new());
+        let state = inbox.target("app").await.unwrap().unwrap();
+        before = state.cursor.number();
+        assert_eq!(state.owed.held, before.unsigned_abs());
+        let events = inbox.owed("app", None, None, usize::MAX).await.unwrap();
+        assert_eq!(numbers(&events), (1..=before).collect::<Vec<_>>());
+        // What was committed in one transaction, and in one more or less, because the two come one after the other.
+        let entries = inbox.lag(Cursor::from_number(0)).await.unwrap().entries.cast_signed();
+        assert!((before - 1..=before + 1).contains(&entries), "{entries} {before}");
+        inbox.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_killed_in_the_middle_keeps_each_commit_complete_or_undone() {
+    let Some(redis) = redis() else { return };
+    let place = Arc::new(Place::Redis(redis));
+    let inbox = place.open(&TestClock::new());
+    let mut epoch = lease(&inbox, "app").await.unwrap();
+    let mut number = 1;
+    for _ in 0..3 {
+        let killing = {
+            let place = Arc::clone(&place);
+            tokio::task::spawn_blocking(move || {
+                let Place::Redis(redis) = &*place else { return };
+                std::thread::sleep(Duration::from_millis(100));
+                redis.kill();
+            })
+        };
+        while !killing.is_finished() {
+            let change = TargetCommit { owed: vec![owed(number, OwedState::Held)], ..commit(epoch, number) };
+            if inbox.commit_target(change).await.is_ok() {
+                number += 1;
+            }
+        }
+        killing.await.unwrap();
+        if let Place::Redis(redis) = &*place {
+            redis.restart();
+        }
+        let again = lease(&inbox, "app").await.unwrap();
+        assert_eq!(again, epoch, "nobody else had it");
+        epoch = again;
+        let state = eventually(|| inbox.target("app")).await.unwrap();
+        let (cursor, kept) = (state.cursor.number(), state.owed.held.cast_signed());
+        assert!(cursor == kept && (number - 1..=number).contains(&cursor), "{cursor} {kept} {number}");
+        number = cursor + 1;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_copy_has_its_targets() {
+    let (clock, folder) = (TestClock::new(), folder());
+    let place = Place::Sqlite(folder.clone());
+    let inbox = place.open(&clock);
+    let epoch = lease(&inbox, "app").await.unwrap();
+    inbox.commit_target(TargetCommit { owed: vec![owed(1, OwedState::Aside)], ..commit(epoch, 2) }).await.unwrap();
+    place.sqlite().unwrap().execute("VACUUM INTO ?", [folder.join("copy.db").to_str().unwrap()]).unwrap();
+    inbox.commit_target(TargetCommit { settled: vec![Cursor::from_number(1)], ..commit(epoch, 3) }).await.unwrap();
+    inbox.close().await;
+    drop(inbox);
+    crate::inbox::restore(&folder.join("inbox.db"), &folder.join("copy.db")).unwrap();
+    let inbox = place.open(&clock);
+    assert_eq!(inbox.owed("app", None, None, 9).await.unwrap(), [owed(1, OwedState::Aside)]);
+    assert_eq!(inbox.target("app").await.unwrap().unwrap().cursor, Cursor::from_number(2));
+    assert!(lease(&inbox, "app").await > Some(epoch));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_an_older_roomkey_are_counted_as_far_as_one_read_goes() {
+    let Some(redis) = redis() else { return };
+    let place = Place::Redis(redis);
+    let inbox = place.open(&TestClock::new());
+    lease(&inbox, "app").await;
+    let mut connection = place.redis().unwrap();
+    let mut add = |second: u64| {
+        let fields =
+            ["fingerprint", "f", "received", "1800000000000", "key", "k", "id", "i", "event", "e", "room", "r", "body", "{}"];
+        let id = format!("{}-1", START.as_millis() + 1000 * second);
+        ::redis::cmd("XADD").arg("{roomkey}:entries").arg(id).arg(&fields).exec(&mut connection).unwrap();
+    };
+    for second in 1..=100 {
+        add(second);
+    }
+    let at = |second| Cursor::at(START.saturating_add(Duration::from_secs(second)));
+    let lag = async |second| inbox.lag(at(second)).await.unwrap().entries;
+    assert_eq!(lag(1).await, 100, "an inbox without numbers");
+    for second in 101..=110 {
+        inbox.append(arrival(second)).await.unwrap();
+    }
+    assert_eq!((lag(1).await, lag(101).await, lag(105).await), (110, 9, 5));
+    // Several of both versions run at once.
+    add(111);
+    assert_eq!((lag(1).await, lag(101).await, lag(110).await), (111, 10, 1));
+    inbox.append(arrival(112)).await.unwrap();
+    assert_eq!((lag(1).await, lag(101).await, lag(110).await), (112, 11, 2));
+    for second in 200..2000 {
+        add(second);
+    }
+    assert_eq!((lag(112).await, lag(111).await), (512, 1802), "of the first, at least so many are known");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_the_redis_with_only_the_permissions_of_the_guide_can_do_everything() {
+    let Some(redis) = redis() else { return };
+    let place = Place::Redis(redis);
+    drop(eventually(async || place_is_up(&place)).await);
+    let rules = |what: &str| {
+        let guide = include_str!("../../guide/inbox.md");
+        let row = guide.lines().find_map(|line| line.strip_prefix(&format!("| {what} | `"))).unwrap();
+        row.split_once("` |").unwrap().0.replace("\\|", "|").split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut connection = place.redis().unwrap();
+    let mut set_user = |rules: &[String]| {
+        ::redis::cmd("ACL").arg("SETUSER").arg("roomkey").arg("on").arg(">hidden").arg(rules).exec(&mut connection).unwrap();
+    };
+    set_user(&rules("the inbox"));
+    let Place::Redis(redis) = &place else { return };
+    let url = redis.url.replace("redis://", "redis://roomkey:hidden@");
+    let clock = Clock::from_fn(|| START);
+    let inbox = Inbox::redis(url.parse().unwrap(), Retention::default(), clock).unwrap();
+    eventually(|| inbox.append(arrival(1))).await;
+    assert_eq!(inbox.append(arrival(2)).await, Ok(Appended::Committed), "webhooks do not need the relay's permissions");
+    assert_eq!(inbox.take_lease("app").await, Err(TargetError::Unavailable));
+    assert_eq!(inbox.append(arrival(3)).await, Ok(Appended::Committed));
+
+    set_user(&rules("the relay"));
+    let epoch = lease(&inbox, "app").await.unwrap();
+    inbox.steer("app", "pause".into()).await.unwrap();
+    let events = vec![owed(1, OwedState::Held), owed(2, OwedState::Held)];
+    inbox.commit_target(TargetCommit { owed: events, ..commit(epoch, 2) }).await.unwrap();
+    inbox.commit_target(TargetCommit { settled: vec![Cursor::from_number(1)], steered: 1, ..commit(epoch, 2) }).await.unwrap();
+    assert_eq!(inbox.owed("app", None, None, 9).await.unwrap(), [owed(2, OwedState::Held)]);
+    assert_eq!(inbox.steering("app").await.unwrap(), []);
+    assert!(inbox.target("app").await.unwrap().is_some());
+    assert_eq!(inbox.lag(Cursor::from_number(0)).await.unwrap().entries, 3);
+    inbox.give_lease_back("app").await.unwrap();
+    let store = Arc::clone(&inbox.0.kept.as_ref().unwrap().store);
+    let pruned = tokio::task::spawn_blocking(move || {
+        let later = START.saturating_add(Duration::from_secs(60));
+        store.prune_targets(later, later)
+    });
+    assert!(pruned.await.unwrap().unwrap());
+    assert_eq!(inbox.target("app").await.unwrap(), None);
+}
+
+fn place_is_up(place: &Place) -> Result<::redis::Connection, ::redis::RedisError> {
+    let Place::Redis(redis) = place else { panic!("a file is always there") };
+    ::redis::Client::open(&*redis.url)?.get_connection()
 }

@@ -1,5 +1,5 @@
 //! Defines how the inbox is stored in Redis: three keys with one hash tag, so that a cluster keeps them in one slot, the scripts that
-//! use them, and how a cursor is written as the id of an entry in a stream. Reads a page of entries. Does not know the server.
+//! use them, and how a cursor is written as the id of an entry in a stream. Appends entries, and reads a page of them. Does not know the server.
 //!
 //! | key | type | holds |
 //! |---|---|---|
@@ -15,14 +15,16 @@ use tracing::warn;
 
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
-use crate::inbox::entry::{Entry, Filter, Page, PageLimit};
-use crate::inbox::store::{ReadError, StoreError};
+use crate::inbox::entry::{Arrival, Entry, Filter, Page, PageLimit};
+use crate::inbox::store::{Appended, ReadError, StoreError};
 use crate::worker::lock;
 
 pub(super) const ENTRIES: &str = "{roomkey}:entries";
 const INDEX: &str = "{roomkey}:index";
 pub(super) const STATE: &str = "{roomkey}:state";
 
+/// The meaning of the digits that `append.lua` returns.
+const OUTCOMES: [Appended; 3] = [Appended::Committed, Appended::Duplicate, Appended::Conflict];
 /// Between two warnings about entries that roomkey did not write.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -35,10 +37,10 @@ macro_rules! script {
 pub(super) use script;
 
 pub(super) static ADVANCE: LazyLock<Script> = script!("", "advance.lua");
-pub(super) static APPEND: LazyLock<Script> = script!("", "append.lua");
+static APPEND: LazyLock<Script> = script!("", "append.lua");
 pub(super) static BEGIN: LazyLock<Script> = script!("", "begin.lua");
 pub(super) static LAG: LazyLock<Script> = script!("flags=no-writes", "lag.lua");
-pub(super) static NEWEST: LazyLock<Script> = script!("flags=no-writes", "newest.lua");
+static NEWEST: LazyLock<Script> = script!("flags=no-writes", "newest.lua");
 pub(super) static PROBE: LazyLock<Script> = script!("", "probe.lua");
 pub(super) static PRUNE: LazyLock<Script> = script!("flags=allow-oom", "prune.lua");
 pub(super) static READ: LazyLock<Script> = script!("flags=no-writes", "read.lua");
@@ -61,6 +63,26 @@ pub(super) fn id(cursor: Cursor) -> String {
 pub(super) fn cursor(id: &str) -> Option<Cursor> {
     let (millis, count) = id.split_once('-')?;
     Cursor::from_parts(millis.parse().ok()?, count.parse().ok()?)
+}
+
+/// The script that appends `batch`. `begin` is the id where the inbox begins if it is new.
+pub(super) fn append_script(begin: String, batch: &[Arrival]) -> ScriptInvocation<'static> {
+    let mut script = invocation(&APPEND);
+    script.arg(begin);
+    for arrival in batch {
+        let (received, _) = Cursor::at(arrival.received).parts();
+        script.arg(&arrival.fingerprint.0[..]).arg(received).arg(arrival.key()).arg(arrival.id());
+        script.arg(arrival.event()).arg(arrival.room()).arg(arrival.body());
+        script.arg(arrival.cursor.map(id).unwrap_or_default());
+    }
+    script
+}
+
+/// The outcomes of `count` arrivals, of which `append.lua` returns the `digits`.
+pub(super) fn outcomes(digits: &str, count: usize) -> Result<Vec<Appended>, StoreError> {
+    let outcome = |digit: u8| OUTCOMES.get(usize::from(digit.wrapping_sub(b'0'))).copied();
+    let appended = digits.bytes().map(outcome).collect::<Option<Vec<_>>>();
+    appended.filter(|appended| appended.len() == count).ok_or_else(unexpected_answer)
 }
 
 /// What `read.lua` returns.
@@ -110,6 +132,17 @@ fn entry(id: &str, fields: Value) -> Option<Entry> {
     let cursor = cursor(id)?;
     let (received, key, id, event, room, body): EntryFields = redis::from_redis_value(fields).ok()?;
     Some(Entry { cursor, id, event, room, received: UnixTime::from_millis(received), key, body: body.into() })
+}
+
+/// When the newest entry up to `id` was received.
+pub(super) fn received(connection: &mut Connection, id: &str) -> Result<Option<UnixTime>, StoreError> {
+    let newest: Option<(String, String)> = invocation(&NEWEST).arg(id).invoke(connection)?;
+    // The fields of another program's entry are not trusted, but its id is part of the order.
+    Ok(newest.and_then(|(id, received)| received.parse().ok().map(UnixTime::from_millis).or_else(|| time_of_id(&id))))
+}
+
+pub(super) fn time_of_id(id: &str) -> Option<UnixTime> {
+    cursor(id).map(Cursor::time)
 }
 
 /// Up to where and when the log has warned about entries of other programs.

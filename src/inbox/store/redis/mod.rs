@@ -16,7 +16,6 @@ mod wake;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use redis::Connection;
 use tokio::sync::watch;
@@ -28,9 +27,9 @@ use crate::clock::{Clock, UnixTime};
 use crate::inbox::cursor::Cursor;
 use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 use crate::inbox::store::pool::Pool;
-use crate::inbox::store::{Appended, Committed, ReadError, Retention, Store, StoreError, UNUSED_INTERVAL, Usage, random_holder};
+use crate::inbox::store::{Appended, Committed, ReadError, Retention, Store, StoreError, Usage, random_holder};
 use crate::inbox::target::{OwedEvent, OwedState, SteeringRequest, TargetState};
-use crate::inbox::target_write::{TargetWrite, Written};
+use crate::inbox::target_write::TargetWrite;
 use crate::inbox::trusted_time;
 use crate::worker::{Workers, lock};
 use entries::{STATE, Warned};
@@ -38,9 +37,6 @@ use server::Server;
 
 /// What one script appends, because it blocks everything else in Redis. The last delivery may exceed the bytes.
 const BATCH: PageLimit = PageLimit { entries: 512, bytes: 4 << 20 };
-/// The meaning of the digits that `append.lua` returns.
-const OUTCOMES: [Appended; 3] = [Appended::Committed, Appended::Duplicate, Appended::Conflict];
-
 /// A Redis, which may be unreachable.
 pub(crate) struct RedisStore {
     /// Shared with the thread that listens for commits.
@@ -53,15 +49,13 @@ pub(crate) struct RedisStore {
     clock: Clock,
     /// This opening of the store, as a holder of leases.
     holder: String,
-    /// When unused targets were looked for last; at first, when this was opened.
-    targets_at: Mutex<Instant>,
 }
 
 impl RedisStore {
     /// The inbox in the Redis at `url`, which may be unreachable. `changed` is notified of what any roomkey commits.
     pub(crate) fn open(url: RedisUrl, changed: watch::Sender<()>, clock: Clock, workers: &Workers) -> io::Result<Self> {
         info!(server = %url, "the inbox is in Redis");
-        let server = Arc::new(Server::new(url));
+        let (server, holder) = (Arc::new(Server::new(url)), random_holder()?);
         wake::start(workers, Arc::clone(&server), changed)?;
         Ok(Self {
             server,
@@ -70,8 +64,7 @@ impl RedisStore {
             warned: Warned::default(),
             usage: Mutex::default(),
             clock,
-            holder: random_holder()?,
-            targets_at: Mutex::new(Instant::now()),
+            holder,
         })
     }
 
@@ -127,19 +120,10 @@ impl RedisStore {
     }
 
     fn append(&self, batch: &[Arrival]) -> Result<Vec<Appended>, StoreError> {
-        let mut script = entries::invocation(&entries::APPEND);
-        script.arg(self.begin());
-        for arrival in batch {
-            let (received, _) = Cursor::at(arrival.received).parts();
-            script.arg(&arrival.fingerprint.0[..]).arg(received).arg(arrival.key()).arg(arrival.id());
-            script.arg(arrival.event()).arg(arrival.room()).arg(arrival.body());
-            script.arg(arrival.cursor.map(entries::id).unwrap_or_default());
-        }
+        let script = entries::append_script(self.begin(), batch);
         self.write(|connection| {
             let (outcomes, newest, entries, bytes): (String, String, u64, u64) = script.invoke(connection)?;
-            let outcome = |digit: u8| OUTCOMES.get(usize::from(digit.wrapping_sub(b'0'))).copied();
-            let appended = outcomes.bytes().map(outcome).collect::<Option<Vec<_>>>();
-            let appended = appended.filter(|appended| appended.len() == batch.len()).ok_or_else(entries::unexpected_answer)?;
+            let appended = entries::outcomes(&outcomes, batch.len())?;
             self.set_usage(entries, bytes);
             let cursor = entries::expect_cursor(&newest)?;
             if appended.contains(&Appended::Committed) {
@@ -157,15 +141,6 @@ impl RedisStore {
         self.readers.read(self.server.generation(), || Ok(self.server.connect()?), read)
     }
 
-    fn write_targets(&self, writes: &[TargetWrite], now: UnixTime) -> Result<Vec<Written>, StoreError> {
-        self.write(|connection| {
-            let write = |write| targets::write(connection, write, &self.holder, now);
-            let written = writes.iter().map(write).collect::<Result<_, _>>()?;
-            self.server.wait_for_replicas(connection)?;
-            Ok(written)
-        })
-    }
-
     fn set_usage(&self, entries: u64, bytes: u64) {
         *lock(&self.usage) = Some(Usage { entries, bytes, log_bytes: None });
     }
@@ -174,7 +149,16 @@ impl RedisStore {
 impl Store for RedisStore {
     fn commit(&self, batch: &[Arrival], writes: &[TargetWrite], now: UnixTime) -> Result<Committed, StoreError> {
         let appended = if batch.is_empty() { Vec::new() } else { self.append(batch)? };
-        let written = if writes.is_empty() { Ok(Vec::new()) } else { self.write_targets(writes, now) };
+        let written = if writes.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.write(|connection| match targets::write(connection, writes, &self.holder, now) {
+                // The server has answered, so deliveries can go on using the connection.
+                Err(error @ (StoreError::Full(_) | StoreError::Foreign(_))) => Ok(Err(error)),
+                written => self.server.wait_for_replicas(connection).and(Ok(Ok(written?))),
+            })
+            .and_then(|written| written)
+        };
         Ok(Committed { appended, written })
     }
 
@@ -233,16 +217,15 @@ impl Store for RedisStore {
             script.arg(now.saturating_sub(retention.age).as_millis()).arg(retention.bytes).arg(now.as_millis());
             let (more, entries, bytes): (bool, u64, u64) = script.invoke(connection)?;
             self.set_usage(entries, bytes);
-            let mut targets_at = lock(&self.targets_at);
-            if targets_at.elapsed() < UNUSED_INTERVAL {
-                return Ok(more);
-            }
-            if targets::prune(connection, &self.holder, now.saturating_sub(retention.age), now)? {
-                return Ok(true);
-            }
-            *targets_at = Instant::now();
             Ok(more)
         })
+    }
+
+    fn prune_targets(&self, since: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        if !self.is_connected() {
+            return Ok(false);
+        }
+        self.write(|connection| targets::prune(connection, &self.holder, since, now))
     }
 
     fn known_time(&self) -> Result<Option<UnixTime>, StoreError> {
@@ -250,12 +233,12 @@ impl Store for RedisStore {
             return Err(StoreError::Unreached);
         }
         self.write(|connection| {
-            let Some(newest) = received(connection, "+")? else { return Ok(None) };
-            let mut earlier = received(connection, &entries::id(Cursor::at(trusted_time::before(newest))))?;
+            let Some(newest) = entries::received(connection, "+")? else { return Ok(None) };
+            let mut earlier = entries::received(connection, &entries::id(Cursor::at(trusted_time::before(newest))))?;
             if earlier.is_none() {
                 // When the newest deleted entry was received; at first, when the inbox began.
                 let deleted: Option<String> = redis::cmd("HGET").arg(STATE).arg("deleted").query(connection)?;
-                earlier = deleted.as_deref().and_then(time_of_id);
+                earlier = deleted.as_deref().and_then(entries::time_of_id);
             }
             Ok(Some(trusted_time::seen(newest, earlier.unwrap_or(newest))))
         })
@@ -279,17 +262,6 @@ impl Store for RedisStore {
     fn close(&self) {
         self.server.is_closed.store(true, Relaxed);
     }
-}
-
-/// When the newest entry up to `id` was received.
-fn received(connection: &mut Connection, id: &str) -> Result<Option<UnixTime>, StoreError> {
-    let newest: Option<(String, String)> = entries::invocation(&entries::NEWEST).arg(id).invoke(connection)?;
-    // The fields of another program's entry are not trusted, but its id is part of the order.
-    Ok(newest.and_then(|(id, received)| received.parse().ok().map(UnixTime::from_millis).or_else(|| time_of_id(&id))))
-}
-
-fn time_of_id(id: &str) -> Option<UnixTime> {
-    entries::cursor(id).map(Cursor::time)
 }
 
 impl Drop for RedisStore {

@@ -43,13 +43,17 @@ fn invocation_for(script: &'static Script, target: &str) -> ScriptInvocation<'st
     invocation
 }
 
-/// Does `write` for `holder`.
+/// Does the `writes` for `holder`, up to the first that fails.
 pub(super) fn write(
     connection: &mut Connection,
-    write: &TargetWrite,
+    writes: &[TargetWrite],
     holder: &str,
     now: UnixTime,
-) -> Result<Written, StoreError> {
+) -> Result<Vec<Written>, StoreError> {
+    writes.iter().map(|write| write_one(connection, write, holder, now)).collect()
+}
+
+fn write_one(connection: &mut Connection, write: &TargetWrite, holder: &str, now: UnixTime) -> Result<Written, StoreError> {
     let target = &*write.target;
     let number = |number: u64| if number == 0 { Written::Refused } else { Written::Number(number) };
     match &write.change {
@@ -129,7 +133,7 @@ pub(super) fn steering(connection: &mut Connection, target: &str) -> Result<Vec<
 }
 
 fn parse_cursor(text: &str) -> Result<Cursor, StoreError> {
-    text.parse().or_else(|_| Err(unexpected_answer()))
+    text.parse().map_err(|_| unexpected_answer())
 }
 
 /// An owed event in JSON, without its cursor. Times are in milliseconds since 1970.

@@ -37,6 +37,9 @@ pub(crate) use restore::{RestoreError, Restored, restore};
 
 /// Bytes committed at once; the last delivery may exceed it.
 const BATCH: PageLimit = PageLimit { entries: usize::MAX, bytes: 8 << 20 };
+/// About how many bytes an advance adds to the log.
+const ADVANCE_BYTES: usize = 16 * 1024;
+
 impl SqliteStore {
     fn read_with<T>(&self, read: impl FnMut(&mut Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
         let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
@@ -44,20 +47,16 @@ impl SqliteStore {
     }
 }
 
-/// About how many bytes an advance adds to the log.
-const ADVANCE_BYTES: usize = 16 * 1024;
-
 impl Store for SqliteStore {
     fn commit(&self, batch: &[Arrival], writes: &[TargetWrite], now: UnixTime) -> Result<Committed, StoreError> {
         self.write(|writer| {
             let mut transaction = writer.connection.transaction_with_behavior(Immediate)?;
             let appended = entries::append(&transaction, &mut writer.known, batch)?;
-            let written = targets::write(&mut transaction, writes, &self.holder, now).map_err(StoreError::from);
-            if batch.is_empty()
-                && let Err(error) = written
-            {
-                return Err(error); // it is known now that the file has to be looked at
-            }
+            let written = match targets::write(&mut transaction, writes, &self.holder, now).map_err(StoreError::from) {
+                // Without the transaction, the deliveries are not there either.
+                Err(error) if transaction.is_autocommit() || batch.is_empty() && error.leaves_doubt() => return Err(error),
+                written => written,
+            };
             transaction.commit()?;
             faults::point("inbox-committed");
             let bytes = batch.iter().map(|arrival| arrival.body().len()).chain(writes.iter().map(TargetWrite::bytes)).sum();
@@ -121,9 +120,16 @@ impl Store for SqliteStore {
             }
             let is_purge_due = known.fingerprints.purge(connection, deleted)?;
             self.checkpointer.written(if more { prune::WRITTEN_BYTES } else { 0 }, connection);
-            more |= targets::prune(connection, pruning, &self.holder, now.saturating_sub(retention.age), now)?;
             // The rest of the index can wait, unless it is the excess.
             Ok(more || is_purge_due && entries::bytes(connection)? > retention.bytes)
+        })
+    }
+
+    fn prune_targets(&self, since: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        self.write(|writer| {
+            let has_more = targets::prune(&mut writer.connection, &self.holder, since, now)?;
+            self.checkpointer.written(prune::WRITTEN_BYTES, &writer.connection);
+            Ok(has_more)
         })
     }
 

@@ -32,8 +32,6 @@ pub(super) struct Pruning {
     /// The oldest entries, up to this one, are dated in the future, because the clock was ahead. They are deleted with the first
     /// later entry that is too old, or when enough time has passed since this instant.
     misdated: Option<(Cursor, Instant)>,
-    /// When unused targets were looked for last, or when that began to be due.
-    pub(super) targets_at: Option<Instant>,
 }
 
 impl Pruning {

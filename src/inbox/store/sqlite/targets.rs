@@ -1,16 +1,12 @@
 //! Keeps what the relay knows of its targets: their state, the events that they have not taken, and what people ask of them. Does not
 //! know when something is sent.
 
-use std::time::Instant;
-
 use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
-use crate::inbox::store::UNUSED_INTERVAL;
 use crate::inbox::store::sqlite::entries::{millis, time};
-use crate::inbox::store::sqlite::prune::Pruning;
 use crate::inbox::target::{MOST_REQUESTS, OwedCounts, OwedEvent, OwedState, Replay, SteeringRequest, TargetState};
 use crate::inbox::target_write::{CommitEnd, TargetChange, TargetWrite, Written};
 
@@ -182,25 +178,8 @@ pub(super) fn steering(connection: &Connection, target: &str) -> rusqlite::Resul
     requests.query_map([target], request)?.collect()
 }
 
-/// From time to time, deletes a part of what is kept of targets that nobody has used since `since`. Returns whether there is more.
-pub(super) fn prune(
-    connection: &mut Connection,
-    pruning: &mut Pruning,
-    holder: &str,
-    since: UnixTime,
-    now: UnixTime,
-) -> rusqlite::Result<bool> {
-    if pruning.targets_at.get_or_insert_with(Instant::now).elapsed() < UNUSED_INTERVAL {
-        return Ok(false);
-    }
-    let has_more = delete_unused(connection, holder, since, now)?;
-    if !has_more {
-        pruning.targets_at = Some(Instant::now());
-    }
-    Ok(has_more)
-}
-
-fn delete_unused(connection: &mut Connection, holder: &str, since: UnixTime, now: UnixTime) -> rusqlite::Result<bool> {
+/// Deletes a part of what is kept of a target that nobody has used since `since`. Returns whether there may be more.
+pub(super) fn prune(connection: &mut Connection, holder: &str, since: UnixTime, now: UnixTime) -> rusqlite::Result<bool> {
     let transaction = connection.transaction()?;
     transaction.execute("UPDATE target SET touched = max(touched, ?) WHERE holder = ?", (millis(now), holder))?;
     let unused = "SELECT name FROM target WHERE touched < ? LIMIT 1";
