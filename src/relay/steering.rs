@@ -110,6 +110,7 @@ pub(crate) fn cursors(texts: Vec<Text<'_>>) -> Option<Vec<Cursor>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
     use super::*;
 

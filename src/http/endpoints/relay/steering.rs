@@ -133,6 +133,7 @@ fn named<T>(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
     use super::*;
 
