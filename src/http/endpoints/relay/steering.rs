@@ -20,7 +20,7 @@ use crate::http::trace::Trace;
 use crate::inbox::target::OwedState;
 use crate::inbox::{Cursor, ReadError};
 use crate::json::Members;
-use crate::relay::steering::{Steering, Verb, cursors};
+use crate::relay::steering::{REPLAYS, Steering, Verb, cursors};
 
 /// How long the answer waits until it is done, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,6 +40,12 @@ pub(crate) async fn steer(edge: &Edge, trace: &Trace, request: &mut Request<Inco
     let body = body::read_of_client(edge, trace, request, edge.limits.token_body_bytes).await?;
     let steering = parse(edge, verb, body.as_ref()).await?;
     drop(body);
+    if let Steering::Replay { .. } = steering {
+        let state = edge.inbox.target(&target).await.map_err(Refusal::Read)?;
+        if state.is_some_and(|state| state.replays.len() >= REPLAYS) {
+            return Err(Refusal::Overloaded);
+        }
+    }
     let number = edge.inbox.steer(&target, steering.to_json()).await.map_err(Refusal::Steer)?;
     info!(verb = verb.name(), name = &*target, key = &*key, client = %trace.client, request = %trace.request, "relay steered");
     relay.wake(&target);
