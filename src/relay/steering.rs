@@ -7,6 +7,8 @@ use crate::json::{Members, ObjectWriter, Text, name};
 
 /// Cursors in one request, at most.
 pub(crate) const STEERED_CURSORS: usize = 1000;
+/// Replays of a target that are not done yet, at most.
+pub(crate) const REPLAYS: usize = 32;
 
 /// What a person asks a target to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +112,7 @@ pub(crate) fn cursors(texts: Vec<Text<'_>>) -> Option<Vec<Cursor>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
     use super::*;
 

@@ -62,6 +62,7 @@ fn members(value: &RawValue) -> Option<Members<'_>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
     use super::*;
 
