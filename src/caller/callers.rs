@@ -122,6 +122,13 @@ impl Callers {
         self.jwt.iter().find(is_livekits).map(|caller| &*caller.expectations.name)
     }
 
+    /// A caller that `key` would prove: its secret signs the caller's JWTs, or is its API token, whose `hash` is given.
+    pub(crate) fn proven_by(&self, key: &ApiKey, hash: TokenHash) -> Option<&str> {
+        let signs = |caller: &&JwtCaller| matches!(&caller.keys, TokenKeys::Secret(secret) if secret == key.key());
+        let of_jwt = self.jwt.iter().find(signs).map(|caller| &*caller.expectations.name);
+        of_jwt.or_else(|| self.api_tokens.find(hash).map(|caller| &*caller.name))
+    }
+
     /// How old the keys of each issuer are at `now`, by the caller's name.
     pub(crate) fn key_ages(&self, now: UnixTime) -> impl Iterator<Item = (&str, Duration)> {
         self.issuer_keys().filter_map(move |(name, keys)| Some((name, keys.age(now)?)))

@@ -5,7 +5,7 @@
 //! [`Credentials`](credentials::Credentials). What a caller claims is the same for all kinds ([`Expectations`](expectations::Expectations)).
 
 mod answers;
-mod api_token;
+pub(crate) mod api_token;
 mod application;
 pub(crate) mod callers;
 pub(crate) mod claim_path;

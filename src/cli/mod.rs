@@ -14,6 +14,7 @@ mod output;
 mod policy;
 mod relay;
 mod remote;
+mod report;
 mod serve;
 mod shared_flags;
 mod stop_signals;
@@ -90,7 +91,7 @@ enum Command {
     Policy(PolicyCommand),
     /// Read the inbox of a running roomkey
     Events(events::ReadEvents),
-    /// Watch and steer the relay of a running roomkey
+    /// Watch and steer the relay of a running roomkey, and check its file
     #[command(subcommand)]
     Relay(RelayCommand),
     /// Print a file for systemd, containers, a reverse proxy or Prometheus

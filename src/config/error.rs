@@ -22,6 +22,10 @@ pub(crate) enum ConfigError {
         "{setting}: {source}: write it as redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or redis+sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT]/MASTER, each with ?replicas=N if needed, with special characters in USER or PASSWORD percent-encoded"
     )]
     RedisUrl { setting: &'static str, source: MalformedRedisUrl },
+    #[error(
+        "ROOMKEY_RELAY is set, but ROOMKEY_INBOX is none, so there is nothing to relay: give it an inbox, or unset ROOMKEY_RELAY"
+    )]
+    NothingToRelay,
     #[error("{} and {} are both set: unset one of them", settings.0, settings.1)]
     Both { settings: (&'static str, &'static str) },
     #[error("{setting}{}: {source}{}", in_line(*line), remedy(source))]

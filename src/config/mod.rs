@@ -5,21 +5,24 @@
 
 mod dotenv;
 mod error;
+mod file_source;
 mod inbox_flags;
 mod key_file;
 mod key_list;
 mod keys;
 mod lookup;
-mod policy_source;
+mod relay_file;
+mod relay_source;
 mod settings;
 mod values;
 mod variables;
 
 pub(crate) use error::ConfigError;
+pub(crate) use file_source::{FileError, FileSource};
 pub(crate) use inbox_flags::InboxFlags;
 pub(crate) use key_file::{KeyFile, KeyFileContent};
 pub(crate) use keys::{KeyFlags, Keys};
-pub(crate) use policy_source::{PolicyFileError, PolicySource};
+pub(crate) use relay_source::{RelayError, RelaySource, RelayTargets, TargetKey};
 pub(crate) use settings::{Config, DEFAULT_LIVEKIT_URL, Flags};
 pub(crate) use values::{InboxPlace, LogFormat, MAX_CONNECTIONS};
 pub(crate) use variables::{Variables, nearest_name};

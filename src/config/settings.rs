@@ -52,7 +52,7 @@ macro_rules! settings {
                     $($name: flags.$name(variables)?,)*
                     $($secret: Setting::filled($secret_variable, None, variables).and_then($parse_secret)?,)*
                 };
-                config.with_sentinel_login()
+                config.with_sentinel_login()?.checked()
             }
         }
 
@@ -124,6 +124,9 @@ settings! {
     policy: Option<String> => Option<PathBuf>, (value_name = "FILE") ["ROOMKEY_POLICY", "none: everyone gets a token"]
         "The policy file, which says who gets which token; the server picks up changes",
         |setting| Ok(setting.text().map(PathBuf::from));
+    relay: Option<String> => Option<PathBuf>, (value_name = "FILE") ["ROOMKEY_RELAY", "none: events are only kept"]
+        "The file of the endpoints to which each event is sent; the server picks up changes",
+        |setting| Ok(setting.text().map(PathBuf::from));
     inbox: Option<String> => InboxPlace, (value_name = "PLACE") ["ROOMKEY_INBOX", DEFAULT_INBOX]
         "Where verified webhooks are kept: sqlite:PATH, redis://HOST:PORT, redis+sentinel://HOST:PORT,HOST:PORT/MASTER, rediss instead of redis for TLS, or none; ?replicas=N at the end waits for replicas; put a URL with a password into the variable",
         values::inbox_place;
@@ -147,6 +150,11 @@ impl Config {
         let (user, password) = (self.sentinel_user.as_deref(), self.sentinel_password.take());
         self.inbox = self.inbox.with_sentinel_login(user, password.as_ref().map(|password| password.as_str()))?;
         Ok(self)
+    }
+
+    /// The same, if its settings go together.
+    fn checked(self) -> Result<Self, ConfigError> {
+        if self.relay.is_some() && self.inbox == InboxPlace::None { Err(ConfigError::NothingToRelay) } else { Ok(self) }
     }
 
     /// What a policy depends on.

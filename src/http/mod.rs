@@ -11,6 +11,7 @@ mod connection;
 mod content;
 mod conversation;
 mod cors;
+mod doors;
 mod edge;
 mod endpoints;
 mod families;
@@ -47,6 +48,7 @@ mod trace;
 mod webhook_warnings;
 
 pub use cors::Cors;
+pub(crate) use doors::Door;
 pub use edge::Edge;
 pub use keyring::Keyring;
 pub use limits::Limits;

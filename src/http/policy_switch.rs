@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::caller::api_token::TokenHash;
 use crate::caller::callers::Callers;
 use crate::caller::observer::Observer;
 use crate::caller::settings::SecretSource;
 use crate::caller::setup::{SetupError, Surroundings};
 use crate::clock::Clock;
+use crate::http::doors::Door;
 use crate::http::keyring::Keyring;
 use crate::http::policies::{ActivePolicy, Policies};
-use crate::livekit::key::ApiKeys;
+use crate::livekit::key::{ApiKey, ApiKeys};
 use crate::policy::file::PolicyFile;
 use crate::worker::Workers;
 
@@ -47,6 +49,12 @@ impl PolicySwitch {
         check(&callers, &self.keyring.current().api_keys)?;
         self.policies.replace(ActivePolicy { callers, rules: file.rules });
         Ok(())
+    }
+
+    /// The door that `key` opens now, whose secret has this `hash`.
+    pub(crate) fn door(&self, key: &ApiKey, hash: TokenHash) -> Option<Door> {
+        let policy = self.policies.current();
+        Door::opened_by(key, hash, &self.keyring.current().api_keys, policy.as_deref().map(|policy| &policy.callers))
     }
 
     /// Whether `keys` can be used with the present policy.

@@ -282,24 +282,20 @@ impl World {
         }
     }
 
-    /// Everything works again: in the end the target has taken everything, or it is known why not. While the circuit is open, events of
-    /// another room go on arriving, because two rooms with poison cannot be told from a target that is down.
+    /// Everything works again: in the end the target has taken everything, or it is known why not. While it waits, events of another room
+    /// go on arriving, because two rooms with poison cannot be told from a target that is down.
     fn finish(&mut self) {
         (self.down, self.glitch) = (None, None);
         self.dispatcher.pause(false);
-        for round in 0..20_000 {
+        for _ in 0..20_000 {
             while self.begin() {}
             let was_sending = !self.model.in_flight.is_empty();
             (0..self.model.in_flight.len()).for_each(|_| self.end(0));
             self.commit(true, true);
-            if !was_sending && round % 100 == 0 && self.dispatcher.circuit.is_open() {
+            if !was_sending {
+                let Some(at) = self.dispatcher.wakes_at(self.now) else { break };
+                self.now = at;
                 self.append(9, false);
-            }
-            match self.dispatcher.wakes_at(self.now) {
-                _ if was_sending => {}
-                Some(at) => self.now = at,
-                None if self.dispatcher.room().is_some() => break,
-                None => {}
             }
         }
         assert_eq!(self.stored.0.cursor, cursor(self.last()).max(self.stored.0.cursor), "the cursor is not at the end");

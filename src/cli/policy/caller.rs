@@ -14,7 +14,7 @@ use crate::caller::settings::{ANONYMOUS, SecretSource};
 use crate::cli::policy::surroundings;
 use crate::cli::{Failure, input, remote};
 use crate::clock::UnixTime;
-use crate::config::{PolicySource, Variables};
+use crate::config::{FileSource, Variables};
 use crate::livekit::key::ApiKeys;
 use crate::policy::file::PolicyFile;
 use crate::worker::Workers;
@@ -67,7 +67,7 @@ impl CallerFlags {
 fn proven(token: &str, file: &PolicyFile, path: &str, keys: &ApiKeys, room: Option<&str>) -> Result<Found, Failure> {
     let bearer = HeaderValue::try_from(format!("Bearer {token}"));
     let bearer = bearer.or(Err(Failure::wrong("--bearer is not a token: it has characters that no header can have")))?;
-    let source = PolicySource::new(Path::new(path).to_owned(), Arc::new(Variables::read()?));
+    let source = FileSource::new(Path::new(path).to_owned(), Arc::new(Variables::read()?));
     let runtime = remote::runtime()?;
     let _in_runtime = runtime.enter();
     let (read, workers) = (|secret: &SecretSource| source.secret(secret), Workers::default());

@@ -1,17 +1,17 @@
 //! `roomkey policy check`: everything that is wrong with a policy file, in one run. Does not know what a rule may say.
 
-use std::fmt;
 use std::sync::Arc;
 
 use crate::caller::callers::Callers;
 use crate::caller::settings::{CallerSettings, SecretSource};
 use crate::caller::setup::{SetupError, SetupProblem};
-use crate::cli::policy::{counted, print_mistakes, read, settings, surroundings};
-use crate::cli::{Failure, Outcome, print, remote};
-use crate::config::{Config, PolicySource, Variables};
+use crate::cli::policy::{print_mistakes, read, settings, surroundings};
+use crate::cli::report::{Line, counted, report};
+use crate::cli::{Failure, Outcome, remote};
+use crate::config::{Config, FileSource, Variables};
 use crate::policy::check;
 use crate::policy::file::PolicyFile;
-use crate::policy::file::problem::{Mistake, Position};
+use crate::policy::file::problem::Mistake;
 use crate::worker::Workers;
 
 #[derive(Debug, clap::Args)]
@@ -35,38 +35,27 @@ pub(in crate::cli) fn run(arguments: CheckPolicy) -> Outcome {
     let file = match read(&path)? {
         Ok(file) => file,
         Err(mistakes) => {
-            print_mistakes(&path, &mistakes)?;
+            print_mistakes(&path, mistakes)?;
             return Err(Failure::answered());
         }
     };
     let surroundings = settings.surroundings();
     let mistakes = check::mistakes(&file, surroundings).into_iter().map(|Mistake { at, problem }| Line::mistake(at, problem));
     let findings = check::findings(&file, surroundings);
-    let findings = findings.into_iter().map(|finding| Line {
-        at: finding.at,
-        severity: if finding.is_warning() { Severity::Warning } else { Severity::Note },
-        text: finding.about.to_string(),
+    let findings = findings.into_iter().map(|finding| match finding.is_warning() {
+        true => Line::warning(finding.at, finding.about),
+        false => Line::note(finding.at, finding.about),
     });
-    let mut lines: Vec<_> = mistakes.chain(findings).chain(named(&file, &path, &settings)?).collect();
-    lines.sort_by_key(|line| line.at);
-    let count = |severity| lines.iter().filter(|line| line.severity == severity).count();
-    let (mistakes, warnings) = (count(Severity::Mistake), count(Severity::Warning));
-    let end = match mistakes {
-        0 => format!(
-            "{path}: {}, {}, no mistakes",
-            counted(file.callers.len(), "caller"),
-            counted(file.rules.iter().count(), "rule")
-        ),
-        _ => counted(mistakes, "mistake"),
-    };
-    print(format_args!("{}{end}", lines.iter().map(|line| line.shown(&path)).collect::<String>()))?;
+    let lines = mistakes.chain(findings).chain(named(&file, &path, &settings)?).collect();
+    let content = format!("{}, {}", counted(file.callers.len(), "caller"), counted(file.rules.iter().count(), "rule"));
+    let (mistakes, warnings) = report(&path, lines, &content)?;
     if mistakes > 0 || strict && warnings > 0 { Err(Failure::answered()) } else { Ok(()) }
 }
 
 /// What cannot be used of the secrets, keys and certificates that the file names. A variable that is not set is only noted, because it may
 /// be set where the server runs.
 fn named(file: &PolicyFile, path: &str, settings: &Config) -> Result<Vec<Line>, Failure> {
-    let source = PolicySource::new(path.into(), Arc::new(Variables::read()?));
+    let source = FileSource::new(path.into(), Arc::new(Variables::read()?));
     let runtime = remote::runtime()?;
     let _in_runtime = runtime.enter(); // it never runs, so nothing is fetched
     let (read, workers) = (|secret: &SecretSource| source.secret(secret), Workers::default());
@@ -76,7 +65,7 @@ fn named(file: &PolicyFile, path: &str, settings: &Config) -> Result<Vec<Line>, 
         match Callers::new(vec![caller.clone()], &surroundings) {
             Ok(callers) => callers.with_secret_of(&settings.keys.api_keys).map(|_| Line::mistake(at, SAME_SECRET)),
             Err(SetupError { problem: problem @ SetupProblem::Unreadable(SecretSource::Env(_), _), .. }) => {
-                Some(Line { at, severity: Severity::Note, text: problem.to_string() })
+                Some(Line::note(at, problem))
             }
             Err(SetupError { problem, .. }) => Some(Line::mistake(at, problem)),
         }
@@ -86,32 +75,3 @@ fn named(file: &PolicyFile, path: &str, settings: &Config) -> Result<Vec<Line>, 
 
 const SAME_SECRET: &str =
     "the secret is that of a LiveKit key, which could mint every token: give the caller a secret of its own";
-
-#[derive(Clone, Copy, PartialEq)]
-enum Severity {
-    Mistake,
-    Warning,
-    Note,
-}
-
-/// A line of the report.
-struct Line {
-    at: Position,
-    severity: Severity,
-    text: String,
-}
-
-impl Line {
-    fn mistake(at: Position, problem: impl fmt::Display) -> Self {
-        Self { at, severity: Severity::Mistake, text: problem.to_string() }
-    }
-
-    fn shown(&self, path: &str) -> String {
-        let severity = match self.severity {
-            Severity::Mistake => "mistake",
-            Severity::Warning => "warning",
-            Severity::Note => "note",
-        };
-        format!("{path}:{}:{}: {severity}: {}\n", self.at.line, self.at.column, self.text)
-    }
-}

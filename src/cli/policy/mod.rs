@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::caller::settings::SecretSource;
 use crate::caller::setup::Surroundings;
-use crate::cli::{Failure, Outcome, input, print};
+use crate::cli::report::{Line, report};
+use crate::cli::{Failure, Outcome, input};
 use crate::clock::Clock;
 use crate::config::{Config, Flags, Variables};
 use crate::policy::file::PolicyFile;
@@ -45,15 +46,10 @@ fn read(path: &str) -> Result<Result<PolicyFile, Vec<Mistake>>, Failure> {
     Ok(PolicyFile::parse(text, folder))
 }
 
-/// Prints the mistakes, one in each line, as compilers do.
-fn print_mistakes(path: &str, mistakes: &[Mistake]) -> Outcome {
-    let lines = mistakes.iter().map(|Mistake { at, problem }| format!("{path}:{}:{}: mistake: {problem}\n", at.line, at.column));
-    print(format_args!("{}{}", lines.collect::<String>(), counted(mistakes.len(), "mistake")))
-}
-
-/// Such as `2 rules`.
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+/// Prints the mistakes of the file at `path`.
+fn print_mistakes(path: &str, mistakes: Vec<Mistake>) -> Outcome {
+    let line = |Mistake { at, problem }| Line::mistake(at, problem);
+    report(path, mistakes.into_iter().map(line).collect(), "").map(drop)
 }
 
 /// What callers are set up with outside of the server.

@@ -41,7 +41,7 @@ pub(in crate::cli) fn run(arguments: TestPolicy) -> Outcome {
     let file = match read(&arguments.file)? {
         Ok(file) => file,
         Err(mistakes) => {
-            print_mistakes(&arguments.file, &mistakes)?;
+            print_mistakes(&arguments.file, mistakes)?;
             return Err(Failure { status: 2, reason: None });
         }
     };

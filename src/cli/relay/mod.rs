@@ -1,6 +1,7 @@
 //! `roomkey relay`: shows the relay of a running roomkey and steers it. Does not know how a request is sent, nor how an answer is shown.
 
 mod asking;
+pub(super) mod check;
 mod lines;
 mod steering;
 
@@ -19,6 +20,8 @@ use asking::{Asker, OwedPage, StatusPage};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RelayCommand {
+    /// Report every mistake in a file of targets, and what is perhaps not meant
+    Check(check::CheckRelay),
     /// Show how far each target is, and how it is
     #[command(after_help = "Examples:
   roomkey relay status
@@ -101,6 +104,7 @@ fn target_name(text: &str) -> Result<Arc<str>, &'static str> {
 
 pub(super) fn run(command: RelayCommand) -> Outcome {
     match command {
+        RelayCommand::Check(arguments) => check::run(arguments),
         RelayCommand::Status(arguments) => show_status(&arguments),
         RelayCommand::Owed(arguments) => list_owed(arguments),
         RelayCommand::Retry(arguments) => arguments.run(),

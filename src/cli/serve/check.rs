@@ -1,10 +1,9 @@
 //! `roomkey check`: reads the settings and all files as the server does, and says what would run. Opens no socket and no inbox, and fetches
 //! no key. Does not know what a setting means.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::cli::serve::{edge, key_watch, place, policy, retention, warn_about_livekit_url};
+use crate::cli::serve::{edge, file, key_watch, place, policy, retention, targets, warn_about_livekit_url, warn_about_variables};
 use crate::cli::{Outcome, log, print, remote};
 use crate::config::{Config, Flags, Variables};
 use crate::http::{Bind, Edge};
@@ -17,8 +16,10 @@ pub(in crate::cli) fn run(flags: Flags) -> Outcome {
     log::open(config.log_level, config.log_format);
     let runtime = remote::runtime()?;
     let _in_runtime = runtime.enter(); // it never runs, so nothing is fetched
-    let edge = edge(&config, retention(&config), &Inbox::none(), false)?;
+    let edge = edge(&config, retention(&config), &Inbox::none(), None, false)?;
     policy(&config, &variables, &edge)?;
+    targets(&config, &variables, &edge)?;
+    warn_about_variables(&config, &variables);
     warn_about_livekit_url(&config);
     key_watch::warn_about(&config.keys, config.server_bind == Bind::All);
     print(report(&config, &edge))
@@ -30,7 +31,6 @@ fn report(config: &Config, edge: &Edge) -> String {
         Bind::All => "all interfaces",
         Bind::Host(host) => host,
     };
-    let policy = config.policy.as_deref().map_or("none".into(), Path::to_string_lossy);
     let metrics = config.metrics_bind.map_or_else(|| "off".to_owned(), |address| address.to_string());
     let lines = [
         ("listens on", format!("port {} of {host}", config.server_port)),
@@ -39,7 +39,8 @@ fn report(config: &Config, edge: &Edge) -> String {
         ("key", config.keys.api_keys.minting().name().to_owned()),
         ("livekit_url", config.livekit_url.clone()),
         ("inbox", place(&config.inbox)),
-        ("policy", policy.into_owned()),
+        ("policy", file(&config.policy).into_owned()),
+        ("relay", file(&config.relay).into_owned()),
     ];
     lines.map(|(name, value)| format!("{name:11}  {value}")).join("\n")
 }

@@ -6,8 +6,10 @@ mod listeners;
 pub(super) mod open_inbox;
 mod policy_watch;
 mod polling;
+mod relay_watch;
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,16 +17,18 @@ use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{Level, info, warn};
 
 use crate::cli::stop_signals::{StopSignals, listen_for};
 use crate::cli::{Failure, Outcome, log};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{Config, DEFAULT_LIVEKIT_URL, Flags, MAX_CONNECTIONS, PolicySource, Variables};
+use crate::config::{Config, DEFAULT_LIVEKIT_URL, FileSource, Flags, MAX_CONNECTIONS, RelaySource, RelayTargets, Variables};
 use crate::http::{self, Edge, Limits, Metrics};
 use crate::inbox::{Inbox, Retention};
 use crate::policy::Policy;
+use crate::relay::handle::Relay;
 use open_inbox::{open_inbox, place};
 
 /// The signal for a file that is larger than the limit (signal(7), Linux on all but MIPS).
@@ -56,19 +60,28 @@ async fn serve(config: Config, variables: Arc<Variables>) -> Outcome {
     drop(listen_for(SignalKind::from_raw(SIGXFSZ))?);
     let retention = retention(&config);
     let inbox = open_inbox(&config.inbox, retention).map_err(Failure::wrong)?;
-    let edge = edge(&config, retention, &inbox, metrics_listener.is_some())?;
+    let relay = config.relay.is_some().then(|| Relay::new(inbox.clone(), Clock::system()));
+    let edge = edge(&config, retention, &inbox, relay.clone(), metrics_listener.is_some())?;
     if let Some(source) = policy(&config, &variables, &edge)? {
         policy_watch::start(source, config.surroundings(), &edge, listen_for(SignalKind::hangup())?);
     }
+    if let Some((source, read)) = targets(&config, &variables, &edge)?
+        && let Some(relay) = relay.clone()
+    {
+        relay_watch::start(source, read, relay, &edge, listen_for(SignalKind::hangup())?);
+    }
+    warn_about_variables(&config, &variables);
 
     announce(&config, &listener, &edge);
     let is_exposed = listener.local_addr().is_ok_and(|address| !address.ip().to_canonical().is_loopback());
-    if config.policy.is_none() && config.keys.file.is_none() {
+    if config.policy.is_none() && config.relay.is_none() && config.keys.file.is_none() {
         tokio::spawn(ignore(listen_for(SignalKind::hangup())?));
     }
     key_watch::start(config.keys, &edge, is_exposed, hangup);
     notify_supervisor(NotifyState::Ready);
-    http::run(listener, metrics_listener, edge, stopped(stop_signals, inbox.clone())).await;
+    let (stopping, stops) = oneshot::channel::<()>();
+    let stopped = stopped(stop_signals, inbox.clone(), stopping);
+    tokio::join!(http::run(listener, metrics_listener, edge, stopped), stop(relay, stops));
     if timeout(CLOSE_PATIENCE, inbox.close()).await.is_err() {
         warn!("the inbox does not close; every webhook that got a 200 is safe");
     }
@@ -79,14 +92,23 @@ async fn serve(config: Config, variables: Arc<Variables>) -> Outcome {
     }
 }
 
+/// Stops the relay as soon as the server stops, so that another roomkey can go on at once.
+async fn stop(relay: Option<Relay>, stops: oneshot::Receiver<()>) {
+    let _ = stops.await;
+    if let Some(relay) = relay {
+        relay.stop().await;
+    }
+}
+
 fn retention(config: &Config) -> Retention {
     Retention { age: config.inbox_keep, bytes: config.inbox_max_size }
 }
 
-fn edge(config: &Config, retention: Retention, inbox: &Inbox, has_metrics: bool) -> Result<Edge, Failure> {
+fn edge(config: &Config, retention: Retention, inbox: &Inbox, relay: Option<Relay>, has_metrics: bool) -> Result<Edge, Failure> {
     let metrics = has_metrics.then(|| Metrics::new(UnixTime::now())).transpose();
     let metrics = metrics.map_err(|error| Failure::wrong(format_args!("cannot set up the metrics: {error}")))?;
-    let metrics = metrics.map(|metrics| metrics.with_inbox(inbox.clone()).with_log_lines_dropped(log::lines_dropped));
+    let metrics = metrics
+        .map(|metrics| metrics.with_inbox(inbox.clone()).with_relay(relay.clone()).with_log_lines_dropped(log::lines_dropped));
     let defaults = Limits::default();
     let limits = Limits {
         connections: config.max_connections.unwrap_or_else(affordable_connections),
@@ -106,13 +128,14 @@ fn edge(config: &Config, retention: Retention, inbox: &Inbox, has_metrics: bool)
         .with_access_log(config.access_log && config.log_level >= Level::INFO)
         .with_base_path(&config.base_path)
         .with_metrics(metrics)
-        .with_inbox(inbox.clone());
+        .with_inbox(inbox.clone())
+        .with_relay(relay);
     Ok(edge)
 }
 
-/// Puts the policy into force, if there is one. Warns about what is perhaps not meant in the variables, now that all known ones were read.
-fn policy(config: &Config, variables: &Arc<Variables>, edge: &Edge) -> Result<Option<PolicySource>, Failure> {
-    let source = config.policy.as_ref().map(|path| PolicySource::new(path.clone(), Arc::clone(variables)));
+/// Puts the policy into force, if there is one.
+fn policy(config: &Config, variables: &Arc<Variables>, edge: &Edge) -> Result<Option<FileSource>, Failure> {
+    let source = config.policy.as_ref().map(|path| FileSource::new(path.clone(), Arc::clone(variables)));
     match &source {
         Some(source) => policy_watch::load(source, config.surroundings(), &edge.policy_switch())
             .map_err(|unusable| Failure::wrong(format_args!("the policy {}: {unusable}", source.path().display())))?,
@@ -120,6 +143,11 @@ fn policy(config: &Config, variables: &Arc<Variables>, edge: &Edge) -> Result<Op
             "there is no policy, so anyone who reaches this server gets a token for any room: say with --policy (ROOMKEY_POLICY) who may"
         ),
     }
+    Ok(source)
+}
+
+/// Warns about what is perhaps not meant in the variables, once all known ones were read.
+fn warn_about_variables(config: &Config, variables: &Variables) {
     if config.access_log && config.log_level < Level::INFO {
         warn!(
             "the access log has no effect, because its lines are of level info: set LOG_LEVEL to info, or leave ACCESS_LOG out"
@@ -128,7 +156,20 @@ fn policy(config: &Config, variables: &Arc<Variables>, edge: &Edge) -> Result<Op
     for (variable, nearest) in variables.unknown() {
         warn!(variable, nearest, "this variable is not a setting, so it has no effect");
     }
-    Ok(source)
+}
+
+/// The targets of the relay, if there are any.
+fn targets(config: &Config, variables: &Arc<Variables>, edge: &Edge) -> Result<Option<(RelaySource, RelayTargets)>, Failure> {
+    let Some(path) = &config.relay else { return Ok(None) };
+    let source = RelaySource::new(path.clone(), Arc::clone(variables), config.inbox_keep);
+    let read = relay_watch::load(&source, &edge.policy_switch())
+        .map_err(|unusable| Failure::wrong(format_args!("the targets {}: {unusable}", path.display())))?;
+    Ok(Some((source, read)))
+}
+
+/// What the log calls a file that may not be set.
+fn file(path: &Option<PathBuf>) -> Cow<'_, str> {
+    path.as_deref().map_or("none".into(), Path::to_string_lossy)
 }
 
 /// The connections that the limit of descriptors allows, once it is raised as far as possible, less what the program itself needs.
@@ -144,7 +185,7 @@ fn affordable_connections() -> usize {
 /// Keeps the signal to read files again from ending the program.
 async fn ignore(mut hangup: Signal) {
     while hangup.recv().await.is_some() {
-        info!("there is nothing to read again, because neither keys nor a policy come from a file");
+        info!("there is nothing to read again, because neither keys nor a policy nor targets come from a file");
     }
 }
 
@@ -156,11 +197,12 @@ fn notify_supervisor(state: NotifyState<'_>) {
 }
 
 /// Waits for a signal to stop, or until the inbox is lost for good. A second signal then ends the process at once.
-async fn stopped(mut signals: StopSignals, inbox: Inbox) {
+async fn stopped(mut signals: StopSignals, inbox: Inbox, stopping: oneshot::Sender<()>) {
     let signal = tokio::select! {
         name = signals.next() => name,
         _ = inbox.lost() => "none, the inbox cannot be used",
     };
+    drop(stopping);
     notify_supervisor(NotifyState::Stopping);
     info!(signal, "stopping: requests in progress are answered, a second signal ends at once");
     tokio::spawn(async move {
@@ -182,7 +224,8 @@ fn announce(config: &Config, listener: &TcpListener, edge: &Edge) {
         key = minting.name(),
         livekit_url = config.livekit_url,
         inbox = place(&config.inbox),
-        policy = config.policy.as_deref().map_or("none".into(), Path::to_string_lossy).as_ref(),
+        policy = file(&config.policy).as_ref(),
+        relay = file(&config.relay).as_ref(),
         "listening"
     );
     warn_about_livekit_url(config);

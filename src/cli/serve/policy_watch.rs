@@ -4,16 +4,17 @@ use tokio::signal::unix::Signal;
 use tracing::{info, warn};
 
 use crate::cli::serve::polling::poll;
-use crate::config::{PolicyFileError, PolicySource};
+use crate::config::{FileError, FileSource};
 use crate::http::{Edge, PolicySwitch, PolicySwitchError};
 use crate::policy::check::{self, Surroundings};
+use crate::policy::file::PolicyFile;
 use crate::policy::file::problem::{Finding, Position};
 
 /// The name of this worker in the log.
 const NAME: &str = "policy-watcher";
 
 /// From now on puts each change of the policy, which [`load`] has read from `source`, into force.
-pub(super) fn start(source: PolicySource, surroundings: Surroundings, edge: &Edge, mut hangup: Signal) {
+pub(super) fn start(source: FileSource, surroundings: Surroundings, edge: &Edge, mut hangup: Signal) {
     let (switch, workers) = (edge.policy_switch(), edge.tokens.workers.clone());
     let mut known = source.last_fingerprint();
     tokio::spawn(async move {
@@ -34,11 +35,11 @@ pub(super) fn start(source: PolicySource, surroundings: Surroundings, edge: &Edg
 ///
 /// # Errors
 /// If it cannot be used.
-pub(super) fn load(source: &PolicySource, surroundings: Surroundings, switch: &PolicySwitch) -> Result<(), Unusable> {
-    let file = source.read()?;
+pub(super) fn load(source: &FileSource, surroundings: Surroundings, switch: &PolicySwitch) -> Result<(), Unusable> {
+    let file = source.read(PolicyFile::parse)?;
     let mistakes = check::mistakes(&file, surroundings);
     if !mistakes.is_empty() {
-        return Err(PolicyFileError::Mistakes(mistakes).into());
+        return Err(FileError::Mistakes(mistakes).into());
     }
     let findings = check::findings(&file, surroundings);
     let places: Vec<_> = file.callers.iter().map(|caller| (caller.name.clone(), file.place_of_caller(&caller.name))).collect();
@@ -56,7 +57,7 @@ pub(super) fn load(source: &PolicySource, surroundings: Surroundings, switch: &P
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unusable {
     #[error(transparent)]
-    File(#[from] PolicyFileError),
+    File(#[from] FileError),
     #[error("{at}: {error}")]
     Caller { at: Position, error: PolicySwitchError },
 }

@@ -4,21 +4,18 @@
 mod callers;
 mod matchers;
 pub(crate) mod problem;
-mod proofs;
-mod reader;
+pub(crate) mod proofs;
+pub(crate) mod reader;
 mod rules;
 pub(crate) mod suggestion;
 mod templates;
 
 use std::path::Path;
 
-use toml::de::DeTable;
-
 use crate::caller::settings::CallerSettings;
-use crate::policy::rule::Rule;
 use crate::policy::rules::Rules;
 use callers::Callers;
-use problem::{Finding, Mistake, Position, Problem};
+use problem::{Finding, Mistake, Position};
 use reader::{Reader, Section};
 
 /// A policy file that can be used.
@@ -45,44 +42,12 @@ impl PolicyFile {
     /// # Errors
     /// All mistakes, in the order of the file.
     pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self, Vec<Mistake>> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut reader = Reader::new(text);
-        let (document, errors) = DeTable::parse_recoverable(text);
-        let has_syntax_errors = !errors.is_empty();
-        for error in errors {
-            let span = error.span().unwrap_or_default();
-            reader.mistake(&span, Problem::Syntax { message: error.message().to_owned() });
-        }
-        if document.get_ref().is_empty() && !has_syntax_errors {
-            reader.mistake(&(0..0), Problem::Empty); // perhaps it is being written
-        }
+        let (mut reader, document) = Reader::begin(text, "[[rule]]");
         let mut section = Section::new("the file".to_owned(), 0..0, document.get_ref());
         let callers = Callers::read(section.item("callers"), folder, &mut reader);
         let rules = rules::rules(section.item("rule"), &callers, &mut reader);
         section.finish(&mut reader);
-        Self::of(callers, rules, reader, has_syntax_errors)
-    }
-
-    fn of(
-        callers: Callers,
-        rules: Vec<(Rule, Position)>,
-        reader: Reader<'_>,
-        has_syntax_errors: bool,
-    ) -> Result<Self, Vec<Mistake>> {
-        let Reader { mut mistakes, findings, .. } = reader;
-        if has_syntax_errors {
-            // What is missing may be in a line that could not be read. A value that could not be read has no place.
-            let is_certain = |mistake: &Mistake| match mistake.problem {
-                Problem::Syntax { .. } => true,
-                Problem::Missing { .. } => false,
-                _ => mistake.at != Position::START,
-            };
-            mistakes.retain(is_certain);
-        }
-        if !mistakes.is_empty() {
-            mistakes.sort_by_key(|mistake| mistake.at);
-            return Err(mistakes);
-        }
+        let findings = reader.finish()?;
         let (callers, caller_places) = callers.read.into_iter().unzip();
         let (rules, rule_places) = rules.into_iter().unzip();
         Ok(Self { callers, rules: Rules::new(rules), findings, places: (caller_places, rule_places) })

@@ -1,6 +1,7 @@
-//! What can be wrong with a policy file, in words that say what would be right. Never shows a value that could be a secret.
+//! What can be wrong with a policy file, or one of targets, in words that say what would be right. Never shows a value that could be a secret.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::livekit::room_config::RoomConfigurationError;
 use crate::policy::file::suggestion::Suggestion;
@@ -45,8 +46,8 @@ pub(crate) enum Problem {
     /// The message is that of the TOML parser.
     #[error("this is not TOML: {message}")]
     Syntax { message: String },
-    #[error("the file is empty: write at least one [[rule]]")]
-    Empty,
+    #[error("the file is empty: write at least one {section}")]
+    Empty { section: &'static str },
     #[error("there is no key {key:?} in {place}: did you mean {nearest:?}?")]
     UnknownKey { key: String, place: String, nearest: &'static str },
     #[error("there is no {what} {name:?}: {}", suggestion.about(what))]
@@ -77,8 +78,15 @@ pub(crate) enum Problem {
     TooLong { key: String },
     #[error("{key:?}: {error}")]
     RoomConfig { key: &'static str, error: RoomConfigurationError },
-    #[error("the rule {name:?} is in line {line} already: give this one another name")]
-    SameName { name: String, line: usize },
+    #[error("the {what} {name:?} is in line {line} already: give this one another name")]
+    SameName { what: &'static str, name: String, line: usize },
+    #[error("{key:?} must not be longer than {other:?}")]
+    Longer { key: &'static str, other: &'static str },
+    #[error(
+        "\"give_up_after\" must be shorter than ROOMKEY_INBOX_KEEP, which is {}: an event that is deleted cannot be sent any more",
+        humantime::format_duration(*keep)
+    )]
+    OutlivesInbox { keep: Duration },
     #[error(
         "{claim}: {{ has = … }}, {{ word = … }}, {{ has_key = … }}, {{ like = … }} and {{ exists = … }} stand alone: write one of them"
     )]
@@ -145,6 +153,10 @@ pub(crate) enum About {
         "{caller:?} takes cookies, but CORS_ORIGIN lists no origin: list those of the application, because only pages of this host can use the cookies until then"
     )]
     CookiesOfAnyOrigin { caller: String },
+    #[error("{name:?} is not an event that LiveKit is known to send: did you mean {nearest:?}?")]
+    UnknownEvent { name: String, nearest: String },
+    #[error("the events for {target:?} are sent over http://, so that others on the way can read them: use https://")]
+    PlainTarget { target: String },
     #[error("{path} is read as the path of a claim: did you mean {{ {nearest} = … }}?")]
     NearlyAMatcher { path: String, nearest: &'static str },
     #[error(

@@ -15,7 +15,7 @@ use crate::policy::file::reader::{Reader, Section, flag, text};
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_CACHE: Duration = Duration::from_secs(10);
-const FLAG: &str = "true or false";
+pub(crate) const FLAG: &str = "true or false";
 const FILE: &str = "the path of a file";
 
 pub(super) fn oidc(issued: Issued, section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Oidc {
@@ -115,25 +115,34 @@ fn reach(section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> R
 
 fn url(key: &'static str, reach: &Reach, section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<Url> {
     const URL: &str = "a URL such as https://app.example.com/api/me, without a user, a password and a fragment";
-    let item = section.item(key)?;
+    let url = http_url(key, URL, section, reader)?;
+    if !reach.allows(&url) {
+        reader.mistake(&section.span_of(key), Problem::Plaintext { key });
+    }
+    Some(url)
+}
+
+/// An http:// or https:// URL without credentials.
+pub(crate) fn http_url(
+    key: &'static str,
+    expected: &'static str,
+    section: &mut Section<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<Url> {
     let is_plain = |url: &Url| {
         matches!(url.scheme(), "http" | "https")
             && url.username().is_empty()
             && url.password().is_none()
             && url.fragment().is_none()
     };
-    let url = reader.read(key, item, URL, |value| Url::parse(value.as_str()?).ok().filter(is_plain))?;
-    if !reach.allows(&url) {
-        reader.mistake(&item.span(), Problem::Plaintext { key });
-    }
-    Some(url)
+    section.optional(key, expected, reader, |value| Url::parse(value.as_str()?).ok().filter(is_plain))
 }
 
-fn file(key: &'static str, section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Option<PathBuf> {
+pub(crate) fn file(key: &'static str, section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Option<PathBuf> {
     section.optional(key, FILE, reader, text).map(|path| folder.join(path))
 }
 
-fn secret(
+pub(crate) fn secret(
     [env, file_key]: [&'static str; 2],
     section: &mut Section<'_>,
     reader: &mut Reader<'_>,
@@ -152,15 +161,21 @@ fn secret(
 
 /// Reports if none or several of the keys are given.
 fn only_one(keys: [&'static str; 3], about: &'static str, section: &Section<'_>, reader: &mut Reader<'_>) {
-    let mut given = keys.into_iter().filter(|key| section.has(key));
-    match (given.next(), given.next()) {
-        (None, _) => reader.mistake(&section.span, Problem::Missing { key: keys[0], place: section.place.clone(), about }),
-        (Some(first), Some(second)) => reader.mistake(&section.span, Problem::Both { first, second }),
-        (Some(_), None) => {}
+    if !keys.into_iter().any(|key| section.has(key)) {
+        reader.mistake(&section.span, Problem::Missing { key: keys[0], place: section.place.clone(), about });
+    }
+    at_most_one(&keys, section, reader);
+}
+
+/// Reports if several of the keys are given.
+pub(crate) fn at_most_one(keys: &[&'static str], section: &Section<'_>, reader: &mut Reader<'_>) {
+    let mut given = keys.iter().filter(|key| section.has(key));
+    if let (Some(first), Some(second)) = (given.next(), given.next()) {
+        reader.mistake(&section.span, Problem::Both { first, second });
     }
 }
 
-pub(super) fn duration(value: &DeValue<'_>) -> Option<Duration> {
+pub(crate) fn duration(value: &DeValue<'_>) -> Option<Duration> {
     humantime::parse_duration(value.as_str()?).ok()
 }
 

@@ -9,7 +9,7 @@ use crate::policy::file::callers::Callers;
 use crate::policy::file::matchers::matchers;
 use crate::policy::file::problem::{About, Position, Problem};
 use crate::policy::file::proofs::duration;
-use crate::policy::file::reader::{Item, Reader, Section, text};
+use crate::policy::file::reader::{Item, Reader, Section, sections, text};
 use crate::policy::file::templates;
 use crate::policy::permission::{OTHER_NAMES, PERMISSIONS, Permission};
 use crate::policy::placeholder::Placeholder;
@@ -21,16 +21,10 @@ const EVENTS: [(&str, EventsRight); 3] = [("none", EventsRight::None), ("room", 
 /// The rules, those with mistakes included, because the file is refused then.
 pub(super) fn rules(item: Option<&Item<'_>>, callers: &Callers, reader: &mut Reader<'_>) -> Vec<(Rule, Position)> {
     const EXPECTED: &str = "tables [[rule]], with two brackets";
-    let Some(item) = item else { return Vec::new() };
-    let Some(items) = reader.read("rule", item, EXPECTED, DeValue::as_array) else { return Vec::new() };
     let mut names = HashMap::new();
     let mut rules = Vec::new();
-    for item in items {
-        let Some(table) = reader.read("rule", item, EXPECTED, DeValue::as_table) else { continue };
-        let name = table.get("name").and_then(|name| text(name.get_ref()));
-        let place = name.map_or_else(|| "the rule".to_owned(), |name| format!("the rule {name:?}"));
-        let mut section = Section::new(place, item.span(), table);
-        let at = reader.position(&item.span());
+    for mut section in sections("rule", "the rule", EXPECTED, item, reader) {
+        let at = reader.position(&section.span);
         let rule = rule(&mut section, callers, &mut names, reader);
         section.finish(reader);
         rules.push((rule, at));
@@ -79,7 +73,7 @@ fn name(section: &mut Section<'_>, names: &mut HashMap<String, usize>, reader: &
     let Some(name) = reader.read("name", item, "text that is not empty", text) else { return String::new() };
     let line = reader.position(&item.span()).line;
     if let Some(line) = names.insert(name.to_owned(), line) {
-        reader.mistake(&item.span(), Problem::SameName { name: name.to_owned(), line });
+        reader.mistake(&item.span(), Problem::SameName { what: "rule", name: name.to_owned(), line });
     }
     name.to_owned()
 }

@@ -36,7 +36,7 @@ impl Suggestion {
 }
 
 /// The name in `known` that is the most similar to `name`.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> &'a str {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> &'a str {
     most_similar(name, known.into_iter().map(|each| (each, each))).unwrap_or_default()
 }
 

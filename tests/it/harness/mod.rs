@@ -5,8 +5,10 @@
 //! - `receiver` is an endpoint of the application
 //! - `client` writes raw bytes and reads one answer at a time, `sender` signs deliveries and tokens
 //! - `redis_server`, `sentinels`, `nginx`, `disk`, `outside` are other programs and disks
+//! - `cases` are tables of files and what a command says about them
 //! - `clock`, `directory`, `wait` are what most tests need
 
+pub(crate) mod cases;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod directory;

@@ -3,28 +3,9 @@
 use std::fs;
 
 use crate::fixtures;
+use crate::harness::cases::{Case, cases};
 use crate::harness::ended::Ended;
 use crate::harness::program::Start;
-
-struct Case {
-    name: String,
-    file: String,
-    /// Without the name of the file.
-    expected: Vec<String>,
-}
-
-/// The cases of a table. `===` begins one, and `---` a line of the output.
-fn cases(table: &str) -> Vec<Case> {
-    let text = fs::read_to_string(fixtures::path("fixtures/policy").join(table)).unwrap();
-    let mut cases = Vec::new();
-    for case in text.split("=== ").skip(1) {
-        let (name, rest) = case.split_once('\n').unwrap();
-        let expected = rest.lines().filter_map(|line| line.strip_prefix("--- ")).map(str::to_owned).collect();
-        let file = rest.split("--- ").next().unwrap().to_owned();
-        cases.push(Case { name: name.to_owned(), file, expected });
-    }
-    cases
-}
 
 fn check(file: &str, flags: &[&str]) -> Ended {
     let start = Start::command([&["policy", "check", "policy.toml"], flags].concat()).file("policy.toml", file);
@@ -74,8 +55,7 @@ fn wrong(cases: &[Case], flags: &[&str], status: impl Fn(&Case) -> i32) -> Vec<S
     let mut wrong = Vec::new();
     for case in cases {
         let ended = check(&case.file, flags);
-        let found: Vec<_> = ended.stdout.lines().filter_map(|line| line.strip_prefix("policy.toml:")).collect();
-        let found: Vec<_> = found.into_iter().filter(|line| !line.starts_with(' ')).collect();
+        let found = case.found(&ended, "policy.toml");
         if found != case.expected || ended.status != status(case) || !ended.stderr.is_empty() {
             wrong.push(format!("=== {}: {}\n{}\n{}", case.name, ended.status, found.join("\n"), ended.stderr));
         }
@@ -85,7 +65,7 @@ fn wrong(cases: &[Case], flags: &[&str], status: impl Fn(&Case) -> i32) -> Vec<S
 
 #[test]
 fn every_mistake_is_found_with_its_place() {
-    let cases = cases("mistakes.txt");
+    let cases = cases("policy/mistakes.txt");
     assert!(cases.iter().map(|case| case.expected.len()).sum::<usize>() >= 40, "a mistake got lost");
     let wrong = wrong(&cases, &[], |_| 1);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -93,7 +73,7 @@ fn every_mistake_is_found_with_its_place() {
 
 #[test]
 fn every_warning_is_given_and_only_strict_refuses() {
-    let cases = cases("warnings.txt");
+    let cases = cases("policy/warnings.txt");
     let has_warning = |case: &Case| case.expected.iter().any(|line| line.contains(" warning: "));
     let wrong = [wrong(&cases, &[], |_| 0), wrong(&cases, &["--strict"], |case| has_warning(case).into())].concat();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -106,7 +86,7 @@ fn only_warnings_contain_the_word() {
         let stdout = Start::command(["policy", "check", "--strict", path.to_str().unwrap()]).run().done();
         assert!(!stdout.contains("warning"), "{stdout}");
     }
-    for case in cases("mistakes.txt") {
+    for case in cases("policy/mistakes.txt") {
         assert!(!check(&case.file, &[]).stdout.contains("warning"), "{}", case.name);
     }
 }

@@ -1,3 +1,5 @@
-//! Tests of the relay: it sends the inbox's events to the application's own endpoints.
+//! Tests of the relay, which sends the inbox's events to the application's own endpoints.
 
+mod files;
+mod runs;
 mod steering;

@@ -201,7 +201,7 @@ mod tests {
             assert_eq!(replayed(&after(until)), Ok(Steering::Replay { after: first, until: replayed_until }));
         }
         // The first event of that moment is replayed too.
-        let since = rfc3339::format(first.time());
+        let since = first.time().to_rfc3339().to_string();
         let begin = Cursor::at(first.time()).before();
         assert_eq!(replayed(&format!(r#"{{"since":"{since}"}}"#)), Ok(Steering::Replay { after: begin, until: newest }));
         let earlier = "1a2014036330000";

@@ -1,5 +1,5 @@
-//! The policy file, and the secrets and keys that it names: reads them, and knows whether one of them changed. Does not know when they
-//! are read, nor what a rule says.
+//! A file of the operator, and the secrets and keys that it names: reads them, and knows whether one of them changed. Does not know when
+//! they are read, nor what the file says.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,28 +13,27 @@ use crate::caller::settings::SecretSource;
 use crate::config::Variables;
 use crate::config::key_file::read_all;
 use crate::config::lookup::pasted;
-use crate::policy::file::PolicyFile;
 use crate::policy::file::problem::{Mistake, Position};
 use crate::worker::lock;
 
-/// Where the policy comes from.
-pub(crate) struct PolicySource {
+/// A file that may be read again.
+pub(crate) struct FileSource {
     path: PathBuf,
     variables: Arc<Variables>,
     /// What was read last.
     last: Mutex<LastReading>,
 }
 
-/// What was read since the policy file was.
+/// What was read since the file was.
 #[derive(Default)]
 struct LastReading {
-    /// The files that the policy names.
+    /// The files that it names.
     named: Vec<PathBuf>,
-    /// Of the policy file and of these files, in their order.
+    /// Of the file and of these files, in their order.
     hash: Sha256,
 }
 
-impl PolicySource {
+impl FileSource {
     pub(crate) fn new(path: PathBuf, variables: Arc<Variables>) -> Self {
         Self { path, variables, last: Mutex::default() }
     }
@@ -43,24 +42,24 @@ impl PolicySource {
         &self.path
     }
 
-    /// Reads the policy.
+    /// Reads the file, which means what `parse` says. Relative paths in it begin in its folder, the second argument.
     ///
     /// # Errors
     /// If the file cannot be read, or has mistakes.
-    pub(crate) fn read(&self) -> Result<PolicyFile, PolicyFileError> {
+    pub(crate) fn read<T>(&self, parse: impl FnOnce(&str, &Path) -> Result<T, Vec<Mistake>>) -> Result<T, FileError> {
         let mut last = LastReading::default();
         let bytes = last.read(&self.path);
         *lock(&self.last) = last;
-        let bytes = bytes.map_err(PolicyFileError::Unreadable)?;
+        let bytes = bytes.map_err(FileError::Unreadable)?;
         let text = str::from_utf8(&bytes).map_err(|error| {
             let valid = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
-            PolicyFileError::NotUtf8(Position::of(&valid, valid.len()))
+            FileError::NotUtf8(Position::of(&valid, valid.len()))
         })?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
-        PolicyFile::parse(text, folder).map_err(PolicyFileError::Mistakes)
+        parse(text, folder).map_err(FileError::Mistakes)
     }
 
-    /// Reads the variable or the file that the policy names. White space and quotes around it are ignored, because secrets are pasted.
+    /// Reads a variable or a file that the file names. White space and quotes around it are ignored, because secrets are pasted.
     ///
     /// # Errors
     /// If there is none, or the system's error.
@@ -112,10 +111,10 @@ fn read_file(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     File::open(path).and_then(read_all)
 }
 
-/// Why a policy file cannot be used.
+/// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum PolicyFileError {
+pub(crate) enum FileError {
     #[error("cannot read it: {0}")]
     Unreadable(#[source] io::Error),
     #[error("{0}: it is not UTF-8: save it as UTF-8")]
