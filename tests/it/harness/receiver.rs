@@ -7,6 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::wait::PATIENCE;
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
@@ -109,7 +112,9 @@ impl Receiver {
 
     /// Waits until `count` requests have arrived.
     pub(crate) async fn has_received(&self, count: usize) {
-        self.shared.received.subscribe().wait_for(|received| received.len() >= count).await.unwrap();
+        let mut received = self.shared.received.subscribe();
+        let arrival = received.wait_for(|received| received.len() >= count);
+        assert!(timeout(PATIENCE, arrival).await.is_ok(), "{count} requests did not arrive: {:?}", self.received());
     }
 }
 
