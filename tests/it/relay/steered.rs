@@ -9,6 +9,7 @@ use crate::fixtures::api_key;
 use crate::harness::client::{Answer, Client, get, post, request};
 use crate::harness::program::{Program, Start, free_address};
 use crate::harness::receiver::{Received, Receiver, Reply};
+use crate::harness::redis_server::RedisServer;
 use crate::harness::sender::authorization_at;
 use crate::harness::wait::eventually_blocking;
 
@@ -257,4 +258,23 @@ async fn the_commands_do_the_same() {
     let sentence = relay(&["pause", "other"]).refused();
     assert!(sentence.contains("404") && sentence.contains("no target of this name"), "{sentence}");
     assert!(relay(&["status", "other"]).refused().contains("no target other"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_is_steered_through_any_roomkey_of_a_redis() {
+    let Some(redis) = RedisServer::start() else { return };
+    let receiver = Receiver::accepting().await;
+    let start = || relaying(&receiver, "").env("ROOMKEY_INBOX", redis.url()).serve();
+    let roomkeys = [start(), start()];
+    for (roomkey, other) in [(0, 1), (1, 0), (0, 0), (1, 1)] {
+        steer(&roomkeys[roomkey], "pause", &json!({}));
+        assert!(roomkeys.iter().all(|roomkey| status(roomkey)["paused"] == true));
+        steer(&roomkeys[other], "resume", &json!({}));
+        assert!(roomkeys.iter().all(|roomkey| status(roomkey)["paused"] == false));
+    }
+    redis.kill();
+    for (method, path) in [("GET", "/relay"), ("GET", "/relay/app/owed"), ("POST", "/relay/app/pause")] {
+        let answer = ask(&roomkeys[0], method, path, "");
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{path}: {}", answer.error());
+    }
 }
