@@ -104,6 +104,7 @@ macro_rules! page {
         #[doc = "[settings]: crate::guide::settings"]
         #[doc = "[sqlite]: crate::guide::inbox#sqlite"]
         #[doc = "[starting]: crate::guide::settings#starting"]
+        #[doc = "[steering]: crate::guide::http_api#relay"]
         #[doc = "[who]: crate::guide::security#threat-model"]
         #[doc = include_str!($file)]
         pub mod $name {}

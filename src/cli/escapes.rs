@@ -1,6 +1,7 @@
 //! Which characters are never printed as they are, because a terminal obeys them or because they change how the text around them
 //! reads, and how they are escaped. Does not know where a text goes.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Whether `character` is a control, format or bidirectional character, or another one that is invisible on its own.
@@ -33,6 +34,12 @@ pub(super) fn visible(lines: &str) -> String {
 /// strings.
 pub(super) fn visible_json(json: &str) -> String {
     escaped(json, push_json_escaped)
+}
+
+/// `text` unchanged if it is one word, else quoted and escaped.
+pub(super) fn word(text: &str) -> Cow<'_, str> {
+    let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_word { text.into() } else { format!("{text:?}").into() }
 }
 
 fn escaped(text: &str, escape: fn(&mut String, char)) -> String {

@@ -89,11 +89,11 @@ enum Command {
     /// Check a policy file, and try it out
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// Check a file of the relay's targets
-    #[command(subcommand)]
-    Relay(RelayCommand),
     /// Read the inbox of a running roomkey
     Events(events::ReadEvents),
+    /// Watch and steer the relay of a running roomkey, and check its file
+    #[command(subcommand)]
+    Relay(RelayCommand),
     /// Print a file for systemd, containers, a reverse proxy or Prometheus
     Deploy(deploy::PrintDeployFile),
     /// Export, import and restore the inbox
@@ -144,8 +144,8 @@ impl Command {
             Self::Webhook(WebhookCommand::Send(arguments)) => webhook::send::run(arguments),
             Self::Policy(PolicyCommand::Check(arguments)) => policy::check::run(arguments),
             Self::Policy(PolicyCommand::Test(arguments)) => policy::test::run(*arguments),
-            Self::Relay(RelayCommand::Check(arguments)) => relay::check::run(arguments),
             Self::Events(arguments) => events::run(arguments),
+            Self::Relay(command) => relay::run(command),
             Self::Deploy(arguments) => deploy::run(arguments),
             Self::Inbox(InboxCommand::Export(arguments)) => inbox::export::run(arguments),
             Self::Inbox(InboxCommand::Import(arguments)) => inbox::import::run(arguments),

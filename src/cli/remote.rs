@@ -1,4 +1,4 @@
-//! What the commands that talk to a server share: their URL, `--ca-file`, the runtime, and how long they wait. Does not know what they
+//! What the commands that talk to a server share: their URL, `--ca-file`, the runtime, their tokens, and how long they wait. Does not know what they
 //! send.
 
 use std::time::Duration;
@@ -10,10 +10,16 @@ use tokio::runtime::{self, Runtime};
 
 use crate::cli::{Failure, input};
 use crate::client::{Target, TargetError, Trust};
+use crate::clock::UnixTime;
 use crate::json::Members;
+use crate::livekit::access_token::{AccessToken, AccessTokenError};
+use crate::livekit::grants::VideoGrants;
+use crate::livekit::key::ApiKey;
 
 /// The time limit for one try, from connecting to the head of the answer (livekit/protocol `webhook/resource_url_notifier.go`).
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a token is valid, which is for one request.
+const TOKEN_TTL: Duration = Duration::from_secs(60);
 /// The longest body of an answer that is shown to people.
 const MAX_TEXT_BYTES: usize = 4096;
 
@@ -56,6 +62,17 @@ impl TlsFlags {
         let trust = trust.map_err(|error| Failure::wrong(format_args!("--ca-file: {path} {error}")))?;
         Ok(target.trusting(&trust))
     }
+}
+
+/// The value of `Authorization` for one request: a token that `key` signs.
+pub(super) fn authorization(key: &ApiKey, grants: VideoGrants) -> Result<String, AccessTokenError> {
+    let token = AccessToken::new().with_grants(grants).with_ttl(TOKEN_TTL).to_jwt(key, UnixTime::now())?;
+    Ok(format!("Bearer {token}"))
+}
+
+/// What helps if the server refuses a token of `key`.
+pub(super) fn advice_on(key: &ApiKey) -> String {
+    format!(": is {:?} one of its keys, with the same secret?", key.name())
 }
 
 /// The `errorMessage` in the `body` of an answer, after a colon; empty if there is none.

@@ -23,7 +23,7 @@ pub(super) struct VerifyFlags {
 /// The flags of the commands that send requests.
 #[derive(Debug, clap::Args)]
 pub(super) struct ClientFlags {
-    /// Print one line of JSON for each event or delivery
+    /// Print one line of JSON for each result
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]

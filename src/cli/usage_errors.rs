@@ -19,7 +19,7 @@ pub(super) fn sentence(error: &Error) -> String {
             format!("there is no such command{}", suggestion.unwrap_or_default())
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "a command is missing: token takes create, inspect or verify, webhook takes verify or send, policy takes check or test, and inbox takes export, import or restore"
+            "a command is missing: token takes create, inspect or verify, webhook takes verify or send, policy takes check or test, inbox takes export, import or restore, and relay takes status, owed, retry, replay, skip, pause or resume"
                 .to_owned()
         }
         ErrorKind::MissingRequiredArgument => format!("missing: {}", context(ContextKind::InvalidArg).unwrap_or(flag)),

@@ -56,7 +56,7 @@ pub(crate) async fn identify(
 ) -> Result<(Arc<Caller>, HeldBody), Refusal> {
     let known = CallerHeaders::new(edge, &policy.callers, trace, request.headers())?.identify_now(edge, trace, policy)?;
     match known {
-        Some(caller) => Ok((caller, body::read_for_token(edge, trace, request, reader.limit).await?)),
+        Some(caller) => Ok((caller, body::read_of_client(edge, trace, request, reader.limit).await?)),
         // Boxed, so that other requests do not carry what waiting takes.
         None => Box::pin(wait_and_identify(edge, trace, policy, request, reader)).await,
     }
@@ -74,10 +74,10 @@ async fn wait_and_identify(
     let headers = CallerHeaders::new(edge, &policy.callers, trace, request.headers())?;
     if !headers.need_room(edge, policy) {
         let caller = headers.identify(edge, trace, policy, None).await?;
-        return Ok((caller, body::read_for_token(edge, trace, request, reader.limit).await?));
+        return Ok((caller, body::read_of_client(edge, trace, request, reader.limit).await?));
     }
     drop(headers);
-    let mut body = body::read_for_token(edge, trace, request, reader.limit).await;
+    let mut body = body::read_of_client(edge, trace, request, reader.limit).await;
     if let Ok(body) = &mut body {
         body.share.wait(); // for the application
     }

@@ -40,8 +40,8 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
     if is_json { Ok(()) } else { Err(Refusal::ContentType) }
 }
 
-/// Reads the body of a request for a token, of at most `limit` bytes.
-pub(crate) async fn read_for_token(
+/// Reads the body of a request for a token, or to the relay, of at most `limit` bytes.
+pub(crate) async fn read_of_client(
     edge: &Edge,
     trace: &Trace,
     request: &mut Request<Incoming>,

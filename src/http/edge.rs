@@ -26,6 +26,7 @@ use crate::http::webhook_warnings::WebhookWarnings;
 use crate::inbox::Inbox;
 use crate::livekit::key::ApiKeys;
 use crate::policy::{self, Policy};
+use crate::relay::handle::Relay;
 use crate::worker::Workers;
 
 /// A server that is ready to [`run`](crate::http::run).
@@ -37,6 +38,7 @@ pub struct Edge {
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) inbox: Inbox,
+    pub(crate) relay: Option<Relay>,
     pub(crate) tokens: Tokens,
     pub(crate) webhook_budget: Arc<Budget>,
     pub(crate) webhook_warnings: WebhookWarnings,
@@ -93,6 +95,7 @@ impl Edge {
             keyring: Keyring::new(keys),
             policies: Policies::default(),
             inbox: Inbox::none(),
+            relay: None,
             tokens,
             webhook_budget: Budget::new(limits.held_body_bytes),
             webhook_warnings: WebhookWarnings::default(),
@@ -162,6 +165,11 @@ impl Edge {
     /// Stores deliveries in `inbox`. By default they are verified, logged and dropped.
     pub fn with_inbox(self, inbox: Inbox) -> Self {
         Self { inbox, ..self }
+    }
+
+    /// Shows and steers `relay`, which forwards the events of the inbox. By default there is none.
+    pub(crate) fn with_relay(self, relay: Option<Relay>) -> Self {
+        Self { relay, ..self }
     }
 
     /// The keys, which can be replaced while the server runs.

@@ -7,10 +7,13 @@ use prometheus::{Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCou
 
 use crate::clock::UnixTime;
 use crate::http::caller_metrics::{CallerMetrics, add};
-use crate::http::inbox_metrics::{counter, inbox_families};
+use crate::http::families::{counter, single};
+use crate::http::inbox_metrics::inbox_families;
+use crate::http::relay_metrics::relay_families;
 use crate::inbox::Inbox;
 use crate::jws;
 use crate::livekit::token_verifier::TokenError;
+use crate::relay::handle::Relay;
 
 /// Upper bounds of the buckets for the time to answer, in seconds.
 const BUCKETS: [f64; 16] =
@@ -32,6 +35,7 @@ pub struct Metrics {
     connections_cut: IntCounterVec,
     held_bodies: IntGauge,
     inbox: Option<Inbox>,
+    relay: Option<Relay>,
     log_lines_dropped: Option<fn() -> u64>,
 }
 
@@ -84,6 +88,7 @@ impl Metrics {
             )?,
             registry: registry.clone(),
             inbox: None,
+            relay: None,
             log_lines_dropped: None,
         })
     }
@@ -91,6 +96,11 @@ impl Metrics {
     /// Adds the metrics of `inbox`.
     pub fn with_inbox(self, inbox: Inbox) -> Self {
         Self { inbox: Some(inbox), ..self }
+    }
+
+    /// Adds the metrics of `relay`.
+    pub(crate) fn with_relay(self, relay: Option<Relay>) -> Self {
+        Self { relay, ..self }
     }
 
     /// Adds the number of log lines that could not be written.
@@ -126,10 +136,10 @@ impl Metrics {
         self.held_bodies.set(held.try_into().unwrap_or(i64::MAX));
         let mut families = self.registry.gather();
         families.extend(self.inbox.iter().flat_map(inbox_families));
-        families.extend(
-            self.log_lines_dropped
-                .map(|dropped| counter("roomkey_log_lines_dropped_total", "Log lines that could not be written.", dropped())),
-        );
+        families.extend(self.relay.iter().flat_map(|relay| relay_families(&relay.observed())));
+        families.extend(self.log_lines_dropped.map(|dropped| {
+            single("roomkey_log_lines_dropped_total", "Log lines that could not be written.", counter(dropped()))
+        }));
         let mut page = Vec::new();
         let encoded = TextEncoder::new().encode(&families, &mut page);
         debug_assert!(encoded.is_ok(), "every family is well formed");

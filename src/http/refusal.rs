@@ -13,6 +13,7 @@ use crate::http::field_error::FieldError;
 use crate::http::headers::Methods;
 use crate::http::limits::QUERY_BYTES;
 use crate::http::metrics::token_label;
+use crate::inbox::target::TargetError;
 use crate::inbox::{AppendError, ReadError, StoreError};
 use crate::livekit::room_config::RoomConfigurationError;
 use crate::livekit::token_verifier::TokenError;
@@ -27,8 +28,12 @@ pub(crate) enum Refusal {
     Method(Methods),
     HeadTooLarge,
     QueryTooLong,
-    /// A parameter of the query, and those that it can have.
-    UnknownParameter(Box<str>, &'static [&'static str]),
+    /// A part of the request, the query or the body, has a name that is not among those that it can have.
+    UnknownName {
+        part: &'static str,
+        name: Box<str>,
+        known: &'static [&'static str],
+    },
     HeadTooLate,
     ContentType,
     /// With the limit in bytes.
@@ -69,6 +74,16 @@ pub(crate) enum Refusal {
     ReaderCredential(caller::CredentialError),
     NotAllowedToRead,
     ForeignPage,
+    /// The request needs a LiveKit token, and has none that holds.
+    Operator(Option<TokenError>),
+    /// The token lacks this grant.
+    NotGranted(&'static str),
+    NoRelay,
+    UnknownTarget,
+    /// What a person asked of a target could not be kept.
+    Steer(TargetError),
+    /// What a person asked of a target is kept, and not done yet.
+    NotSteeredYet,
     Read(ReadError),
     Panic,
 }
@@ -138,7 +153,10 @@ const WENT_WRONG: &str = "something went wrong here";
 const NO_READER: &str = "a valid LiveKit token is required, as Authorization: Bearer or as access_token";
 const NOT_ALLOWED: &str =
     "the token does not allow reading these events: roomList allows all of them, roomAdmin those of its room";
-const FOREIGN_PAGE: &str = "pages of other sites must not read events here, because this server trusts LiveKit's development key, whose secret everyone knows: open the page from localhost, list its origin in the server's setting CORS_ORIGIN, or use a key of your own";
+const NO_OPERATOR: &str = "a valid LiveKit token is required, as Authorization: Bearer";
+const NO_RELAY: &str = "this server relays no events: its setting --relay (ROOMKEY_RELAY) names the file of the targets";
+const NOT_STEERED_YET: &str = "this is kept and not done yet: the roomkey that relays to the target does it as soon as it can";
+const FOREIGN_PAGE: &str = "pages of other sites must not read events or steer the relay here, because this server trusts LiveKit's development key, whose secret everyone knows: open the page from localhost, list its origin in the server's setting CORS_ORIGIN, or use a key of your own";
 
 impl Refusal {
     /// The table of refusals: the only place that maps errors to statuses.
@@ -154,8 +172,9 @@ impl Refusal {
             Self::HeadTooLarge => facts(Code::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", HEAD_TOO_LARGE).closes(),
             Self::HeadTooLate => facts(Code::REQUEST_TIMEOUT, "head_too_late", TOO_LATE).closes(),
             Self::QueryTooLong => facts(Code::URI_TOO_LONG, "query_too_long", at_most("query", QUERY_BYTES)),
-            Self::UnknownParameter(name, known) => {
-                facts(BAD, "field", format!("the query must not have \"{name}\": it can have {}", known.join(", ")))
+            Self::UnknownName { part, name, known } => {
+                let known = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+                facts(BAD, "field", format!("the {part} must not have \"{name}\": it can have {known}"))
             }
             Self::ContentType => facts(Code::UNSUPPORTED_MEDIA_TYPE, "content_type", NOT_JSON),
             Self::BodyTooLarge(limit) => facts(Code::PAYLOAD_TOO_LARGE, "body_too_large", at_most("body", *limit)),
@@ -180,13 +199,18 @@ impl Refusal {
             Self::SandboxId => facts(Code::UNAUTHORIZED, "sandbox_id", "the X-Sandbox-ID header is missing or wrong"),
             Self::NoAuthorization => facts(BAD, "no_authorization", "the Authorization header is missing"),
             Self::Webhook(error) => webhook(error).logged_as(error),
-            Self::Reader(None) => facts(Code::UNAUTHORIZED, "no_token", NO_READER).asks_for_token(),
-            Self::Reader(Some(error)) => {
-                facts(Code::UNAUTHORIZED, token_label(error), NO_READER).asks_for_token().logged_as(error)
-            }
+            Self::Reader(error) => no_token(error, NO_READER),
             Self::ReaderCredential(error) => facts(Code::UNAUTHORIZED, "credential", NO_READER).asks_for_token().logged_as(error),
             Self::NotAllowedToRead => facts(Code::FORBIDDEN, "not_allowed", NOT_ALLOWED),
             Self::ForeignPage => facts(Code::FORBIDDEN, "not_allowed", FOREIGN_PAGE),
+            Self::Operator(error) => no_token(error, NO_OPERATOR),
+            Self::NotGranted(grant) => {
+                facts(Code::FORBIDDEN, "not_allowed", format!("the token does not allow this: it needs {grant}"))
+            }
+            Self::NoRelay => facts(Code::NOT_FOUND, "no_relay", NO_RELAY),
+            Self::UnknownTarget => facts(Code::NOT_FOUND, "target", "the relay has no target of this name"),
+            Self::Steer(error) => facts(UNAVAILABLE, "inbox", error.to_string()),
+            Self::NotSteeredYet => facts(UNAVAILABLE, "not_steered", NOT_STEERED_YET),
             Self::Read(error) => facts(read_status(error), "read", error.to_string()),
             Self::Overloaded => facts(UNAVAILABLE, "overloaded", "too much at once, try again later"),
             Self::Stopping => facts(UNAVAILABLE, "stopping", "this server is about to stop"),
@@ -198,6 +222,12 @@ impl Refusal {
             Self::Panic => facts(Code::INTERNAL_SERVER_ERROR, "panic", WENT_WRONG),
         }
     }
+}
+
+/// The request has no LiveKit token that holds. The client is not told why.
+fn no_token<'a>(error: &'a Option<TokenError>, text: &'static str) -> Facts<'a> {
+    let facts = facts(StatusCode::UNAUTHORIZED, error.as_ref().map_or("no_token", token_label), text).asks_for_token();
+    if let Some(error) = error { facts.logged_as(error) } else { facts }
 }
 
 /// The client is not told why a credential does not hold: all answers are the same.

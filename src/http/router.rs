@@ -12,7 +12,7 @@ use tracing::{Level, debug, error};
 use crate::http::access_log::AccessEntry;
 use crate::http::conversation::InFlight;
 use crate::http::edge::Edge;
-use crate::http::endpoints::{connection_details, events, health, metrics, openapi, token, webhook};
+use crate::http::endpoints::{connection_details, events, health, metrics, openapi, relay, token, webhook};
 use crate::http::partial_head::{self, PartialHead};
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, ErrorFormat, Reply};
@@ -139,6 +139,9 @@ async fn dispatch(
         Endpoint::Sandbox => Box::pin(connection_details::answer_sandbox(edge, trace, request)).await,
         Endpoint::Webhook => webhook::answer(edge, trace, request).await,
         Endpoint::Events => Box::pin(events::answer(edge, trace, request)).await,
+        Endpoint::Relay => Box::pin(relay::status(edge, request)).await,
+        Endpoint::RelayOwed => Box::pin(relay::owed(edge, trace, request)).await,
+        Endpoint::RelaySteering(verb) => Box::pin(relay::steer(edge, trace, request, verb)).await,
         Endpoint::Health => Ok(health::alive()),
         Endpoint::Ready => health::ready(edge),
         Endpoint::ReadyForTokens => health::ready_for_tokens(edge),

@@ -5,9 +5,13 @@ use std::net::IpAddr;
 use crate::http::headers::Methods;
 use crate::http::metrics::RefusalCounter;
 use crate::http::reply::ErrorFormat;
+use crate::relay::steering::Verb;
 
 /// The path that LiveKit Server is configured with.
 pub(crate) const WEBHOOK: &str = "/webhook";
+
+/// In a route's path, the part that is the name of a target.
+const TARGET: &str = "{target}";
 
 /// The public routes. In a request's path several leading slashes count as one, and a trailing slash is ignored.
 const PUBLIC: &[Route] = &[
@@ -17,6 +21,13 @@ const PUBLIC: &[Route] = &[
     Route { path: WEBHOOK, methods: Methods::POST, endpoint: Endpoint::Webhook },
     Route { path: "/livekit/webhook", methods: Methods::POST, endpoint: Endpoint::Webhook },
     Route { path: "/events", methods: Methods::GET, endpoint: Endpoint::Events },
+    Route { path: "/relay", methods: Methods::GET, endpoint: Endpoint::Relay },
+    Route { path: "/relay/{target}/owed", methods: Methods::GET, endpoint: Endpoint::RelayOwed },
+    Route { path: "/relay/{target}/retry", methods: Methods::POST, endpoint: Endpoint::RelaySteering(Verb::Retry) },
+    Route { path: "/relay/{target}/replay", methods: Methods::POST, endpoint: Endpoint::RelaySteering(Verb::Replay) },
+    Route { path: "/relay/{target}/skip", methods: Methods::POST, endpoint: Endpoint::RelaySteering(Verb::Skip) },
+    Route { path: "/relay/{target}/pause", methods: Methods::POST, endpoint: Endpoint::RelaySteering(Verb::Pause) },
+    Route { path: "/relay/{target}/resume", methods: Methods::POST, endpoint: Endpoint::RelaySteering(Verb::Resume) },
     Route { path: "/healthz", methods: Methods::GET, endpoint: Endpoint::Health },
     Route { path: "/readyz", methods: Methods::GET, endpoint: Endpoint::Ready },
     Route { path: "/readyz/tokens", methods: Methods::GET, endpoint: Endpoint::ReadyForTokens },
@@ -70,6 +81,9 @@ pub(crate) enum Endpoint {
     Sandbox,
     Webhook,
     Events,
+    Relay,
+    RelayOwed,
+    RelaySteering(Verb),
     Health,
     Ready,
     ReadyForTokens,
@@ -97,6 +111,13 @@ impl Endpoint {
             Self::Sandbox => facts("sandbox", ErrorFormat::STANDARD, tokens),
             Self::Webhook => facts("webhook", ErrorFormat::OTHER, Some(RefusalCounter::Webhooks)),
             Self::Events => facts("events", ErrorFormat::OTHER, None),
+            Self::Relay => facts("relay", ErrorFormat::OTHER, None),
+            Self::RelayOwed => facts("relay_owed", ErrorFormat::OTHER, None),
+            Self::RelaySteering(Verb::Retry) => facts("relay_retry", ErrorFormat::OTHER, None),
+            Self::RelaySteering(Verb::Replay) => facts("relay_replay", ErrorFormat::OTHER, None),
+            Self::RelaySteering(Verb::Skip) => facts("relay_skip", ErrorFormat::OTHER, None),
+            Self::RelaySteering(Verb::Pause) => facts("relay_pause", ErrorFormat::OTHER, None),
+            Self::RelaySteering(Verb::Resume) => facts("relay_resume", ErrorFormat::OTHER, None),
             Self::Health => facts("healthz", ErrorFormat::OTHER, None),
             Self::Ready => facts("readyz", ErrorFormat::OTHER, None),
             Self::ReadyForTokens => facts("readyz_tokens", ErrorFormat::OTHER, None),
@@ -120,5 +141,16 @@ pub(crate) fn find(listener: Listener, base_path: &str, path: &str) -> Option<&'
     }
     let path = path.trim_start_matches('/');
     let path = path.strip_suffix('/').unwrap_or(path);
-    routes.iter().find(|route| route.path.strip_prefix('/') == Some(path))
+    routes.iter().find(|route| route.path.strip_prefix('/').is_some_and(|pattern| matches(pattern, path)))
+}
+
+fn matches(pattern: &str, path: &str) -> bool {
+    let Some((before, after)) = pattern.split_once(TARGET) else { return pattern == path };
+    let target = path.strip_prefix(before).and_then(|path| path.strip_suffix(after));
+    target.is_some_and(|target| !target.is_empty() && !target.contains('/'))
+}
+
+/// The name of the target in a `path` whose route has one: the last part but one.
+pub(crate) fn target(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path).rsplit('/').nth(1).unwrap_or_default()
 }

@@ -186,6 +186,11 @@ impl Inbox {
         self.0.kept.is_some()
     }
 
+    /// The set of the inbox's own workers, which work on it belongs to as well.
+    pub(crate) fn workers(&self) -> Workers {
+        self.0.kept.as_ref().map(|kept| kept.workers.clone()).unwrap_or_default()
+    }
+
     /// How much is stored, if known.
     pub fn usage(&self) -> Option<Usage> {
         self.0.kept.as_ref()?.store.usage()

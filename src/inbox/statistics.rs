@@ -68,11 +68,11 @@ pub struct Histogram<const N: usize> {
 }
 
 impl<const N: usize> Histogram<N> {
-    const fn new(bounds: [u64; N]) -> Self {
+    pub(crate) const fn new(bounds: [u64; N]) -> Self {
         Self { bounds, buckets: [const { AtomicU64::new(0) }; N], sum: AtomicU64::new(0), count: AtomicU64::new(0) }
     }
 
-    fn observe(&self, value: u64) {
+    pub(crate) fn observe(&self, value: u64) {
         for (_, bucket) in self.bounds.iter().zip(&self.buckets).filter(|(bound, _)| value <= **bound) {
             bucket.fetch_add(1, Relaxed);
         }

@@ -87,7 +87,7 @@ pub(crate) enum OwedState {
 }
 
 impl OwedState {
-    pub(super) const ALL: [Self; 4] = [Self::Held, Self::Aside, Self::Dead, Self::Expired];
+    pub(crate) const ALL: [Self; 4] = [Self::Held, Self::Aside, Self::Dead, Self::Expired];
 
     pub(crate) fn name(self) -> &'static str {
         match self {

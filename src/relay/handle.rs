@@ -1,21 +1,143 @@
-//! The relay as the rest of the program sees it: targets are given to it, and it is stopped. Does not know a single event.
+//! The handle to the relay, through which everything else uses it: one task for each target. Does not know how events are sent.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tracing::warn;
 
 use crate::clock::Clock;
-use crate::inbox::Inbox;
+use crate::inbox::target::{Lag, OwedCounts};
+use crate::inbox::{Histogram, Inbox};
+use crate::relay::observed::Counters;
+use crate::relay::runner::Runner;
+use crate::relay::sender::Sender;
 use crate::relay::settings::TargetSettings;
+use crate::worker::lock;
 
-/// The relay. Clones share it.
+/// The name of the tasks in the log.
+const NAME: &str = "relay";
+
+/// Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Relay {}
+pub(crate) struct Relay(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    inbox: Inbox,
+    clock: Clock,
+    targets: Mutex<Targets>,
+}
+
+#[derive(Debug, Default)]
+struct Targets {
+    running: Vec<Running>,
+    is_stopped: bool,
+}
+
+/// The task of a target.
+#[derive(Debug)]
+struct Running {
+    target: Arc<str>,
+    wake: Arc<Notify>,
+    stop: watch::Sender<bool>,
+    counters: Arc<Counters>,
+    task: JoinHandle<()>,
+}
+
+/// What is known of a target, for metrics.
+#[derive(Clone, Debug)]
+pub(crate) struct Observed {
+    pub(crate) target: Arc<str>,
+    /// The attempts with each outcome.
+    pub(crate) attempts: [(&'static str, u64); 5],
+    /// How long attempts took, in microseconds.
+    pub(crate) duration: Arc<Histogram<12>>,
+    pub(crate) lag: Lag,
+    pub(crate) owed: OwedCounts,
+    pub(crate) is_down: bool,
+    pub(crate) holds_lease: bool,
+    pub(crate) expired: u64,
+}
 
 impl Relay {
-    pub(crate) fn new(_inbox: Inbox, _clock: Clock) -> Self {
-        Self {}
+    pub(crate) fn new(inbox: Inbox, clock: Clock) -> Self {
+        Self(Arc::new(Inner { inbox, clock, targets: Mutex::default() }))
     }
 
-    /// Relays to these targets from now on.
-    pub(crate) fn put(&self, _targets: Vec<TargetSettings>) {}
+    /// Relays to these targets from now on, and to no others. A target's state stays in the inbox.
+    pub(crate) fn put(&self, settings: Vec<TargetSettings>) {
+        let mut targets = lock(&self.0.targets);
+        if targets.is_stopped {
+            return;
+        }
+        let mut before = std::mem::take(&mut targets.running);
+        targets.running = settings
+            .into_iter()
+            .map(|settings| {
+                let same = before.iter().position(|running| running.target == settings.name);
+                self.start(settings, same.map(|place| before.swap_remove(place)))
+            })
+            .collect();
+        before.iter().for_each(Running::stop);
+    }
 
-    /// Finishes what is in flight.
-    pub(crate) async fn stop(&self) {}
+    /// Starts the task of a target, after the one that it replaces.
+    fn start(&self, settings: TargetSettings, before: Option<Running>) -> Running {
+        let (inbox, clock) = (self.0.inbox.clone(), self.0.clock.clone());
+        let (target, wake) = (Arc::clone(&settings.name), Arc::new(Notify::new()));
+        let (stop, stopped) = watch::channel(false);
+        let counters = before.as_ref().map_or_else(|| Arc::new(Counters::new()), |before| Arc::clone(&before.counters));
+        let sender = Arc::new(Sender::new(&settings));
+        let runner = Runner { settings, inbox, clock, sender, counters: Arc::clone(&counters) };
+        let task = tokio::spawn({
+            let (wake, workers) = (Arc::clone(&wake), self.0.inbox.workers());
+            async move {
+                if let Some(before) = before {
+                    before.stop();
+                    let _ = before.task.await;
+                }
+                while workers.panicked(NAME, runner.run(&wake, stopped.clone())).await {}
+            }
+        });
+        Running { target, wake, stop, counters, task }
+    }
+
+    /// The names of the targets.
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+        lock(&self.0.targets).running.iter().map(|running| Arc::clone(&running.target)).collect()
+    }
+
+    /// Has `target` look at once at what people ask it to do.
+    pub(crate) fn wake(&self, target: &str) {
+        lock(&self.0.targets).running.iter().filter(|running| &*running.target == target).for_each(|running| {
+            running.wake.notify_one();
+        });
+    }
+
+    pub(crate) fn observed(&self) -> Vec<Observed> {
+        let observed = |running: &Running| running.counters.observed(Arc::clone(&running.target));
+        lock(&self.0.targets).running.iter().map(observed).collect()
+    }
+
+    /// Finishes what is in flight, within limits, and gives the leases back.
+    pub(crate) async fn stop(&self) {
+        let running = {
+            let mut targets = lock(&self.0.targets);
+            targets.is_stopped = true;
+            std::mem::take(&mut targets.running)
+        };
+        running.iter().for_each(Running::stop);
+        for running in running {
+            if running.task.await.is_err() {
+                warn!(target = &*running.target, "the task of this target was ended");
+            }
+        }
+    }
+}
+
+impl Running {
+    fn stop(&self) {
+        self.stop.send_replace(true);
+    }
 }

@@ -1,11 +1,26 @@
 //! The relay: sends the inbox's events to the application's own endpoints, in the order of each room, until each is taken. Does not
 //! know the file that names the targets, nor the requests to the server.
 
+mod changes;
+mod circuit;
 mod connections;
+mod dispatcher;
+mod events;
 pub(crate) mod failure;
 pub(crate) mod handle;
+mod lanes;
+mod observed;
+mod plan;
+mod progress;
 pub(crate) mod request;
+mod runner;
 pub(crate) mod sender;
+mod session;
 pub(crate) mod settings;
+pub(crate) mod steering;
+mod work;
+
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::caller::stars;
 use crate::client;
 use crate::livekit::key::ApiKey;
 
@@ -40,4 +41,12 @@ pub(crate) struct Wanted {
     pub(crate) rooms: Vec<String>,
     /// Names of events; all if it is empty.
     pub(crate) events: Vec<String>,
+}
+
+impl Wanted {
+    /// Whether the target wants an event with this name of this room.
+    pub(crate) fn wants(&self, room: &str, event: &str) -> bool {
+        (self.rooms.is_empty() || self.rooms.iter().any(|pattern| stars::fits_text(pattern.split('*'), room)))
+            && (self.events.is_empty() || self.events.iter().any(|wanted| wanted == event))
+    }
 }

@@ -1,9 +1,7 @@
 //! Shows an event of the inbox on one line, in words or as JSON, with everything escaped that a terminal would obey. Does not know
 //! where events come from.
 
-use std::borrow::Cow;
-
-use crate::cli::escapes;
+use crate::cli::escapes::{self, word};
 use crate::json::Members;
 use crate::livekit::event::WebhookEvent;
 
@@ -36,13 +34,7 @@ fn in_words(entry: &str) -> String {
     let participant = event.as_ref().and_then(|event| event.participant.as_ref());
     let room = room.map(|room| format!(" room={room:?}")).unwrap_or_default();
     let participant = participant.map(|participant| format!(" participant={:?}", participant.identity)).unwrap_or_default();
-    format!("{} {}{room}{participant} cursor={}", plain(&text("receivedAt")), plain(name), plain(&text("cursor")))
-}
-
-/// `text` unchanged if it is one word, else quoted and escaped.
-fn plain(text: &str) -> Cow<'_, str> {
-    let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_word { text.into() } else { format!("{text:?}").into() }
+    format!("{} {}{room}{participant} cursor={}", word(&text("receivedAt")), word(name), word(&text("cursor")))
 }
 
 #[cfg(test)]

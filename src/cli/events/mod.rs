@@ -136,9 +136,7 @@ fn changes_key(pages: &mut PageReader, keys: &KeyFlags) -> bool {
 /// Why there are no events, and what helps if that is known.
 fn reason(pages: &PageReader, error: &PageError) -> String {
     let advice = match error {
-        PageError::Refused { status: StatusCode::UNAUTHORIZED, .. } => {
-            format!(": is {:?} one of its keys, with the same secret?", pages.key.name())
-        }
+        PageError::Refused { status: StatusCode::UNAUTHORIZED, .. } => remote::advice_on(&pages.key),
         PageError::Refused { status: StatusCode::GONE, .. } => ": continue with --after and that cursor".to_owned(),
         _ => String::new(),
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, DATE, HeaderMap};
 use hyper::{Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,15 +17,13 @@ use crate::client::{ClientConnection, ExchangeError, Target, retry_after};
 use crate::clock::UnixTime;
 use crate::inbox::Cursor;
 use crate::json;
-use crate::livekit::access_token::{AccessToken, AccessTokenError};
+use crate::livekit::access_token::AccessTokenError;
 use crate::livekit::grants::VideoGrants;
 use crate::livekit::key::ApiKey;
 
 /// How long the server waits for an event: its maximum.
 pub(super) const WAIT: Duration = Duration::from_secs(30);
 const PAGE_PATIENCE: Duration = Duration::from_secs(300);
-/// How long a token is valid, which is for one page.
-const TOKEN_TTL: Duration = Duration::from_secs(60);
 /// Events in a page: the server's maximum.
 const MAX_EVENTS: usize = 1000;
 /// The longest page that is read; a longer one is requested in parts. A webhook has at most 8 MiB.
@@ -113,10 +111,8 @@ impl PageReader {
 
     async fn send(&mut self, wait: Duration) -> Result<(ClientConnection, Response<Incoming>), PageError> {
         let path = self.path(wait);
-        let claims = AccessToken::new().with_grants(VideoGrants { room_list: true, ..VideoGrants::default() });
-        let token = claims.with_ttl(TOKEN_TTL).to_jwt(&self.key, UnixTime::now())?;
-        let authorization =
-            HeaderValue::try_from(format!("Bearer {token}")).map_err(|error| ExchangeError::Request(error.into()))?;
+        let grants = VideoGrants { room_list: true, ..VideoGrants::default() };
+        let authorization = remote::authorization(&self.key, grants)?;
         let request = || self.target.request(Method::GET, &path).header(AUTHORIZATION, &authorization);
         if let Some(mut connection) = self.connection.take()
             && let Ok(response) = connection.send(request(), Bytes::new()).await

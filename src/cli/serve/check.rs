@@ -16,7 +16,7 @@ pub(in crate::cli) fn run(flags: Flags) -> Outcome {
     log::open(config.log_level, config.log_format);
     let runtime = remote::runtime()?;
     let _in_runtime = runtime.enter(); // it never runs, so nothing is fetched
-    let edge = edge(&config, retention(&config), &Inbox::none(), false)?;
+    let edge = edge(&config, retention(&config), &Inbox::none(), None, false)?;
     policy(&config, &variables, &edge)?;
     targets(&config, &variables, &edge)?;
     warn_about_variables(&config, &variables);

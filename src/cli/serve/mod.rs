@@ -17,6 +17,7 @@ use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{Level, info, warn};
 
@@ -59,13 +60,15 @@ async fn serve(config: Config, variables: Arc<Variables>) -> Outcome {
     drop(listen_for(SignalKind::from_raw(SIGXFSZ))?);
     let retention = retention(&config);
     let inbox = open_inbox(&config.inbox, retention).map_err(Failure::wrong)?;
-    let edge = edge(&config, retention, &inbox, metrics_listener.is_some())?;
+    let relay = config.relay.is_some().then(|| Relay::new(inbox.clone(), Clock::system()));
+    let edge = edge(&config, retention, &inbox, relay.clone(), metrics_listener.is_some())?;
     if let Some(source) = policy(&config, &variables, &edge)? {
         policy_watch::start(source, config.surroundings(), &edge, listen_for(SignalKind::hangup())?);
     }
-    let relay = Relay::new(inbox.clone(), Clock::system());
-    if let Some((source, read)) = targets(&config, &variables, &edge)? {
-        relay_watch::start(source, read, relay.clone(), &edge, listen_for(SignalKind::hangup())?);
+    if let Some((source, read)) = targets(&config, &variables, &edge)?
+        && let Some(relay) = relay.clone()
+    {
+        relay_watch::start(source, read, relay, &edge, listen_for(SignalKind::hangup())?);
     }
     warn_about_variables(&config, &variables);
 
@@ -76,8 +79,9 @@ async fn serve(config: Config, variables: Arc<Variables>) -> Outcome {
     }
     key_watch::start(config.keys, &edge, is_exposed, hangup);
     notify_supervisor(NotifyState::Ready);
-    http::run(listener, metrics_listener, edge, stopped(stop_signals, inbox.clone())).await;
-    relay.stop().await;
+    let (stopping, stops) = oneshot::channel::<()>();
+    let stopped = stopped(stop_signals, inbox.clone(), stopping);
+    tokio::join!(http::run(listener, metrics_listener, edge, stopped), stop(relay, stops));
     if timeout(CLOSE_PATIENCE, inbox.close()).await.is_err() {
         warn!("the inbox does not close; every webhook that got a 200 is safe");
     }
@@ -88,14 +92,23 @@ async fn serve(config: Config, variables: Arc<Variables>) -> Outcome {
     }
 }
 
+/// Stops the relay as soon as the server stops, so that another roomkey can go on at once.
+async fn stop(relay: Option<Relay>, stops: oneshot::Receiver<()>) {
+    let _ = stops.await;
+    if let Some(relay) = relay {
+        relay.stop().await;
+    }
+}
+
 fn retention(config: &Config) -> Retention {
     Retention { age: config.inbox_keep, bytes: config.inbox_max_size }
 }
 
-fn edge(config: &Config, retention: Retention, inbox: &Inbox, has_metrics: bool) -> Result<Edge, Failure> {
+fn edge(config: &Config, retention: Retention, inbox: &Inbox, relay: Option<Relay>, has_metrics: bool) -> Result<Edge, Failure> {
     let metrics = has_metrics.then(|| Metrics::new(UnixTime::now())).transpose();
     let metrics = metrics.map_err(|error| Failure::wrong(format_args!("cannot set up the metrics: {error}")))?;
-    let metrics = metrics.map(|metrics| metrics.with_inbox(inbox.clone()).with_log_lines_dropped(log::lines_dropped));
+    let metrics = metrics
+        .map(|metrics| metrics.with_inbox(inbox.clone()).with_relay(relay.clone()).with_log_lines_dropped(log::lines_dropped));
     let defaults = Limits::default();
     let limits = Limits {
         connections: config.max_connections.unwrap_or_else(affordable_connections),
@@ -115,7 +128,8 @@ fn edge(config: &Config, retention: Retention, inbox: &Inbox, has_metrics: bool)
         .with_access_log(config.access_log && config.log_level >= Level::INFO)
         .with_base_path(&config.base_path)
         .with_metrics(metrics)
-        .with_inbox(inbox.clone());
+        .with_inbox(inbox.clone())
+        .with_relay(relay);
     Ok(edge)
 }
 
@@ -183,11 +197,12 @@ fn notify_supervisor(state: NotifyState<'_>) {
 }
 
 /// Waits for a signal to stop, or until the inbox is lost for good. A second signal then ends the process at once.
-async fn stopped(mut signals: StopSignals, inbox: Inbox) {
+async fn stopped(mut signals: StopSignals, inbox: Inbox, stopping: oneshot::Sender<()>) {
     let signal = tokio::select! {
         name = signals.next() => name,
         _ = inbox.lost() => "none, the inbox cannot be used",
     };
+    drop(stopping);
     notify_supervisor(NotifyState::Stopping);
     info!(signal, "stopping: requests in progress are answered, a second signal ends at once");
     tokio::spawn(async move {

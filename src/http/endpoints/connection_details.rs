@@ -34,7 +34,7 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     let limit = edge.limits.standard_body_bytes;
     let policy = edge.policies.current();
     let Some(policy) = policy.as_deref() else {
-        let body = body::read_for_token(edge, trace, request, limit).await?;
+        let body = body::read_of_client(edge, trace, request, limit).await?;
         let token = token(edge, body.as_ref())?;
         return reply(edge, trace, &keys, body, &token, None);
     };

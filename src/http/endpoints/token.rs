@@ -38,7 +38,7 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
     let limit = edge.limits.token_body_bytes;
     let policy = edge.policies.current();
     let Some(policy) = policy.as_deref() else {
-        let body = body::read_for_token(edge, trace, request, limit).await?;
+        let body = body::read_of_client(edge, trace, request, limit).await?;
         let (room, identity) = names(body.as_ref())?;
         return Ok(reply(edge, trace, &keys, &edge.tokens.policy.tutorial_token(room, identity), None));
     };

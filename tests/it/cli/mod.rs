@@ -10,6 +10,7 @@ mod events_follow;
 mod events_python;
 mod inspect;
 mod output;
+mod relay;
 mod send;
 mod send_retry;
 mod tls;

@@ -84,7 +84,7 @@ fn the_table_of_metrics_matches_the_program() {
     assert_eq!(program.ask(post("/webhook", &[], EVENT)).status, 400);
     let served = String::from_utf8(Client::connect(free).ask(get("/metrics")).body).unwrap();
     let mut served: BTreeSet<&str> = served.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    // These appear with the first cut, and with the first caller of a policy.
+    // These appear with the first cut, with the first caller of a policy, and with the first target of the relay.
     served.extend([
         "roomkey_connections_cut_total",
         "roomkey_policy_decisions_total",
@@ -93,6 +93,14 @@ fn the_table_of_metrics_matches_the_program() {
         "roomkey_caller_forward_requests_total",
         "roomkey_caller_forward_duration_seconds",
         "roomkey_caller_forward_cache_hits_total",
+        "roomkey_relay_attempts_total",
+        "roomkey_relay_duration_seconds",
+        "roomkey_relay_lag_entries",
+        "roomkey_relay_lag_seconds",
+        "roomkey_relay_owed",
+        "roomkey_relay_circuit_open",
+        "roomkey_relay_lease_held",
+        "roomkey_relay_expired_total",
     ]);
 
     let page = page("src/guide/settings.md");

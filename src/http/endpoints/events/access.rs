@@ -13,8 +13,8 @@ use crate::http::edge::Edge;
 use crate::http::endpoints::events::caller_watch::{CallerWatch, ReadingCaller};
 use crate::http::endpoints::events::large_bodies::Allowance;
 use crate::http::endpoints::events::permission::Permission;
-use crate::http::headers::only;
 use crate::http::keyring::KeySet;
+use crate::http::livekit_token::{self, LiveKitToken};
 use crate::http::policies::{ActivePolicy, PolicyChanges};
 use crate::http::refusal::Refusal;
 use crate::http::trace::{Trace, subject_for_log};
@@ -66,10 +66,8 @@ impl Access {
         room: Option<&str>,
     ) -> Result<Self, Refusal> {
         let keys = edge.keyring.current();
-        if keys.api_keys.have_development() && !edge.cors.trusts(headers) {
-            return Err(Refusal::ForeignPage);
-        }
-        let of_token = match bearer(headers).or(access_token) {
+        livekit_token::check_page(edge, &keys, headers)?;
+        let of_token = match livekit_token::bearer(headers).or(access_token) {
             Some(token) => Self::of_token(edge, keys, token),
             None => Err(Refusal::Reader(None)),
         };
@@ -84,12 +82,8 @@ impl Access {
 
     fn of_token(edge: &Edge, keys: Arc<KeySet>, token: &str) -> Result<Self, Refusal> {
         let now = edge.clock.now();
-        let checked = keys.verifier.verify_by_key(token, now);
-        let (key, claims) =
-            checked.map(|(key, claims)| (key.shared_name(), claims)).map_err(|error| Refusal::Reader(Some(error)))?;
-        // A webhook's token is for one body, and may be in the logs of the proxies that it passed.
-        let expiry = claims.exp.filter(|_| claims.sha256.is_empty()).ok_or(Refusal::Reader(None))?;
-        let room = match claims.video.unwrap_or_default() {
+        let LiveKitToken { key, grants, expiry } = livekit_token::verify(&keys, token, now).map_err(Refusal::Reader)?;
+        let room = match grants {
             video if video.room_list => None,
             video if video.room_admin && !video.room.is_empty() => Some(video.room),
             _ => return Err(Refusal::NotAllowedToRead),
@@ -159,10 +153,4 @@ impl Access {
 /// When a token ends that expires at `expiry`. If it is valid only by the leeway, that is the end of the leeway.
 fn last_moment(expiry: UnixTime, now: UnixTime) -> UnixTime {
     if now < expiry { expiry } else { expiry.saturating_add(LEEWAY) }
-}
-
-/// The token of the only `Authorization: Bearer` (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = only(headers, AUTHORIZATION).ok()??.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
 }

@@ -1,14 +1,13 @@
 //! Parses the query and `Last-Event-ID`. Does not know what the client may read.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use hyper::header::HeaderMap;
 
 use crate::http::field_error::FieldError;
-use crate::http::limits::{LONGEST_WAIT, PAGE_ENTRIES, PARAMETER_CHARS, QUERY_BYTES, QUERY_EVENTS};
+use crate::http::limits::{LONGEST_WAIT, QUERY_EVENTS};
+use crate::http::query::Parameters;
 use crate::http::refusal::Refusal;
 use crate::inbox::Cursor;
 
@@ -16,15 +15,11 @@ use crate::inbox::Cursor;
 const PARAMETERS: &[&str] = &["after", "lastEventId", "limit", "wait", "room", EVENT, "named", "access_token"];
 /// The only parameter that may be repeated.
 const EVENT: &str = "event";
-/// Ignored. Scripts add it so that no cache answers.
-const CACHE_BUSTER: &str = "_";
 /// The value of `after` for new events only.
 const LATEST: &str = "latest";
 
-#[derive(Default)]
 pub(super) struct Query<'a> {
-    /// The parameters that may appear once, by name.
-    values: BTreeMap<&'static str, Cow<'a, str>>,
+    parameters: Parameters<'a>,
     pub(super) events: Vec<String>,
 }
 
@@ -51,29 +46,24 @@ impl fmt::Display for Beginning {
 }
 
 impl<'a> Query<'a> {
-    /// Parses the part of a target after `?`. An unknown parameter is refused, because a misspelt filter would have no effect.
+    /// Parses the part of a target after `?`.
     pub(super) fn parse(query: &'a str) -> Result<Self, Refusal> {
-        if query.len() > QUERY_BYTES {
-            return Err(Refusal::QueryTooLong);
-        }
-        let mut parsed = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != CACHE_BUSTER) {
-            let known = PARAMETERS.iter().copied().find(|known| *known == name).ok_or_else(|| unknown(&name))?;
-            if known != EVENT {
-                if parsed.values.insert(known, value).is_some() {
-                    return Err(Refusal::Field(known, FieldError::Twice));
-                }
-            } else if parsed.events.len() < QUERY_EVENTS {
-                parsed.events.push(value.into_owned());
-            } else {
+        let mut events = Vec::new();
+        let parameters = Parameters::parse_all(query, PARAMETERS, |name, value| {
+            if name != EVENT {
+                return Ok(Some(value));
+            }
+            if events.len() >= QUERY_EVENTS {
                 return Err(Refusal::Field(EVENT, FieldError::TooMany(QUERY_EVENTS)));
             }
-        }
-        Ok(parsed)
+            events.push(value.into_owned());
+            Ok(None)
+        })?;
+        Ok(Self { parameters, events })
     }
 
     pub(super) fn value(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(|value| &**value)
+        self.parameters.value(name)
     }
 
     /// Where to begin. `Last-Event-ID` takes precedence, because an `EventSource` that reconnects sends the same query again.
@@ -92,31 +82,15 @@ impl<'a> Query<'a> {
     }
 
     pub(super) fn limit(&self) -> Result<usize, Refusal> {
-        let (usual, most) = PAGE_ENTRIES;
-        Ok(self.number("limit")?.map_or(usual, |limit| limit.try_into().unwrap_or(most).min(most)))
+        self.parameters.limit()
     }
 
     pub(super) fn wait(&self) -> Result<Duration, Refusal> {
-        Ok(Duration::from_secs(self.number("wait")?.unwrap_or(0)).min(LONGEST_WAIT))
+        Ok(Duration::from_secs(self.parameters.number("wait")?.unwrap_or(0)).min(LONGEST_WAIT))
     }
 
     /// Whether the events of a stream have names.
     pub(super) fn is_named(&self) -> Result<bool, Refusal> {
         self.value("named").map_or(Ok(true), str::parse).or(Err(Refusal::Field("named", FieldError::NotABoolean)))
     }
-
-    /// A whole number of any length. One that is too large becomes the largest.
-    fn number(&self, name: &'static str) -> Result<Option<u64>, Refusal> {
-        let Some(text) = self.value(name) else { return Ok(None) };
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Refusal::Field(name, FieldError::NotANumber));
-        }
-        Ok(Some(text.parse().unwrap_or(u64::MAX)))
-    }
-}
-
-/// Escapes and shortens the name, because it may be anything, even a misplaced token.
-fn unknown(name: &str) -> Refusal {
-    let name = name.chars().take(PARAMETER_CHARS).flat_map(char::escape_debug).collect();
-    Refusal::UnknownParameter(name, PARAMETERS)
 }

@@ -1,0 +1,104 @@
+//! The task of one target: gets the target's lease and relays while it holds it. Does not know how the session relays.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::inbox::target::{OwedCounts, TargetCommit, TargetError, TargetState};
+use crate::inbox::{Cursor, Inbox, PageLimit, ReadError};
+use crate::relay::dispatcher::Dispatcher;
+use crate::relay::observed::{Counters, Current};
+use crate::relay::plan::Plan;
+use crate::relay::sender::Sender;
+use crate::relay::session::{End, Session};
+use crate::relay::settings::TargetSettings;
+
+/// Between two attempts to get the lease. A roomkey that gives it back is followed within a second.
+const LEASE_INTERVAL: Duration = Duration::from_millis(500);
+/// How long the end waits until the lease is given back.
+const GIVE_BACK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Everything that a target's task needs.
+#[derive(Debug)]
+pub(super) struct Runner {
+    pub(super) settings: TargetSettings,
+    pub(super) inbox: Inbox,
+    pub(super) clock: Clock,
+    pub(super) sender: Arc<Sender>,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+enum NoSession {
+    #[error("another roomkey holds the lease")]
+    Held,
+    #[error(transparent)]
+    Unwritable(#[from] TargetError),
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    #[error("the end of the inbox is not known now")]
+    NoEnd,
+}
+
+impl Runner {
+    /// Relays until `stop` says so.
+    pub(super) async fn run(&self, wake: &Notify, mut stop: watch::Receiver<bool>) {
+        let name = &*self.settings.name;
+        while !*stop.borrow_and_update() {
+            match self.begin().await {
+                Ok(session) => {
+                    self.counters.update(|current| current.holds_lease = true);
+                    info!(target = name, "relaying to this target");
+                    let end = session.run(wake, &mut stop).await;
+                    self.counters.update(|current| *current = Current::default()); // the next holder knows better
+                    if end == End::LeaseLost {
+                        warn!(target = name, "the lease of this target is lost: what was in flight may be sent again");
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(target = name, %error, "not relaying to this target now");
+                    let _ = tokio::time::timeout(LEASE_INTERVAL, stop.changed()).await;
+                }
+            }
+        }
+        let given_back = self.inbox.give_lease_back(name);
+        if !matches!(tokio::time::timeout(GIVE_BACK_PATIENCE, given_back).await, Ok(Ok(()))) {
+            warn!(target = name, "the lease of this target cannot be given back: it ends by itself");
+        }
+    }
+
+    /// Gets the lease, and loads what the last holder committed.
+    async fn begin(&self) -> Result<Session<'_>, NoSession> {
+        let (name, begin) = (&*self.settings.name, Instant::now());
+        let epoch = self.inbox.take_lease(name).await?.ok_or(NoSession::Held)?;
+        let state = match self.inbox.target(name).await? {
+            Some(state) => state,
+            None => self.found(epoch).await?,
+        };
+        let owed = self.inbox.owed(name, None, None, usize::MAX).await?;
+        let now = self.clock.now();
+        let seed = now.as_millis() ^ u64::from(std::process::id()).rotate_left(32);
+        let dispatcher = Dispatcher::new(Plan::from(&self.settings), state, owed, now, seed);
+        Ok(Session::new(self, epoch, begin, dispatcher))
+    }
+
+    /// Commits where a new target begins.
+    async fn found(&self, epoch: u64) -> Result<TargetState, NoSession> {
+        let cursor: Cursor = if self.settings.from_oldest {
+            let limit = PageLimit { entries: 1, bytes: 1 };
+            self.inbox.read(None, &Arc::default(), limit).await?.after
+        } else {
+            self.inbox.latest().await.ok_or(NoSession::NoEnd)?
+        };
+        let (owed, last_error) = (OwedCounts::default(), String::new());
+        let state = TargetState { cursor, is_paused: false, is_down: false, last_error, owed, replays: Vec::new() };
+        let target = self.settings.name.to_string();
+        let commit = TargetCommit { target, epoch, state: state.clone(), owed: Vec::new(), settled: Vec::new(), steered: 0 };
+        self.inbox.commit_target(commit).await?;
+        Ok(state)
+    }
+}

@@ -1,0 +1,103 @@
+//! The things that a target's task waits for, each in a task of its own that returns what came of it: attempts, reads and commits.
+//! Does not know what follows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock::Clock;
+use crate::inbox::target::{Lag, Replay, SteeringRequest, TargetCommit, TargetError};
+use crate::inbox::{Cursor, Entry, Follower, Inbox, Page, PageLimit, ReadError};
+use crate::relay::dispatcher::Start;
+use crate::relay::progress::Changes;
+use crate::relay::request::Attempt;
+use crate::relay::sender::{Outcome, Sender};
+
+/// One entry, of any size.
+const ONE: PageLimit = PageLimit { entries: 1, bytes: 1 };
+
+/// What is done.
+#[derive(Debug)]
+pub(super) enum Done {
+    Sent(Cursor, Outcome, Duration),
+    /// Retention has deleted the event.
+    Missing(Cursor),
+    /// The event cannot be read now.
+    Unread(Cursor),
+    /// The inbox goes on with this page.
+    Page(Box<Follower>, Result<Page, ReadError>),
+    Replayed(Result<Page, ReadError>),
+    Committed(Changes, Committing, Result<(), TargetError>),
+    /// The lease was renewed at this time, for this epoch.
+    Renewed(Instant, Result<Option<u64>, TargetError>),
+    Steering(Result<Vec<SteeringRequest>, ReadError>),
+    Lag(Result<Lag, ReadError>),
+    /// Everything up to this cursor is deleted, if it is known.
+    Oldest(Option<Cursor>),
+}
+
+/// Which commit it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Committing {
+    pub(super) epoch: u64,
+    pub(super) steered: u64,
+}
+
+/// Makes an attempt. Its body is read first, if it is not in memory.
+pub(super) async fn attempt(start: Start, sender: Arc<Sender>, inbox: Inbox, clock: Clock) -> Done {
+    let Start { cursor, entry, attempt, is_late, is_replay } = start;
+    let entry = match entry {
+        Some(entry) => *entry,
+        None => match read(&inbox, cursor).await {
+            Ok(Some(entry)) => entry,
+            Ok(None) | Err(ReadError::Gone { .. }) => return Done::Missing(cursor),
+            Err(_) => return Done::Unread(cursor),
+        },
+    };
+    let begin = Instant::now();
+    let outcome = sender.send(&Attempt { entry, attempt, is_late, is_replay }, clock.now()).await;
+    Done::Sent(cursor, outcome, begin.elapsed())
+}
+
+async fn read(inbox: &Inbox, cursor: Cursor) -> Result<Option<Entry>, ReadError> {
+    let page = inbox.read(Some(cursor.before()), &Arc::default(), ONE).await?;
+    Ok(page.entries.into_iter().find(|entry| entry.cursor == cursor))
+}
+
+/// Waits for the next page.
+pub(super) async fn follow(mut follower: Box<Follower>, limit: PageLimit) -> Done {
+    let page = follower.next_page(limit).await;
+    Done::Page(follower, page)
+}
+
+pub(super) async fn replay(inbox: Inbox, replay: Replay, limit: PageLimit) -> Done {
+    Done::Replayed(inbox.read(Some(replay.after), &Arc::default(), limit).await)
+}
+
+pub(super) async fn commit(inbox: Inbox, target: Arc<str>, changes: Changes, committing: Committing) -> Done {
+    let Committing { epoch, steered } = committing;
+    let Changes { state, owed, settled } = changes.clone();
+    let commit = TargetCommit { target: target.to_string(), epoch, state, owed, settled, steered };
+    let result = inbox.commit_target(commit).await;
+    Done::Committed(changes, committing, result)
+}
+
+pub(super) async fn renew(inbox: Inbox, target: Arc<str>) -> Done {
+    let begin = Instant::now();
+    Done::Renewed(begin, inbox.take_lease(&target).await)
+}
+
+pub(super) async fn steering(inbox: Inbox, target: Arc<str>) -> Done {
+    Done::Steering(inbox.steering(&target).await)
+}
+
+pub(super) async fn lag(inbox: Inbox, cursor: Cursor) -> Done {
+    Done::Lag(inbox.lag(cursor).await)
+}
+
+/// Whether the event at `cursor` is deleted already, and what else is.
+pub(super) async fn oldest(inbox: Inbox, cursor: Cursor) -> Done {
+    match inbox.read(Some(cursor.before()), &Arc::default(), ONE).await {
+        Err(ReadError::Gone { oldest }) => Done::Oldest(Some(oldest)),
+        _ => Done::Oldest(None),
+    }
+}
