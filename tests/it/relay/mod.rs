@@ -2,4 +2,5 @@
 
 mod files;
 mod runs;
+mod site;
 mod steering;
