@@ -15,6 +15,7 @@ use crate::relay::failure::FailureKind;
 use crate::relay::plan::{Limits, Plan};
 
 const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 86400;
 
 /// What has to hold, whatever the dispatcher does. Events are numbered from 1.
@@ -310,10 +311,10 @@ impl World {
     }
 }
 
-fn plan(concurrency: usize, hold: u64, limits: (u64, usize)) -> Plan {
+fn plan(concurrency: usize, (hold, give_up_after): (u64, u64), limits: (u64, usize)) -> Plan {
     let window = PageLimit { entries: limits.1, bytes: 1 << 20 };
     let limits = Limits { owed: limits.0, window, replay_window: PageLimit { entries: 3, bytes: 1000 } };
-    let [hold, give_up_after] = [hold, 3 * DAY].map(Duration::from_secs);
+    let [hold, give_up_after] = [hold, give_up_after].map(Duration::from_secs);
     Plan { is_ordered: true, concurrency, hold, give_up_after, limits }
 }
 
@@ -324,7 +325,7 @@ proptest! {
     fn nothing_is_lost_sent_too_early_or_twice(
         steps in prop::collection::vec(step(), 1..200),
         concurrency in 1_usize..5,
-        hold in prop_oneof![Just(0), Just(15 * MINUTE), Just(3 * DAY)],
+        hold in prop_oneof![Just((0, 3 * DAY)), Just((15 * MINUTE, 3 * DAY)), Just((HOUR, HOUR))],
         limits in prop_oneof![Just((100_000, 1024)), Just((5, 4))],
     ) {
         let mut world = World::new(plan(concurrency, hold, limits));

@@ -2,5 +2,6 @@
 
 mod files;
 mod runs;
+mod site;
 mod steered;
 mod steering;

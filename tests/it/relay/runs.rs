@@ -1,1 +1,206 @@
+//! Tests of whole runs: roomkey takes events as LiveKit sends them, and an application's endpoint receives them.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use rustix::process::Signal;
+
+use super::site::{Site, id, kill, owed, room, send, status, steer, try_send};
+use crate::harness::receiver::{Receiver, Reply};
+use crate::harness::redis_server::RedisServer;
+use crate::harness::wait::eventually;
+
+/// The ids that arrived for each room, in order.
+fn by_room(receiver: &Receiver) -> BTreeMap<String, Vec<String>> {
+    let mut rooms = BTreeMap::<_, Vec<_>>::new();
+    receiver.received().iter().for_each(|received| rooms.entry(room(received)).or_default().push(id(received)));
+    rooms
+}
+
+/// Waits until this many requests have arrived.
+async fn receives(receiver: &Receiver, count: usize) {
+    eventually("the requests arrive", async || receiver.received().len() >= count).await;
+}
+
+fn ids(receiver: &Receiver) -> BTreeSet<String> {
+    receiver.received().iter().map(id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_arrives_once_in_the_order_of_its_room() {
+    let receiver = Receiver::accepting().await;
+    let site = Site::new(&receiver, "");
+    let program = site.start();
+    let expected = |room: usize| (0..20).map(|count| format!("EV_{room}_{count}")).collect::<Vec<_>>();
+    for count in 0..20 {
+        (0..5).for_each(|room| send(&program, &format!("EV_{room}_{count}"), &format!("room-{room}")));
+    }
+    receives(&receiver, 100).await;
+    assert_eq!(by_room(&receiver), (0..5).map(|room| (format!("room-{room}"), expected(room))).collect());
+    eventually("nothing is left", async || {
+        let status = status(&program);
+        status["lag"]["entries"] == 0 && status["owed"]["held"] == 0 && status["circuit"] == "closed"
+    })
+    .await;
+    let log = program.stop();
+    assert!(!log.iter().any(|line| line.contains("WARN") && line.contains("target")), "{log:#?}");
+    let again = site.start();
+    send(&again, "EV_last", "room-0");
+    receives(&receiver, 101).await;
+    assert_eq!(receiver.received().len(), 101, "nothing is sent twice after a stop");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poison_event_holds_up_its_own_room_and_then_only_itself() {
+    let answer = |received: &_| if id(received).contains("poison") { Reply::Status(500) } else { Reply::Status(200) };
+    let receiver = Receiver::start(answer).await;
+    let site = Site::new(&receiver, "hold = \"3s\"");
+    let program = site.start();
+    send(&program, "EV_poison", "bad");
+    send(&program, "EV_behind", "bad");
+    (0..30).for_each(|count| send(&program, &format!("EV_{count}"), "good"));
+    eventually("the other room goes on", async || ids(&receiver).len() == 31).await;
+    assert!(!ids(&receiver).contains("EV_behind"), "its own room waits");
+    eventually("its own room goes on", async || ids(&receiver).contains("EV_behind")).await;
+    eventually("it is set aside", async || owed(&program, "aside").len() == 1).await;
+    assert_eq!(status(&program)["owed"], serde_json::json!({"held": 0, "aside": 1, "dead": 0}));
+    let poison = &owed(&program, "aside")[0];
+    assert_eq!((poison["lane"].as_str(), poison["status"].as_u64()), (Some("bad"), Some(500)));
+
+    receiver.answer(|_| Reply::Status(200));
+    steer(&program, "retry", r#"{"state":"aside"}"#);
+    eventually("it is taken", async || status(&program)["owed"]["aside"] == 0).await;
+    let last = receiver.received().pop().unwrap();
+    assert_eq!((id(&last).as_str(), last.header("roomkey-late")), ("EV_poison", Some("1")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_was_down_gets_everything_in_order() {
+    let receiver = Receiver::start(|_| Reply::Status(503)).await;
+    let site = Site::new(&receiver, "");
+    let program = site.start();
+    for count in 0..20 {
+        (0..3).for_each(|room| send(&program, &format!("EV_{room}_{count}"), &format!("room-{room}")));
+    }
+    eventually("the circuit opens", async || status(&program)["circuit"] == "open").await;
+    assert_eq!(status(&program)["owed"], serde_json::json!({"held": 0, "aside": 0, "dead": 0}));
+    let taken = Arc::new(AtomicUsize::new(0));
+    receiver.answer({
+        let taken = Arc::clone(&taken);
+        move |_| {
+            taken.fetch_add(1, SeqCst);
+            Reply::Status(200)
+        }
+    });
+    eventually("everything arrives", async || taken.load(SeqCst) == 60).await;
+    let last: Vec<_> = receiver.received().into_iter().rev().take(60).collect();
+    for number in 0..3 {
+        let of_room = last.iter().rev().filter(|received| room(received) == format!("room-{number}"));
+        assert!(of_room.map(id).eq((0..20).map(|count| format!("EV_{number}_{count}"))));
+    }
+    assert!(last.iter().all(|received| received.header("roomkey-late").is_none()));
+    eventually("the circuit is closed", async || status(&program)["circuit"] == "closed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_when_roomkey_is_killed_again_and_again() {
+    let receiver = Receiver::accepting().await;
+    let site = Site::new(&receiver, "");
+    let mut acknowledged = BTreeSet::new();
+    for run in 0..20 {
+        let program = site.start();
+        let address = program.listens_at();
+        let sender = move |room| {
+            let ids = (0..).map(|count| format!("EV_{run}_{room}_{count}"));
+            let room = format!("room-{room}");
+            ids.take_while(|id| try_send(address, id, &room)).collect::<Vec<_>>()
+        };
+        let senders: Vec<_> = (0..4).map(|room| std::thread::spawn(move || sender(room))).collect();
+        receives(&receiver, receiver.received().len() + 50).await;
+        kill(program);
+        senders.into_iter().for_each(|sender| acknowledged.extend(sender.join().unwrap()));
+    }
+    let program = site.start();
+    eventually("everything arrives", async || ids(&receiver).is_superset(&acknowledged)).await;
+    eventually("nothing is left", async || status(&program)["lag"]["entries"] == 0).await;
+    let (all, different) = (receiver.received().len(), ids(&receiver).len());
+    println!("{} were acknowledged, {different} arrived, {} of them twice", acknowledged.len(), all - different);
+    for events in by_room(&receiver).into_values() {
+        let mut seen = BTreeSet::new();
+        let firsts: Vec<_> = events.into_iter().filter(|id| seen.insert(id.clone())).collect();
+        let numbers = firsts.iter().map(|id| id.split('_').skip(1).map(|part| part.parse().unwrap()).collect::<Vec<u32>>());
+        assert!(numbers.is_sorted(), "out of order: {firsts:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_is_paused_and_resumed_and_gets_events_again() {
+    let receiver = Receiver::accepting().await;
+    let site = Site::new(&receiver, "");
+    let program = site.start();
+    send(&program, "EV_1", "room");
+    receives(&receiver, 1).await;
+    steer(&program, "pause", "");
+    assert_eq!(status(&program)["paused"], true);
+    send(&program, "EV_2", "room");
+    program.stop();
+    let program = site.start();
+    eventually("it goes on", async || status(&program)["lag"]["entries"] == 1).await;
+    assert_eq!(receiver.received().len(), 1, "it stays paused after a restart");
+    steer(&program, "resume", "{}");
+    receives(&receiver, 2).await;
+    eventually("nothing is left", async || status(&program)["lag"]["entries"] == 0).await;
+
+    steer(&program, "replay", r#"{"since":"2020-01-01T00:00:00Z"}"#);
+    receives(&receiver, 4).await;
+    let replayed = &receiver.received()[2..];
+    assert!(replayed.iter().map(id).eq(["EV_1", "EV_2"]));
+    assert!(replayed.iter().all(|received| received.header("roomkey-replay") == Some("1")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_answers_410_is_paused() {
+    let receiver = Receiver::start(|_| Reply::Status(410)).await;
+    let site = Site::new(&receiver, "");
+    let mut program = site.start();
+    send(&program, "EV_1", "room");
+    program.wait_for("410");
+    eventually("it is paused", async || status(&program)["paused"] == true).await;
+    receiver.answer(|_| Reply::Status(200));
+    steer(&program, "resume", "");
+    receives(&receiver, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_roomkey_goes_on_when_one_ends() {
+    let Some(server) = RedisServer::start() else { return };
+    let receiver = Receiver::accepting().await;
+    let site = Site::new(&receiver, "").with_inbox(server.url());
+    let first = site.start();
+    send(&first, "EV_1", "room");
+    receives(&receiver, 1).await;
+    let second = site.start();
+    first.signal(Signal::TERM);
+    send(&second, "EV_2", "room");
+    receives(&receiver, 2).await;
+    drop(first);
+
+    // A crash leaves the lease for 15 s.
+    let third = site.start();
+    kill(second);
+    send(&third, "EV_3", "room");
+    receives(&receiver, 3).await;
+    assert!(receiver.received().iter().map(id).eq(["EV_1", "EV_2", "EV_3"]));
+
+    // A roomkey that was asleep for longer than its lease neither sends nor commits when it wakes up.
+    third.signal(Signal::STOP);
+    let fourth = site.start();
+    send(&fourth, "EV_4", "room");
+    receives(&receiver, 4).await;
+    third.signal(Signal::CONT);
+    send(&third, "EV_5", "room");
+    receives(&receiver, 5).await;
+    eventually("nothing is left", async || status(&fourth)["lag"]["entries"] == 0).await;
+    assert!(receiver.received().iter().map(id).eq(["EV_1", "EV_2", "EV_3", "EV_4", "EV_5"]));
+}
