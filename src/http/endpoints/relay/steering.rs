@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use tokio::time::{sleep, timeout};
 use tracing::info;
 
@@ -36,7 +36,9 @@ const SINCE: &str = "since";
 pub(crate) async fn steer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>, verb: Verb) -> Result<Reply, Refusal> {
     let (relay, key) = rights::check(edge, request.headers(), &STEER)?;
     let target = rights::target(relay, request.uri().path())?;
-    body::require_json(request.headers())?;
+    if !request.body().is_end_stream() {
+        body::require_json(request.headers())?;
+    }
     let body = body::read_of_client(edge, trace, request, edge.limits.token_body_bytes).await?;
     let steering = parse(edge, verb, body.as_ref()).await?;
     drop(body);
