@@ -201,6 +201,18 @@ fn the_policy_is_watched_again_after_the_watcher_panicked() {
 }
 
 #[test]
+fn the_targets_are_watched_again_after_the_watcher_panicked() {
+    const TARGET: &str =
+        "[[target]]\nname = \"app\"\nurl = \"http://127.0.0.1:9/\"\nkey = \"APIrelay\"\nsecret_env = \"RELAY_SECRET\"\n";
+    let start = Start::new().file("relay.toml", TARGET).env("ROOMKEY_RELAY", "relay.toml");
+    let mut program = FaultyProgram::start(start.env("RELAY_SECRET", "a-relay-secret-of-at-least-32-bytes"));
+    program.make_panic("relay-watcher");
+    program.assert_comes_back("relay-watcher");
+    fs::write(program.0.directory().join("relay.toml"), TARGET.replace("app", "crm")).unwrap();
+    program.0.wait_for("targets reloaded");
+}
+
+#[test]
 fn webhooks_stay_ready_without_a_worker_of_tokens_and_tokens_without_one_of_webhooks() {
     let start =
         Start::new().file("policy.toml", POLICY.replace("\"school\"", "\"anonymous\"").replace("{subject}", "a-{random}"));
