@@ -1,6 +1,7 @@
 //! The handle to the relay, through which everything else uses it: one task for each target. Does not know how events are sent.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -17,6 +18,8 @@ use crate::worker::lock;
 
 /// The name of the tasks in the log.
 const NAME: &str = "relay";
+/// How long the start waits for an inbox that does not answer.
+const BEGIN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,6 +45,8 @@ struct Running {
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
     counters: Arc<Counters>,
+    /// Whether it has tried to begin.
+    begun: watch::Receiver<bool>,
     task: JoinHandle<()>,
 }
 
@@ -89,7 +94,8 @@ impl Relay {
         let (stop, stopped) = watch::channel(false);
         let counters = before.as_ref().map_or_else(|| Arc::new(Counters::new()), |before| Arc::clone(&before.counters));
         let sender = Arc::new(Sender::new(&settings));
-        let runner = Runner { settings, inbox, clock, sender, counters: Arc::clone(&counters) };
+        let (begins, begun) = watch::channel(false);
+        let runner = Runner { settings, inbox, clock, sender, counters: Arc::clone(&counters), begins };
         let task = tokio::spawn({
             let (wake, workers) = (Arc::clone(&wake), self.0.inbox.workers());
             async move {
@@ -100,7 +106,18 @@ impl Relay {
                 while workers.panicked(NAME, runner.run(&wake, stopped.clone())).await {}
             }
         });
-        Running { target, wake, stop, counters, task }
+        Running { target, wake, stop, counters, begun, task }
+    }
+
+    /// Waits until each target has begun, if the inbox works: a new target gets every event that is committed after this.
+    pub(crate) async fn begun(&self) {
+        let begun: Vec<_> = lock(&self.0.targets).running.iter().map(|running| running.begun.clone()).collect();
+        let all = async {
+            for mut target in begun {
+                let _ = target.wait_for(|has_begun| *has_begun).await; // or its task has ended
+            }
+        };
+        let _ = tokio::time::timeout(BEGIN_PATIENCE, all).await;
     }
 
     /// The names of the targets.

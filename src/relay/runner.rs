@@ -29,6 +29,8 @@ pub(super) struct Runner {
     pub(super) clock: Clock,
     pub(super) sender: Arc<Sender>,
     pub(super) counters: Arc<Counters>,
+    /// Told once it has tried to begin.
+    pub(super) begins: watch::Sender<bool>,
 }
 
 /// Why there is no session.
@@ -49,7 +51,9 @@ impl Runner {
     pub(super) async fn run(&self, wake: &Notify, mut stop: watch::Receiver<bool>) {
         let name = &*self.settings.name;
         while !*stop.borrow_and_update() {
-            match self.begin().await {
+            let begun = self.begin().await;
+            self.begins.send_replace(true);
+            match begun {
                 Ok(session) => {
                     self.counters.update(|current| current.holds_lease = true);
                     info!(target = name, "relaying to this target");

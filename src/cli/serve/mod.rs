@@ -68,7 +68,8 @@ async fn serve(config: Config, variables: Arc<Variables>) -> Outcome {
     if let Some((source, read)) = targets(&config, &variables, &edge)?
         && let Some(relay) = relay.clone()
     {
-        relay_watch::start(source, read, relay, &edge, listen_for(SignalKind::hangup())?);
+        relay_watch::start(source, read, relay.clone(), &edge, listen_for(SignalKind::hangup())?);
+        relay.begun().await;
     }
     warn_about_variables(&config, &variables);
 
