@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
 use crate::inbox::target::{OwedCounts, TargetCommit, TargetError, TargetState};
 use crate::inbox::{Cursor, Inbox, PageLimit, ReadError};
 use crate::relay::dispatcher::Dispatcher;
-use crate::relay::observed::Counters;
+use crate::relay::observed::{Counters, Current};
 use crate::relay::plan::Plan;
 use crate::relay::sender::Sender;
 use crate::relay::session::{End, Session};
@@ -54,13 +54,13 @@ impl Runner {
                     self.counters.update(|current| current.holds_lease = true);
                     info!(target = name, "relaying to this target");
                     let end = session.run(wake, &mut stop).await;
-                    self.counters.update(|current| current.holds_lease = false);
+                    self.counters.update(|current| *current = Current::default());
                     if end == End::LeaseLost {
                         warn!(target = name, "the lease of this target is lost: what was in flight may be sent again");
                     }
                 }
                 Err(error) => {
-                    tracing::debug!(target = name, %error, "not relaying to this target now");
+                    debug!(target = name, %error, "not relaying to this target now");
                     let _ = tokio::time::timeout(LEASE_INTERVAL, stop.changed()).await;
                 }
             }
