@@ -330,7 +330,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..200),
         concurrency in 1_usize..5,
         hold in prop_oneof![Just((0, 3 * DAY)), Just((15 * MINUTE, 3 * DAY)), Just((HOUR, HOUR))],
-        limits in prop_oneof![Just((100_000, 1024)), Just((5, 4))],
+        limits in prop_oneof![Just((100_000, 1024)), Just((5, 300))],
     ) {
         let mut world = World::new(plan(concurrency, hold, limits));
         steps.into_iter().for_each(|step| world.step(step));
