@@ -187,10 +187,10 @@ impl Dispatcher {
         if is_current {
             self.circuit.probe_failed(now);
         }
-        let was_aside = before.as_ref().is_some_and(|row| row.state == OwedState::Aside);
+        // Others succeeded since it failed before, so it is poison, and says nothing about the target.
+        let was_poison = before.as_ref().is_some_and(|row| row.attempts > 0) && !self.circuit.doubts(cursor);
         let failed = Failed { event: cursor, lane: flight.lane.clone(), kind: failure.kind, before };
-        // What was poison before says nothing about the target.
-        let is_suspicious = counts && self.events.get(cursor).is_some() && !(was_aside && failure.kind == FailureKind::Answer);
+        let is_suspicious = counts && self.events.get(cursor).is_some() && !(was_poison && failure.kind == FailureKind::Answer);
         if counts {
             self.count(cursor, &flight.lane, failure, now);
         } else {
