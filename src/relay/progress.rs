@@ -105,7 +105,7 @@ impl Dispatcher {
         self.advance_replay();
         self.state.is_down = self.circuit.is_open();
         self.state.owed = self.events.counts();
-        let (owed, settled) = self.events.changes(self.state.cursor);
+        let (owed, settled) = self.events.changes(self.state.cursor, self.state.replays.first().map(|replay| replay.after));
         if owed.is_empty() && settled.is_empty() && self.committed.as_ref() == Some(&self.state) {
             return None;
         }
