@@ -15,9 +15,6 @@ use crate::relay::lanes::{Lane, Lanes};
 use crate::relay::plan::{Fate, LONGEST_ASIDE, LONGEST_WAIT, Plan, is_due};
 use crate::relay::progress::Progress;
 
-/// The longest reason that is kept of a failure, in bytes.
-const LONGEST_ERROR: usize = 300;
-
 /// Everything about one target that decides what is sent to it.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
@@ -174,7 +171,6 @@ impl Dispatcher {
     /// The attempt failed.
     pub(crate) fn failed(&mut self, cursor: Cursor, mut failure: Failure, now: UnixTime) {
         let Some(flight) = self.flights.remove(&cursor) else { return };
-        failure.error.truncate(failure.error.floor_char_boundary(LONGEST_ERROR));
         self.state.last_error.clone_from(&failure.error);
         if failure.kind == FailureKind::Busy {
             let wait = failure.retry_after.take().unwrap_or_default().min(LONGEST_WAIT);

@@ -166,7 +166,7 @@ impl Events {
             let event = self.events.get(&cursor);
             match event.and_then(|event| event.row.as_ref().map(|row| (event, row))) {
                 Some((event, _)) if cursor > passed || event.is_replay && replayed.is_some_and(|to| cursor > to) => {
-                    drop(self.unstored.insert(cursor))
+                    self.unstored.insert(cursor);
                 }
                 Some((event, row)) => {
                     owed.push(owed_event(cursor, event, row));
