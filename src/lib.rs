@@ -87,6 +87,7 @@ macro_rules! page {
         #[doc = "[changelog]: crate::guide::changelog"]
         #[doc = "[cli]: crate::guide::cli"]
         #[doc = "[figures]: crate::guide::figures"]
+        #[doc = "[following]: crate::guide::inbox#following"]
         #[doc = "[inbox]: crate::guide::inbox"]
         #[doc = "[keys]: crate::guide::keys"]
         #[doc = "[limits]: crate::guide::http_api#limits"]
@@ -97,6 +98,7 @@ macro_rules! page {
         #[doc = "[policy]: crate::guide::policy"]
         #[doc = "[probes]: crate::guide::operating#which-probe-belongs-where"]
         #[doc = "[production]: crate::guide::settings#for-production"]
+        #[doc = "[relay]: crate::guide::relay"]
         #[doc = "[replicas]: crate::guide::inbox#replicas"]
         #[doc = "[sentinel]: crate::guide::inbox#sentinel"]
         #[doc = "[settings]: crate::guide::settings"]
@@ -113,6 +115,7 @@ macro_rules! page {
 pub mod guide {
     page!(http_api, "guide/http-api.md");
     page!(inbox, "guide/inbox.md");
+    page!(relay, "guide/relay.md");
     page!(settings, "guide/settings.md");
     page!(operating, "guide/operating.md");
     page!(policy, "guide/policy.md");

@@ -81,10 +81,6 @@ impl Target {
         self.uri.query().is_some()
     }
 
-    pub(crate) fn is_https(&self) -> bool {
-        self.trust.is_some()
-    }
-
     /// A POST to this URL, to which headers and a body are added.
     pub(crate) fn post(&self) -> Request<()> {
         let authority = self.uri.authority().map_or("", |authority| authority.as_str());

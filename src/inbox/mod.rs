@@ -3,8 +3,9 @@
 //!
 //! An arrival waits in the `queue`; the one `writer` thread commits it to the `store`, deletes old entries with the `pruner`, and has
 //! the store index them with the `indexer`. A `follower` reads from the store, or the newest entries from the `tail`. `moving` takes
-//! entries out of one inbox and into another. Each folder in `store/` is a backend. A new one is another folder there, which
-//! implements `Store`, and a constructor in `handle`.
+//! entries out of one inbox and into another. What the relay keeps of its `targets` goes through the same queue and writer, into the
+//! same store. Each folder in `store/` is a backend. A new one is another folder there, which implements `Store`, and a constructor in
+//! `handle`.
 
 mod cursor;
 mod entry;

@@ -7,9 +7,8 @@ use crate::inbox::Cursor;
 use crate::inbox::target::{OwedState, Replay};
 use crate::relay::dispatcher::Dispatcher;
 use crate::relay::events::{Event, Row};
+use crate::relay::steering::REPLAYS;
 
-/// Replays that wait, at most. More than one are rare.
-const REPLAYS: usize = 32;
 /// Between two attempts to read an event while the inbox fails.
 const UNREADABLE_DELAY: Duration = Duration::from_secs(1);
 

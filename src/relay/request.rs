@@ -114,7 +114,9 @@ fn webhook_id<'a>(id: &'a str, digest: &[u8]) -> Cow<'a, str> {
         return id.into();
     }
     let mut made = "sha256-".to_owned();
-    digest.iter().for_each(|byte| drop(write!(made, "{byte:02x}")));
+    for byte in digest {
+        let _ = write!(made, "{byte:02x}"); // a string takes everything
+    }
     made.into()
 }
 

@@ -54,7 +54,7 @@ impl Runner {
                     self.counters.update(|current| current.holds_lease = true);
                     info!(target = name, "relaying to this target");
                     let end = session.run(wake, &mut stop).await;
-                    self.counters.update(|current| *current = Current::default());
+                    self.counters.update(|current| *current = Current::default()); // the next holder knows better
                     if end == End::LeaseLost {
                         warn!(target = name, "the lease of this target is lost: what was in flight may be sent again");
                     }

@@ -128,6 +128,7 @@ impl<'a> Session<'a> {
 
     /// Relays until `stop` says so, or the lease is lost. Dropping the session ends what is in flight.
     pub(super) async fn run(mut self, wake: &Notify, stop: &mut watch::Receiver<bool>) -> End {
+        self.watch_circuit(); // it may have been open before
         let mut stops_at = None;
         loop {
             if self.renewed_at.elapsed() >= LEASE_PATIENCE {

@@ -37,12 +37,16 @@ export function runRoomkey(...args) {
   return stdout.trim();
 }
 
-/** Starts roomkey with these variables, arguments and policy on a free port. Its URL has no slash at its end. */
-export async function startRoomkey({ env = {}, args = [], policy } = {}) {
+/** Starts roomkey with these variables, arguments, policy and targets on a free port. Its URL has no slash at its end. */
+export async function startRoomkey({ env = {}, args = [], policy, relay } = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'roomkey-'));
   if (policy !== undefined) {
     writeFileSync(join(directory, 'policy.toml'), policy);
     env = { ROOMKEY_POLICY: 'policy.toml', ...env };
+  }
+  if (relay !== undefined) {
+    writeFileSync(join(directory, 'relay.toml'), relay);
+    env = { ROOMKEY_RELAY: 'relay.toml', ...env };
   }
   const start = (port) => startRoomkeyIn(directory, { SERVER_PORT: port, ...env }, args);
   let { url, end } = await start('0');

@@ -8,13 +8,19 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rusqlite::Connection;
+use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::clock::{Clock, UnixTime};
 use crate::inbox::target::{MOST_REQUESTS, OwedCounts, Replay};
-use crate::inbox::{Appended, Arrival, Entry, Retention};
+use crate::inbox::{Appended, Arrival, Retention};
+use crate::livekit::access_token::AccessToken;
+use crate::livekit::key::ApiKey;
+use crate::livekit::token_verifier::TokenVerifier;
+use crate::livekit::webhook::WebhookReceiver;
 use crate::worker::lock;
 
 const START: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -140,20 +146,18 @@ async fn on_each<F: Future<Output = ()>>(test: impl Fn(Arc<Place>, TestClock) ->
     }
 }
 
+/// Verified at the start, received so many seconds later.
 fn arrival(number: u64) -> Arrival {
-    let body = format!(r#"{{"event":"room_started","id":"EV_{number}","room":{{"name":"daily"}}}}"#);
-    let entry = Entry {
-        cursor: Cursor::from_number(0),
-        id: format!("EV_{number}"),
-        event: "room_started".into(),
-        room: "daily".into(),
-        received: START.saturating_add(Duration::from_secs(number)),
-        key: "APIkey".into(),
-        body: Bytes::from(body),
-    };
-    let mut arrival = Arrival::imported(entry);
-    arrival.cursor = None;
-    arrival
+    arrival_with(number, "")
+}
+
+fn arrival_with(number: u64, more: &str) -> Arrival {
+    let key = ApiKey::new("APIkey", "a-secret-of-at-least-32-bytes-0123").unwrap();
+    let body = format!(r#"{{"event":"room_started","id":"EV_{number}","room":{{"name":"daily"}},"more":"{more}"}}"#);
+    let digest = STANDARD.encode(Sha256::digest(&body));
+    let token = AccessToken::new().with_sha256(digest).with_ttl(Duration::from_secs(300)).to_jwt(&key, START).unwrap();
+    let delivery = WebhookReceiver::new(TokenVerifier::new(key)).receive(&token, body.into_bytes(), START).unwrap();
+    Arrival::new(delivery, START.saturating_add(Duration::from_secs(number)))
 }
 
 /// A store that cannot be used at first, such as a Redis that starts, can be a moment later.
@@ -425,6 +429,34 @@ async fn deliveries_are_committed_while_the_relays_writes_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_without_room_takes_nothing_new_from_the_relay_and_lets_it_settle() {
+    let place = Place::Sqlite(folder());
+    let retention = Retention { bytes: 0, ..Retention::default() };
+    let Place::Sqlite(folder) = &place else { return };
+    let inbox = Inbox::sqlite(&folder.join("inbox.db"), retention, Clock::from_fn(|| START)).unwrap();
+    let epoch = lease(&inbox, "app").await.unwrap();
+    inbox.commit_target(TargetCommit { owed: vec![owed(1, OwedState::Held)], ..commit(epoch, 1) }).await.unwrap();
+    let file = place.sqlite().unwrap();
+    file.execute_batch("CREATE TRIGGER stuck BEFORE DELETE ON entry BEGIN SELECT raise(ABORT, 'no'); END").unwrap();
+    let large = "x".repeat(4 << 20);
+    let mut number = 0;
+    while inbox.append(arrival_with(number, &large)).await.is_ok() {
+        number += 1;
+        assert!(number < 20, "there is no end");
+    }
+    let change = |owed| TargetCommit { owed, settled: vec![Cursor::from_number(1)], ..commit(epoch, 2) };
+    let refused = inbox.commit_target(change(vec![owed(2, OwedState::Held)])).await;
+    assert_eq!(refused, Err(TargetError::Unavailable));
+    assert_eq!(inbox.steer("app", "pause".into()).await, Err(TargetError::Unavailable));
+    assert_eq!(inbox.take_lease("app").await, Ok(Some(epoch)));
+    inbox.commit_target(change(Vec::new())).await.unwrap();
+    assert_eq!(inbox.target("app").await.unwrap(), Some(state(2)));
+    file.execute_batch("DROP TRIGGER stuck").unwrap();
+    eventually(|| inbox.append(arrival_with(number, ""))).await;
+    inbox.commit_target(change(vec![owed(2, OwedState::Held)])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_kept_of_a_target_is_deleted_once_nobody_has_used_it_for_long() {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     on_each(async |place, clock| {
@@ -477,7 +509,7 @@ async fn a_process_that_commits() {
     for number in first + 1..first + 10_000 {
         let change = TargetCommit { owed: vec![owed(number, OwedState::Held)], ..commit(epoch, number) };
         let (committed, appended) = tokio::join!(inbox.commit_target(change), inbox.append(arrival(number.unsigned_abs())));
-        (committed.unwrap(), appended.unwrap());
+        assert_eq!((committed, appended), (Ok(()), Ok(Appended::Committed)));
     }
 }
 

@@ -4,3 +4,4 @@
 mod receiver;
 mod sending;
 mod signing;
+mod tls;

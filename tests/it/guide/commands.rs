@@ -24,7 +24,7 @@ fn path() -> String {
 }
 
 /// Runs a block of commands in `directory`.
-fn run_in(directory: &Path, block: &str) {
+pub(super) fn run_in(directory: &Path, block: &str) {
     let output = Command::new("sh").args(["-ec", block]).env_clear().env("PATH", path()).current_dir(directory).output().unwrap();
     assert!(output.status.success(), "{block}: {output:?}");
 }

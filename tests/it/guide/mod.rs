@@ -3,6 +3,7 @@
 
 mod commands;
 mod policy;
+mod relay;
 mod sessions;
 mod shown;
 
@@ -12,7 +13,7 @@ use std::path::Path;
 
 use crate::fixtures;
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "README.md",
     "src/guide/changelog.md",
     "src/guide/cli.md",
@@ -23,6 +24,7 @@ const PAGES: [&str; 12] = [
     "src/guide/library.md",
     "src/guide/operating.md",
     "src/guide/policy.md",
+    "src/guide/relay.md",
     "src/guide/security.md",
     "src/guide/settings.md",
 ];
@@ -38,7 +40,7 @@ use Use::{NotRun, Run};
 
 /// Every block that could be run: its page, its language, a text that only this block contains, and its use.
 /// `cargo test --doc` runs the blocks of Rust.
-const BLOCKS: [(&str, &str, &str, Use); 50] = [
+const BLOCKS: [(&str, &str, &str, Use); 55] = [
     ("README.md", "sh", "cargo run --release", NotRun("it builds a release; `.ci/run` builds it")),
     ("README.md", "sh", "cargo test", NotRun("it would run this test again; `.ci/run` begins with it")),
     ("README.md", "sh", "cargo install", NotRun("it installs a program")),
@@ -106,6 +108,11 @@ const BLOCKS: [(&str, &str, &str, Use); 50] = [
     ("src/guide/operating.md", "sh", "inbox restore", Run(".ci/deploy")),
     ("src/guide/policy.md", "console", "policy check", Run("guide::policy::what_the_commands_print_is_what_the_page_shows")),
     ("src/guide/policy.md", "console", "policy test", Run("guide::policy::what_the_commands_print_is_what_the_page_shows")),
+    ("src/guide/relay.md", "sh", "openssl rand", Run("guide::relay::the_first_target_can_be_used")),
+    ("src/guide/relay.md", "js", "express", Run("tests/providers/relay.test.js")),
+    ("src/guide/relay.md", "python", "aiohttp", Run("tests/providers/relay.test.js")),
+    ("src/guide/relay.md", "go", "protocol/webhook", Run("tests/providers/relay.test.js")),
+    ("src/guide/relay.md", "rust,ignore", "livekit_api", NotRun("it needs livekit-api; `benches/peers` makes the same calls")),
     ("src/guide/settings.md", "sh", "openssl rand", Run("guide::commands::the_key_for_production_reaches_livekit_and_roomkey")),
     (
         "src/guide/settings.md",

@@ -7,6 +7,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// How long a request may take to arrive. Only a test that fails waits so long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
@@ -109,7 +113,9 @@ impl Receiver {
 
     /// Waits until `count` requests have arrived.
     pub(crate) async fn has_received(&self, count: usize) {
-        self.shared.received.subscribe().wait_for(|received| received.len() >= count).await.unwrap();
+        let mut received = self.shared.received.subscribe();
+        let arrival = received.wait_for(|received| received.len() >= count);
+        assert!(timeout(PATIENCE, arrival).await.is_ok(), "{count} requests did not arrive: {:?}", self.received());
     }
 }
 

@@ -125,7 +125,7 @@ async fn an_entry_with_more_fields_is_read_wherever_they_stand() {
     let Some(server) = RedisServer::start() else { return };
     let inbox = server.inbox();
     put(&inbox, "EV_1").await;
-    assert_eq!(newest(&server).len(), 14);
+    assert_eq!(newest(&server).len(), 16);
     // The fingerprint need not be text, and so is copied by the server.
     let script = "local fields = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][2] \
         local copy = {} \
@@ -136,7 +136,7 @@ async fn an_entry_with_more_fields_is_read_wherever_they_stand() {
         local id = redis.call('XADD', KEYS[1], '*', unpack(copy)) \
         return redis.call('HSET', KEYS[2], redis.call('HKEYS', KEYS[2])[1], id)";
     server.command(&["EVAL", script, "2", ENTRIES, INDEX]);
-    assert_eq!(newest(&server).len(), 30);
+    assert_eq!(newest(&server).len(), 34);
     let entries = everything(&inbox).await;
     assert_eq!((&*entries[0].id, &entries[0].body[..]), ("EV_1", event("EV_1", "room_started", "daily").as_bytes()));
     assert_eq!(put(&inbox, "EV_1").await, Appended::Duplicate);

@@ -3,4 +3,5 @@
 mod files;
 mod runs;
 mod site;
+mod steered;
 mod steering;
