@@ -85,7 +85,7 @@ impl Circuit {
         let (least, span) = JITTER;
         let thousandths = least.saturating_add(self.random().checked_rem(span).unwrap_or(0));
         let delay = delay.saturating_mul(2).min(LONGEST_DELAY);
-        let with_jitter = delay.saturating_mul(u32::try_from(thousandths).unwrap_or(1000)) / 1000;
+        let with_jitter = delay.saturating_mul(u32::try_from(thousandths).unwrap_or(1000)).checked_div(1000).unwrap_or(delay);
         self.outage = Some(Outage { delay, probe_at: now.saturating_add(with_jitter), is_probing: false });
     }
 

@@ -15,9 +15,6 @@ use crate::relay::lanes::{Lane, Lanes};
 use crate::relay::plan::{Fate, LONGEST_ASIDE, LONGEST_WAIT, Plan, is_due};
 use crate::relay::progress::Progress;
 
-/// The longest reason that is kept of a failure, in bytes.
-const LONGEST_ERROR: usize = 300;
-
 /// Everything about one target that decides what is sent to it.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
@@ -174,7 +171,6 @@ impl Dispatcher {
     /// The attempt failed.
     pub(crate) fn failed(&mut self, cursor: Cursor, mut failure: Failure, now: UnixTime) {
         let Some(flight) = self.flights.remove(&cursor) else { return };
-        failure.error.truncate(failure.error.floor_char_boundary(LONGEST_ERROR));
         self.state.last_error.clone_from(&failure.error);
         if failure.kind == FailureKind::Busy {
             let wait = failure.retry_after.take().unwrap_or_default().min(LONGEST_WAIT);
@@ -187,10 +183,10 @@ impl Dispatcher {
         if is_current {
             self.circuit.probe_failed(now);
         }
-        let was_aside = before.as_ref().is_some_and(|row| row.state == OwedState::Aside);
+        // Others succeeded since it failed before, so it is poison, and says nothing about the target.
+        let was_poison = before.as_ref().is_some_and(|row| row.attempts > 0) && !self.circuit.doubts(cursor);
         let failed = Failed { event: cursor, lane: flight.lane.clone(), kind: failure.kind, before };
-        // What was poison before says nothing about the target.
-        let is_suspicious = counts && self.events.get(cursor).is_some() && !(was_aside && failure.kind == FailureKind::Answer);
+        let is_suspicious = counts && self.events.get(cursor).is_some() && !(was_poison && failure.kind == FailureKind::Answer);
         if counts {
             self.count(cursor, &flight.lane, failure, now);
         } else {

@@ -159,13 +159,15 @@ impl Events {
         self.unowed.iter_mut().for_each(|amount| amount.bytes = 0);
     }
 
-    /// The rows up to `passed` that are to be stored, and the events whose rows are to be removed.
-    pub(super) fn changes(&mut self, passed: Cursor) -> (Vec<OwedEvent>, Vec<Cursor>) {
+    /// The rows up to `passed` that are to be stored, those of replays up to `replayed`, and the events whose rows are to be removed.
+    pub(super) fn changes(&mut self, passed: Cursor, replayed: Option<Cursor>) -> (Vec<OwedEvent>, Vec<Cursor>) {
         let (mut owed, mut settled) = (Vec::new(), Vec::new());
         for cursor in std::mem::take(&mut self.unstored) {
             let event = self.events.get(&cursor);
             match event.and_then(|event| event.row.as_ref().map(|row| (event, row))) {
-                Some(_) if cursor > passed => drop(self.unstored.insert(cursor)),
+                Some((event, _)) if cursor > passed || event.is_replay && replayed.is_some_and(|to| cursor > to) => {
+                    self.unstored.insert(cursor);
+                }
                 Some((event, row)) => {
                     owed.push(owed_event(cursor, event, row));
                     self.stored.insert(cursor);

@@ -61,8 +61,10 @@ impl Lanes {
 
     /// Adds an event that was set aside and is due now.
     pub(super) fn push_late(&mut self, lane: &Lane, event: Cursor) {
-        self.queue(lane).late.push_back(event);
-        self.place(lane, None);
+        let queue = self.queue(lane);
+        queue.late.push_back(event);
+        let until = queue.until;
+        self.place(lane, until);
     }
 
     /// Removes an event, which is late or in order. The lane has to be placed again, unless it is sending.

@@ -105,7 +105,7 @@ impl Dispatcher {
         self.advance_replay();
         self.state.is_down = self.circuit.is_open();
         self.state.owed = self.events.counts();
-        let (owed, settled) = self.events.changes(self.state.cursor);
+        let (owed, settled) = self.events.changes(self.state.cursor, self.state.replays.first().map(|replay| replay.after));
         if owed.is_empty() && settled.is_empty() && self.committed.as_ref() == Some(&self.state) {
             return None;
         }
@@ -159,19 +159,20 @@ impl Dispatcher {
     /// failed and is owed itself. A failure that may yet be undone, because the target is down, stops the cursor.
     fn pass(&mut self, event: Cursor, progress: Progress) -> bool {
         let is_overtaken = event < progress.settled_to;
-        if let Some(row) = self.events.row(event) {
-            let is_lasting = row.state != OwedState::Held || self.circuit.is_open() || !self.circuit.doubts(event);
-            if is_overtaken || is_lasting {
-                self.events.take_entry(event);
-            }
-            return is_overtaken || is_lasting;
-        }
         let owed = self.events.counts();
-        let is_full = owed.held.saturating_add(owed.aside).saturating_add(owed.dead) >= self.plan.limits.owed;
-        let may_pass = !is_full && (is_overtaken || self.is_held_up(event));
+        let owed = owed.held.saturating_add(owed.aside).saturating_add(owed.dead);
+        let most = self.plan.limits.owed;
+        let may_pass = if let Some(row) = self.events.row(event) {
+            let is_lasting = row.state != OwedState::Held || self.circuit.is_open() || !self.circuit.doubts(event);
+            owed <= most && (is_overtaken || is_lasting)
+        } else {
+            owed < most && (is_overtaken || self.is_held_up(event))
+        };
         if may_pass {
             self.events.take_entry(event);
-            self.events.set_row(event, Some(Row::fresh()));
+            if self.events.row(event).is_none() {
+                self.events.set_row(event, Some(Row::fresh()));
+            }
         }
         may_pass
     }

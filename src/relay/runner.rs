@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
 use crate::inbox::target::{OwedCounts, TargetCommit, TargetError, TargetState};
@@ -64,7 +64,7 @@ impl Runner {
                     }
                 }
                 Err(error) => {
-                    tracing::debug!(target = name, %error, "not relaying to this target now");
+                    debug!(target = name, %error, "not relaying to this target now");
                     let _ = tokio::time::timeout(LEASE_INTERVAL, stop.changed()).await;
                 }
             }

@@ -10,8 +10,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::inbox::target::TargetError;
-use crate::inbox::{Filter, Follower, Page, ReadError};
+use crate::inbox::target::{Replay, TargetError};
+use crate::inbox::{Cursor, Filter, Follower, Page, ReadError};
 use crate::relay::dispatcher::{Dispatcher, Failure};
 use crate::relay::runner::Runner;
 use crate::relay::sender::Outcome;
@@ -145,7 +145,7 @@ impl<'a> Session<'a> {
                 self.start();
             }
             self.commit();
-            let sleep = self.sleep();
+            let sleep = if is_stopping { COMMIT_INTERVAL } else { self.sleep() };
             tokio::select! {
                 Some(done) = self.work.join_next(), if !self.work.is_empty() => {
                     let mut next = Some(done);
@@ -292,7 +292,7 @@ impl<'a> Session<'a> {
         None
     }
 
-    fn sent(&mut self, cursor: crate::inbox::Cursor, outcome: Outcome, duration: Duration) {
+    fn sent(&mut self, cursor: Cursor, outcome: Outcome, duration: Duration) {
         let Runner { settings, clock, counters, .. } = self.runner;
         counters.attempt(&outcome, duration, settings.timeout);
         match outcome {
@@ -376,7 +376,7 @@ impl<'a> Session<'a> {
             Ok(Steering::Pause) => self.dispatcher.pause(true),
             Ok(Steering::Resume) => self.dispatcher.pause(false),
             Ok(Steering::Replay { after, until }) => {
-                if !self.dispatcher.replay(crate::inbox::target::Replay { after, until }) {
+                if !self.dispatcher.replay(Replay { after, until }) {
                     warn!(target = name, "too many replays wait: this one is left out");
                 }
             }
