@@ -13,6 +13,7 @@ use serde::de::{Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Vis
 use serde_json::value::RawValue;
 
 mod bounds;
+mod digits;
 mod ends;
 mod plain;
 mod scanner;
@@ -21,6 +22,8 @@ mod unique;
 mod writer;
 
 pub(crate) use bounds::{Bounds, Excess};
+pub(crate) use digits::ten_digits;
+pub(crate) use plain::plain_words;
 pub(crate) use scanner::{Scan, Scanner, scan};
 #[cfg(feature = "server")]
 pub(crate) use unique::unique;

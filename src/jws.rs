@@ -5,6 +5,7 @@
 //! [RFC 7518, section 3.2]: https://www.rfc-editor.org/rfc/rfc7518#section-3.2
 
 mod base64url;
+mod digest_base64;
 mod mac;
 mod payload;
 
@@ -15,13 +16,20 @@ use base64::Engine;
 use crate::json::{Members, Unambiguous};
 #[cfg(feature = "server")]
 pub(crate) use base64url::decode;
-use base64url::{BASE64URL, MAC_CHARS, encode, encode_mac, encoded};
-use mac::{BLOCK, DIGEST_BYTES, Hmac, Mac};
+use base64url::{BASE64URL, encode, encoded};
+pub(crate) use digest_base64::encode as encode_digest;
+#[cfg(feature = "server")]
+use mac::DIGEST_BYTES;
+use mac::{BLOCK, Hmac, Mac};
+pub(crate) use mac::{sha256, to_bytes};
 pub use payload::Payload;
 
 /// `{"alg":"HS256","typ":"JWT"}` in base64url, and the dot after it: the only header that is written, and the one that most tokens
 /// have.
 pub(crate) const HEAD: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.";
+
+/// Characters of a token after the signing input: a dot and the MAC.
+const MAC_PART: usize = 1 + digest_base64::CHARS;
 
 /// A secret, ready to sign and verify.
 ///
@@ -79,7 +87,8 @@ impl Signer {
     pub fn new(key: &Key, beginning: &[u8]) -> Self {
         let (whole, rest) = beginning.as_chunks::<3>();
         let mut head = HEAD.as_bytes().to_vec();
-        encode(whole.as_flattened(), &mut head);
+        head.resize(HEAD.len().saturating_add(encoded(whole.as_flattened().len())), 0);
+        encode(whole.as_flattened(), head.get_mut(HEAD.len()..).unwrap_or_default());
         let blocks = head.as_chunks::<BLOCK>().0;
         Self { key: key.clone(), begun: key.0.after(blocks), hashed: blocks.as_flattened().len(), rest: rest.to_vec(), head }
     }
@@ -115,17 +124,19 @@ impl Signer {
 
     /// How many characters the token of `payload` has.
     fn length(&self, payload: &Payload) -> usize {
-        let signing_input = self.head.len().saturating_add(encoded(payload.as_bytes().len()));
-        signing_input.saturating_add(".".len()).saturating_add(MAC_CHARS)
+        self.head.len().saturating_add(encoded(payload.as_bytes().len())).saturating_add(MAC_PART)
     }
 
     fn append(&self, payload: &Payload, out: &mut Vec<u8>) {
         let hashed = out.len().saturating_add(self.hashed);
         out.extend_from_slice(&self.head);
-        encode(payload.as_bytes(), out);
-        let mac = self.begun.mac(out.get(hashed..).unwrap_or_default());
-        out.push(b'.');
-        out.extend_from_slice(&encode_mac(&mac.into_bytes().into()));
+        let (start, end) = (out.len(), out.len().saturating_add(encoded(payload.as_bytes().len())));
+        out.resize(end.saturating_add(MAC_PART), 0);
+        encode(payload.as_bytes(), out.get_mut(start..).unwrap_or_default());
+        let mac = self.begun.words_in_place(out.get_mut(hashed..).unwrap_or_default(), end.saturating_sub(hashed));
+        if let Some([dot, characters @ ..]) = out.last_chunk_mut::<MAC_PART>() {
+            (*dot, *characters) = (b'.', encode_digest::<b'-', b'_'>(mac));
+        }
     }
 
     /// The MAC of `signing_input`.
@@ -172,11 +183,8 @@ impl<'a> Unverified<'a> {
         }
         let mut bytes = Vec::with_capacity(payload.len());
         BASE64URL.decode_vec(payload, &mut bytes).or(Err(Error::Encoding))?;
-        let mut mac = [0; DIGEST_BYTES];
-        match BASE64URL.decode_slice(signature, &mut mac) {
-            Ok(DIGEST_BYTES) => Ok(Self { signing_input, payload: bytes, mac: Mac::new(mac.into()) }),
-            _ => Err(Error::Encoding),
-        }
+        let mac = signature.as_bytes().try_into().ok().and_then(digest_base64::decode).ok_or(Error::Encoding)?;
+        Ok(Self { signing_input, payload: bytes, mac: Mac::new(to_bytes(mac).into()) })
     }
 
     /// The payload, which anyone may have written. Use it only to choose a key.
@@ -252,7 +260,7 @@ pub enum Error {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
+#[allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
     use super::*;
 
@@ -271,6 +279,17 @@ mod tests {
             assert_eq!(Signer::new(&key, beginning).sign(|out| out.extend_from_slice(end)), whole, "at {at}");
         }
         assert_eq!(Unverified::parse(&whole).unwrap().verify(&key).unwrap(), payload);
+    }
+
+    #[test]
+    fn a_payload_of_any_length_is_signed_as_it_is_verified() {
+        let key = Key::new(b"secret").unwrap();
+        let payload = [b'x'; 500];
+        for length in 1..payload.len() {
+            let token = Signer::new(&key, b"").sign(|out| out.extend_from_slice(&payload[..length]));
+            assert_eq!(token.capacity(), token.len(), "{length} bytes");
+            assert_eq!(Unverified::parse(&token).unwrap().verify(&key).unwrap(), &payload[..length]);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TWOS: u64 = u64::from_ne_bytes([2; 8]);
 const LIMITS: u64 = u64::from_ne_bytes([0x21; 8]);
+const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
 const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
 
 /// Where, from `at` on, the first of `bytes` is that is not plain: a quote, a backslash or a control character, which JSON does not
@@ -49,6 +50,31 @@ pub(super) fn is_plain(bytes: &[u8]) -> bool {
     }
 }
 
+/// `text` and spaces after it, if it is plain and shorter than 32 bytes. It is read in words, so that it is never in memory byte by byte.
+#[inline]
+pub(crate) fn plain_words(text: &[u8]) -> Option<[[u8; 8]; 4]> {
+    let (whole, rest) = text.as_chunks();
+    let half = |half: &[u8; 4]| u64::from(u32::from_le_bytes(*half));
+    let bits = u32::try_from(rest.len()).ok()?.wrapping_mul(8);
+    // A rest is read together with bytes before it, which are shifted out, or overlap.
+    let last = match (text.last_chunk(), rest.first_chunk(), rest.last_chunk()) {
+        (Some(end), ..) => u64::from_le_bytes(*end).unbounded_shr(64_u32.wrapping_sub(bits)),
+        (None, Some(start), Some(end)) => half(start) | half(end) << bits.wrapping_sub(32),
+        _ => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    let last = last | SPACES.wrapping_shl(bits);
+    let word = |word: &[u8; 8]| u64::from_le_bytes(*word);
+    let words = match whole {
+        [] => [last, SPACES, SPACES, SPACES],
+        [a] => [word(a), last, SPACES, SPACES],
+        [a, b] => [word(a), word(b), last, SPACES],
+        [a, b, c] => [word(a), word(b), word(c), last],
+        _ => return None,
+    };
+    let is_plain = words.into_iter().fold(0, |found, next| found | special(next)) == 0;
+    is_plain.then_some(words.map(u64::to_le_bytes))
+}
+
 fn is_special(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\' | 0..b' ')
 }
@@ -65,7 +91,7 @@ fn special(word: u64) -> u64 {
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, reason = "a test that breaks says so by panicking")]
 mod tests {
-    use super::{end_of_plain, is_plain, is_special};
+    use super::{end_of_plain, is_plain, is_special, plain_words};
 
     #[test]
     fn the_first_special_byte_is_found_wherever_it_is() {
@@ -79,6 +105,10 @@ mod tests {
                     let end = if is_special(byte) { at } else { length };
                     assert_eq!(end_of_plain(&bytes, 0), end, "{byte} at {at} of {length}");
                     assert_eq!(is_plain(&bytes), !is_special(byte), "{byte} at {at} of {length}");
+                    let words = plain_words(&bytes);
+                    assert_eq!(words.is_some(), length < 32 && !is_special(byte), "{byte} at {at} of {length}");
+                    bytes.resize(32, b' ');
+                    assert!(words.is_none_or(|words| words.as_flattened() == bytes), "{byte} at {at} of {length}");
                 }
             }
         }

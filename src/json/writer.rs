@@ -13,6 +13,12 @@ pub(crate) trait Buffer: io::Write {
     /// Appends `bytes`.
     fn append(&mut self, bytes: &[u8]);
 
+    /// Appends the first `length` of `bytes`. What follows them may be overwritten.
+    #[inline]
+    fn append_start(&mut self, bytes: &[[u8; 8]; 4], length: usize) {
+        self.append(bytes.as_flattened().get(..length).unwrap_or_default());
+    }
+
     /// What has been written.
     fn written(&mut self) -> &mut [u8];
 }
@@ -76,6 +82,12 @@ impl<'a, B: Buffer> ObjectWriter<'a, B> {
             None => self.out.append(b"{"),
         }
         self.out.append(b"}");
+    }
+
+    /// Members that are written already, each after its comma.
+    #[inline]
+    pub(crate) fn continue_with(&mut self, members: &[u8]) {
+        self.out.append(members);
     }
 
     /// The member `name`, whose value `write` appends.
@@ -152,36 +164,9 @@ impl Written for String {
 }
 
 impl Written for UnixTime {
-    #[inline]
     fn write(&self, out: &mut impl Buffer) {
-        let (first, last) = (self.as_secs() / EIGHT_DIGITS, self.as_secs() % EIGHT_DIGITS);
-        if !(1..EIGHT_DIGITS).contains(&first) {
-            return write(out, &self.as_secs()); // before 1973, or in 300 million years
-        }
-        let first = eight_digits(first);
-        let zeros = (u64::from_le_bytes(first) ^ ZEROS).trailing_zeros() / 8;
-        out.append(first.get(zeros as usize..).unwrap_or_default());
-        out.append(&eight_digits(last));
+        write(out, &self.as_secs());
     }
-}
-
-/// The digit zero, eight times.
-const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
-/// The first number of nine digits.
-const EIGHT_DIGITS: u64 = 100_000_000;
-
-/// The digits of a number below [`EIGHT_DIGITS`], computed side by side: halves of four digits, then pairs, then single ones. Each
-/// step divides by a multiplication and a shift, which is exact for so few digits.
-#[inline]
-fn eight_digits(number: u64) -> [u8; 8] {
-    // Each lane becomes a quotient, and the remainder after it.
-    let split = |lanes: u64, quotients: u64, divisor: u64, width: u32| {
-        quotients.wrapping_add(lanes.wrapping_sub(quotients.wrapping_mul(divisor)) << width)
-    };
-    let halves = split(number, number / 10_000, 10_000, 32);
-    let pairs = split(halves, (halves.wrapping_mul(10_486) >> 20) & 0x0000_007f_0000_007f, 100, 16);
-    let digits = split(pairs, (pairs.wrapping_mul(103) >> 10) & 0x000f_000f_000f_000f, 10, 8);
-    (digits | ZEROS).to_le_bytes()
 }
 
 /// Only `None` is zero: an option keeps a `false`.
@@ -216,21 +201,5 @@ impl Written for BTreeMap<String, String> {
 
     fn write(&self, out: &mut impl Buffer) {
         write(out, self);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{UnixTime, Written};
-
-    #[test]
-    fn times_have_the_digits_of_their_seconds() {
-        let around = |power: u32| [10_u64.pow(power) - 1, 10_u64.pow(power), 10_u64.pow(power) + 7];
-        let many = (0..1_000_000).map(|at| at * 99_991);
-        for seconds in (0..19).flat_map(around).chain(many).chain([1_795_317_324, u64::MAX]) {
-            let mut out = Vec::new();
-            UnixTime::from_secs(seconds).write(&mut out);
-            assert_eq!(out, seconds.to_string().as_bytes());
-        }
     }
 }

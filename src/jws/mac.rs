@@ -1,4 +1,4 @@
-//! HMAC-SHA256 ([RFC 2104]) of whole messages, on the compression function of `sha2`: a message is hashed where it is, and a key is
+//! SHA-256 and HMAC-SHA256 ([RFC 2104]) of whole messages, on the compression function of `sha2`: a message is hashed where it is, and a key is
 //! one state for each of the two hashes. The streaming types of `hmac` and `sha2` copy and wipe their buffers for each message. Does
 //! not know what is signed.
 //!
@@ -7,8 +7,8 @@
 use std::slice;
 
 use hmac::digest::CtOutput;
+use sha2::Sha256;
 use sha2::block_api::compress256;
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// Bytes of a block of SHA-256 (FIPS 180-4, section 1).
@@ -16,10 +16,15 @@ pub(super) const BLOCK: usize = 64;
 /// Bytes of a SHA-256, and so of an HMAC-SHA256.
 pub(super) const DIGEST_BYTES: usize = 32;
 
-/// Where the length of the message begins in its last block (FIPS 180-4, section 5.1.1).
-const LENGTH_AT: usize = 56;
-/// The outer hash is of one block and a digest.
-const OUTER_BITS: u64 = 768;
+/// Bytes after the message in its last block, without zeros: one and the length.
+const PADDING: usize = 9;
+/// The last block of the outer hash, before the digest is in it: the hash is of one block and a digest.
+const OUTER_END: [u8; BLOCK] = {
+    let mut block = [0; BLOCK];
+    block[DIGEST_BYTES] = 0x80;
+    block[BLOCK - 2] = 3; // 768 bits
+    block
+};
 /// The state of SHA-256 before the first block (FIPS 180-4, section 5.3.3).
 const INITIAL: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
@@ -42,7 +47,7 @@ impl Hmac {
         let mut key = Zeroizing::new([0; BLOCK]);
         match key.get_mut(..secret.len()) {
             Some(key) => key.copy_from_slice(secret),
-            None => key.iter_mut().zip(Sha256::digest(secret)).for_each(|(key, byte)| *key = byte),
+            None => key.iter_mut().zip(to_bytes(sha256(secret))).for_each(|(key, byte)| *key = byte),
         }
         let padded = |pad: u8| {
             let mut state = Zeroizing::new(INITIAL);
@@ -62,39 +67,74 @@ impl Hmac {
 
     /// The MAC of the beginning and `message`.
     pub(super) fn mac(&self, message: &[u8]) -> Mac {
+        Mac::new(to_bytes(self.words(message)).into())
+    }
+
+    /// The words of the MAC of the beginning and `message`.
+    pub(super) fn words(&self, message: &[u8]) -> [u32; 8] {
+        self.outer(compress_last(*self.inner, message, self.hashed))
+    }
+
+    /// Like [`words`](Self::words), of the first `length` bytes of `buffer`, which zeros follow. It is padded where it is, if there is
+    /// room, so that nothing is copied.
+    pub(super) fn words_in_place(&self, buffer: &mut [u8], length: usize) -> [u32; 8] {
+        let blocks = length.saturating_add(PADDING).div_ceil(BLOCK);
+        let Some(blocks) = buffer.as_chunks_mut().0.get_mut(..blocks) else {
+            return self.words(buffer.get(..length).unwrap_or_default());
+        };
+        if let Some(end) = blocks.as_flattened_mut().get_mut(length) {
+            *end = 0x80;
+        }
+        if let Some(end) = blocks.as_flattened_mut().last_chunk_mut() {
+            *end = bits(self.hashed.saturating_add(length));
+        }
         let mut inner = *self.inner;
-        let (blocks, rest) = message.as_chunks::<BLOCK>();
         compress256(&mut inner, blocks);
-        let bytes = self.hashed.saturating_add(message.len());
-        compress_end(&mut inner, rest, u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(8));
+        self.outer(inner)
+    }
+
+    fn outer(&self, inner: [u32; 8]) -> [u32; 8] {
         let mut outer = *self.outer;
-        compress_end(&mut outer, &to_bytes(inner), OUTER_BITS);
-        Mac::new(to_bytes(outer).into())
+        let mut last = OUTER_END;
+        if let Some(digest) = last.first_chunk_mut() {
+            *digest = to_bytes(inner);
+        }
+        compress256(&mut outer, slice::from_ref(&last));
+        outer
     }
 }
 
-/// Pads `rest`, the end of a message of `bits` that is shorter than a block (FIPS 180-4, section 5.1.1).
-#[inline]
-fn compress_end(state: &mut [u32; 8], rest: &[u8], bits: u64) {
-    let mut last = [0; BLOCK];
-    for (to, from) in last.iter_mut().zip(rest) {
+/// The words of the SHA-256 of `message`.
+pub(crate) fn sha256(message: &[u8]) -> [u32; 8] {
+    compress_last(INITIAL, message, 0)
+}
+
+/// The hash of a message that ends with `message`, after `hashed` bytes (FIPS 180-4, section 5.1.1).
+fn compress_last(mut state: [u32; 8], message: &[u8], hashed: usize) -> [u32; 8] {
+    let (blocks, rest) = message.as_chunks();
+    compress256(&mut state, blocks);
+    let mut last = [[0; BLOCK]; 2];
+    for (to, from) in last.as_flattened_mut().iter_mut().zip(rest) {
         *to = *from;
     }
-    if let Some(end) = last.get_mut(rest.len()) {
+    if let Some(end) = last.as_flattened_mut().get_mut(rest.len()) {
         *end = 0x80;
     }
-    if rest.len() >= LENGTH_AT {
-        compress256(state, slice::from_ref(&last));
-        last = [0; BLOCK];
+    let last = last.get_mut(..rest.len().saturating_add(PADDING).div_ceil(BLOCK)).unwrap_or_default();
+    if let Some(end) = last.as_flattened_mut().last_chunk_mut() {
+        *end = bits(hashed.saturating_add(message.len()));
     }
-    if let Some(length) = last.last_chunk_mut() {
-        *length = bits.to_be_bytes();
-    }
-    compress256(state, slice::from_ref(&last));
+    compress256(&mut state, last);
+    state
+}
+
+/// The bits of `bytes`.
+fn bits(bytes: usize) -> [u8; 8] {
+    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(8).to_be_bytes()
 }
 
 #[inline]
-fn to_bytes(state: [u32; 8]) -> [u8; DIGEST_BYTES] {
+pub(crate) fn to_bytes(state: [u32; 8]) -> [u8; DIGEST_BYTES] {
     let mut bytes = [0; DIGEST_BYTES];
     for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(state) {
         *bytes = word.to_be_bytes();

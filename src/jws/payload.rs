@@ -72,6 +72,18 @@ impl Buffer for Payload {
         self.extend_from_slice(bytes);
     }
 
+    /// Copies all `bytes`, because a copy of constant size needs no call.
+    #[inline]
+    fn append_start(&mut self, bytes: &[[u8; 8]; 4], length: usize) {
+        match self.stack.get_mut(self.length..).and_then(|free| free.as_chunks_mut().0.first_chunk_mut()) {
+            Some(free) => {
+                *free = *bytes;
+                self.length = self.length.saturating_add(length);
+            }
+            None => self.extend_heap(bytes.as_flattened().get(..length).unwrap_or_default()),
+        }
+    }
+
     fn written(&mut self) -> &mut [u8] {
         self.stack.get_mut(..self.length).unwrap_or(&mut self.heap)
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
-use crate::json::{ObjectWriter, name};
+use crate::json::{Buffer, ObjectWriter, Written, name};
 use crate::jws::Payload;
 use crate::livekit::claims::{Claims, write_after_iss};
 use crate::livekit::grants::VideoGrants;
@@ -147,14 +147,12 @@ impl ParticipantToken {
         write_after_iss(payload, now, now.saturating_add(self.ttl), |object| {
             object.non_zero(name!("sub"), &self.identity);
             object.non_zero(name!("name"), &self.name);
-            object.member(name!("video"), |out| {
-                let mut video = ObjectWriter::begin(out);
-                video.non_zero(name!("roomJoin"), &true);
-                video.non_zero(name!("room"), &self.room);
+            object.member(r#","video":{"roomJoin":true,"room":"#, |out| {
+                self.room.write(out);
                 if let Some(more) = &self.more {
-                    more.grants.write_members(&mut video);
+                    more.grants.write_members(&mut ObjectWriter::begin(out));
                 }
-                video.end();
+                out.append(b"}");
             });
             if let Some(more) = &self.more {
                 more.claims.write_members(object);

@@ -11,6 +11,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use crate::clock::UnixTime;
 use crate::json::{
     self, Buffer, Named, ObjectWriter, Scan, Scanner, Text, Unambiguous, Written, name, only_object, refuse_duplicates,
+    ten_digits,
 };
 use crate::livekit::grants::{
     AgentEndpointGrants, AgentGrants, AgentThreadGrants, InferenceGrants, ObservabilityGrants, ParticipantKind, SIPGrants,
@@ -160,11 +161,26 @@ pub(super) fn write_after_iss<B: Buffer>(
     others: impl FnOnce(&mut ObjectWriter<'_, B>),
 ) {
     let mut object = ObjectWriter::begin(out);
-    object.non_zero(name!("nbf"), &now);
-    object.non_zero(name!("iat"), &now);
-    object.non_zero(name!("exp"), &expiry);
+    if let Some(times) = times(now, expiry) {
+        object.continue_with(&times);
+    } else {
+        object.non_zero(name!("nbf"), &now);
+        object.non_zero(name!("iat"), &now);
+        object.non_zero(name!("exp"), &expiry);
+    }
     others(&mut object);
     out.append(b"}");
+}
+
+/// The members `nbf`, `iat` and `exp` in one piece; `None` if one does not have ten digits: before 2001 or after 2286.
+#[inline]
+fn times(now: UnixTime, expiry: UnixTime) -> Option<[u8; 51]> {
+    let (now, expiry) = (ten_digits(now.as_secs())?, ten_digits(expiry.as_secs())?);
+    let mut members = *br#","nbf":0000000000,"iat":0000000000,"exp":0000000000"#;
+    for (member, digits) in members.as_chunks_mut::<17>().0.iter_mut().zip([now, now, expiry]) {
+        *member.last_chunk_mut()? = digits;
+    }
+    Some(members)
 }
 
 impl Written for ParticipantKind {
@@ -311,5 +327,17 @@ mod tests {
         }
         assert!(quickly > 1000, "{quickly}");
         assert!(json::scan::<Claims>(join).is_some() && json::scan::<Claims>(other).is_some());
+    }
+
+    #[test]
+    fn times_have_the_digits_of_their_seconds() {
+        let around = |power: u32| [10_u64.pow(power) - 1, 10_u64.pow(power), 10_u64.pow(power) + 7];
+        for now in (0..19).flat_map(around).chain([1_795_317_324]) {
+            for expiry in [now, now + 21_600, 4_000_000_000, 40_000_000_000] {
+                let mut out = Vec::new();
+                write_after_iss(&mut out, UnixTime::from_secs(now), UnixTime::from_secs(expiry), |_| ());
+                assert_eq!(out, format!(r#","nbf":{now},"iat":{now},"exp":{expiry}}}"#).as_bytes());
+            }
+        }
     }
 }

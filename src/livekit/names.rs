@@ -2,82 +2,60 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
-
-use serde::{Serialize, Serializer};
 
 use crate::json::{self, Buffer, Written};
 
 /// The most bytes of a room's name, an identity and a participant's name (livekit `pkg/config/config.go`).
 pub const MAX_NAME_BYTES: usize = 256;
 
-/// Bytes of a name that needs no allocation: most are shorter, so that minting allocates nothing but the token.
-const INLINE: usize = 30;
-
 /// A name's text.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Text {
-    Short { bytes: [u8; INLINE], length: u8 },
+    /// One that is written in JSON as it is and needs no allocation, as most do, so that minting allocates nothing but the token. Spaces
+    /// follow.
+    Short { words: Words, length: u8 },
+    /// Any other.
     Long(String),
 }
 
+/// Aligned, so that compilers keep it in registers while names are moved.
+#[derive(Clone, PartialEq, Eq, Hash)]
+#[repr(align(8))]
+struct Words([[u8; 8]; 4]);
+
 impl Text {
-    #[inline]
+    // Otherwise each name would be copied through memory several times.
+    #[inline(always)]
     fn new(text: impl AsRef<str> + Into<String>) -> Self {
-        let (mut bytes, given) = ([0; INLINE], text.as_ref().as_bytes());
-        match (bytes.get_mut(..given.len()), u8::try_from(given.len())) {
-            (Some(start), Ok(length)) => {
-                start.copy_from_slice(given);
-                Self::Short { bytes, length }
-            }
+        let given = text.as_ref().as_bytes();
+        match (json::plain_words(given), u8::try_from(given.len())) {
+            (Some(words), Ok(length)) => Self::Short { words: Words(words), length },
             _ => Self::Long(text.into()),
         }
     }
 
-    fn as_str(&self) -> &str {
-        str::from_utf8(self.as_ref()).unwrap_or_default() // it was a string
-    }
-}
-
-impl AsRef<[u8]> for Text {
     #[inline]
-    fn as_ref(&self) -> &[u8] {
+    fn as_bytes(&self) -> &[u8] {
         match self {
-            Self::Short { bytes, length } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Self::Short { words, length } => words.0.as_flattened().get(..usize::from(*length)).unwrap_or_default(),
             Self::Long(text) => text.as_bytes(),
         }
     }
-}
 
-impl Serialize for Text {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+    fn as_str(&self) -> &str {
+        str::from_utf8(self.as_bytes()).unwrap_or_default() // it was a string
     }
 }
-
-impl PartialEq for Text {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_ref() == other.as_ref()
-    }
-}
-
-impl Eq for Text {}
 
 impl Ord for Text {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_ref().cmp(other.as_ref())
+        self.as_bytes().cmp(other.as_bytes())
     }
 }
 
 impl PartialOrd for Text {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
-    }
-}
-
-impl Hash for Text {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_ref().hash(state);
     }
 }
 
@@ -127,7 +105,14 @@ macro_rules! name {
         impl Written for $name {
             #[inline]
             fn write(&self, out: &mut impl Buffer) {
-                json::write_text(out, &self.0);
+                match &self.0 {
+                    Text::Short { words, length } => {
+                        out.append(b"\"");
+                        out.append_start(&words.0, usize::from(*length));
+                        out.append(b"\"");
+                    }
+                    Text::Long(text) => json::write_text(out, text),
+                }
             }
         }
     };

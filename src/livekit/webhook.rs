@@ -4,10 +4,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use sha2::{Digest, Sha256};
-
 use crate::clock::UnixTime;
 use crate::jws;
 use crate::livekit::event::{NotAnEvent, WebhookEvent};
@@ -105,10 +101,9 @@ impl Authenticated {
 
     /// The SHA-256 of `body`, if the token was signed for it.
     fn digest_of(&self, body: &[u8]) -> Option<[u8; 32]> {
-        let digest: [u8; 32] = Sha256::digest(body).into();
-        let mut encoded = [0; DIGEST_CHARS];
-        BASE64.encode_slice(digest, &mut encoded).ok()?;
-        (encoded == self.digest).then_some(digest)
+        let digest = jws::sha256(body);
+        let [characters @ .., padding] = &self.digest;
+        (*characters == jws::encode_digest::<b'+', b'/'>(digest) && *padding == b'=').then(|| jws::to_bytes(digest))
     }
 }
 
