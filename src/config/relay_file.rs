@@ -157,7 +157,7 @@ fn is_private(url: &Url) -> bool {
         // A name without a dot is one of a container, or of a neighbour.
         Some(Host::Domain(name)) => {
             let is_below = |suffix: &&str| name.strip_suffix(*suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-            !name.contains('.') || SUFFIXES.iter().any(|suffix| is_below(suffix))
+            !name.contains('.') || SUFFIXES.iter().any(is_below)
         }
         None => false,
     }

@@ -135,7 +135,7 @@ async fn nothing_is_lost_when_roomkey_is_killed_again_and_again() {
     eventually("everything arrives", async || ids(&receiver).is_superset(&acknowledged)).await;
     nothing_is_left(&program).await;
     let (all, different) = (receiver.received().len(), ids(&receiver).len());
-    println!("{} were acknowledged, {different} arrived, {} of them twice", acknowledged.len(), all - different);
+    eprintln!("{} were acknowledged, {different} arrived, {} of them twice", acknowledged.len(), all - different);
     for events in by_room(&receiver).into_values() {
         let mut seen = BTreeSet::new();
         let firsts: Vec<_> = events.into_iter().filter(|id| seen.insert(id.clone())).collect();
