@@ -38,7 +38,7 @@ pub(crate) fn start_with(program: &Path, inbox: &str, flags: &[&str]) -> Result<
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(|error| error.to_string())?.port();
     let child = Command::new(program)
-        .args(["--inbox", inbox, "--server-bind", "127.0.0.1", "--server-port", &port.to_string(), "--log-level", "warn"])
+        .args(["--inbox", inbox, "--server-bind", "127.0.0.1", "--server-port", &port.to_string(), "--log-level", "error"])
         .args(flags)
         .env("ROOMKEY_INBOX_MAX_SIZE", "100GiB")
         .env("LIVEKIT_API_KEY", KEY)

@@ -89,7 +89,7 @@ impl Bench {
     /// Events that wait in the inbox, and are sent as fast as the target takes them.
     fn drain(&self, receiver: &Receiver) -> Result<(), String> {
         let (mut relayed, mut posted) = (Vec::new(), Vec::new());
-        let file = self.targets("drain", 1, 0, receiver.address(), "oldest")?;
+        let file = self.targets("drain", (1, 0), receiver.address(), &format!("concurrency = {CONCURRENCY}\nfrom = \"oldest\""))?;
         for round in 0..self.rounds {
             self.empty();
             let filled = self.start(&[])?;
@@ -119,7 +119,7 @@ impl Bench {
     /// From the moment when a delivery is sent until an idle target has its event.
     fn delay(&self, receiver: &Receiver) -> Result<(), String> {
         self.empty();
-        let file = self.targets("delay", 1, 0, receiver.address(), "now")?;
+        let file = self.targets("delay", (1, 0), receiver.address(), "")?;
         let server = self.start(&["--relay", &file])?;
         sleep(Duration::from_secs(1)); // the target begins
         let mut stream = TcpStream::connect(server.address()).map_err(|error| error.to_string())?;
@@ -150,7 +150,7 @@ impl Bench {
 
     /// What `/webhook` is left with while its events are relayed.
     fn webhook(&self, receiver: &Receiver) -> Result<(), String> {
-        let file = self.targets("webhook", 1, 0, receiver.address(), "now")?;
+        let file = self.targets("webhook", (1, 0), receiver.address(), "")?;
         let mut ratios = Vec::new();
         for round in 0..self.rounds {
             let mut rates = Vec::new();
@@ -170,7 +170,7 @@ impl Bench {
 
     /// 100 targets, of which 50 are down, and some events for all.
     fn memory(&self, receiver: &Receiver) -> Result<(), String> {
-        let file = self.targets("memory", 50, 50, receiver.address(), "now")?;
+        let file = self.targets("memory", (50, 50), receiver.address(), "")?;
         let mut bytes = Vec::new();
         for flags in [&[][..], &["--relay", &file]] {
             self.empty();
@@ -200,8 +200,8 @@ impl Bench {
         }
     }
 
-    /// A file of targets, the last ones of which nobody answers.
-    fn targets(&self, name: &str, up: usize, down: usize, address: SocketAddr, from: &str) -> Result<String, String> {
+    /// A file of targets that are up and down, with these lines beside what each needs.
+    fn targets(&self, name: &str, (up, down): (usize, usize), address: SocketAddr, lines: &str) -> Result<String, String> {
         let secret = self.directory.join("relay.secret");
         write(&secret, "the-secret-of-the-relay-for-the-bench")?;
         let nobody = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(|error| error.to_string())?;
@@ -209,7 +209,7 @@ impl Bench {
             let address = if number < up { address } else { nobody };
             format!(
                 "[[target]]\nname = \"{name}-{number}\"\nurl = \"http://{address}/livekit\"\nkey = \"APIrelay\"\nsecret_file = {:?}\n\
-                 concurrency = {CONCURRENCY}\nfrom = \"{from}\"\n",
+                 {lines}\n",
                 secret.display().to_string()
             )
         };
