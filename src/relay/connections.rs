@@ -37,6 +37,11 @@ impl KeptConnections {
         kept.push_back((Instant::now(), connection));
     }
 
+    /// Closes those that have waited for too long.
+    pub(super) fn close_idle(&self) {
+        lock(&self.kept).retain(is_usable);
+    }
+
     /// Closes all, because they probably lead nowhere.
     pub(super) fn close(&self) {
         lock(&self.kept).clear();

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::inbox::target::{Lag, OwedCounts};
 use crate::inbox::{Histogram, Inbox};
 use crate::relay::observed::Counters;
+use crate::relay::plan::Limits;
 use crate::relay::runner::Runner;
 use crate::relay::sender::Sender;
 use crate::relay::settings::TargetSettings;
@@ -76,26 +77,27 @@ impl Relay {
         if targets.is_stopped {
             return;
         }
+        let limits = Limits::of_one_of(settings.len());
         let mut before = std::mem::take(&mut targets.running);
         targets.running = settings
             .into_iter()
             .map(|settings| {
                 let same = before.iter().position(|running| running.target == settings.name);
-                self.start(settings, same.map(|place| before.swap_remove(place)))
+                self.start(settings, limits, same.map(|place| before.swap_remove(place)))
             })
             .collect();
         before.iter().for_each(Running::stop);
     }
 
     /// Starts the task of a target, after the one that it replaces.
-    fn start(&self, settings: TargetSettings, before: Option<Running>) -> Running {
+    fn start(&self, settings: TargetSettings, limits: Limits, before: Option<Running>) -> Running {
         let (inbox, clock) = (self.0.inbox.clone(), self.0.clock.clone());
         let (target, wake) = (Arc::clone(&settings.name), Arc::new(Notify::new()));
         let (stop, stopped) = watch::channel(false);
         let counters = before.as_ref().map_or_else(|| Arc::new(Counters::new()), |before| Arc::clone(&before.counters));
         let sender = Arc::new(Sender::new(&settings));
         let (begins, begun) = watch::channel(false);
-        let runner = Runner { settings, inbox, clock, sender, counters: Arc::clone(&counters), begins };
+        let runner = Runner { settings, limits, inbox, clock, sender, counters: Arc::clone(&counters), begins };
         let task = tokio::spawn({
             let (wake, workers) = (Arc::clone(&wake), self.0.inbox.workers());
             async move {

@@ -38,13 +38,23 @@ pub(super) struct Limits {
     pub(super) replay_window: PageLimit,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            owed: 100_000,
-            window: PageLimit { entries: 1024, bytes: 2 << 20 },
-            replay_window: PageLimit { entries: 128, bytes: 512 << 10 },
-        }
+/// What all targets together keep in memory, about, and what one of them keeps.
+const ALL: PageLimit = PageLimit { entries: 4096, bytes: 4 << 20 };
+const MOST: PageLimit = PageLimit { entries: 1024, bytes: 2 << 20 };
+const LEAST: PageLimit = PageLimit { entries: 32, bytes: 32 << 10 };
+/// A replay's part of it.
+const REPLAY_PART: usize = 8;
+
+impl Limits {
+    /// Those of each of `targets` targets.
+    pub(super) fn of_one_of(targets: usize) -> Self {
+        let part = |all: usize, least, most| all.checked_div(targets).unwrap_or(all).clamp(least, most);
+        let window = PageLimit {
+            entries: part(ALL.entries, LEAST.entries, MOST.entries),
+            bytes: part(ALL.bytes, LEAST.bytes, MOST.bytes),
+        };
+        let replay_window = PageLimit { entries: window.entries / REPLAY_PART, bytes: window.bytes / REPLAY_PART };
+        Self { owed: 100_000, window, replay_window }
     }
 }
 
@@ -56,14 +66,12 @@ pub(super) enum Fate {
     Dead,
 }
 
-impl From<&TargetSettings> for Plan {
-    fn from(settings: &TargetSettings) -> Self {
-        let TargetSettings { is_ordered, concurrency, hold, give_up_after, .. } = *settings;
-        Self { is_ordered, concurrency, hold, give_up_after, limits: Limits::default() }
-    }
-}
-
 impl Plan {
+    pub(super) fn of(settings: &TargetSettings, limits: Limits) -> Self {
+        let TargetSettings { is_ordered, concurrency, hold, give_up_after, .. } = *settings;
+        Self { is_ordered, concurrency, hold, give_up_after, limits }
+    }
+
     /// The fate of an event that has failed `attempts` times, the last one `now` and the first one at `first`.
     pub(super) fn fate(&self, is_held: bool, attempts: u32, first: UnixTime, now: UnixTime) -> Fate {
         let age = now.since(first);
@@ -107,7 +115,7 @@ mod tests {
             concurrency: 1,
             hold: Duration::from_secs(hold),
             give_up_after: Duration::from_secs(give_up_after),
-            limits: Limits::default(),
+            limits: Limits::of_one_of(1),
         };
         let first = UnixTime::from_secs(1_000_000);
         let (mut tried, mut now, mut is_held) = (Vec::new(), first, true);

@@ -11,7 +11,7 @@ use crate::inbox::target::{OwedCounts, TargetCommit, TargetError, TargetState};
 use crate::inbox::{Cursor, Inbox, PageLimit, ReadError};
 use crate::relay::dispatcher::Dispatcher;
 use crate::relay::observed::{Counters, Current};
-use crate::relay::plan::Plan;
+use crate::relay::plan::{Limits, Plan};
 use crate::relay::sender::Sender;
 use crate::relay::session::{End, Session};
 use crate::relay::settings::TargetSettings;
@@ -25,6 +25,7 @@ const GIVE_BACK_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Runner {
     pub(super) settings: TargetSettings,
+    pub(super) limits: Limits,
     pub(super) inbox: Inbox,
     pub(super) clock: Clock,
     pub(super) sender: Arc<Sender>,
@@ -86,7 +87,7 @@ impl Runner {
         let owed = self.inbox.owed(name, None, None, usize::MAX).await?;
         let now = self.clock.now();
         let seed = now.as_millis() ^ u64::from(std::process::id()).rotate_left(32);
-        let dispatcher = Dispatcher::new(Plan::from(&self.settings), state, owed, now, seed);
+        let dispatcher = Dispatcher::new(Plan::of(&self.settings, self.limits), state, owed, now, seed);
         Ok(Session::new(self, epoch, begin, dispatcher))
     }
 

@@ -68,6 +68,11 @@ impl Sender {
         }
     }
 
+    /// Closes connections that are not needed, because each takes memory, here and at the target.
+    pub(super) fn close_idle(&self) {
+        self.kept.close_idle();
+    }
+
     /// Sends the event of `attempt`, signed at `now`.
     pub(crate) async fn send(&self, attempt: &Attempt, now: UnixTime) -> Outcome {
         let request = match self.requests.write(attempt, now) {

@@ -277,6 +277,7 @@ impl<'a> Session<'a> {
             }
             Done::Lag(lag) => {
                 self.lag.ends(true);
+                self.runner.sender.close_idle();
                 let owed = self.dispatcher.state().owed;
                 self.runner.counters.update(|current| (current.lag, current.owed) = (lag.unwrap_or(current.lag), owed));
                 return None;
