@@ -8,9 +8,8 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::inbox::target::{Lag, OwedCounts};
-use crate::inbox::{Histogram, Inbox};
-use crate::relay::observed::Counters;
+use crate::inbox::Inbox;
+use crate::relay::observed::{Counters, Observed};
 use crate::relay::runner::Runner;
 use crate::relay::sender::Sender;
 use crate::relay::settings::TargetSettings;
@@ -48,21 +47,6 @@ struct Running {
     /// Whether it has tried to begin.
     begun: watch::Receiver<bool>,
     task: JoinHandle<()>,
-}
-
-/// What is known of a target, for metrics.
-#[derive(Clone, Debug)]
-pub(crate) struct Observed {
-    pub(crate) target: Arc<str>,
-    /// The attempts with each outcome.
-    pub(crate) attempts: [(&'static str, u64); 5],
-    /// How long attempts took, in microseconds.
-    pub(crate) duration: Arc<Histogram<12>>,
-    pub(crate) lag: Lag,
-    pub(crate) owed: OwedCounts,
-    pub(crate) is_down: bool,
-    pub(crate) holds_lease: bool,
-    pub(crate) expired: u64,
 }
 
 impl Relay {

@@ -10,8 +10,8 @@ use crate::client::Target;
 use crate::clock::UnixTime;
 use crate::inbox::Entry;
 use crate::livekit::key::ApiKey;
-use crate::relay::failure::FailureKind;
-use crate::relay::request::Attempt;
+use crate::relay::failure::{Failure, FailureKind};
+use crate::relay::sender::request::Attempt;
 use crate::relay::sender::{Outcome, Sender};
 use crate::relay::settings::{TargetSettings, Wanted};
 
@@ -65,14 +65,14 @@ async fn outcome_in_a_moment(reply: Reply) -> Outcome {
 
 fn kind(outcome: &Outcome) -> (Option<FailureKind>, Option<u16>) {
     match outcome {
-        Outcome::Failed { kind, status, .. } => (Some(*kind), *status),
+        Outcome::Failed(Failure { kind, status, .. }) => (Some(*kind), *status),
         Outcome::Delivered | Outcome::Gone => (None, None),
     }
 }
 
 fn wait(outcome: Outcome) -> Option<u64> {
     match outcome {
-        Outcome::Failed { retry_after, .. } => retry_after.map(|wait| wait.as_secs()),
+        Outcome::Failed(Failure { retry_after, .. }) => retry_after.map(|wait| wait.as_secs()),
         Outcome::Delivered | Outcome::Gone => None,
     }
 }
@@ -220,7 +220,7 @@ async fn without_tls_there_is_no_connection() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         }
     });
-    let Outcome::Failed { kind, error, .. } = send(&Sender::new(&patient)).await else { panic!("no TLS") };
+    let Outcome::Failed(Failure { kind, error, .. }) = send(&Sender::new(&patient)).await else { panic!("no TLS") };
     assert_eq!(kind, FailureKind::Connect);
     assert!(error.contains("does not speak TLS"), "{error}");
 }

@@ -12,7 +12,7 @@ use crate::clock::UnixTime;
 use crate::livekit::key::ApiKey;
 use crate::livekit::token_verifier::TokenVerifier;
 use crate::livekit::webhook::WebhookReceiver;
-use crate::relay::request::{Attempt, RequestWriter};
+use crate::relay::sender::request::{Attempt, RequestWriter};
 use crate::relay::settings::TargetSettings;
 
 struct Written {

@@ -37,19 +37,19 @@ const REPLAY: HeaderName = HeaderName::from_static("roomkey-replay");
 
 /// An event that is sent to a target.
 #[derive(Clone, Debug)]
-pub(crate) struct Attempt {
-    pub(crate) entry: Entry,
+pub(in crate::relay) struct Attempt {
+    pub(in crate::relay) entry: Entry,
     /// Which attempt this is, from 1.
-    pub(crate) attempt: u32,
+    pub(in crate::relay) attempt: u32,
     /// Whether the order of its room was given up for it.
-    pub(crate) is_late: bool,
+    pub(in crate::relay) is_late: bool,
     /// Whether it was asked for once more.
-    pub(crate) is_replay: bool,
+    pub(in crate::relay) is_replay: bool,
 }
 
 /// Writes the requests to one target.
 #[derive(Debug)]
-pub(super) struct RequestWriter {
+pub(in crate::relay) struct RequestWriter {
     /// What all requests share.
     shared: Request<()>,
     key: ApiKey,
@@ -58,7 +58,7 @@ pub(super) struct RequestWriter {
 }
 
 impl RequestWriter {
-    pub(super) fn new(settings: &TargetSettings) -> Self {
+    pub(in crate::relay) fn new(settings: &TargetSettings) -> Self {
         let mut shared = settings.endpoint.post();
         shared.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/webhook+json"));
         let secret = settings.standard_webhooks_secret.as_ref();
@@ -71,7 +71,7 @@ impl RequestWriter {
     }
 
     /// The request of `attempt`, signed at `now`.
-    pub(super) fn write(&self, attempt: &Attempt, now: UnixTime) -> Result<Request<Full<Bytes>>, RequestError> {
+    pub(in crate::relay) fn write(&self, attempt: &Attempt, now: UnixTime) -> Result<Request<Full<Bytes>>, RequestError> {
         let entry = &attempt.entry;
         let body = if self.redacts { redacted(&entry.body) } else { entry.body.clone() };
         let digest = Sha256::digest(&body);
@@ -123,7 +123,7 @@ fn webhook_id<'a>(id: &'a str, digest: &[u8]) -> Cow<'a, str> {
 /// Why a request cannot be written. No event is known to cause it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(super) enum RequestError {
+pub(in crate::relay) enum RequestError {
     #[error("the request cannot be signed: {0}")]
     Token(#[from] AccessTokenError),
     #[error("the request has a header that HTTP does not allow: {0}")]
