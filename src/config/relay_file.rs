@@ -15,7 +15,7 @@ use crate::policy::file::problem::{About, Finding, Mistake, Position, Problem};
 use crate::policy::file::proofs::{FLAG, at_most_one, duration, file, http_url, secret};
 use crate::policy::file::reader::{Reader, Section, flag, sections, text};
 use crate::policy::file::suggestion::nearest;
-use crate::relay::settings::Wanted;
+use crate::relay::settings::{TargetOptions, Wanted};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -46,14 +46,7 @@ pub(crate) struct TargetSection {
     pub(crate) key: String,
     pub(crate) secret: SecretSource,
     pub(crate) standard_webhooks_secret: Option<SecretSource>,
-    pub(crate) wanted: Wanted,
-    pub(crate) is_ordered: bool,
-    pub(crate) timeout: Duration,
-    pub(crate) concurrency: usize,
-    pub(crate) hold: Duration,
-    pub(crate) give_up_after: Duration,
-    pub(crate) redacts: bool,
-    pub(crate) from_oldest: bool,
+    pub(crate) options: TargetOptions,
 }
 
 impl RelayFile {
@@ -82,13 +75,28 @@ fn target(
     keep: Duration,
     reader: &mut Reader<'_>,
 ) -> Option<TargetSection> {
-    const TIMEOUT: &str = "a duration from 1s to 60s, such as \"15s\"";
-    const CONCURRENCY: &str = "a number from 1 to 256";
     let name = name(section, names, reader);
     let endpoint = endpoint(name.as_deref(), section, reader);
     let key = section.required("key", "the name of the key that signs, which is this target's own", reader);
     let key = key.and_then(|item| reader.read("key", item, "text that is not empty", text));
     let (secret, standard_webhooks_secret) = secrets(section, folder, reader);
+    let options = options(section, keep, reader);
+    let ca_file = file("ca_file", section, folder, reader);
+    Some(TargetSection {
+        at: reader.position(&section.span),
+        name: name?,
+        endpoint: endpoint?,
+        ca_file,
+        key: key?.to_owned(),
+        secret: secret?,
+        standard_webhooks_secret,
+        options,
+    })
+}
+
+fn options(section: &mut Section<'_>, keep: Duration, reader: &mut Reader<'_>) -> TargetOptions {
+    const TIMEOUT: &str = "a duration from 1s to 60s, such as \"15s\"";
+    const CONCURRENCY: &str = "a number from 1 to 256";
     let wanted = wanted(section, reader);
     let is_ordered = choice("order", "order", [("room", true), ("none", false)], section, reader);
     let timeout = section.optional("timeout", TIMEOUT, reader, |value| {
@@ -100,15 +108,7 @@ fn target(
     let (hold, give_up_after) = patience(keep, section, reader);
     let redacts = section.optional("redact", FLAG, reader, flag);
     let from_oldest = choice("from", "beginning", [("now", false), ("oldest", true)], section, reader);
-    let ca_file = file("ca_file", section, folder, reader);
-    Some(TargetSection {
-        at: reader.position(&section.span),
-        name: name?,
-        endpoint: endpoint?,
-        ca_file,
-        key: key?.to_owned(),
-        secret: secret?,
-        standard_webhooks_secret,
+    TargetOptions {
         wanted,
         is_ordered: is_ordered.unwrap_or(true),
         timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
@@ -117,7 +117,7 @@ fn target(
         give_up_after,
         redacts: redacts.unwrap_or(false),
         from_oldest: from_oldest.unwrap_or(false),
-    })
+    }
 }
 
 fn name(section: &mut Section<'_>, names: &mut HashMap<String, usize>, reader: &mut Reader<'_>) -> Option<String> {

@@ -40,7 +40,7 @@ struct Targets {
 /// The task of a target.
 #[derive(Debug)]
 struct Running {
-    target: Arc<str>,
+    settings: Arc<TargetSettings>,
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
     counters: Arc<Counters>,
@@ -54,7 +54,8 @@ impl Relay {
         Self(Arc::new(Inner { inbox, clock, targets: Mutex::default() }))
     }
 
-    /// Relays to these targets from now on, and to no others. A target's state stays in the inbox.
+    /// Relays to these targets from now on, and to no others. Targets with the same settings as before go on undisturbed. The state of
+    /// the others stays in the inbox.
     pub(crate) fn put(&self, settings: Vec<TargetSettings>) {
         let mut targets = lock(&self.0.targets);
         if targets.is_stopped {
@@ -64,8 +65,11 @@ impl Relay {
         targets.running = settings
             .into_iter()
             .map(|settings| {
-                let same = before.iter().position(|running| running.target == settings.name);
-                self.start(settings, same.map(|place| before.swap_remove(place)))
+                let place = before.iter().position(|running| running.settings.name == settings.name);
+                match place.map(|place| before.swap_remove(place)) {
+                    Some(running) if *running.settings == settings => running,
+                    replaced => self.start(settings, replaced),
+                }
             })
             .collect();
         before.iter().for_each(Running::stop);
@@ -74,12 +78,12 @@ impl Relay {
     /// Starts the task of a target, after the one that it replaces.
     fn start(&self, settings: TargetSettings, before: Option<Running>) -> Running {
         let (inbox, clock) = (self.0.inbox.clone(), self.0.clock.clone());
-        let (target, wake) = (Arc::clone(&settings.name), Arc::new(Notify::new()));
+        let (settings, wake) = (Arc::new(settings), Arc::new(Notify::new()));
         let (stop, stopped) = watch::channel(false);
         let counters = before.as_ref().map_or_else(|| Arc::new(Counters::new()), |before| Arc::clone(&before.counters));
         let sender = Arc::new(Sender::new(&settings));
         let (begins, begun) = watch::channel(false);
-        let runner = Runner { settings, inbox, clock, sender, counters: Arc::clone(&counters), begins };
+        let runner = Runner { settings: Arc::clone(&settings), inbox, clock, sender, counters: Arc::clone(&counters), begins };
         let task = tokio::spawn({
             let (wake, workers) = (Arc::clone(&wake), self.0.inbox.workers());
             async move {
@@ -90,7 +94,7 @@ impl Relay {
                 while workers.panicked(NAME, runner.run(&wake, stopped.clone())).await {}
             }
         });
-        Running { target, wake, stop, counters, begun, task }
+        Running { settings, wake, stop, counters, begun, task }
     }
 
     /// Waits until each target has begun, if the inbox works: a new target gets every event that is committed after this.
@@ -106,19 +110,24 @@ impl Relay {
 
     /// The names of the targets.
     pub(crate) fn names(&self) -> Vec<Arc<str>> {
-        lock(&self.0.targets).running.iter().map(|running| Arc::clone(&running.target)).collect()
+        lock(&self.0.targets).running.iter().map(|running| Arc::clone(&running.settings.name)).collect()
     }
 
     /// Has `target` look at once at what people ask it to do.
     pub(crate) fn wake(&self, target: &str) {
-        lock(&self.0.targets).running.iter().filter(|running| &*running.target == target).for_each(|running| {
+        lock(&self.0.targets).running.iter().filter(|running| &*running.settings.name == target).for_each(|running| {
             running.wake.notify_one();
         });
     }
 
     pub(crate) fn observed(&self) -> Vec<Observed> {
-        let observed = |running: &Running| running.counters.observed(Arc::clone(&running.target));
+        let observed = |running: &Running| running.counters.observed(Arc::clone(&running.settings.name));
         lock(&self.0.targets).running.iter().map(observed).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn tasks(&self) -> Vec<tokio::task::Id> {
+        lock(&self.0.targets).running.iter().map(|running| running.task.id()).collect()
     }
 
     /// Finishes what is in flight, within limits, and gives the leases back.
@@ -131,7 +140,7 @@ impl Relay {
         running.iter().for_each(Running::stop);
         for running in running {
             if running.task.await.is_err() {
-                warn!(target = &*running.target, "the task of this target was ended");
+                warn!(target = &*running.settings.name, "the task of this target was ended");
             }
         }
     }

@@ -23,7 +23,7 @@ const GIVE_BACK_PATIENCE: Duration = Duration::from_secs(2);
 /// Everything that a target's task needs.
 #[derive(Debug)]
 pub(super) struct Runner {
-    pub(super) settings: TargetSettings,
+    pub(super) settings: Arc<TargetSettings>,
     pub(super) inbox: Inbox,
     pub(super) clock: Clock,
     pub(super) sender: Arc<Sender>,
@@ -85,13 +85,13 @@ impl Runner {
         let owed = self.inbox.owed(name, None, None, usize::MAX).await?;
         let now = self.clock.now();
         let seed = now.as_millis() ^ u64::from(std::process::id()).rotate_left(32);
-        let dispatcher = Dispatcher::new(Plan::from(&self.settings), state, owed, now, seed);
+        let dispatcher = Dispatcher::new(Plan::from(&self.settings.options), state, owed, now, seed);
         Ok(Session::new(self, epoch, begin, dispatcher))
     }
 
     /// Commits where a new target begins.
     async fn create(&self, epoch: u64) -> Result<TargetState, NoSession> {
-        let cursor: Cursor = if self.settings.from_oldest {
+        let cursor: Cursor = if self.settings.options.from_oldest {
             let limit = PageLimit { entries: 1, bytes: 1 };
             self.inbox.read(None, &Arc::default(), limit).await?.after
         } else {

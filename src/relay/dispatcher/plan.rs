@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::UnixTime;
 use crate::inbox::PageLimit;
 use crate::relay::failure::MAX_RETRY_AFTER;
-use crate::relay::settings::TargetSettings;
+use crate::relay::settings::TargetOptions;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -18,7 +18,7 @@ pub(super) const LONGEST_ASIDE: Duration = Duration::from_secs(24 * HOUR);
 /// The same for a lane and for a whole target.
 pub(super) const LONGEST_WAIT: Duration = MAX_RETRY_AFTER;
 
-/// What the settings of a target say about order and patience.
+/// What a target's options say about order and patience.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::relay) struct Plan {
     pub(super) is_ordered: bool,
@@ -57,9 +57,9 @@ pub(super) enum Fate {
     Dead,
 }
 
-impl From<&TargetSettings> for Plan {
-    fn from(settings: &TargetSettings) -> Self {
-        let TargetSettings { is_ordered, concurrency, hold, give_up_after, .. } = *settings;
+impl From<&TargetOptions> for Plan {
+    fn from(options: &TargetOptions) -> Self {
+        let TargetOptions { is_ordered, concurrency, hold, give_up_after, .. } = *options;
         Self { is_ordered, concurrency, hold, give_up_after, limits: Limits::default() }
     }
 }

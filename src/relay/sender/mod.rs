@@ -56,8 +56,8 @@ impl Sender {
             name: Arc::clone(&settings.name),
             endpoint: settings.endpoint.clone(),
             requests: RequestWriter::new(settings),
-            timeout: settings.timeout,
-            kept: KeptConnections::new(settings.concurrency),
+            timeout: settings.options.timeout,
+            kept: KeptConnections::new(settings.options.concurrency),
         }
     }
 

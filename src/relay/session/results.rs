@@ -45,7 +45,7 @@ impl Session<'_> {
 
     fn sent(&mut self, cursor: Cursor, outcome: Outcome, duration: Duration) {
         let Runner { settings, clock, counters, .. } = self.runner;
-        counters.attempt(&outcome, duration, settings.timeout);
+        counters.attempt(&outcome, duration, settings.options.timeout);
         match outcome {
             Outcome::Delivered => self.dispatcher.succeeded(cursor),
             Outcome::Gone => {
@@ -86,7 +86,7 @@ impl Session<'_> {
                     None if page.next.time().since(read_to.time()) >= IDLE_INTERVAL => page.next,
                     None => read_to,
                 };
-                self.dispatcher.take(wanted(page.entries, &self.runner.settings.wanted), next);
+                self.dispatcher.take(wanted(page.entries, &self.runner.settings.options.wanted), next);
             }
             Err(ReadError::Gone { oldest }) => {
                 warn!(target = &*self.runner.settings.name, %oldest, "events were deleted before they were sent: they have expired");
@@ -101,7 +101,7 @@ impl Session<'_> {
     fn replayed(&mut self, page: Result<Page, ReadError>) {
         self.replaying.ends(!is_outage(&page));
         match page {
-            Ok(page) => self.dispatcher.take_replayed(wanted(page.entries, &self.runner.settings.wanted), page.next),
+            Ok(page) => self.dispatcher.take_replayed(wanted(page.entries, &self.runner.settings.options.wanted), page.next),
             Err(ReadError::Gone { oldest }) => self.dispatcher.skip_replay_gap(oldest),
             Err(_) => {}
         }
