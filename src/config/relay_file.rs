@@ -12,9 +12,9 @@ use crate::caller::settings::SecretSource;
 use crate::client;
 use crate::livekit::event::EVENTS;
 use crate::policy::file::problem::{About, Finding, Mistake, Position, Problem};
-use crate::policy::file::proofs::{FLAG, at_most_one, duration, file, http_url, secret};
-use crate::policy::file::reader::{Reader, Section, flag, sections, text};
+use crate::policy::file::reader::{Reader, Section, sections, text};
 use crate::policy::file::suggestion::nearest;
+use crate::policy::file::values::duration;
 use crate::relay::settings::{TargetOptions, Wanted};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -81,7 +81,7 @@ fn target(
     let key = key.and_then(|item| reader.read("key", item, "text that is not empty", text));
     let (secret, standard_webhooks_secret) = secrets(section, folder, reader);
     let options = options(section, keep, reader);
-    let ca_file = file("ca_file", section, folder, reader);
+    let ca_file = section.file("ca_file", folder, reader);
     Some(TargetSection {
         at: reader.position(&section.span),
         name: name?,
@@ -106,7 +106,7 @@ fn options(section: &mut Section<'_>, keep: Duration, reader: &mut Reader<'_>) -
         value.as_integer().and_then(number).filter(|number| (1..=MAX_CONCURRENCY).contains(number))
     });
     let (hold, give_up_after) = patience(keep, section, reader);
-    let redacts = section.optional("redact", FLAG, reader, flag);
+    let redacts = section.flag("redact", reader);
     let from_oldest = choice("from", "beginning", [("now", false), ("oldest", true)], section, reader);
     TargetOptions {
         wanted,
@@ -136,7 +136,7 @@ fn name(section: &mut Section<'_>, names: &mut HashMap<String, usize>, reader: &
 fn endpoint(name: Option<&str>, section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<client::Target> {
     const URL: &str = "a URL such as https://app.example.com/livekit, without a user, a password and a fragment";
     section.required("url", "where the events are sent", reader)?;
-    let url = http_url("url", URL, section, reader)?;
+    let url = section.http_url("url", URL, reader)?;
     let span = section.span_of("url");
     if url.scheme() == "http" && !is_private(&url) {
         reader.find(&span, About::PlainTarget { target: name.unwrap_or_default().to_owned() });
@@ -165,17 +165,12 @@ fn is_private(url: &Url) -> bool {
 
 /// The secret that signs, and that of Standard Webhooks.
 fn secrets(section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> (Option<SecretSource>, Option<SecretSource>) {
+    const ABOUT: &str = "the file with the key's secret, or the variable in \"secret_env\"";
     const SECRET: [&str; 2] = ["secret_file", "secret_env"];
     const STANDARD: [&str; 2] = ["standard_webhooks_secret_file", "standard_webhooks_secret_env"];
-    if !SECRET.iter().any(|key| section.has(key)) {
-        let about = "the file with the key's secret, or the variable in \"secret_env\"";
-        reader.mistake(&section.span, Problem::Missing { key: SECRET[0], place: section.place.clone(), about });
-    }
-    let mut read = |[file, variable]: [&'static str; 2]| {
-        at_most_one(&[file, variable], section, reader);
-        secret([variable, file], section, reader, folder)
-    };
-    (read(SECRET), read(STANDARD))
+    section.only_one(&SECRET, ABOUT, reader);
+    section.at_most_one(&STANDARD, reader);
+    (section.secret(SECRET, folder, reader), section.secret(STANDARD, folder, reader))
 }
 
 fn wanted(section: &mut Section<'_>, reader: &mut Reader<'_>) -> Wanted {
