@@ -17,8 +17,11 @@ use tokio_rustls::client::TlsStream;
 
 /// The authorities that are trusted. By default those of the system, which are read when they are first needed; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Trust {
-    config: Arc<OnceCell<Arc<ClientConfig>>>,
+pub(crate) struct Trust(Arc<Authorities>);
+
+#[derive(Debug, Default)]
+struct Authorities {
+    config: OnceCell<Arc<ClientConfig>>,
     /// The SHA-256 of their PEM; `None` for those of the system.
     pem: Option<[u8; 32]>,
 }
@@ -33,14 +36,14 @@ impl Trust {
         if roots.is_empty() {
             return Err(TrustError::Empty);
         }
-        let config = Arc::new(OnceCell::new_with(Some(config(roots).map_err(TrustError::Unsupported)?)));
-        Ok(Self { config, pem: Some(Sha256::digest(pem).into()) })
+        let config = OnceCell::new_with(Some(config(roots).map_err(TrustError::Unsupported)?));
+        Ok(Self(Arc::new(Authorities { config, pem: Some(Sha256::digest(pem).into()) })))
     }
 
     /// Makes the handshake on `stream`, and checks the certificate of `host`.
     pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let read = || async { spawn_blocking(system_config).await.map_err(io::Error::other)? };
-        let config = self.config.get_or_try_init(read).await?;
+        let config = self.0.config.get_or_try_init(read).await?;
         let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         TlsConnector::from(Arc::clone(config)).connect(name, stream).await.map_err(explained)
     }
@@ -49,7 +52,7 @@ impl Trust {
 /// Equal if the same authorities are trusted.
 impl PartialEq for Trust {
     fn eq(&self, other: &Self) -> bool {
-        self.pem == other.pem
+        self.0.pem == other.0.pem
     }
 }
 

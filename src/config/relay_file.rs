@@ -15,7 +15,7 @@ use crate::policy::file::problem::{About, Finding, Mistake, Position, Problem};
 use crate::policy::file::reader::{Reader, Section, sections, text};
 use crate::policy::file::suggestion::nearest;
 use crate::policy::file::values::duration;
-use crate::relay::settings::{TargetOptions, Wanted};
+use crate::relay::settings::{TargetOptions, Wanted, is_target_name};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -24,7 +24,6 @@ const DEFAULT_CONCURRENCY: usize = 16;
 const MAX_CONCURRENCY: usize = 256;
 const DEFAULT_HOLD: Duration = Duration::from_secs(15 * 60);
 const DEFAULT_GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 24 * 60 * 60);
-const MAX_NAME_BYTES: usize = 32;
 
 /// A file of targets that can be used, as far as it alone shows.
 #[derive(Debug)]
@@ -122,10 +121,8 @@ fn options(section: &mut Section<'_>, keep: Duration, reader: &mut Reader<'_>) -
 
 fn name(section: &mut Section<'_>, names: &mut HashMap<String, usize>, reader: &mut Reader<'_>) -> Option<String> {
     const EXPECTED: &str = "1 to 32 small letters, digits and hyphens, such as \"app\"";
-    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_name = |name: &&str| (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_letter);
-    let item = section.required("name", "the log, the metrics and `roomkey relay` call it so", reader)?;
-    let name = reader.read("name", item, EXPECTED, |value| value.as_str().filter(is_name))?;
+    let item = section.required("name", "what the log, the metrics and `roomkey relay` call it", reader)?;
+    let name = reader.read("name", item, EXPECTED, |value| value.as_str().filter(|name| is_target_name(name)))?;
     let line = reader.position(&item.span()).line;
     if let Some(line) = names.insert(name.to_owned(), line) {
         reader.mistake(&item.span(), Problem::SameName { what: "target", name: name.to_owned(), line });

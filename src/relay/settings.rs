@@ -8,6 +8,14 @@ use crate::client;
 use crate::jws;
 use crate::livekit::key::ApiKey;
 
+const MAX_NAME_BYTES: usize = 32;
+
+/// Whether a target may have this name, which needs no escapes in a path or a label.
+pub(crate) fn is_target_name(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=MAX_NAME_BYTES).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
 /// One target: an HTTP endpoint of the application that receives events.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TargetSettings {

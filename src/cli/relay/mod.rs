@@ -16,6 +16,7 @@ use crate::client::Target;
 use crate::inbox::Cursor;
 use crate::inbox::target::OwedState;
 use crate::livekit::grants::VideoGrants;
+use crate::relay::settings::is_target_name;
 use asking::{Asker, OwedPage, StatusPage};
 
 #[derive(Debug, Subcommand)]
@@ -95,11 +96,8 @@ pub(super) struct ListOwed {
     server: ServerFlags,
 }
 
-/// Such a name needs no escapes in a path.
 fn target_name(text: &str) -> Result<Arc<str>, &'static str> {
-    let is_in_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_name = (1..=32).contains(&text.len()) && text.bytes().all(is_in_name);
-    if is_name { Ok(text.into()) } else { Err("must be the name of a target: 1 to 32 characters of a-z, 0-9 and -") }
+    if is_target_name(text) { Ok(text.into()) } else { Err("must be the name of a target: 1 to 32 characters of a-z, 0-9 and -") }
 }
 
 pub(super) fn run(command: RelayCommand) -> Outcome {

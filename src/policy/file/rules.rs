@@ -68,7 +68,7 @@ fn rule(section: &mut Section<'_>, callers: &Callers, names: &mut HashMap<String
 }
 
 fn name(section: &mut Section<'_>, names: &mut HashMap<String, usize>, reader: &mut Reader<'_>) -> String {
-    let item = section.required("name", "the log and `roomkey policy test` call it so", reader);
+    let item = section.required("name", "what the log and `roomkey policy test` call it", reader);
     let Some(item) = item else { return String::new() };
     let Some(name) = reader.read("name", item, "text that is not empty", text) else { return String::new() };
     let line = reader.position(&item.span()).line;
