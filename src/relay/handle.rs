@@ -34,6 +34,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Targets {
     running: Vec<Running>,
+    /// Those that are no longer wanted, and finish what is in flight.
+    stopping: Vec<Running>,
     is_stopped: bool,
 }
 
@@ -62,17 +64,20 @@ impl Relay {
             return;
         }
         let mut before = std::mem::take(&mut targets.running);
+        before.append(&mut targets.stopping);
         targets.running = settings
             .into_iter()
             .map(|settings| {
                 let place = before.iter().position(|running| running.settings.name == settings.name);
                 match place.map(|place| before.swap_remove(place)) {
-                    Some(running) if *running.settings == settings => running,
+                    Some(running) if *running.settings == settings && !*running.stop.borrow() => running,
                     replaced => self.start(settings, replaced),
                 }
             })
             .collect();
         before.iter().for_each(Running::stop);
+        before.retain(|running| !running.task.is_finished());
+        targets.stopping = before;
     }
 
     /// Starts the task of a target, after the one that it replaces.
@@ -132,13 +137,10 @@ impl Relay {
 
     /// Finishes what is in flight, within limits, and gives the leases back.
     pub(crate) async fn stop(&self) {
-        let running = {
-            let mut targets = lock(&self.0.targets);
-            targets.is_stopped = true;
-            std::mem::take(&mut targets.running)
-        };
+        let Targets { running, stopping, .. } =
+            std::mem::replace(&mut *lock(&self.0.targets), Targets { is_stopped: true, ..Targets::default() });
         running.iter().for_each(Running::stop);
-        for running in running {
+        for running in running.into_iter().chain(stopping) {
             if running.task.await.is_err() {
                 warn!(target = &*running.settings.name, "the task of this target was ended");
             }

@@ -19,5 +19,8 @@ async fn targets_with_the_same_settings_go_on() {
     assert_eq!(relay.names().iter().map(|name| &**name).collect::<Vec<_>>(), ["new", "changed", "same"]);
     assert_eq!(after[2], before[0], "same");
     assert!(!before.contains(&after[0]) && !before.contains(&after[1]));
+    relay.put(vec![]);
+    relay.put(vec![target("same")]);
+    assert!(!after.contains(&relay.tasks()[0]), "a target that was removed begins again");
     relay.stop().await;
 }
