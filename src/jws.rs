@@ -44,6 +44,12 @@ impl Key {
         if secret.is_empty() { None } else { Some(Self(Hmac::new(secret))) }
     }
 
+    /// The MAC of `message`.
+    #[cfg(feature = "server")]
+    pub(crate) fn mac(&self, message: &[u8]) -> [u8; DIGEST_BYTES] {
+        to_bytes(self.0.words(message))
+    }
+
     /// Whether `signature` is the MAC of `message`. Compares in constant time.
     #[cfg(feature = "server")]
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {

@@ -1,5 +1,5 @@
-//! What the commands that talk to a server share: their URL, `--ca-file`, the runtime, their tokens, and how long they wait. Does not know what they
-//! send.
+//! What the commands that talk to a server share: their URL, `--ca-file`, the runtime, their tokens, and how long they wait. Does not
+//! know what they send.
 
 use std::time::Duration;
 

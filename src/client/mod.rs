@@ -24,7 +24,7 @@ pub(crate) use tls::{Trust, TrustError};
 const AGENT: &str = concat!("roomkey/", env!("CARGO_PKG_VERSION"));
 
 /// The URL of a server, http or https.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     uri: Uri,
     host: String,

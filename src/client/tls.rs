@@ -8,6 +8,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
+use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
@@ -16,7 +17,14 @@ use tokio_rustls::client::TlsStream;
 
 /// The authorities that are trusted. By default those of the system, which are read when they are first needed; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Trust(Arc<OnceCell<Arc<ClientConfig>>>);
+pub(crate) struct Trust(Arc<Authorities>);
+
+#[derive(Debug, Default)]
+struct Authorities {
+    config: OnceCell<Arc<ClientConfig>>,
+    /// The SHA-256 of their PEM; `None` for those of the system.
+    pem: Option<[u8; 32]>,
+}
 
 impl Trust {
     /// Only the authorities whose certificates are in `pem`.
@@ -28,17 +36,27 @@ impl Trust {
         if roots.is_empty() {
             return Err(TrustError::Empty);
         }
-        Ok(Self(Arc::new(OnceCell::new_with(Some(config(roots).map_err(TrustError::Unsupported)?)))))
+        let config = OnceCell::new_with(Some(config(roots).map_err(TrustError::Unsupported)?));
+        Ok(Self(Arc::new(Authorities { config, pem: Some(Sha256::digest(pem).into()) })))
     }
 
     /// Makes the handshake on `stream`, and checks the certificate of `host`.
     pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let read = || async { spawn_blocking(system_config).await.map_err(io::Error::other)? };
-        let config = self.0.get_or_try_init(read).await?;
+        let config = self.0.config.get_or_try_init(read).await?;
         let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         TlsConnector::from(Arc::clone(config)).connect(name, stream).await.map_err(explained)
     }
 }
+
+/// Equal if the same authorities are trusted.
+impl PartialEq for Trust {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.pem == other.0.pem
+    }
+}
+
+impl Eq for Trust {}
 
 /// Why a file's authorities cannot be trusted. The text follows the file's name.
 #[derive(Debug, thiserror::Error)]

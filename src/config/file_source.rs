@@ -24,7 +24,7 @@ pub(crate) struct FileSource {
     last: Mutex<LastReading>,
 }
 
-/// What was read since the file was.
+/// What the last reading of the file has read.
 #[derive(Default)]
 struct LastReading {
     /// The files that it names.
@@ -42,7 +42,7 @@ impl FileSource {
         &self.path
     }
 
-    /// Reads the file, which means what `parse` says. Relative paths in it begin in its folder, the second argument.
+    /// Reads the file with `parse`, whose second argument is the folder in which relative paths begin.
     ///
     /// # Errors
     /// If the file cannot be read, or has mistakes.

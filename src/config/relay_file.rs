@@ -12,10 +12,10 @@ use crate::caller::settings::SecretSource;
 use crate::client;
 use crate::livekit::event::EVENTS;
 use crate::policy::file::problem::{About, Finding, Mistake, Position, Problem};
-use crate::policy::file::proofs::{FLAG, at_most_one, duration, file, http_url, secret};
-use crate::policy::file::reader::{Reader, Section, flag, sections, text};
+use crate::policy::file::reader::{Reader, Section, sections, text};
 use crate::policy::file::suggestion::nearest;
-use crate::relay::settings::Wanted;
+use crate::policy::file::values::duration;
+use crate::relay::settings::{TargetOptions, Wanted, is_target_name};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -24,7 +24,6 @@ const DEFAULT_CONCURRENCY: usize = 16;
 const MAX_CONCURRENCY: usize = 256;
 const DEFAULT_HOLD: Duration = Duration::from_secs(15 * 60);
 const DEFAULT_GIVE_UP_AFTER: Duration = Duration::from_secs(3 * 24 * 60 * 60);
-const MAX_NAME_BYTES: usize = 32;
 
 /// A file of targets that can be used, as far as it alone shows.
 #[derive(Debug)]
@@ -46,14 +45,7 @@ pub(crate) struct TargetSection {
     pub(crate) key: String,
     pub(crate) secret: SecretSource,
     pub(crate) standard_webhooks_secret: Option<SecretSource>,
-    pub(crate) wanted: Wanted,
-    pub(crate) is_ordered: bool,
-    pub(crate) timeout: Duration,
-    pub(crate) concurrency: usize,
-    pub(crate) hold: Duration,
-    pub(crate) give_up_after: Duration,
-    pub(crate) redacts: bool,
-    pub(crate) from_oldest: bool,
+    pub(crate) options: TargetOptions,
 }
 
 impl RelayFile {
@@ -82,13 +74,28 @@ fn target(
     keep: Duration,
     reader: &mut Reader<'_>,
 ) -> Option<TargetSection> {
-    const TIMEOUT: &str = "a duration from 1s to 60s, such as \"15s\"";
-    const CONCURRENCY: &str = "a number from 1 to 256";
     let name = name(section, names, reader);
     let endpoint = endpoint(name.as_deref(), section, reader);
     let key = section.required("key", "the name of the key that signs, which is this target's own", reader);
     let key = key.and_then(|item| reader.read("key", item, "text that is not empty", text));
     let (secret, standard_webhooks_secret) = secrets(section, folder, reader);
+    let options = options(section, keep, reader);
+    let ca_file = section.file("ca_file", folder, reader);
+    Some(TargetSection {
+        at: reader.position(&section.span),
+        name: name?,
+        endpoint: endpoint?,
+        ca_file,
+        key: key?.to_owned(),
+        secret: secret?,
+        standard_webhooks_secret,
+        options,
+    })
+}
+
+fn options(section: &mut Section<'_>, keep: Duration, reader: &mut Reader<'_>) -> TargetOptions {
+    const TIMEOUT: &str = "a duration from 1s to 60s, such as \"15s\"";
+    const CONCURRENCY: &str = "a number from 1 to 256";
     let wanted = wanted(section, reader);
     let is_ordered = choice("order", "order", [("room", true), ("none", false)], section, reader);
     let timeout = section.optional("timeout", TIMEOUT, reader, |value| {
@@ -98,17 +105,9 @@ fn target(
         value.as_integer().and_then(number).filter(|number| (1..=MAX_CONCURRENCY).contains(number))
     });
     let (hold, give_up_after) = patience(keep, section, reader);
-    let redacts = section.optional("redact", FLAG, reader, flag);
+    let redacts = section.flag("redact", reader);
     let from_oldest = choice("from", "beginning", [("now", false), ("oldest", true)], section, reader);
-    let ca_file = file("ca_file", section, folder, reader);
-    Some(TargetSection {
-        at: reader.position(&section.span),
-        name: name?,
-        endpoint: endpoint?,
-        ca_file,
-        key: key?.to_owned(),
-        secret: secret?,
-        standard_webhooks_secret,
+    TargetOptions {
         wanted,
         is_ordered: is_ordered.unwrap_or(true),
         timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
@@ -117,15 +116,13 @@ fn target(
         give_up_after,
         redacts: redacts.unwrap_or(false),
         from_oldest: from_oldest.unwrap_or(false),
-    })
+    }
 }
 
 fn name(section: &mut Section<'_>, names: &mut HashMap<String, usize>, reader: &mut Reader<'_>) -> Option<String> {
     const EXPECTED: &str = "1 to 32 small letters, digits and hyphens, such as \"app\"";
-    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_name = |name: &&str| (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_letter);
-    let item = section.required("name", "the log, the metrics and `roomkey relay` call it so", reader)?;
-    let name = reader.read("name", item, EXPECTED, |value| value.as_str().filter(is_name))?;
+    let item = section.required("name", "what the log, the metrics and `roomkey relay` call it", reader)?;
+    let name = reader.read("name", item, EXPECTED, |value| value.as_str().filter(|name| is_target_name(name)))?;
     let line = reader.position(&item.span()).line;
     if let Some(line) = names.insert(name.to_owned(), line) {
         reader.mistake(&item.span(), Problem::SameName { what: "target", name: name.to_owned(), line });
@@ -136,7 +133,7 @@ fn name(section: &mut Section<'_>, names: &mut HashMap<String, usize>, reader: &
 fn endpoint(name: Option<&str>, section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<client::Target> {
     const URL: &str = "a URL such as https://app.example.com/livekit, without a user, a password and a fragment";
     section.required("url", "where the events are sent", reader)?;
-    let url = http_url("url", URL, section, reader)?;
+    let url = section.http_url("url", URL, reader)?;
     let span = section.span_of("url");
     if url.scheme() == "http" && !is_private(&url) {
         reader.find(&span, About::PlainTarget { target: name.unwrap_or_default().to_owned() });
@@ -165,17 +162,12 @@ fn is_private(url: &Url) -> bool {
 
 /// The secret that signs, and that of Standard Webhooks.
 fn secrets(section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> (Option<SecretSource>, Option<SecretSource>) {
+    const ABOUT: &str = "the file with the key's secret, or the variable in \"secret_env\"";
     const SECRET: [&str; 2] = ["secret_file", "secret_env"];
     const STANDARD: [&str; 2] = ["standard_webhooks_secret_file", "standard_webhooks_secret_env"];
-    if !SECRET.iter().any(|key| section.has(key)) {
-        let about = "the file with the key's secret, or the variable in \"secret_env\"";
-        reader.mistake(&section.span, Problem::Missing { key: SECRET[0], place: section.place.clone(), about });
-    }
-    let mut read = |[file, variable]: [&'static str; 2]| {
-        at_most_one(&[file, variable], section, reader);
-        secret([variable, file], section, reader, folder)
-    };
-    (read(SECRET), read(STANDARD))
+    section.only_one(&SECRET, ABOUT, reader);
+    section.at_most_one(&STANDARD, reader);
+    (section.secret(SECRET, folder, reader), section.secret(STANDARD, folder, reader))
 }
 
 fn wanted(section: &mut Section<'_>, reader: &mut Reader<'_>) -> Wanted {

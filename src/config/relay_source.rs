@@ -16,6 +16,7 @@ use crate::client::{Trust, TrustError};
 use crate::config::relay_file::{RelayFile, TargetSection};
 use crate::config::{FileError, FileSource, Variables};
 use crate::http::Door;
+use crate::jws;
 use crate::livekit::key::{ApiKey, KeyError, MIN_SECRET_BYTES};
 use crate::policy::file::problem::{Finding, Mistake, Position};
 use crate::relay::settings::TargetSettings;
@@ -113,20 +114,12 @@ impl RelaySource {
             return Err(TargetProblem::Door(door));
         }
         let standard = section.standard_webhooks_secret.as_ref().map(|source| self.secret(source)).transpose()?;
-        let standard = standard.map(|text| standard_secret(&text).ok_or(TargetProblem::StandardSecret)).transpose()?;
         let settings = TargetSettings {
             name: section.name.into(),
             endpoint: section.endpoint.trusting(&self.trust(section.ca_file)?),
             key: key.key.clone(),
-            standard_webhooks_secret: standard,
-            wanted: section.wanted,
-            is_ordered: section.is_ordered,
-            timeout: section.timeout,
-            concurrency: section.concurrency,
-            hold: section.hold,
-            give_up_after: section.give_up_after,
-            redacts: section.redacts,
-            from_oldest: section.from_oldest,
+            standard_webhooks_key: standard.map(|text| standard_key(&text).ok_or(TargetProblem::StandardSecret)).transpose()?,
+            options: section.options,
         };
         Ok((settings, key))
     }
@@ -142,11 +135,11 @@ impl RelaySource {
     }
 }
 
-/// The bytes of a secret as Standard Webhooks writes it.
-fn standard_secret(text: &[u8]) -> Option<Arc<[u8]>> {
+/// The key whose secret is `text`, as Standard Webhooks writes it.
+fn standard_key(text: &[u8]) -> Option<jws::Key> {
     let encoded = str::from_utf8(text).ok()?.strip_prefix(STANDARD_PREFIX)?;
-    let bytes = Zeroizing::new(BASE64.decode(encoded).ok()?);
-    (bytes.len() >= MIN_STANDARD_BYTES).then(|| bytes[..].into())
+    let secret = Zeroizing::new(BASE64.decode(encoded).ok()?);
+    if secret.len() >= MIN_STANDARD_BYTES { jws::Key::new(&secret) } else { None }
 }
 
 /// Why the targets cannot be used.

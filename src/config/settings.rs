@@ -25,7 +25,7 @@ pub(crate) const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
 ///     help, parser
 /// ```
 ///
-/// After these come the secrets, which have no flag: name: type of the value, [variable], parser. Their help is `HELP_ON_SECRETS`.
+/// After these come the secrets, which have no flag: name: type of the value, `[variable]`, parser. Their help is `HELP_ON_SECRETS`.
 macro_rules! settings {
     ($($name:ident: $flag:ty => $type:ty, ($($attribute:ident = $setting:expr),*) [$variable:literal $($usage:literal)?, $default:expr] $help:literal, $parse:expr;)*
      [without a flag] $($secret:ident: $secret_type:ty, [$secret_variable:literal], $parse_secret:expr;)*) => {

@@ -14,6 +14,7 @@ mod cors;
 mod doors;
 mod edge;
 mod endpoints;
+mod facts;
 mod families;
 mod field_error;
 mod framing;

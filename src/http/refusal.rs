@@ -1,14 +1,13 @@
 //! Why a request is refused, and what follows: status, label in metrics, text, header. Does not know the format of the answer.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{ALLOW, CONNECTION, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::ALLOW;
 
 use crate::caller::callers as caller;
+use crate::http::facts::{Facts, facts};
 use crate::http::field_error::FieldError;
 use crate::http::headers::Methods;
 use crate::http::limits::QUERY_BYTES;
@@ -86,52 +85,6 @@ pub(crate) enum Refusal {
     NotSteeredYet,
     Read(ReadError),
     Panic,
-}
-
-/// Everything that follows from a [`Refusal`].
-pub(crate) struct Facts<'a> {
-    pub(crate) status: StatusCode,
-    /// Its name in metrics.
-    pub(crate) label: &'static str,
-    /// What the client is told.
-    pub(crate) text: Cow<'static, str>,
-    pub(crate) header: Option<(HeaderName, HeaderValue)>,
-    /// What the log says instead of the text.
-    logged: Option<&'a dyn fmt::Display>,
-}
-
-impl<'a> Facts<'a> {
-    /// The reason, for the log. It may say more than the client is told.
-    pub(crate) fn reason(&self) -> &dyn fmt::Display {
-        self.logged.unwrap_or(&self.text)
-    }
-
-    fn with(self, name: HeaderName, value: HeaderValue) -> Self {
-        Self { header: Some((name, value)), ..self }
-    }
-
-    /// Ends the connection, because nobody can tell where the next request begins.
-    fn closes(self) -> Self {
-        self.with(CONNECTION, HeaderValue::from_static("close"))
-    }
-
-    fn asks_for_token(self) -> Self {
-        self.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
-    }
-
-    /// In whole seconds, rounded up.
-    fn retried_after(self, wait: Duration) -> Self {
-        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
-        self.with(RETRY_AFTER, seconds.into())
-    }
-
-    fn logged_as(self, error: &'a dyn fmt::Display) -> Self {
-        Self { logged: Some(error), ..self }
-    }
-}
-
-fn facts<'a>(status: StatusCode, label: &'static str, text: impl Into<Cow<'static, str>>) -> Facts<'a> {
-    Facts { status, label, text: text.into(), header: None, logged: None }
 }
 
 const BAD: StatusCode = StatusCode::BAD_REQUEST;

@@ -4,7 +4,7 @@ use prometheus::proto::MetricFamily;
 
 use crate::http::families::{MICROS_A_SECOND, Typed, counter, family, gauge, histogram, labelled};
 use crate::inbox::target::OwedState;
-use crate::relay::handle::Observed;
+use crate::relay::observed::Observed;
 
 /// The metrics of these targets.
 pub(crate) fn relay_families(targets: &[Observed]) -> Vec<MetricFamily> {

@@ -6,9 +6,10 @@ use hyper::{Response, StatusCode};
 
 use crate::http::budget::Share;
 use crate::http::content::Content;
+use crate::http::facts::Facts;
 use crate::http::large::{LargeBytes, keeping};
 use crate::http::limits::{ANSWER_PIECE_BYTES, LARGE_BYTES};
-use crate::http::refusal::{Facts, Refusal};
+use crate::http::refusal::Refusal;
 use crate::json::{ObjectWriter, name};
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");

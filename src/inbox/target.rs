@@ -17,7 +17,7 @@ pub(crate) struct TargetState {
     pub(crate) is_down: bool,
     /// Why the last attempt that failed did; empty if none has.
     pub(crate) last_error: String,
-    /// Counted by the store: in a commit, they mean nothing.
+    /// Counted by the store; a commit ignores them.
     pub(crate) owed: OwedCounts,
     /// What is left of the replays.
     pub(crate) replays: Vec<Replay>,
@@ -62,9 +62,9 @@ pub(crate) struct OwedEvent {
     pub(crate) room: String,
     pub(crate) state: OwedState,
     pub(crate) attempts: u32,
-    /// When it was tried first; `None` if it was not yet.
+    /// When it was tried first; `None` before that.
     pub(crate) first: Option<UnixTime>,
-    /// When it is tried next; `None` if it is not, or as soon as its lane allows it.
+    /// When it is tried next; `None` if it is not tried any more, or as soon as its lane allows it.
     pub(crate) next: Option<UnixTime>,
     /// The status of the last answer, if there was one.
     pub(crate) status: Option<u16>,

@@ -15,8 +15,8 @@ pub(crate) fn ten_digits(number: u64) -> Option<[u8; 10]> {
     }
 }
 
-/// The digits of a number below [`EIGHT_DIGITS`], computed side by side: halves of four digits, then pairs, then single ones. Each
-/// step divides by a multiplication and a shift, which is exact for so few digits.
+/// The digits of a number below [`EIGHT_DIGITS`], computed side by side: two halves of four digits, then four pairs, then eight single
+/// digits. Dividing the parts by a multiplication and a shift is exact for so few digits, and needs no division for each digit.
 #[inline]
 fn eight_digits(number: u64) -> [u8; 8] {
     // Each lane becomes a quotient, and the remainder after it.

@@ -1,5 +1,5 @@
-//! The base64 of SHA-256s, from and to the words that the hash computes, without padding. Their size is constant and nothing here branches
-//! on them or looks them up in a table, so that compilers make vector instructions of it. Does not know what was hashed.
+//! The base64 of SHA-256s without padding, from and to the words that the hash computes. The size is constant, and nothing here branches
+//! on a value or looks it up in a table, so that compilers turn the loops into vector instructions. Does not know what was hashed.
 
 /// Characters of a SHA-256.
 pub(super) const CHARS: usize = 43;
@@ -7,6 +7,7 @@ pub(super) const CHARS: usize = 43;
 /// The base64 of `words`, in the alphabet that ends with `PLUS` and `SLASH`.
 #[inline]
 pub(crate) fn encode<const PLUS: u8, const SLASH: u8>(words: [u32; 8]) -> [u8; CHARS] {
+    // Six groups of 48 bits, which are eight characters each. The last group has 16 bits, so five of its characters are cut off.
     let [a, b, c, d, e, f, g, h] = words.map(u64::from);
     let groups = [a << 16 | b >> 16, b << 32 | c, d << 16 | e >> 16, e << 32 | f, g << 16 | h >> 16, h << 32];
     let mut encoded = [0; CHARS + 5];
@@ -27,7 +28,8 @@ fn sextets(group: u64) -> u64 {
     quarters >> 6 & 0x003f_003f_003f_003f | (quarters & 0x003f_003f_003f_003f) << 8
 }
 
-/// The character of six bits (RFC 4648, section 4), without a table, so that many are computed at once.
+/// The character of six bits (RFC 4648, section 4). Each range of the alphabet begins with a jump from the end of the one before it. The
+/// comparison is signed, because vector instructions compare signed bytes.
 #[inline]
 fn character<const PLUS: u8, const SLASH: u8>(sextet: u8) -> u8 {
     let from = |first: u8, step: u8| if sextet.cast_signed() >= first.cast_signed() { step } else { 0 };
@@ -37,7 +39,7 @@ fn character<const PLUS: u8, const SLASH: u8>(sextet: u8) -> u8 {
     symbol.wrapping_add(from(63, SLASH.wrapping_sub(PLUS).wrapping_sub(1)))
 }
 
-/// The words whose base64url is `characters`, if that is canonical.
+/// The words whose base64url is `characters`, if that is canonical: the bits after the last word are zero.
 pub(super) fn decode(characters: &[u8; CHARS]) -> Option<[u32; 8]> {
     let mut decoded = [b'A'; CHARS + 5];
     if let Some(start) = decoded.first_chunk_mut() {
@@ -64,9 +66,10 @@ fn group(sextets: u64) -> u64 {
     (halves & 0x00ff_ffff) << 24 | halves >> 32
 }
 
-/// The six bits of a character; more than 63 if it is not in the alphabet.
+/// The six bits of a character; 255 if it is not in the alphabet.
 #[inline]
 fn sextet(character: u8) -> u8 {
+    // One more than the six bits, so that 0 means that the character is in no range.
     let within = |first: u8, last: u8, value: u8| {
         let at = character.wrapping_sub(first);
         if at <= last.wrapping_sub(first) { at.wrapping_add(value) } else { 0 }

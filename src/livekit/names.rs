@@ -11,8 +11,8 @@ pub const MAX_NAME_BYTES: usize = 256;
 /// A name's text.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Text {
-    /// One that is written in JSON as it is and needs no allocation, as most do, so that minting allocates nothing but the token. Spaces
-    /// follow.
+    /// One that is short and that JSON writes unchanged, as most are. It is kept without an allocation, so that minting allocates nothing
+    /// but the token. Spaces fill the words.
     Short { words: Words, length: u8 },
     /// Any other.
     Long(String),
@@ -24,7 +24,7 @@ enum Text {
 struct Words([[u8; 8]; 4]);
 
 impl Text {
-    // Otherwise each name would be copied through memory several times.
+    // If this were not inlined, each name would be copied through memory several times.
     #[inline(always)]
     fn new(text: impl AsRef<str> + Into<String>) -> Self {
         let given = text.as_ref().as_bytes();

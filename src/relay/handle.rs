@@ -8,10 +8,9 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::inbox::target::{Lag, OwedCounts};
-use crate::inbox::{Histogram, Inbox};
-use crate::relay::observed::Counters;
-use crate::relay::plan::Limits;
+use crate::inbox::Inbox;
+use crate::relay::dispatcher::Limits;
+use crate::relay::observed::{Counters, Observed};
 use crate::relay::runner::Runner;
 use crate::relay::sender::Sender;
 use crate::relay::settings::TargetSettings;
@@ -36,13 +35,15 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Targets {
     running: Vec<Running>,
+    /// Those that are no longer wanted, and finish what is in flight.
+    stopping: Vec<Running>,
     is_stopped: bool,
 }
 
 /// The task of a target.
 #[derive(Debug)]
 struct Running {
-    target: Arc<str>,
+    settings: Arc<TargetSettings>,
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
     counters: Arc<Counters>,
@@ -51,27 +52,13 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-/// What is known of a target, for metrics.
-#[derive(Clone, Debug)]
-pub(crate) struct Observed {
-    pub(crate) target: Arc<str>,
-    /// The attempts with each outcome.
-    pub(crate) attempts: [(&'static str, u64); 5],
-    /// How long attempts took, in microseconds.
-    pub(crate) duration: Arc<Histogram<12>>,
-    pub(crate) lag: Lag,
-    pub(crate) owed: OwedCounts,
-    pub(crate) is_down: bool,
-    pub(crate) holds_lease: bool,
-    pub(crate) expired: u64,
-}
-
 impl Relay {
     pub(crate) fn new(inbox: Inbox, clock: Clock) -> Self {
         Self(Arc::new(Inner { inbox, clock, targets: Mutex::default() }))
     }
 
-    /// Relays to these targets from now on, and to no others. A target's state stays in the inbox.
+    /// Relays to these targets from now on, and to no others. Targets with the same settings as before go on undisturbed. The state of
+    /// the others stays in the inbox.
     pub(crate) fn put(&self, settings: Vec<TargetSettings>) {
         let mut targets = lock(&self.0.targets);
         if targets.is_stopped {
@@ -79,25 +66,32 @@ impl Relay {
         }
         let limits = Limits::of_one_of(settings.len());
         let mut before = std::mem::take(&mut targets.running);
+        before.append(&mut targets.stopping);
         targets.running = settings
             .into_iter()
             .map(|settings| {
-                let same = before.iter().position(|running| running.target == settings.name);
-                self.start(settings, limits, same.map(|place| before.swap_remove(place)))
+                let place = before.iter().position(|running| running.settings.name == settings.name);
+                match place.map(|place| before.swap_remove(place)) {
+                    Some(running) if *running.settings == settings && !*running.stop.borrow() => running,
+                    replaced => self.start(settings, limits, replaced),
+                }
             })
             .collect();
         before.iter().for_each(Running::stop);
+        before.retain(|running| !running.task.is_finished());
+        targets.stopping = before;
     }
 
     /// Starts the task of a target, after the one that it replaces.
     fn start(&self, settings: TargetSettings, limits: Limits, before: Option<Running>) -> Running {
         let (inbox, clock) = (self.0.inbox.clone(), self.0.clock.clone());
-        let (target, wake) = (Arc::clone(&settings.name), Arc::new(Notify::new()));
+        let (settings, wake) = (Arc::new(settings), Arc::new(Notify::new()));
         let (stop, stopped) = watch::channel(false);
         let counters = before.as_ref().map_or_else(|| Arc::new(Counters::new()), |before| Arc::clone(&before.counters));
         let sender = Arc::new(Sender::new(&settings));
         let (begins, begun) = watch::channel(false);
-        let runner = Runner { settings, limits, inbox, clock, sender, counters: Arc::clone(&counters), begins };
+        let counted = Arc::clone(&counters);
+        let runner = Runner { settings: Arc::clone(&settings), limits, inbox, clock, sender, counters: counted, begins };
         let task = tokio::spawn({
             let (wake, workers) = (Arc::clone(&wake), self.0.inbox.workers());
             async move {
@@ -108,7 +102,7 @@ impl Relay {
                 while workers.panicked(NAME, runner.run(&wake, stopped.clone())).await {}
             }
         });
-        Running { target, wake, stop, counters, begun, task }
+        Running { settings, wake, stop, counters, begun, task }
     }
 
     /// Waits until each target has begun, if the inbox works: a new target gets every event that is committed after this.
@@ -124,32 +118,34 @@ impl Relay {
 
     /// The names of the targets.
     pub(crate) fn names(&self) -> Vec<Arc<str>> {
-        lock(&self.0.targets).running.iter().map(|running| Arc::clone(&running.target)).collect()
+        lock(&self.0.targets).running.iter().map(|running| Arc::clone(&running.settings.name)).collect()
     }
 
     /// Has `target` look at once at what people ask it to do.
     pub(crate) fn wake(&self, target: &str) {
-        lock(&self.0.targets).running.iter().filter(|running| &*running.target == target).for_each(|running| {
+        lock(&self.0.targets).running.iter().filter(|running| &*running.settings.name == target).for_each(|running| {
             running.wake.notify_one();
         });
     }
 
     pub(crate) fn observed(&self) -> Vec<Observed> {
-        let observed = |running: &Running| running.counters.observed(Arc::clone(&running.target));
+        let observed = |running: &Running| running.counters.observed(Arc::clone(&running.settings.name));
         lock(&self.0.targets).running.iter().map(observed).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn tasks(&self) -> Vec<tokio::task::Id> {
+        lock(&self.0.targets).running.iter().map(|running| running.task.id()).collect()
     }
 
     /// Finishes what is in flight, within limits, and gives the leases back.
     pub(crate) async fn stop(&self) {
-        let running = {
-            let mut targets = lock(&self.0.targets);
-            targets.is_stopped = true;
-            std::mem::take(&mut targets.running)
-        };
+        let Targets { running, stopping, .. } =
+            std::mem::replace(&mut *lock(&self.0.targets), Targets { is_stopped: true, ..Targets::default() });
         running.iter().for_each(Running::stop);
-        for running in running {
+        for running in running.into_iter().chain(stopping) {
             if running.task.await.is_err() {
-                warn!(target = &*running.target, "the task of this target was ended");
+                warn!(target = &*running.settings.name, "the task of this target was ended");
             }
         }
     }

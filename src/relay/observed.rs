@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use crate::inbox::Histogram;
 use crate::inbox::target::{Lag, OwedCounts};
-use crate::relay::failure::FailureKind;
-use crate::relay::handle::Observed;
+use crate::relay::failure::{Failure, FailureKind};
 use crate::relay::sender::Outcome;
 use crate::worker::lock;
 
@@ -34,6 +33,21 @@ pub(super) struct Current {
     pub(super) holds_lease: bool,
 }
 
+/// What is known of a target, for metrics.
+#[derive(Clone, Debug)]
+pub(crate) struct Observed {
+    pub(crate) target: Arc<str>,
+    /// The attempts with each outcome.
+    pub(crate) attempts: [(&'static str, u64); 5],
+    /// How long attempts took, in microseconds.
+    pub(crate) duration: Arc<Histogram<12>>,
+    pub(crate) lag: Lag,
+    pub(crate) owed: OwedCounts,
+    pub(crate) is_down: bool,
+    pub(crate) holds_lease: bool,
+    pub(crate) expired: u64,
+}
+
 impl Counters {
     pub(super) fn new() -> Self {
         let duration = Arc::new(Histogram::new(DURATION_MICROS));
@@ -44,10 +58,10 @@ impl Counters {
     pub(super) fn attempt(&self, outcome: &Outcome, duration: Duration, timeout: Duration) {
         let place = match outcome {
             Outcome::Delivered => 0,
-            Outcome::Gone | Outcome::Failed { status: Some(_), .. } => 1,
-            Outcome::Failed { .. } if duration >= timeout => 3,
-            Outcome::Failed { kind: FailureKind::Connect, .. } => 2,
-            Outcome::Failed { .. } => 4,
+            Outcome::Gone | Outcome::Failed(Failure { status: Some(_), .. }) => 1,
+            Outcome::Failed(_) if duration >= timeout => 3,
+            Outcome::Failed(Failure { kind: FailureKind::Connect, .. }) => 2,
+            Outcome::Failed(_) => 4,
         };
         if let Some(counter) = self.attempts.get(place) {
             counter.fetch_add(1, Relaxed);

@@ -1,4 +1,4 @@
-//! The task of one target: gets the target's lease and relays while it holds it. Does not know how the session relays.
+//! The task of one target: takes the target's lease and relays while it holds it. Does not know how the session relays.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,14 +9,13 @@ use tracing::{debug, info, warn};
 use crate::clock::Clock;
 use crate::inbox::target::{OwedCounts, TargetCommit, TargetError, TargetState};
 use crate::inbox::{Cursor, Inbox, PageLimit, ReadError};
-use crate::relay::dispatcher::Dispatcher;
+use crate::relay::dispatcher::{Dispatcher, Limits, Plan};
 use crate::relay::observed::{Counters, Current};
-use crate::relay::plan::{Limits, Plan};
 use crate::relay::sender::Sender;
-use crate::relay::session::{End, Session};
+use crate::relay::session::Session;
 use crate::relay::settings::TargetSettings;
 
-/// Between two attempts to get the lease. A roomkey that gives it back is followed within a second.
+/// Between two attempts to take the lease. After a roomkey gives it back, another one has it within a second.
 const LEASE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the end waits until the lease is given back.
 const GIVE_BACK_PATIENCE: Duration = Duration::from_secs(2);
@@ -24,13 +23,13 @@ const GIVE_BACK_PATIENCE: Duration = Duration::from_secs(2);
 /// Everything that a target's task needs.
 #[derive(Debug)]
 pub(super) struct Runner {
-    pub(super) settings: TargetSettings,
+    pub(super) settings: Arc<TargetSettings>,
     pub(super) limits: Limits,
     pub(super) inbox: Inbox,
     pub(super) clock: Clock,
     pub(super) sender: Arc<Sender>,
     pub(super) counters: Arc<Counters>,
-    /// Told once it has tried to begin.
+    /// Set to true once it has tried to begin.
     pub(super) begins: watch::Sender<bool>,
 }
 
@@ -48,7 +47,7 @@ enum NoSession {
 }
 
 impl Runner {
-    /// Relays until `stop` says so.
+    /// Relays until `stop` is true.
     pub(super) async fn run(&self, wake: &Notify, mut stop: watch::Receiver<bool>) {
         let name = &*self.settings.name;
         while !*stop.borrow_and_update() {
@@ -60,8 +59,8 @@ impl Runner {
                     info!(target = name, "relaying to this target");
                     let end = session.run(wake, &mut stop).await;
                     self.counters.update(|current| *current = Current::default()); // the next holder knows better
-                    if end == End::LeaseLost {
-                        warn!(target = name, "the lease of this target is lost: what was in flight may be sent again");
+                    if let Err(lost) = end {
+                        warn!(target = name, "{lost}");
                     }
                 }
                 Err(error) => {
@@ -76,24 +75,25 @@ impl Runner {
         }
     }
 
-    /// Gets the lease, and loads what the last holder committed.
+    /// Takes the lease, and loads what the last holder committed.
     async fn begin(&self) -> Result<Session<'_>, NoSession> {
         let (name, begin) = (&*self.settings.name, Instant::now());
         let epoch = self.inbox.take_lease(name).await?.ok_or(NoSession::Held)?;
         let state = match self.inbox.target(name).await? {
             Some(state) => state,
-            None => self.found(epoch).await?,
+            None => self.create(epoch).await?,
         };
         let owed = self.inbox.owed(name, None, None, usize::MAX).await?;
         let now = self.clock.now();
         let seed = now.as_millis() ^ u64::from(std::process::id()).rotate_left(32);
-        let dispatcher = Dispatcher::new(Plan::of(&self.settings, self.limits), state, owed, now, seed);
+        let plan = Plan::of(&self.settings.options, self.limits);
+        let dispatcher = Dispatcher::new(plan, state, owed, now, seed);
         Ok(Session::new(self, epoch, begin, dispatcher))
     }
 
     /// Commits where a new target begins.
-    async fn found(&self, epoch: u64) -> Result<TargetState, NoSession> {
-        let cursor: Cursor = if self.settings.from_oldest {
+    async fn create(&self, epoch: u64) -> Result<TargetState, NoSession> {
+        let cursor: Cursor = if self.settings.options.from_oldest {
             let limit = PageLimit { entries: 1, bytes: 1 };
             self.inbox.read(None, &Arc::default(), limit).await?.after
         } else {

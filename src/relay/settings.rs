@@ -1,22 +1,37 @@
-//! What is set for each target of the relay. Does not know the file that says it.
+//! The settings of a target. Does not know the file that they come from.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::caller::stars;
 use crate::client;
+use crate::jws;
 use crate::livekit::key::ApiKey;
 
+const MAX_NAME_BYTES: usize = 32;
+
+/// Whether a target may have this name, which needs no escapes in a path or a label.
+pub(crate) fn is_target_name(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=MAX_NAME_BYTES).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
 /// One target: an HTTP endpoint of the application that receives events.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TargetSettings {
     pub(crate) name: Arc<str>,
     /// Where the endpoint is, with the authorities that it must prove itself by.
     pub(crate) endpoint: client::Target,
     /// The key that signs each request.
     pub(crate) key: ApiKey,
-    /// The secret of the Standard Webhooks headers, if there are any.
-    pub(crate) standard_webhooks_secret: Option<Arc<[u8]>>,
+    /// The key of the Standard Webhooks headers, if there are any.
+    pub(crate) standard_webhooks_key: Option<jws::Key>,
+    pub(crate) options: TargetOptions,
+}
+
+/// What is sent to a target, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TargetOptions {
     pub(crate) wanted: Wanted,
     /// Whether the events of a room are sent one after the other.
     pub(crate) is_ordered: bool,

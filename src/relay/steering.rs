@@ -1,4 +1,4 @@
-//! What a person asks a target to do, and the short JSON text in which the inbox keeps it until the target's holder has done it. Does
+//! What a person asks a target to do. The inbox keeps it as a short JSON text until the holder of the target's lease has done it. Does
 //! not know how it is asked, nor how it is done.
 
 use crate::inbox::Cursor;
@@ -105,7 +105,7 @@ fn texts(cursors: &[Cursor]) -> Vec<String> {
     cursors.iter().map(Cursor::to_string).collect()
 }
 
-/// The cursors that these texts are, if all are and if there are neither none nor too many.
+/// Parses `texts`. `None` if one is not a cursor, or if there are none or too many.
 pub(crate) fn cursors(texts: Vec<Text<'_>>) -> Option<Vec<Cursor>> {
     let is_right = (1..=STEERED_CURSORS).contains(&texts.len());
     is_right.then(|| texts.iter().map(|text| text.0.parse().ok()).collect())?

@@ -1,7 +1,7 @@
 //! `roomkey relay`: shows the relay of a running roomkey and steers it. Does not know how a request is sent, nor how an answer is shown.
 
-mod asking;
 pub(super) mod check;
+mod client;
 mod lines;
 mod steering;
 
@@ -16,7 +16,8 @@ use crate::client::Target;
 use crate::inbox::Cursor;
 use crate::inbox::target::OwedState;
 use crate::livekit::grants::VideoGrants;
-use asking::{Asker, OwedPage, StatusPage};
+use crate::relay::settings::is_target_name;
+use client::{OwedPage, RelayClient, StatusPage};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RelayCommand {
@@ -95,11 +96,8 @@ pub(super) struct ListOwed {
     server: ServerFlags,
 }
 
-/// Such a name needs no escapes in a path.
 fn target_name(text: &str) -> Result<Arc<str>, &'static str> {
-    let is_in_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_name = (1..=32).contains(&text.len()) && text.bytes().all(is_in_name);
-    if is_name { Ok(text.into()) } else { Err("must be the name of a target: 1 to 32 characters of a-z, 0-9 and -") }
+    if is_target_name(text) { Ok(text.into()) } else { Err("must be the name of a target: 1 to 32 characters of a-z, 0-9 and -") }
 }
 
 pub(super) fn run(command: RelayCommand) -> Outcome {
@@ -116,47 +114,49 @@ pub(super) fn run(command: RelayCommand) -> Outcome {
 }
 
 impl ServerFlags {
-    fn asker(&self, grants: VideoGrants) -> Result<Asker, Failure> {
+    fn client_with(&self, grants: VideoGrants) -> Result<RelayClient, Failure> {
         let target = self.client.tls.applied_to(self.url.clone())?;
         let key = shared_flags::keys(&self.client.keys)?.minting().clone();
-        Ok(Asker { target, key, grants, runtime: remote::runtime()? })
+        Ok(RelayClient { target, key, grants, runtime: remote::runtime()? })
     }
 
-    fn reader(&self) -> Result<Asker, Failure> {
-        self.asker(VideoGrants { room_list: true, ..VideoGrants::default() })
+    /// A client whose tokens read.
+    fn reader(&self) -> Result<RelayClient, Failure> {
+        self.client_with(VideoGrants { room_list: true, ..VideoGrants::default() })
     }
 
-    fn steerer(&self) -> Result<Asker, Failure> {
-        self.asker(VideoGrants { room_create: true, ..VideoGrants::default() })
+    /// A client whose tokens steer.
+    fn steerer(&self) -> Result<RelayClient, Failure> {
+        self.client_with(VideoGrants { room_create: true, ..VideoGrants::default() })
     }
 }
 
 fn show_status(arguments: &ShowStatus) -> Outcome {
-    let asker = arguments.server.reader()?;
-    let StatusPage { targets } = asker.ask(Method::GET, "/relay", String::new())?;
+    let client = arguments.server.reader()?;
+    let StatusPage { targets } = client.request(Method::GET, "/relay", String::new())?;
     let is_wanted = |name: &str| arguments.name.as_deref().is_none_or(|wanted| wanted == name);
     let targets: Vec<_> = targets.iter().filter(|target| lines::name(target).is_some_and(|name| is_wanted(&name))).collect();
     if let (Some(name), true) = (&arguments.name, targets.is_empty()) {
-        return Err(Failure::refused(format_args!("{}: the relay has no target {name}", asker.target)));
+        return Err(Failure::refused(format_args!("{}: the relay has no target {name}", client.target)));
     }
     let line = if arguments.server.client.json { lines::json } else { lines::status };
     output::write(&targets.into_iter().map(|target| line(target) + "\n").collect::<String>())
 }
 
 fn list_owed(mut arguments: ListOwed) -> Outcome {
-    let asker = arguments.server.reader()?;
+    let client = arguments.server.reader()?;
     let line = if arguments.server.client.json { lines::json } else { lines::owed };
     loop {
         let mut query = form_urlencoded::Serializer::new(String::from("limit=1000"));
         query.extend_pairs(arguments.state.iter().map(|state| ("state", state)));
         query.extend_pairs(arguments.after.iter().map(|after| ("after", after.to_string())));
         let path = format!("/relay/{}/owed?{}", arguments.name, query.finish());
-        let OwedPage { owed, next } = asker.ask(Method::GET, &path, String::new())?;
+        let OwedPage { owed, next } = client.request(Method::GET, &path, String::new())?;
         if owed.is_empty() {
             return Ok(());
         }
         output::write(&owed.iter().map(|event| line(event) + "\n").collect::<String>())?;
         let next = next.parse().ok().filter(|next| arguments.after.is_none_or(|after| *next > after));
-        arguments.after = Some(next.ok_or_else(|| asker.failure(&asking::AskError::NotTheRelay))?);
+        arguments.after = Some(next.ok_or_else(|| client.failure(&client::RequestError::NotTheRelay))?);
     }
 }

@@ -73,7 +73,7 @@ impl RetryEvents {
             }
             object.text(name!("state"), self.state.as_deref().unwrap_or_default());
         });
-        self.target.ask(Verb::Retry, body, "tries them again")
+        self.target.ask(Verb::Retry, body, "tries these events again")
     }
 }
 
@@ -84,14 +84,14 @@ impl ReplayEvents {
             object.text(name!("since"), self.since.as_deref().unwrap_or_default());
             object.text(name!("until"), &text(self.until));
         });
-        self.target.ask(Verb::Replay, body, "gets them again")
+        self.target.ask(Verb::Replay, body, "gets these events again")
     }
 }
 
 impl SkipEvents {
     pub(super) fn run(self) -> Outcome {
         let body = object(|object| object.value(name!("cursors"), &texts(&self.cursors)));
-        self.target.ask(Verb::Skip, body, "does without them")
+        self.target.ask(Verb::Skip, body, "does not get these events any more")
     }
 }
 
@@ -106,7 +106,7 @@ impl Steered {
 
     fn ask(&self, verb: Verb, body: String, done: &str) -> Outcome {
         let path = format!("/relay/{}/{}", self.name, verb.name());
-        let answer: Box<RawValue> = self.server.steerer()?.ask(Method::POST, &path, body)?;
+        let answer: Box<RawValue> = self.server.steerer()?.request(Method::POST, &path, body)?;
         if self.server.client.json { print_json(answer) } else { print(format_args!("{} {done}", self.name)) }
     }
 }

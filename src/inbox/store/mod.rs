@@ -14,8 +14,8 @@ use crate::inbox::entry::{Arrival, Filter, Page, PageLimit};
 use crate::inbox::target::{OwedEvent, OwedState, SteeringRequest, TargetState};
 use crate::inbox::target_write::{TargetWrite, Written};
 
-/// Stores entries, and what the relay keeps beside them. All methods may block. `commit`, `begin_at`, `advance`, `prune`, `prune_targets`, `index`, `known_time` and `probe` are called
-/// by one thread only.
+/// Stores entries, and what the relay keeps beside them. All methods may block. `commit`, `begin_at`, `advance`, `prune`,
+/// `prune_targets`, `index`, `known_time` and `probe` are called by one thread only.
 pub(crate) trait Store: Send + Sync + 'static {
     /// Commits the arrivals in `batch` that are new, in order, all or none, and returns the outcome of each. Once this returns, they
     /// survive the end of the process and of the machine. After an error they may or may not be committed. Imported ones come in the

@@ -4,11 +4,12 @@
 mod callers;
 mod matchers;
 pub(crate) mod problem;
-pub(crate) mod proofs;
+mod proofs;
 pub(crate) mod reader;
 mod rules;
 pub(crate) mod suggestion;
 mod templates;
+pub(crate) mod values;
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! What can be wrong with a policy file, or one of targets, in words that say what would be right. Never shows a value that could be a secret.
+//! What can be wrong with a policy file or a file of targets, in words that say what would be right. Never shows a value that could be a
+//! secret.
 
 use std::fmt;
 use std::time::Duration;

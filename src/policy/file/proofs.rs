@@ -1,6 +1,6 @@
 //! Reads what each kind of caller has in its section. Does not read the files and variables that are named there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use hyper::header::HeaderName;
@@ -8,15 +8,14 @@ use toml::de::DeValue;
 use url::Url;
 
 use crate::caller::claim_path::ClaimPath;
-use crate::caller::settings::{Algorithm, ApiToken, Forward, Issued, Jwt, JwtKey, Oidc, Proxy, Reach, SecretSource};
+use crate::caller::settings::{Algorithm, ApiToken, Forward, Issued, Jwt, JwtKey, Oidc, Proxy, Reach};
 use crate::policy::file::problem::Problem;
-use crate::policy::file::reader::{Reader, Section, flag, text};
+use crate::policy::file::reader::{Reader, Section};
+use crate::policy::file::values::duration;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_CACHE: Duration = Duration::from_secs(10);
-pub(crate) const FLAG: &str = "true or false";
-const FILE: &str = "the path of a file";
 
 pub(super) fn oidc(issued: Issued, section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Oidc {
     let reach = reach(section, folder, reader);
@@ -37,23 +36,23 @@ pub(super) fn oidc(issued: Issued, section: &mut Section<'_>, folder: &Path, rea
 
 pub(super) fn jwt(issued: Issued, section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Option<Jwt> {
     const ABOUT: &str = "the key that signs the tokens, here or in \"secret_file\" or \"public_key_file\"";
-    only_one(["secret_env", "secret_file", "public_key_file"], ABOUT, section, reader);
-    let secret = secret(["secret_env", "secret_file"], section, reader, folder).map(JwtKey::Secret);
-    let public_key = file("public_key_file", section, folder, reader).map(JwtKey::PublicKeyFile);
+    section.only_one(&["secret_env", "secret_file", "public_key_file"], ABOUT, reader);
+    let secret = section.secret(["secret_file", "secret_env"], folder, reader).map(JwtKey::Secret);
+    let public_key = section.file("public_key_file", folder, reader).map(JwtKey::PublicKeyFile);
     Some(Jwt { issued, key: secret.or(public_key)? })
 }
 
 pub(super) fn api_token(section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Option<ApiToken> {
     const SHA256: &str = "the SHA-256 of the token, 64 hex digits, or a list of them";
     const ABOUT: &str = "the hash of the token, or the token in \"token_env\" or \"token_file\"";
-    only_one(["sha256", "token_env", "token_file"], ABOUT, section, reader);
+    section.only_one(&["sha256", "token_env", "token_file"], ABOUT, reader);
     let mut hashes = Vec::new();
     if let Some(item) = section.item("sha256") {
         for item in reader.one_or_more("sha256", item, SHA256) {
             hashes.extend(reader.read("sha256", item, SHA256, |value| sha256(value.as_str()?)));
         }
     }
-    let secret = secret(["token_env", "token_file"], section, reader, folder).map(ApiToken::Secret);
+    let secret = section.secret(["token_file", "token_env"], folder, reader).map(ApiToken::Secret);
     secret.or((!hashes.is_empty()).then_some(ApiToken::Sha256(hashes)))
 }
 
@@ -70,7 +69,7 @@ pub(super) fn forward(section: &mut Section<'_>, folder: &Path, reader: &mut Rea
         }
         cookies.push(name);
     }
-    let authorization = section.optional("authorization", FLAG, reader, flag).unwrap_or(false);
+    let authorization = section.flag("authorization", reader).unwrap_or(false);
     if !authorization && !section.has("cookies") {
         reader.mistake(&section.span, Problem::Missing { key: "cookies", place: section.place.clone(), about: ABOUT });
     }
@@ -78,7 +77,7 @@ pub(super) fn forward(section: &mut Section<'_>, folder: &Path, reader: &mut Rea
         duration(value).filter(|timeout| !timeout.is_zero() && *timeout <= MAX_TIMEOUT)
     });
     let cache = section.optional("cache", "a duration such as \"10s\", or \"0s\" to ask each time", reader, duration);
-    let ask_room = section.optional("ask_room", FLAG, reader, flag).unwrap_or(false);
+    let ask_room = section.flag("ask_room", reader).unwrap_or(false);
     Some(Forward {
         url: url?,
         cookies,
@@ -107,76 +106,16 @@ pub(super) fn proxy(subject: &ClaimPath, section: &mut Section<'_>, reader: &mut
 }
 
 fn reach(section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Reach {
-    Reach {
-        ca_file: file("ca_file", section, folder, reader),
-        plaintext: section.optional("plaintext", FLAG, reader, flag).unwrap_or(false),
-    }
+    Reach { ca_file: section.file("ca_file", folder, reader), plaintext: section.flag("plaintext", reader).unwrap_or(false) }
 }
 
 fn url(key: &'static str, reach: &Reach, section: &mut Section<'_>, reader: &mut Reader<'_>) -> Option<Url> {
     const URL: &str = "a URL such as https://app.example.com/api/me, without a user, a password and a fragment";
-    let url = http_url(key, URL, section, reader)?;
+    let url = section.http_url(key, URL, reader)?;
     if !reach.allows(&url) {
         reader.mistake(&section.span_of(key), Problem::Plaintext { key });
     }
     Some(url)
-}
-
-/// An http:// or https:// URL without credentials.
-pub(crate) fn http_url(
-    key: &'static str,
-    expected: &'static str,
-    section: &mut Section<'_>,
-    reader: &mut Reader<'_>,
-) -> Option<Url> {
-    let is_plain = |url: &Url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.fragment().is_none()
-    };
-    section.optional(key, expected, reader, |value| Url::parse(value.as_str()?).ok().filter(is_plain))
-}
-
-pub(crate) fn file(key: &'static str, section: &mut Section<'_>, folder: &Path, reader: &mut Reader<'_>) -> Option<PathBuf> {
-    section.optional(key, FILE, reader, text).map(|path| folder.join(path))
-}
-
-pub(crate) fn secret(
-    [env, file_key]: [&'static str; 2],
-    section: &mut Section<'_>,
-    reader: &mut Reader<'_>,
-    folder: &Path,
-) -> Option<SecretSource> {
-    const VARIABLE: &str = "the name of an environment variable, such as SCHOOL_SECRET: letters, digits and _";
-    // A secret that was pasted here would otherwise appear in an error.
-    let is_name = |text: &&str| {
-        !text.starts_with(|first: char| first.is_ascii_digit())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
-    let variable = section.optional(env, VARIABLE, reader, |value| text(value).filter(is_name));
-    let file = file(file_key, section, folder, reader).map(SecretSource::File);
-    variable.map(|name| SecretSource::Env(name.to_owned())).or(file)
-}
-
-/// Reports if none or several of the keys are given.
-fn only_one(keys: [&'static str; 3], about: &'static str, section: &Section<'_>, reader: &mut Reader<'_>) {
-    if !keys.into_iter().any(|key| section.has(key)) {
-        reader.mistake(&section.span, Problem::Missing { key: keys[0], place: section.place.clone(), about });
-    }
-    at_most_one(&keys, section, reader);
-}
-
-/// Reports if several of the keys are given.
-pub(crate) fn at_most_one(keys: &[&'static str], section: &Section<'_>, reader: &mut Reader<'_>) {
-    let mut given = keys.iter().filter(|key| section.has(key));
-    if let (Some(first), Some(second)) = (given.next(), given.next()) {
-        reader.mistake(&section.span, Problem::Both { first, second });
-    }
-}
-
-pub(crate) fn duration(value: &DeValue<'_>) -> Option<Duration> {
-    humantime::parse_duration(value.as_str()?).ok()
 }
 
 fn sha256(hex: &str) -> Option<[u8; 32]> {

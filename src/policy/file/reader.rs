@@ -156,10 +156,6 @@ pub(crate) fn text<'t>(value: &'t DeValue<'_>) -> Option<&'t str> {
     value.as_str().filter(|text| !text.is_empty())
 }
 
-pub(crate) fn flag(value: &DeValue<'_>) -> Option<bool> {
-    value.as_bool()
-}
-
 /// One table of the file. Remembers which keys it was asked for, which are those that it may have.
 #[derive(Debug)]
 pub(crate) struct Section<'t> {

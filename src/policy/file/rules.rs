@@ -8,9 +8,9 @@ use crate::caller::matchers::Matcher;
 use crate::policy::file::callers::Callers;
 use crate::policy::file::matchers::matchers;
 use crate::policy::file::problem::{About, Position, Problem};
-use crate::policy::file::proofs::duration;
 use crate::policy::file::reader::{Item, Reader, Section, sections, text};
 use crate::policy::file::templates;
+use crate::policy::file::values::duration;
 use crate::policy::permission::{OTHER_NAMES, PERMISSIONS, Permission};
 use crate::policy::placeholder::Placeholder;
 use crate::policy::rate::{self, Rate};
@@ -68,7 +68,7 @@ fn rule(section: &mut Section<'_>, callers: &Callers, names: &mut HashMap<String
 }
 
 fn name(section: &mut Section<'_>, names: &mut HashMap<String, usize>, reader: &mut Reader<'_>) -> String {
-    let item = section.required("name", "the log and `roomkey policy test` call it so", reader);
+    let item = section.required("name", "what the log and `roomkey policy test` call it", reader);
     let Some(item) = item else { return String::new() };
     let Some(name) = reader.read("name", item, "text that is not empty", text) else { return String::new() };
     let line = reader.position(&item.span()).line;

@@ -10,10 +10,10 @@ use crate::client::Target;
 use crate::clock::UnixTime;
 use crate::inbox::Entry;
 use crate::livekit::key::ApiKey;
-use crate::relay::failure::FailureKind;
-use crate::relay::request::Attempt;
+use crate::relay::failure::{Failure, FailureKind};
+use crate::relay::sender::request::Attempt;
 use crate::relay::sender::{Outcome, Sender};
-use crate::relay::settings::{TargetSettings, Wanted};
+use crate::relay::settings::{TargetOptions, TargetSettings, Wanted};
 
 pub(super) const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 
@@ -22,16 +22,25 @@ pub(super) fn settings(url: &str) -> TargetSettings {
         name: "app".into(),
         endpoint: Target::parse(url).unwrap(),
         key: ApiKey::new("APIrelay", "a-relay-secret-of-at-least-32-bytes").unwrap(),
-        standard_webhooks_secret: None,
-        wanted: Wanted::default(),
-        is_ordered: true,
-        timeout: Duration::from_secs(30),
-        concurrency: 2,
-        hold: Duration::from_secs(900),
-        give_up_after: Duration::from_secs(86400),
-        redacts: false,
-        from_oldest: true,
+        standard_webhooks_key: None,
+        options: TargetOptions {
+            wanted: Wanted::default(),
+            is_ordered: true,
+            timeout: Duration::from_secs(30),
+            concurrency: 2,
+            hold: Duration::from_secs(900),
+            give_up_after: Duration::from_secs(86400),
+            redacts: false,
+            from_oldest: true,
+        },
     }
+}
+
+/// The same, with 200 ms for an attempt.
+fn impatient(url: &str) -> TargetSettings {
+    let mut settings = settings(url);
+    settings.options.timeout = Duration::from_millis(200);
+    settings
 }
 
 pub(super) fn attempt(id: &str, body: &'static str) -> Attempt {
@@ -60,19 +69,19 @@ async fn outcome(reply: Reply) -> Outcome {
 /// The same, in 200 ms.
 async fn outcome_in_a_moment(reply: Reply) -> Outcome {
     let receiver = Receiver::start(move |_| reply.clone()).await;
-    send(&Sender::new(&TargetSettings { timeout: Duration::from_millis(200), ..settings(&receiver.url()) })).await
+    send(&Sender::new(&impatient(&receiver.url()))).await
 }
 
 fn kind(outcome: &Outcome) -> (Option<FailureKind>, Option<u16>) {
     match outcome {
-        Outcome::Failed { kind, status, .. } => (Some(*kind), *status),
+        Outcome::Failed(Failure { kind, status, .. }) => (Some(*kind), *status),
         Outcome::Delivered | Outcome::Gone => (None, None),
     }
 }
 
 fn wait(outcome: Outcome) -> Option<u64> {
     match outcome {
-        Outcome::Failed { retry_after, .. } => retry_after.map(|wait| wait.as_secs()),
+        Outcome::Failed(Failure { retry_after, .. }) => retry_after.map(|wait| wait.as_secs()),
         Outcome::Delivered | Outcome::Gone => None,
     }
 }
@@ -199,7 +208,7 @@ async fn an_answer_that_has_begun_is_not_asked_for_again() {
 async fn no_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let hanging = TargetSettings { timeout: Duration::from_millis(200), ..settings(&format!("http://127.0.0.1:{port}/")) };
+    let hanging = impatient(&format!("http://127.0.0.1:{port}/"));
     assert_eq!(kind(&send(&Sender::new(&hanging)).await).0, Some(FailureKind::Exchange), "the system accepts it");
     drop(listener);
     for url in [format!("http://127.0.0.1:{port}/"), "http://name.invalid/".to_owned()] {
@@ -212,7 +221,7 @@ async fn without_tls_there_is_no_connection() {
     let hello = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/", hello.local_addr().unwrap());
     let patient = settings(&url);
-    let impatient = TargetSettings { timeout: Duration::from_millis(200), ..settings(&url) };
+    let impatient = impatient(&url);
     assert_eq!(kind(&send(&Sender::new(&impatient)).await), (Some(FailureKind::Connect), None), "nothing answers the handshake");
     tokio::spawn(async move {
         loop {
@@ -220,7 +229,7 @@ async fn without_tls_there_is_no_connection() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         }
     });
-    let Outcome::Failed { kind, error, .. } = send(&Sender::new(&patient)).await else { panic!("no TLS") };
+    let Outcome::Failed(Failure { kind, error, .. }) = send(&Sender::new(&patient)).await else { panic!("no TLS") };
     assert_eq!(kind, FailureKind::Connect);
     assert!(error.contains("does not speak TLS"), "{error}");
 }

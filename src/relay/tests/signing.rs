@@ -1,6 +1,5 @@
 //! What a request says, and who can verify it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,10 +8,11 @@ use hyper::Method;
 
 use super::sending::{NOW, attempt, settings};
 use crate::clock::UnixTime;
+use crate::jws;
 use crate::livekit::key::ApiKey;
 use crate::livekit::token_verifier::TokenVerifier;
 use crate::livekit::webhook::WebhookReceiver;
-use crate::relay::request::{Attempt, RequestWriter};
+use crate::relay::sender::request::{Attempt, RequestWriter};
 use crate::relay::settings::TargetSettings;
 
 struct Written {
@@ -81,7 +81,7 @@ async fn a_receiver_with_the_key_verifies_it_for_five_minutes() {
 #[tokio::test]
 async fn standard_webhooks_headers() {
     let mut settings = settings("http://localhost:1/livekit?site=1");
-    settings.standard_webhooks_secret = Some(Arc::from(&b"a-standard-webhooks-secret"[..]));
+    settings.standard_webhooks_key = jws::Key::new(b"a-standard-webhooks-secret");
     let request = written(&settings, &attempt("EV_1", "{}")).await;
     assert_eq!(request.header("webhook-timestamp"), "1800000000");
     // printf 'EV_1.1800000000.{}' | openssl dgst -sha256 -hmac a-standard-webhooks-secret -binary | base64
@@ -104,7 +104,7 @@ async fn an_id_that_a_header_cannot_have_is_replaced_by_the_hash_of_what_is_sent
 #[tokio::test]
 async fn a_redacted_body_is_what_is_signed() {
     let mut settings = settings("http://localhost:1/livekit?site=1");
-    settings.redacts = true;
+    settings.options.redacts = true;
     let secret = attempt("EV_1", r#"{"ingressInfo":{"streamKey":"hush"}}"#);
     let request = written(&settings, &secret).await;
     assert_eq!(request.body, r#"{"ingressInfo":{"streamKey":"[redacted]"}}"#);

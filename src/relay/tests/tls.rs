@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::sending::{NOW, attempt, settings};
 use crate::client::Trust;
-use crate::relay::failure::FailureKind;
+use crate::relay::failure::{Failure, FailureKind};
 use crate::relay::sender::{Outcome, Sender};
 use crate::relay::settings::TargetSettings;
 
@@ -67,7 +67,7 @@ async fn a_target_must_prove_itself() {
     assert_eq!(connections.load(Relaxed), 1);
     for (host, authority) in [("localhost", None), ("127.0.0.2", Some("authority.pem")), ("localhost", Some("version-1.pem"))] {
         let outcome = trusting(host, authority).send(&attempt("EV_1", "{}"), NOW).await;
-        let is_right = matches!(outcome, Outcome::Failed { kind: FailureKind::Connect, status: None, .. });
+        let is_right = matches!(outcome, Outcome::Failed(Failure { kind: FailureKind::Connect, status: None, .. }));
         assert!(is_right, "{host} {authority:?}: {outcome:?}");
     }
 }

@@ -31,16 +31,16 @@ fn asked(request: &Request, grant: &str) -> (String, String) {
 fn each_command_that_steers_sends_one_request() {
     let time = "2026-11-22T03:15:15+01:00";
     for (arguments, verb, body, said) in [
-        (&["retry", "app", FIRST, SECOND][..], "retry", json!({"cursors": [FIRST, SECOND]}), "app tries them again\n"),
-        (&["retry", "app", "--state", "dead"], "retry", json!({"state": "dead"}), "app tries them again\n"),
-        (&["replay", "app", "--since", time], "replay", json!({"since": time}), "app gets them again\n"),
+        (&["retry", "app", FIRST, SECOND][..], "retry", json!({"cursors": [FIRST, SECOND]}), "app tries these events again\n"),
+        (&["retry", "app", "--state", "dead"], "retry", json!({"state": "dead"}), "app tries these events again\n"),
+        (&["replay", "app", "--since", time], "replay", json!({"since": time}), "app gets these events again\n"),
         (
             &["replay", "app", "--after", FIRST, "--until", SECOND],
             "replay",
             json!({"after": FIRST, "until": SECOND}),
-            "app gets them again\n",
+            "app gets these events again\n",
         ),
-        (&["skip", "app", FIRST], "skip", json!({"cursors": [FIRST]}), "app does without them\n"),
+        (&["skip", "app", FIRST], "skip", json!({"cursors": [FIRST]}), "app does not get these events any more\n"),
         (&["pause", "app"], "pause", json!(null), "app is paused\n"),
         (&["resume", "app", "--json"], "resume", json!(null), "{}\n"),
     ] {

@@ -22,9 +22,10 @@ use crate::inbox::{Cursor, ReadError};
 use crate::json::Members;
 use crate::relay::steering::{REPLAYS, Steering, Verb, cursors};
 
-/// How long the answer waits until it is done, and how often it looks.
+/// How long the answer waits until the request is done.
 const PATIENCE: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks at whether it is done.
+const INTERVAL: Duration = Duration::from_millis(20);
 
 const CURSORS: &str = "cursors";
 const STATE: &str = "state";
@@ -53,7 +54,7 @@ pub(crate) async fn steer(edge: &Edge, trace: &Trace, request: &mut Request<Inco
     relay.wake(&target);
     let done = async {
         while edge.inbox.steering(&target).await?.iter().any(|waiting| waiting.number == number) {
-            sleep(PAUSE).await;
+            sleep(INTERVAL).await;
         }
         Ok::<(), ReadError>(())
     };

@@ -1,6 +1,9 @@
 //! Makes the attempts to one target: sends a request over a connection that is kept, and reads what the answer's head says. Does not
 //! know why an event is sent, nor what follows from its outcome.
 
+mod connections;
+pub(super) mod request;
+
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +17,11 @@ use tracing::{Level, debug, enabled};
 
 use crate::client::{self, ClientConnection, ExchangeError, retry_after};
 use crate::clock::UnixTime;
-use crate::relay::connections::KeptConnections;
-use crate::relay::failure::FailureKind;
-use crate::relay::request::{Attempt, RequestWriter};
+use crate::relay::failure::{Failure, FailureKind, MAX_RETRY_AFTER};
 use crate::relay::settings::TargetSettings;
+use connections::KeptConnections;
+use request::{Attempt, RequestWriter};
 
-/// The longest wait that `Retry-After` can ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// How much of an answer's body is read so that the connection can be kept, and how long that may take.
 const MAX_REST: usize = 16 * 1024;
 const REST_PATIENCE: Duration = Duration::from_millis(100);
@@ -31,7 +32,7 @@ const MAX_ERROR: usize = 300;
 
 /// Sends events to one target.
 #[derive(Debug)]
-pub(crate) struct Sender {
+pub(super) struct Sender {
     name: Arc<str>,
     endpoint: client::Target,
     requests: RequestWriter,
@@ -41,30 +42,22 @@ pub(crate) struct Sender {
 
 /// What came of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(super) enum Outcome {
     /// The answer is 2xx.
     Delivered,
     /// The answer is 410: the target does not want events any more.
     Gone,
-    Failed {
-        kind: FailureKind,
-        /// Of the answer, if there was one.
-        status: Option<u16>,
-        /// What went wrong, in words without secrets.
-        error: String,
-        /// How long the target asks to wait.
-        retry_after: Option<Duration>,
-    },
+    Failed(Failure),
 }
 
 impl Sender {
-    pub(crate) fn new(settings: &TargetSettings) -> Self {
+    pub(super) fn new(settings: &TargetSettings) -> Self {
         Self {
             name: Arc::clone(&settings.name),
             endpoint: settings.endpoint.clone(),
             requests: RequestWriter::new(settings),
-            timeout: settings.timeout,
-            kept: KeptConnections::new(settings.concurrency),
+            timeout: settings.options.timeout,
+            kept: KeptConnections::new(settings.options.concurrency),
         }
     }
 
@@ -74,7 +67,7 @@ impl Sender {
     }
 
     /// Sends the event of `attempt`, signed at `now`.
-    pub(crate) async fn send(&self, attempt: &Attempt, now: UnixTime) -> Outcome {
+    pub(super) async fn send(&self, attempt: &Attempt, now: UnixTime) -> Outcome {
         let request = match self.requests.write(attempt, now) {
             Ok(request) => request,
             Err(error) => return Outcome::failed(FailureKind::Exchange, &error),
@@ -105,8 +98,8 @@ impl Sender {
         outcome
     }
 
-    /// The answer to `request`. A connection that was closed while nothing was in flight is no failure, but its end may be seen only
-    /// after the request was sent: then it is sent once more.
+    /// The answer to `request`. A target may close a kept connection at any time, which is no failure. If that shows only after the
+    /// request was sent, it is sent once more.
     async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
@@ -138,7 +131,7 @@ impl Outcome {
             _ => FailureKind::Answer,
         };
         let retry_after = retry_after(response.headers(), now).map(|wait| wait.min(MAX_RETRY_AFTER));
-        Self::Failed { kind, status: Some(status.as_u16()), error: format!("the answer was {status}"), retry_after }
+        Self::Failed(Failure { kind, status: Some(status.as_u16()), error: format!("the answer was {status}"), retry_after })
     }
 
     fn failed(kind: FailureKind, error: &dyn Error) -> Self {
@@ -150,7 +143,7 @@ impl Outcome {
                 text = format!("{text}: {cause}");
             }
         }
-        Self::Failed { kind, status: None, error: text.chars().take(MAX_ERROR).collect(), retry_after: None }
+        Self::Failed(Failure { kind, status: None, error: text.chars().take(MAX_ERROR).collect(), retry_after: None })
     }
 }
 

@@ -1,60 +1,18 @@
-//! Changes what is to be sent from outside: what people ask for, and what retention deletes. Does not know who asks.
+//! What follows if retention has deleted events before the target took them, or if they cannot be read. Does not know when they are
+//! deleted.
 
 use std::time::Duration;
 
 use crate::clock::UnixTime;
 use crate::inbox::Cursor;
-use crate::inbox::target::{OwedState, Replay};
+use crate::inbox::target::OwedState;
 use crate::relay::dispatcher::Dispatcher;
-use crate::relay::events::{Event, Row};
-use crate::relay::steering::REPLAYS;
+use crate::relay::dispatcher::events::{Event, Row};
 
 /// Between two attempts to read an event while the inbox fails.
 const UNREADABLE_DELAY: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
-    /// Sends nothing from now on, or goes on.
-    pub(crate) fn pause(&mut self, is_paused: bool) {
-        self.state.is_paused = is_paused;
-    }
-
-    /// Tries an owed event as soon as its lane allows it. One that was dead is late.
-    pub(crate) fn retry(&mut self, cursor: Cursor) {
-        let Some(row) = self.events.row(cursor).cloned() else { return };
-        if self.flights.contains_key(&cursor) || row.state == OwedState::Expired {
-            return;
-        }
-        let state = if row.state == OwedState::Dead { OwedState::Aside } else { row.state };
-        if state == OwedState::Aside {
-            self.leave(cursor);
-        }
-        self.events.set_row(cursor, Some(Row { state, next: None, ..row }));
-        self.wait_again(cursor);
-        if let Some(lane) = self.lane(cursor) {
-            self.place(&lane);
-        }
-    }
-
-    /// Tries all owed events in this state.
-    pub(crate) fn retry_all(&mut self, state: OwedState) {
-        self.events.owed(|each| each == state).into_iter().for_each(|cursor| self.retry(cursor));
-    }
-
-    /// Gives an event up. If it is being sent, its outcome does not matter.
-    pub(crate) fn skip(&mut self, cursor: Cursor) {
-        self.settle(cursor);
-    }
-
-    /// Sends the events after one cursor up to another again. `false` if too many replays wait.
-    pub(crate) fn replay(&mut self, replay: Replay) -> bool {
-        let replay = Replay { until: replay.until.min(self.state.cursor), ..replay };
-        let has_room = self.state.replays.len() < REPLAYS;
-        if has_room && replay.after < replay.until {
-            self.state.replays.push(replay);
-        }
-        has_room
-    }
-
     /// The first event that is owed and may have been deleted.
     pub(crate) fn first_owed(&self) -> Option<Cursor> {
         self.events.first_unexpired()
@@ -87,7 +45,7 @@ impl Dispatcher {
         }
     }
 
-    /// Retention has deleted events before they were read, the last of them at `oldest`. They are listed as one.
+    /// Retention has deleted events before they were read, the last of them at `oldest`. They are listed as one event.
     pub(crate) fn skip_gap(&mut self, oldest: Cursor) {
         self.forget(oldest);
         if oldest > self.progress.read_to {
@@ -102,6 +60,7 @@ impl Dispatcher {
         self.take_replayed([], oldest);
     }
 
+    /// Lists an event as expired; one of a replay is settled, because the target took it before.
     fn expire(&mut self, cursor: Cursor) {
         let Some(event) = self.events.get(cursor) else { return };
         if event.row.is_none() && event.is_replay {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, InvalidHeaderValue};
@@ -15,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::UnixTime;
 use crate::inbox::Entry;
+use crate::jws;
 use crate::livekit::access_token::{AccessToken, AccessTokenError};
 use crate::livekit::key::ApiKey;
 use crate::livekit::redaction::redact;
@@ -37,41 +37,40 @@ const REPLAY: HeaderName = HeaderName::from_static("roomkey-replay");
 
 /// An event that is sent to a target.
 #[derive(Clone, Debug)]
-pub(crate) struct Attempt {
-    pub(crate) entry: Entry,
+pub(in crate::relay) struct Attempt {
+    pub(in crate::relay) entry: Entry,
     /// Which attempt this is, from 1.
-    pub(crate) attempt: u32,
+    pub(in crate::relay) attempt: u32,
     /// Whether the order of its room was given up for it.
-    pub(crate) is_late: bool,
+    pub(in crate::relay) is_late: bool,
     /// Whether it was asked for once more.
-    pub(crate) is_replay: bool,
+    pub(in crate::relay) is_replay: bool,
 }
 
 /// Writes the requests to one target.
 #[derive(Debug)]
-pub(super) struct RequestWriter {
+pub(in crate::relay) struct RequestWriter {
     /// What all requests share.
     shared: Request<()>,
     key: ApiKey,
-    standard_webhooks: Option<Hmac<Sha256>>,
+    standard_webhooks_key: Option<jws::Key>,
     redacts: bool,
 }
 
 impl RequestWriter {
-    pub(super) fn new(settings: &TargetSettings) -> Self {
+    pub(in crate::relay) fn new(settings: &TargetSettings) -> Self {
         let mut shared = settings.endpoint.post();
         shared.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/webhook+json"));
-        let secret = settings.standard_webhooks_secret.as_ref();
         Self {
             shared,
             key: settings.key.clone(),
-            standard_webhooks: secret.and_then(|secret| Hmac::new_from_slice(secret).ok()), // a key of any length is valid
-            redacts: settings.redacts,
+            standard_webhooks_key: settings.standard_webhooks_key.clone(),
+            redacts: settings.options.redacts,
         }
     }
 
     /// The request of `attempt`, signed at `now`.
-    pub(super) fn write(&self, attempt: &Attempt, now: UnixTime) -> Result<Request<Full<Bytes>>, RequestError> {
+    pub(in crate::relay) fn write(&self, attempt: &Attempt, now: UnixTime) -> Result<Request<Full<Bytes>>, RequestError> {
         let entry = &attempt.entry;
         let body = if self.redacts { redacted(&entry.body) } else { entry.body.clone() };
         let digest = Sha256::digest(&body);
@@ -80,9 +79,9 @@ impl RequestWriter {
 
         let mut request = self.shared.clone();
         let headers = request.headers_mut();
-        if let Some(mac) = &self.standard_webhooks {
-            let mac = mac.clone().chain_update(format!("{id}.{}.", now.as_secs())).chain_update(&body);
-            let signature = BASE64.encode(mac.finalize().into_bytes());
+        if let Some(key) = &self.standard_webhooks_key {
+            let signed = [format!("{id}.{}.", now.as_secs()).as_bytes(), &body].concat();
+            let signature = BASE64.encode(key.mac(&signed));
             headers.insert(WEBHOOK_TIMESTAMP, now.as_secs().into());
             headers.insert(WEBHOOK_SIGNATURE, HeaderValue::try_from(format!("v1,{signature}"))?);
         }
@@ -123,7 +122,7 @@ fn webhook_id<'a>(id: &'a str, digest: &[u8]) -> Cow<'a, str> {
 /// Why a request cannot be written. No event is known to cause it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(super) enum RequestError {
+pub(in crate::relay) enum RequestError {
     #[error("the request cannot be signed: {0}")]
     Token(#[from] AccessTokenError),
     #[error("the request has a header that HTTP does not allow: {0}")]

@@ -1,5 +1,5 @@
-//! The things that a target's task waits for, each in a task of its own that returns what came of it: attempts, reads and commits.
-//! Does not know what follows.
+//! What a session waits for, each in a task of its own that returns the result: attempts, reads and commits. Does not know what
+//! follows.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,15 +7,14 @@ use std::time::{Duration, Instant};
 use crate::clock::Clock;
 use crate::inbox::target::{Lag, Replay, SteeringRequest, TargetCommit, TargetError};
 use crate::inbox::{Cursor, Entry, Follower, Inbox, Page, PageLimit, ReadError};
-use crate::relay::dispatcher::Start;
-use crate::relay::progress::Changes;
-use crate::relay::request::Attempt;
+use crate::relay::dispatcher::{Changes, Start};
+use crate::relay::sender::request::Attempt;
 use crate::relay::sender::{Outcome, Sender};
 
 /// One entry, of any size.
 const ONE: PageLimit = PageLimit { entries: 1, bytes: 1 };
 
-/// What is done.
+/// The result of a task.
 #[derive(Debug)]
 pub(super) enum Done {
     Sent(Cursor, Outcome, Duration),
@@ -23,8 +22,9 @@ pub(super) enum Done {
     Missing(Cursor),
     /// The event cannot be read now.
     Unread(Cursor),
-    /// The inbox goes on with this page.
+    /// The next page of the inbox.
     Page(Box<Follower>, Result<Page, ReadError>),
+    /// The next page of the first replay.
     Replayed(Result<Page, ReadError>),
     Committed(Changes, Committing, Result<(), TargetError>),
     /// The lease was renewed at this time, for this epoch.
@@ -35,14 +35,15 @@ pub(super) enum Done {
     Oldest(Option<Cursor>),
 }
 
-/// Which commit it is.
+/// What else a commit says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Committing {
     pub(super) epoch: u64,
+    /// The requests of people up to this number are done.
     pub(super) steered: u64,
 }
 
-/// Makes an attempt. Its body is read first, if it is not in memory.
+/// Makes an attempt. The event is read first, if it is not in memory.
 pub(super) async fn attempt(start: Start, sender: Arc<Sender>, inbox: Inbox, clock: Clock) -> Done {
     let Start { cursor, entry, attempt, is_late, is_replay } = start;
     let entry = match entry {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::clock::UnixTime;
 use crate::inbox::PageLimit;
-use crate::relay::settings::TargetSettings;
+use crate::relay::failure::MAX_RETRY_AFTER;
+use crate::relay::settings::TargetOptions;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -12,14 +13,14 @@ const HOUR: u64 = 60 * MINUTE;
 const HELD_DELAYS: [u64; 5] = [1, 5, 30, 2 * MINUTE, 5 * MINUTE];
 /// Seconds between the attempts of an event that was set aside; the last one repeats.
 const ASIDE_DELAYS: [u64; 7] = [30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR];
-/// No wait is longer, so a time that is further away comes from a clock that was wrong.
+/// No event that was set aside waits longer, so a time that is further away comes from a clock that was wrong.
 pub(super) const LONGEST_ASIDE: Duration = Duration::from_secs(24 * HOUR);
-/// The same for a lane and for a target, which may ask for as much with `Retry-After`.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(HOUR);
+/// The same for a lane and for a whole target.
+pub(super) const LONGEST_WAIT: Duration = MAX_RETRY_AFTER;
 
-/// What the settings of a target say about order and patience.
+/// What a target's options say about order and patience.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
+pub(in crate::relay) struct Plan {
     pub(super) is_ordered: bool,
     pub(super) concurrency: usize,
     pub(super) hold: Duration,
@@ -29,7 +30,7 @@ pub(crate) struct Plan {
 
 /// What bounds the memory of a target.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Owed events. The cursor stands still then.
     pub(super) owed: u64,
     /// Events in memory that are not owed.
@@ -47,7 +48,7 @@ const REPLAY_PART: usize = 8;
 
 impl Limits {
     /// Those of each of `targets` targets.
-    pub(super) fn of_one_of(targets: usize) -> Self {
+    pub(crate) fn of_one_of(targets: usize) -> Self {
         let part = |all: usize, least, most| all.checked_div(targets).unwrap_or(all).clamp(least, most);
         let window = PageLimit {
             entries: part(ALL.entries, LEAST.entries, MOST.entries),
@@ -67,8 +68,8 @@ pub(super) enum Fate {
 }
 
 impl Plan {
-    pub(super) fn of(settings: &TargetSettings, limits: Limits) -> Self {
-        let TargetSettings { is_ordered, concurrency, hold, give_up_after, .. } = *settings;
+    pub(crate) fn of(options: &TargetOptions, limits: Limits) -> Self {
+        let TargetOptions { is_ordered, concurrency, hold, give_up_after, .. } = *options;
         Self { is_ordered, concurrency, hold, give_up_after, limits }
     }
 

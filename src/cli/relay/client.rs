@@ -1,4 +1,5 @@
-//! Asks a running roomkey about its relay, each time with a token and a connection of its own. Does not know what the answer is for.
+//! A client of the relay of a running roomkey. Each request has a token and a connection of its own. Does not know what the answer is
+//! for.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
@@ -22,7 +23,7 @@ use crate::livekit::key::ApiKey;
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Asker {
+pub(super) struct RelayClient {
     pub(super) target: Target,
     pub(super) key: ApiKey,
     /// What the tokens allow.
@@ -46,7 +47,7 @@ pub(super) struct OwedPage {
 /// Why there is no answer. The text follows the name of the server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(super) enum AskError {
+pub(super) enum RequestError {
     #[error("no token can be made: {0}")]
     Token(#[from] AccessTokenError),
     #[error(transparent)]
@@ -59,24 +60,24 @@ pub(super) enum AskError {
     NotTheRelay,
 }
 
-impl Asker {
+impl RelayClient {
     /// Sends `body` to `path` below the server's base path.
-    pub(super) fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: String) -> Result<T, Failure> {
+    pub(super) fn request<T: DeserializeOwned>(&self, method: Method, path: &str, body: String) -> Result<T, Failure> {
         let answer = self.runtime.block_on(self.exchange(method, path, body.into()));
-        let answer = answer.and_then(|answer| json::from_utf8::<Box<RawValue>>(&answer).or(Err(AskError::NotTheRelay)));
-        let answer = answer.and_then(|answer| serde_json::from_str(answer.get()).or(Err(AskError::NotTheRelay)));
+        let answer = answer.and_then(|answer| json::from_utf8::<Box<RawValue>>(&answer).or(Err(RequestError::NotTheRelay)));
+        let answer = answer.and_then(|answer| serde_json::from_str(answer.get()).or(Err(RequestError::NotTheRelay)));
         answer.map_err(|error| self.failure(&error))
     }
 
-    pub(super) fn failure(&self, error: &AskError) -> Failure {
+    pub(super) fn failure(&self, error: &RequestError) -> Failure {
         let advice = match error {
-            AskError::Refused { status: StatusCode::UNAUTHORIZED, .. } => remote::advice_on(&self.key),
+            RequestError::Refused { status: StatusCode::UNAUTHORIZED, .. } => remote::advice_on(&self.key),
             _ => String::new(),
         };
         Failure::refused(format_args!("{}: {error}{advice}", self.target))
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, AskError> {
+    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, RequestError> {
         let authorization = remote::authorization(&self.key, self.grants.clone())?;
         let path = format!("{}{path}", self.target.path().trim_end_matches('/'));
         let request = self.target.request(method, &path).header(AUTHORIZATION, authorization);
@@ -85,7 +86,7 @@ impl Asker {
             let response = self.target.connect().await?.send(request, body).await?;
             let (status, body) = (response.status(), response.into_body());
             if status != StatusCode::OK {
-                return Err(AskError::Refused { status, text: remote::text(body).await });
+                return Err(RequestError::Refused { status, text: remote::text(body).await });
             }
             let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| match error.downcast() {
                 Ok(error) => ExchangeError::Exchange(*error),

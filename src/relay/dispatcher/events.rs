@@ -9,7 +9,7 @@ use crate::clock::UnixTime;
 use crate::inbox::target::{OwedCounts, OwedEvent, OwedState};
 use crate::inbox::{Cursor, Entry};
 
-/// Expired events that are listed; of more, only the newest are.
+/// Expired events that are kept in the list. Older ones leave it.
 const EXPIRED: usize = 10_000;
 
 /// An event that the target has not taken.
@@ -19,7 +19,7 @@ pub(super) struct Event {
     /// What is sent; `None` if it is to be read from the inbox, or is being sent.
     pub(super) entry: Option<Box<Entry>>,
     pub(super) is_replay: bool,
-    /// What is stored of it, if the cursor may pass it.
+    /// What the target owes of it; `None` before it fails or the cursor passes it.
     pub(super) row: Option<Row>,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Of an event that was not tried yet.
+    /// The row of an event that was not tried yet.
     pub(super) fn fresh() -> Self {
         Self { state: OwedState::Held, attempts: 0, first: None, next: None, status: None, error: String::new() }
     }
@@ -48,12 +48,13 @@ pub(super) struct Amount {
     pub(super) bytes: usize,
 }
 
+/// The events that a target has not taken.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     events: BTreeMap<Cursor, Event>,
     counts: OwedCounts,
     expired: BTreeSet<Cursor>,
-    /// Those without a row, and those of them that are replays.
+    /// Those without a row: new ones, and those of replays.
     unowed: [Amount; 2],
     /// Rows in the store.
     stored: BTreeSet<Cursor>,
@@ -101,7 +102,7 @@ impl Events {
         self.counts
     }
 
-    /// Those without a row that are replays, or are not.
+    /// Those without a row: of replays, or new ones.
     pub(super) fn unowed(&self, is_replay: bool) -> Amount {
         self.unowed.get(usize::from(is_replay)).copied().unwrap_or_default()
     }
@@ -142,7 +143,7 @@ impl Events {
         }
     }
 
-    /// What is sent, if it is in memory. It no longer is then.
+    /// Takes what is sent out of memory, if it is there.
     pub(super) fn take_entry(&mut self, cursor: Cursor) -> Option<Box<Entry>> {
         let event = self.events.get_mut(&cursor)?;
         let entry = event.entry.take()?;
@@ -153,7 +154,7 @@ impl Events {
         Some(entry)
     }
 
-    /// Keeps nothing of the events to send but their places.
+    /// Drops all bodies, which are read again when they are sent.
     pub(super) fn forget_entries(&mut self) {
         self.events.values_mut().for_each(|event| event.entry = None);
         self.unowed.iter_mut().for_each(|amount| amount.bytes = 0);
@@ -179,7 +180,7 @@ impl Events {
         (owed, settled)
     }
 
-    /// Takes back that these changes are stored, because nobody knows.
+    /// It is unknown whether these changes are stored, so they are stored again.
     pub(super) fn not_stored(&mut self, owed: &[OwedEvent], settled: &[Cursor]) {
         let cursors = owed.iter().map(|owed| owed.cursor).chain(settled.iter().copied());
         for cursor in cursors {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::clock::UnixTime;
 use crate::inbox::Cursor;
-use crate::relay::plan::{LONGEST_WAIT, is_due};
+use crate::relay::dispatcher::plan::{LONGEST_WAIT, is_due};
 
 /// What is sent in order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +21,7 @@ pub(super) enum Lane {
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     queues: HashMap<Lane, Queue>,
-    /// In the order of their turns.
+    /// By their turns.
     ready: BTreeMap<u64, Lane>,
     waiting: BTreeSet<(UnixTime, Lane)>,
     turn: u64,
@@ -33,9 +33,9 @@ struct Queue {
     events: VecDeque<Cursor>,
     /// Events that were set aside and are due.
     late: VecDeque<Cursor>,
-    /// Whether the last one sent was late, so that it is not the turn of the next late one.
+    /// Whether the last one sent was late. Then it is the turn of the first one in order.
     was_late: bool,
-    /// How long the first event waits.
+    /// Until when the first event in order waits.
     until: Option<UnixTime>,
     place: Place,
 }
@@ -115,7 +115,8 @@ impl Lanes {
         self.waiting.first().map(|(at, _)| *at)
     }
 
-    /// The event that `lane` sends from now on, and whether it is late: the first in order if the lane is `forced`.
+    /// The event that `lane` sends from now on. Late events and those in order take turns; a `forced` lane sends the first in order,
+    /// even if it has to wait.
     pub(super) fn begin(&mut self, lane: &Lane, now: UnixTime, forced: bool) -> Option<Cursor> {
         self.leave(lane);
         let queue = self.queues.get_mut(lane)?;
@@ -126,7 +127,7 @@ impl Lanes {
         if has_turn { queue.events.front().copied() } else { queue.late.pop_front() }
     }
 
-    /// Notes that a lane has sent what it was sending. It has to be placed.
+    /// Notes that a lane has sent what it was sending. It has to be placed again.
     pub(super) fn end(&mut self, lane: &Lane) {
         if let Some(queue) = self.queues.get_mut(lane) {
             queue.place = Place::None;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::clock::UnixTime;
 use crate::inbox::Cursor;
-use crate::relay::events::Row;
+use crate::relay::dispatcher::events::Row;
+use crate::relay::dispatcher::lanes::Lane;
+use crate::relay::dispatcher::plan::is_due;
 use crate::relay::failure::FailureKind;
-use crate::relay::lanes::Lane;
-use crate::relay::plan::is_due;
 
 /// Failures in a row after which the target is down.
 const FAILURES: usize = 5;
@@ -18,12 +18,12 @@ const LONGEST_DELAY: Duration = Duration::from_secs(300);
 /// A probe's delay is longer or shorter by a fifth at most, in thousandths.
 const JITTER: (u64, u64) = (800, 401);
 
-/// Whether the target is up, with what speaks against it.
+/// Whether the target is up, and the failures that may say otherwise.
 #[derive(Debug)]
 pub(super) struct Circuit {
     outage: Option<Outage>,
     /// Since the last success, or the last outage.
-    failures: Vec<Failed>,
+    undecided: Vec<UndecidedFailure>,
     generation: u64,
     random: u64,
 }
@@ -35,20 +35,20 @@ struct Outage {
     is_probing: bool,
 }
 
-/// A failure that may be the target's fault.
+/// A failure of which it is not known yet whether the target is down or the event is poison.
 #[derive(Debug)]
-pub(super) struct Failed {
+pub(super) struct UndecidedFailure {
     pub(super) event: Cursor,
     pub(super) lane: Lane,
     pub(super) kind: FailureKind,
-    /// What the target owed of this event before.
+    /// The event's row before this failure.
     pub(super) before: Option<Row>,
 }
 
 impl Circuit {
     /// `seed` is for the jitter.
     pub(super) fn new(seed: u64) -> Self {
-        Self { outage: None, failures: Vec::new(), generation: 0, random: seed | 1 }
+        Self { outage: None, undecided: Vec::new(), generation: 0, random: seed | 1 }
     }
 
     /// Whether the target is down.
@@ -56,7 +56,7 @@ impl Circuit {
         self.outage.is_some()
     }
 
-    /// Grows with each outage. What began in an older one proves nothing about the target now.
+    /// The number of outages. An attempt that began in an older generation says nothing about the target now.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
@@ -65,7 +65,7 @@ impl Circuit {
         self.outage.as_ref().filter(|outage| !outage.is_probing).map(|outage| outage.probe_at)
     }
 
-    /// Whether a probe may begin; it has begun then.
+    /// Whether a probe is due. If so, it has begun.
     pub(super) fn begins_probe(&mut self, now: UnixTime) -> bool {
         let Some(outage) = &mut self.outage else { return false };
         let is_due = !outage.is_probing && is_due(outage.probe_at, now, LONGEST_DELAY.saturating_mul(2));
@@ -73,7 +73,7 @@ impl Circuit {
         is_due
     }
 
-    /// Nothing could be sent, so the next thing to send is the probe.
+    /// The probe was not sent, so the next event is the probe.
     pub(super) fn keep_probe(&mut self) {
         if let Some(outage) = &mut self.outage {
             outage.is_probing = false;
@@ -90,38 +90,37 @@ impl Circuit {
     }
 
     pub(super) fn succeeded(&mut self) {
-        self.failures.clear();
+        self.undecided.clear();
         self.outage = None;
     }
 
-    /// Notes a failure. Returns whether the target is down therefore. `is_only`: no other lane has something to send.
-    pub(super) fn failed(&mut self, failed: Failed, is_only: bool) -> bool {
-        let connects = |failed: &&Failed| failed.kind == FailureKind::Connect;
-        let (lane, kind) = (failed.lane.clone(), failed.kind);
-        self.failures.push(failed);
-        let is_unreachable =
-            kind == FailureKind::Connect && self.failures.iter().rev().take_while(connects).count() >= CONNECT_FAILURES;
-        let over_two = || is_only || self.failures.iter().any(|failed| failed.lane != lane);
-        is_unreachable || self.failures.len() >= FAILURES && over_two()
+    /// Notes a failure while the circuit is closed. Returns whether it has to open now. `is_only`: no other lane has something to send.
+    pub(super) fn failed(&mut self, failure: UndecidedFailure, is_only: bool) -> bool {
+        let lane = failure.lane.clone();
+        self.undecided.push(failure);
+        let is_connect = |failure: &&UndecidedFailure| failure.kind == FailureKind::Connect;
+        let is_unreachable = self.undecided.iter().rev().take_while(is_connect).count() >= CONNECT_FAILURES;
+        let has_two_lanes = || self.undecided.iter().any(|failure| failure.lane != lane);
+        is_unreachable || self.undecided.len() >= FAILURES && (is_only || has_two_lanes())
     }
 
     /// Opens the circuit, with the first probe after a second. Returns the failures, the newest first.
-    pub(super) fn open(&mut self, now: UnixTime) -> impl Iterator<Item = Failed> + use<> {
+    pub(super) fn open(&mut self, now: UnixTime) -> impl Iterator<Item = UndecidedFailure> + use<> {
         self.generation = self.generation.saturating_add(1);
         self.outage = Some(Outage { delay: FIRST_DELAY, probe_at: now.saturating_add(FIRST_DELAY), is_probing: false });
-        std::mem::take(&mut self.failures).into_iter().rev()
+        std::mem::take(&mut self.undecided).into_iter().rev()
     }
 
-    /// Notes a failure, which may be the target's fault or not. It has nothing to decide.
-    pub(super) fn doubt(&mut self, failed: Failed) {
-        if !self.doubts(failed.event) {
-            self.failures.push(failed);
+    /// Notes a failure while the circuit is open.
+    pub(super) fn note_undecided(&mut self, failure: UndecidedFailure) {
+        if !self.is_undecided(failure.event) {
+            self.undecided.push(failure);
         }
     }
 
-    /// Whether it is not known yet if the failure of `event` was the target's fault.
-    pub(super) fn doubts(&self, event: Cursor) -> bool {
-        self.failures.iter().any(|failed| failed.event == event)
+    /// Whether `event` has an undecided failure.
+    pub(super) fn is_undecided(&self, event: Cursor) -> bool {
+        self.undecided.iter().any(|failure| failure.event == event)
     }
 
     /// A xorshift generator: probes of many roomkeys should not meet, and nothing depends on more.

@@ -1,12 +1,12 @@
-//! Moves the cursor of a target, and its replays: over what is settled, and over what is owed from then on. Says what is read from the
-//! inbox next and what is committed. Does not know what is sent when.
+//! Moves a target's cursor, and its replays, over events that are settled, and over events that are owed from then on. Decides what is
+//! read from the inbox next and what is committed. Does not know what is sent when.
 
 use std::sync::Arc;
 
 use crate::inbox::target::{OwedEvent, OwedState, Replay, TargetState};
 use crate::inbox::{Cursor, Entry, PageLimit};
 use crate::relay::dispatcher::Dispatcher;
-use crate::relay::events::{Event, Row};
+use crate::relay::dispatcher::events::{Event, Row};
 
 /// How far the inbox is read.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ impl Progress {
 }
 
 impl Dispatcher {
-    /// The state, as far as it is known; the cursor moves with the commits.
+    /// The state. Its cursor moves with the commits alone.
     pub(crate) fn state(&self) -> &TargetState {
         &self.state
     }
@@ -46,21 +46,21 @@ impl Dispatcher {
     }
 
     /// How much of the inbox is read next; `None` if there is enough in memory.
-    pub(crate) fn room(&self) -> Option<PageLimit> {
-        self.room_in(self.plan.limits.window, false)
+    pub(crate) fn page_to_read(&self) -> Option<PageLimit> {
+        self.free(self.plan.limits.window, false)
     }
 
     /// What is read next for a replay.
     pub(crate) fn replay_to_read(&mut self) -> Option<(Replay, PageLimit)> {
         let replay = *self.state.replays.first()?;
         let read_to = self.replaying.get_or_insert(Progress::at(replay.after)).read_to;
-        let limit = self.room_in(self.plan.limits.replay_window, true)?;
+        let limit = self.free(self.plan.limits.replay_window, true)?;
         (read_to < replay.until).then_some((Replay { after: read_to, ..replay }, limit))
     }
 
-    fn room_in(&self, window: PageLimit, is_replay: bool) -> Option<PageLimit> {
+    /// What is free of a window, if it is worth a read: a read of few events takes nearly as long as one of many.
+    fn free(&self, window: PageLimit, is_replay: bool) -> Option<PageLimit> {
         let used = self.events.unowed(is_replay);
-        // A read of few events takes nearly as long as one of many.
         let left = |of: usize, used: usize| of.checked_sub(used).filter(|left| *left > 0 && *left >= of / 4);
         Some(PageLimit { entries: left(window.entries, used.events)?, bytes: left(window.bytes, used.bytes)? })
     }
@@ -99,23 +99,19 @@ impl Dispatcher {
         self.wait(cursor);
     }
 
-    /// What is to be committed, if anything changed. Only here the cursor moves.
-    pub(crate) fn changes(&mut self) -> Option<Changes> {
+    /// What is to be committed, if anything changed or `is_needed`. Only this moves the cursor.
+    pub(crate) fn changes(&mut self, is_needed: bool) -> Option<Changes> {
         self.advance();
         self.advance_replay();
         self.state.is_down = self.circuit.is_open();
         self.state.owed = self.events.counts();
         let (owed, settled) = self.events.changes(self.state.cursor, self.state.replays.first().map(|replay| replay.after));
-        if owed.is_empty() && settled.is_empty() && self.committed.as_ref() == Some(&self.state) {
+        let has_changed = !owed.is_empty() || !settled.is_empty() || self.committed.as_ref() != Some(&self.state);
+        if !has_changed && !is_needed {
             return None;
         }
         self.committed = Some(self.state.clone());
         Some(Changes { state: self.state.clone(), owed, settled })
-    }
-
-    /// What is to be committed, although nothing changed.
-    pub(crate) fn unchanged(&self) -> Changes {
-        Changes { state: self.state.clone(), owed: Vec::new(), settled: Vec::new() }
     }
 
     /// These changes are perhaps not committed, so the next ones contain them.
@@ -155,15 +151,15 @@ impl Dispatcher {
         }
     }
 
-    /// Whether the cursor may pass an event, which is owed then: something after it is settled, or its lane waits for an event that
-    /// failed and is owed itself. A failure that may yet be undone, because the target is down, stops the cursor.
+    /// Whether the cursor may pass an event, which is owed from then on: it may if something after the event is settled, or if its lane
+    /// waits for an owed event that failed. A failure that may yet be undone, because the target is down, stops the cursor.
     fn pass(&mut self, event: Cursor, progress: Progress) -> bool {
         let is_overtaken = event < progress.settled_to;
         let owed = self.events.counts();
         let owed = owed.held.saturating_add(owed.aside).saturating_add(owed.dead);
         let most = self.plan.limits.owed;
         let may_pass = if let Some(row) = self.events.row(event) {
-            let is_lasting = row.state != OwedState::Held || self.circuit.is_open() || !self.circuit.doubts(event);
+            let is_lasting = row.state != OwedState::Held || self.circuit.is_open() || !self.circuit.is_undecided(event);
             owed <= most && (is_overtaken || is_lasting)
         } else {
             owed < most && (is_overtaken || self.is_held_up(event))
@@ -177,11 +173,12 @@ impl Dispatcher {
         may_pass
     }
 
+    /// Whether an event's lane waits for an owed event that failed.
     fn is_held_up(&self, event: Cursor) -> bool {
         let head = self.lane(event).and_then(|lane| self.lanes.head(&lane));
         head.is_some_and(|head| {
             let has_failed = self.events.row(head).is_some_and(|row| row.attempts > 0);
-            head != event && has_failed && self.is_passed(head) && !self.circuit.doubts(head)
+            head != event && has_failed && self.is_passed(head) && !self.circuit.is_undecided(head)
         })
     }
 

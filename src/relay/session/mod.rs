@@ -1,0 +1,197 @@
+//! Relays to one target while this roomkey holds its lease: starts what the dispatcher decides, and commits. Each task that it starts is
+//! in `work`, and what follows from its result in `results`. Does not know how the lease is taken.
+
+mod recurring;
+mod results;
+mod work;
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::inbox::{Filter, Follower};
+use crate::relay::dispatcher::Dispatcher;
+use crate::relay::runner::Runner;
+use recurring::{Recurring, TICK};
+use work::{Committing, Done};
+
+/// Between two commits.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
+/// Between two renewals of the lease, which lasts 15 s.
+const RENEW_INTERVAL: Duration = Duration::from_secs(5);
+/// Without a renewal for this time, another roomkey may soon hold the lease.
+const LEASE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the end waits for what is in flight.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks at how far the target lags behind.
+const LAG_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two looks at whether the inbox has deleted an event that is owed.
+const OLDEST_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The session cannot go on, because the lease is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the lease of this target is lost: what was in flight may be sent again")]
+pub(super) struct LeaseLost;
+
+pub(super) struct Session<'a> {
+    runner: &'a Runner,
+    epoch: u64,
+    renewed_at: Instant,
+    dispatcher: Dispatcher,
+    /// `None` while it reads.
+    follower: Option<Box<Follower>>,
+    work: JoinSet<Done>,
+    /// The number of the last request of people that was done.
+    steered: u64,
+    committed_steered: u64,
+    reading: Recurring,
+    replaying: Recurring,
+    committing: Recurring,
+    renewing: Recurring,
+    steering: Recurring,
+    lag: Recurring,
+    oldest: Recurring,
+    /// Whether there may be something to commit.
+    is_dirty: bool,
+    /// When the log was last told that the target is down; `None` while it is up.
+    warned_at: Option<Instant>,
+}
+
+impl<'a> Session<'a> {
+    /// A session under the lease with this `epoch`, which was taken at `renewed_at`.
+    pub(super) fn new(runner: &'a Runner, epoch: u64, renewed_at: Instant, dispatcher: Dispatcher) -> Self {
+        let follower = runner.inbox.follow(Some(dispatcher.state().cursor), Filter::default());
+        let mut renewing = Recurring::new(RENEW_INTERVAL);
+        renewing.is_due_in(RENEW_INTERVAL);
+        Self {
+            runner,
+            epoch,
+            renewed_at,
+            dispatcher,
+            follower: Some(Box::new(follower)),
+            work: JoinSet::new(),
+            steered: 0,
+            committed_steered: 0,
+            reading: Recurring::new(Duration::ZERO),
+            replaying: Recurring::new(Duration::ZERO),
+            committing: Recurring::new(COMMIT_INTERVAL),
+            renewing,
+            steering: Recurring::new(TICK),
+            lag: Recurring::new(LAG_INTERVAL),
+            oldest: Recurring::new(OLDEST_INTERVAL),
+            is_dirty: false,
+            warned_at: None,
+        }
+    }
+
+    /// Relays until `stop` is true. Dropping the session ends what is in flight.
+    ///
+    /// # Errors
+    /// If the lease is lost.
+    pub(super) async fn run(mut self, wake: &Notify, stop: &mut watch::Receiver<bool>) -> Result<(), LeaseLost> {
+        self.watch_circuit(); // it may have been open before
+        let mut stops_at = None;
+        loop {
+            if self.renewed_at.elapsed() >= LEASE_PATIENCE {
+                return Err(LeaseLost);
+            }
+            let is_stopping = *stop.borrow_and_update();
+            if is_stopping {
+                let now = Instant::now();
+                let stops_at = *stops_at.get_or_insert(now.checked_add(STOP_PATIENCE).unwrap_or(now));
+                if (self.dispatcher.in_flight() == 0 || now >= stops_at) && !self.committing.is_running() {
+                    return self.last_commit().await;
+                }
+            } else {
+                self.start();
+            }
+            self.commit();
+            let sleep = if is_stopping { COMMIT_INTERVAL } else { self.sleep() };
+            tokio::select! {
+                Some(done) = self.work.join_next(), if !self.work.is_empty() => {
+                    let mut next = Some(done);
+                    while let Some(done) = next {
+                        self.take(done.unwrap_or_else(|error| resume_unwind(error.into_panic())))?;
+                        next = self.work.try_join_next();
+                    }
+                }
+                () = wake.notified() => self.steering.is_due_in(Duration::ZERO),
+                _ = stop.changed(), if !is_stopping => {}
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
+    }
+
+    /// Starts everything that is due.
+    fn start(&mut self) {
+        let Runner { inbox, settings, sender, clock, .. } = self.runner;
+        let target = || Arc::clone(&settings.name);
+        while let Some(start) = self.dispatcher.next(clock.now()) {
+            self.work.spawn(work::attempt(start, Arc::clone(sender), inbox.clone(), clock.clone()));
+        }
+        if let Some(limit) = self.dispatcher.page_to_read()
+            && self.reading.begins()
+            && let Some(follower) = self.follower.take()
+        {
+            self.work.spawn(work::follow(follower, limit));
+        }
+        if let Some((replay, limit)) = self.dispatcher.replay_to_read()
+            && self.replaying.begins()
+        {
+            self.work.spawn(work::replay(inbox.clone(), replay, limit));
+        }
+        if self.renewing.begins() {
+            self.work.spawn(work::renew(inbox.clone(), target()));
+        }
+        if self.steering.begins() {
+            self.work.spawn(work::steering(inbox.clone(), target()));
+        }
+        if self.lag.begins() {
+            self.work.spawn(work::lag(inbox.clone(), self.dispatcher.state().cursor));
+        }
+        if let Some(first) = self.dispatcher.first_owed()
+            && self.oldest.begins()
+        {
+            self.work.spawn(work::oldest(inbox.clone(), first));
+        }
+    }
+
+    /// Starts a commit, if one is due and there is something to commit.
+    fn commit(&mut self) {
+        if !self.is_dirty || !self.committing.begins() {
+            return;
+        }
+        self.is_dirty = false;
+        let Some(changes) = self.dispatcher.changes(self.steered > self.committed_steered) else {
+            return self.committing.ends(true);
+        };
+        let committing = Committing { epoch: self.epoch, steered: self.steered };
+        let Runner { inbox, settings, .. } = self.runner;
+        self.work.spawn(work::commit(inbox.clone(), Arc::clone(&settings.name), changes, committing));
+    }
+
+    /// Commits what is left, and waits for that.
+    async fn last_commit(mut self) -> Result<(), LeaseLost> {
+        self.is_dirty = true;
+        self.committing.is_due_in(Duration::ZERO);
+        self.commit();
+        while self.committing.is_running()
+            && let Some(Ok(done)) = self.work.join_next().await
+        {
+            self.take(done)?;
+        }
+        Ok(())
+    }
+
+    /// How long nothing is due.
+    fn sleep(&self) -> Duration {
+        let now = self.runner.clock.now();
+        let send = self.dispatcher.wakes_at(now).map_or(TICK, |at| at.since(now));
+        let commit = if self.is_dirty { self.committing.sleep() } else { TICK };
+        let read = if self.dispatcher.page_to_read().is_some() { self.reading.sleep() } else { TICK };
+        [send, commit, read, self.steering.sleep()].into_iter().fold(TICK, Duration::min)
+    }
+}
