@@ -9,6 +9,7 @@ mod events;
 pub(crate) mod failure;
 pub(crate) mod handle;
 mod lanes;
+mod lease;
 mod observed;
 mod plan;
 mod progress;

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::inbox::target::{OwedCounts, TargetCommit, TargetError, TargetState};
 use crate::inbox::{Cursor, Inbox, PageLimit, ReadError};
 use crate::relay::dispatcher::Dispatcher;
+use crate::relay::lease::Lease;
 use crate::relay::observed::{Counters, Current};
 use crate::relay::plan::Plan;
 use crate::relay::sender::Sender;
@@ -87,7 +88,7 @@ impl Runner {
         let now = self.clock.now();
         let seed = now.as_millis() ^ u64::from(std::process::id()).rotate_left(32);
         let dispatcher = Dispatcher::new(Plan::from(&self.settings), state, owed, now, seed);
-        Ok(Session::new(self, epoch, begin, dispatcher))
+        Ok(Session::new(self, Lease::new(epoch, begin), dispatcher))
     }
 
     /// Commits where a new target begins.

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::inbox::target::{Replay, TargetError};
 use crate::inbox::{Cursor, Filter, Follower, Page, ReadError};
 use crate::relay::dispatcher::{Dispatcher, Failure};
+use crate::relay::lease::Lease;
 use crate::relay::runner::Runner;
 use crate::relay::sender::Outcome;
 use crate::relay::steering::Steering;
@@ -24,8 +25,9 @@ const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 const TICK: Duration = Duration::from_secs(1);
 /// Between two renewals of the lease, which lasts 15 s.
 const RENEW_INTERVAL: Duration = Duration::from_secs(5);
-/// A lease that was not renewed for longer may soon be another's.
-const LEASE_PATIENCE: Duration = Duration::from_secs(10);
+/// Events that the target took and that are not committed as such: after a crash they are sent again. If the inbox cannot commit,
+/// there are no more of them.
+const MOST_UNCOMMITTED: usize = 4096;
 /// How long the end waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
@@ -80,14 +82,15 @@ impl Recurring {
 
 pub(super) struct Session<'a> {
     runner: &'a Runner,
-    epoch: u64,
-    renewed_at: Instant,
+    lease: Lease,
     dispatcher: Dispatcher,
     /// `None` while it reads.
     follower: Option<Box<Follower>>,
     work: JoinSet<Done>,
     steered: u64,
     committed_steered: u64,
+    /// How many events the target took since the last commit.
+    uncommitted: usize,
     reading: Recurring,
     replaying: Recurring,
     committing: Recurring,
@@ -101,19 +104,19 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(runner: &'a Runner, epoch: u64, renewed_at: Instant, dispatcher: Dispatcher) -> Self {
+    pub(super) fn new(runner: &'a Runner, lease: Lease, dispatcher: Dispatcher) -> Self {
         let follower = runner.inbox.follow(Some(dispatcher.state().cursor), Filter::default());
         let mut renewing = Recurring::new(RENEW_INTERVAL);
         renewing.is_due_in(RENEW_INTERVAL);
         Self {
             runner,
-            epoch,
-            renewed_at,
+            lease,
             dispatcher,
             follower: Some(Box::new(follower)),
             work: JoinSet::new(),
             steered: 0,
             committed_steered: 0,
+            uncommitted: 0,
             reading: Recurring::new(Duration::ZERO),
             replaying: Recurring::new(Duration::ZERO),
             committing: Recurring::new(COMMIT_INTERVAL),
@@ -131,7 +134,7 @@ impl<'a> Session<'a> {
         self.watch_circuit(); // it may have been open before
         let mut stops_at = None;
         loop {
-            if self.renewed_at.elapsed() >= LEASE_PATIENCE {
+            if !self.lease.is_certain() {
                 return End::LeaseLost;
             }
             let is_stopping = *stop.borrow_and_update();
@@ -168,8 +171,10 @@ impl<'a> Session<'a> {
     fn start(&mut self) {
         let Runner { inbox, settings, sender, clock, .. } = self.runner;
         let target = || Arc::clone(&settings.name);
-        while let Some(start) = self.dispatcher.next(clock.now()) {
-            self.work.spawn(work::attempt(start, Arc::clone(sender), inbox.clone(), clock.clone()));
+        while self.uncommitted < MOST_UNCOMMITTED
+            && let Some(start) = self.dispatcher.next(clock.now())
+        {
+            self.work.spawn(work::attempt(start, Arc::clone(sender), inbox.clone(), clock.clone(), self.lease.clone()));
         }
         if let Some(limit) = self.dispatcher.room()
             && self.reading.begins()
@@ -205,8 +210,11 @@ impl<'a> Session<'a> {
         self.is_touched = false;
         let changes = self.dispatcher.changes();
         let changes = changes.or_else(|| (self.steered > self.committed_steered).then(|| self.dispatcher.unchanged()));
-        let Some(changes) = changes else { return self.committing.ends(true) };
-        let committing = Committing { epoch: self.epoch, steered: self.steered };
+        let Some(changes) = changes else {
+            self.uncommitted = 0;
+            return self.committing.ends(true);
+        };
+        let committing = Committing { epoch: self.lease.epoch, steered: self.steered, taken: self.uncommitted };
         let Runner { inbox, settings, .. } = self.runner;
         self.work.spawn(work::commit(inbox.clone(), Arc::clone(&settings.name), changes, committing));
     }
@@ -249,7 +257,10 @@ impl<'a> Session<'a> {
             Done::Committed(changes, committing, result) => {
                 self.committing.ends(result.is_ok());
                 match result {
-                    Ok(()) => self.committed_steered = committing.steered,
+                    Ok(()) => {
+                        self.committed_steered = committing.steered;
+                        self.uncommitted = self.uncommitted.saturating_sub(committing.taken);
+                    }
                     Err(TargetError::LeaseLost) => return Some(End::LeaseLost),
                     Err(TargetError::Unavailable) => self.dispatcher.not_committed(&changes),
                 }
@@ -259,7 +270,7 @@ impl<'a> Session<'a> {
             Done::Renewed(at, result) => {
                 self.renewing.ends(result.is_ok());
                 match result {
-                    Ok(Some(epoch)) if epoch == self.epoch => self.renewed_at = at,
+                    Ok(Some(epoch)) if epoch == self.lease.epoch => self.lease.renewed(at),
                     Ok(_) | Err(TargetError::LeaseLost) => return Some(End::LeaseLost),
                     Err(TargetError::Unavailable) => {}
                 }
@@ -296,7 +307,11 @@ impl<'a> Session<'a> {
         let Runner { settings, clock, counters, .. } = self.runner;
         counters.attempt(&outcome, duration, settings.timeout);
         match outcome {
-            Outcome::Delivered => self.dispatcher.succeeded(cursor),
+            Outcome::Delivered => {
+                self.dispatcher.succeeded(cursor);
+                self.uncommitted = self.uncommitted.saturating_add(1);
+            }
+            Outcome::Unsent => self.dispatcher.not_sent(cursor),
             Outcome::Gone => {
                 self.dispatcher.not_sent(cursor);
                 self.dispatcher.pause(true);
