@@ -22,6 +22,8 @@ use crate::harness::wait::eventually;
 async fn down_for_a_day(events: usize, drained: usize, probes: u32) {
     const ROOMS: usize = 100;
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    /// The unoptimized program uses 26 MB without any event. A million events, of which it knew nothing but the place, would need 200 MB.
+    const MEMORY: usize = 48 << 20;
     let asked = Arc::new(AtomicUsize::new(0));
     let counting = Arc::clone(&asked);
     let receiver = Receiver::start(move |_| {
@@ -34,7 +36,6 @@ async fn down_for_a_day(events: usize, drained: usize, probes: u32) {
     site.fill(events - 1, ROOMS);
     let program = site.start();
     eventually("it is down", async || status(&program)["circuit"] == "open").await;
-    let before = program.resident_bytes();
     for probe in 1..=probes {
         let asked_before = asked.load(Relaxed);
         site.move_clock(DAY * probe / probes);
@@ -60,8 +61,8 @@ async fn down_for_a_day(events: usize, drained: usize, probes: u32) {
         let expected = next.insert(number % ROOMS, number + ROOMS).unwrap_or(number % ROOMS);
         assert_eq!(number, expected, "there is a gap");
     }
-    eprintln!("{events} events wait: {before} bytes at first, {during} after a day, {after} when it is back");
-    assert!(during < before + (8 << 20) && after < before + (32 << 20));
+    eprintln!("{events} events wait: {during} bytes after a day, {after} when it is back");
+    assert!(during.max(after) < MEMORY, "{during} bytes after a day, {after} when it is back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
