@@ -65,18 +65,18 @@ async fn nothing_is_lost(kills: usize, place: impl FnOnce(Site) -> Site, committ
     const SLOW: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
     let (receiver, arrivals) = Arrivals::accepting().await;
     let site = place(Site::new(&receiver, ""));
-    // The events of one room are in flight for long, so the cursor passes them meanwhile.
+    // The events of one room are in flight for longer, so the cursor passes them meanwhile.
     let taking = arrivals.clone();
     receiver.answer(move |received| {
         let reply = taking.take(received);
-        if room(received) == "room-0" { Reply::Slow(SLOW, Duration::from_millis(3)) } else { reply }
+        if room(received) == "room-0" { Reply::Slow(SLOW, Duration::from_millis(1)) } else { reply }
     });
     let (mut acknowledged, mut killed) = (BTreeSet::new(), Vec::new());
     for run in 0..kills {
         let program = site.start();
         let senders: Vec<_> = (0..4).map(|room| send_until_killed(&program, run, room)).collect();
         // At every stage, from the first event on.
-        arrivals.reach(arrivals.events() + 1 + run * 7 % 60).await;
+        arrivals.reach(arrivals.events() + 1 + run * 7 % 25).await;
         let at = Instant::now();
         kill(program);
         acknowledged.extend(senders.into_iter().flat_map(|sender| sender.join().unwrap()));
@@ -90,11 +90,14 @@ async fn nothing_is_lost(kills: usize, place: impl FnOnce(Site) -> Site, committ
 
     let all = arrivals.all();
     let mut oldest = Duration::ZERO;
-    for ((at, count, committed), end) in killed.iter().zip(killed.iter().skip(1).map(|(_, end, _)| *end).chain([all.len()])) {
-        for again in &all[*count..end] {
+    for (run, (_, begin, committed)) in killed.iter().enumerate() {
+        let end = killed.get(run + 1).map_or(all.len(), |(_, end, _)| *end);
+        for again in &all[*begin..end] {
             assert!(!committed.contains(again.cursor), "{} is sent again, although that was committed", again.id);
-            let Some(before) = all[..*count].iter().rfind(|before| before.cursor == again.cursor) else { continue };
-            oldest = oldest.max(at.saturating_duration_since(before.at));
+            // The kill that followed when it was taken before. Since then it may have waited for others of its room.
+            let Some(before) = all[..*begin].iter().rfind(|before| before.cursor == again.cursor) else { continue };
+            let kill = killed.iter().map(|(at, ..)| *at).find(|at| *at >= before.at);
+            oldest = oldest.max(kill.map_or(Duration::ZERO, |at| at - before.at));
         }
     }
     let (taken, repeated) = (acknowledged.len(), arrivals.repeated());
