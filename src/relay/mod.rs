@@ -7,6 +7,7 @@
 mod dispatcher;
 mod failure;
 pub(crate) mod handle;
+mod lease;
 pub(crate) mod observed;
 mod runner;
 mod sender;

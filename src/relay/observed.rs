@@ -57,6 +57,7 @@ impl Counters {
     /// An attempt that took `duration`, out of `timeout`.
     pub(super) fn attempt(&self, outcome: &Outcome, duration: Duration, timeout: Duration) {
         let place = match outcome {
+            Outcome::Unsent => return,
             Outcome::Delivered => 0,
             Outcome::Gone | Outcome::Failed(Failure { status: Some(_), .. }) => 1,
             Outcome::Failed(_) if duration >= timeout => 3,

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::inbox::target::{OwedCounts, TargetCommit, TargetError, TargetState};
 use crate::inbox::{Cursor, Inbox, PageLimit, ReadError};
 use crate::relay::dispatcher::{Dispatcher, Limits, Plan};
+use crate::relay::lease::Lease;
 use crate::relay::observed::{Counters, Current};
 use crate::relay::sender::Sender;
 use crate::relay::session::Session;
@@ -88,7 +89,7 @@ impl Runner {
         let seed = now.as_millis() ^ u64::from(std::process::id()).rotate_left(32);
         let plan = Plan::of(&self.settings.options, self.limits);
         let dispatcher = Dispatcher::new(plan, state, owed, now, seed);
-        Ok(Session::new(self, epoch, begin, dispatcher))
+        Ok(Session::new(self, Lease::new(epoch, begin), dispatcher))
     }
 
     /// Commits where a new target begins.

@@ -31,6 +31,8 @@ struct Model {
     in_flight: BTreeSet<u64>,
     /// Those that wait for nothing in their room: late, dead, expired, or skipped by a person.
     given_up: BTreeSet<u64>,
+    /// Those that a person skipped, and those of them that were committed as such.
+    skipped: [BTreeSet<u64>; 2],
 }
 
 impl Model {
@@ -234,6 +236,8 @@ impl World {
             let is_full = held + aside + dead >= self.plan.limits.owed;
             let is_committed = |number: &&u64| !is_full || cursor(**number) <= self.stored.0.cursor;
             self.model.committed.extend(self.model.uncommitted.iter().filter(is_committed));
+            let [skipped, committed] = &mut self.model.skipped;
+            committed.extend(skipped.iter().filter(is_committed));
         }
         if !is_reported {
             self.dispatcher.not_committed(&changes);
@@ -250,8 +254,9 @@ impl World {
         // What was given up since the last commit is tried again, in order.
         let is_given_up = |owed: &&OwedEvent| owed.state != OwedState::Held;
         self.model.given_up = owed.values().filter(is_given_up).map(|owed| event(owed.cursor)).chain(1..=self.pruned).collect();
-        let skipped = (1..=event(state.cursor)).filter(|number| !owed.contains_key(&cursor(*number)));
-        self.model.given_up.extend(skipped);
+        let [skipped, committed] = &mut self.model.skipped;
+        skipped.clone_from(committed);
+        self.model.given_up.extend(skipped.iter());
         self.dispatcher = Dispatcher::new(self.plan, state, owed.into_values().collect(), self.now, 7);
     }
 
@@ -275,6 +280,7 @@ impl World {
             Step::Skip(place) => {
                 if self.dispatcher.events.get(nth(place)).is_some() {
                     self.model.given_up.insert(event(nth(place)));
+                    self.model.skipped[0].insert(event(nth(place)));
                 }
                 self.dispatcher.skip(nth(place));
             }
@@ -312,7 +318,7 @@ impl World {
             let owed = self.stored.1.get(&cursor(number)).map(|owed| owed.state);
             let is_listed = matches!(owed, Some(OwedState::Dead | OwedState::Expired));
             assert!(owed.is_none() || is_listed, "{number} stays {owed:?}");
-            let is_explained = is_listed || self.model.given_up.contains(&number);
+            let is_explained = is_listed || number <= self.pruned || self.model.skipped[0].contains(&number);
             assert!(self.model.taken.contains(&number) || is_explained, "{number} is lost");
         }
         assert!(self.stored.0.replays.is_empty());

@@ -18,6 +18,7 @@ use tracing::{Level, debug, enabled};
 use crate::client::{self, ClientConnection, ExchangeError, retry_after};
 use crate::clock::UnixTime;
 use crate::relay::failure::{Failure, FailureKind, MAX_RETRY_AFTER};
+use crate::relay::lease::Lease;
 use crate::relay::settings::TargetSettings;
 use connections::KeptConnections;
 use request::{Attempt, RequestWriter};
@@ -47,6 +48,8 @@ pub(super) enum Outcome {
     Delivered,
     /// The answer is 410: the target does not want events any more.
     Gone,
+    /// Nothing was sent, because another roomkey may hold the lease.
+    Unsent,
     Failed(Failure),
 }
 
@@ -66,16 +69,17 @@ impl Sender {
         self.kept.close_idle();
     }
 
-    /// Sends the event of `attempt`, signed at `now`.
-    pub(super) async fn send(&self, attempt: &Attempt, now: UnixTime) -> Outcome {
+    /// Sends the event of `attempt`, signed at `now`, if the lease is certain once there is a connection.
+    pub(super) async fn send(&self, attempt: &Attempt, now: UnixTime, lease: &Lease) -> Outcome {
         let request = match self.requests.write(attempt, now) {
             Ok(request) => request,
             Err(error) => return Outcome::failed(FailureKind::Exchange, &error),
         };
         let mut is_connected = false;
-        let exchange = timeout(self.timeout, self.exchange(request, &mut is_connected)).await;
+        let exchange = timeout(self.timeout, self.exchange(request, lease, &mut is_connected)).await;
         let (connection, response) = match exchange {
-            Ok(Ok(answered)) => answered,
+            Ok(Ok(Some(answered))) => answered,
+            Ok(Ok(None)) => return Outcome::Unsent,
             Ok(Err(error @ ExchangeError::Connect(_))) => return Outcome::failed(FailureKind::Connect, &error),
             Ok(Err(error)) => return Outcome::failed(FailureKind::Exchange, &error),
             Err(_) => {
@@ -98,26 +102,33 @@ impl Sender {
         outcome
     }
 
-    /// The answer to `request`. A target may close a kept connection at any time, which is no failure. If that shows only after the
-    /// request was sent, it is sent once more.
+    /// The answer to `request`; `None` if the lease is not certain when it is to be sent. A target may close a kept connection at any
+    /// time, which is no failure. If that shows only after the request was sent, it is sent once more.
     async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
+        lease: &Lease,
         is_connected: &mut bool,
-    ) -> Result<(ClientConnection, Response<Incoming>), ExchangeError> {
+    ) -> Result<Option<(ClientConnection, Response<Incoming>)>, ExchangeError> {
         if let Some(mut connection) = self.kept.take() {
             *is_connected = true;
             let before = connection.received();
+            if !lease.is_certain() {
+                return Ok(None);
+            }
             match connection.send_whole(request.clone()).await {
-                Ok(response) => return Ok((connection, response)),
+                Ok(response) => return Ok(Some((connection, response))),
                 Err(error) if connection.received() != before => return Err(error),
                 Err(_) => *is_connected = false,
             }
         }
         let mut connection = self.endpoint.connect().await?;
         *is_connected = true;
+        if !lease.is_certain() {
+            return Ok(None);
+        }
         let response = connection.send_whole(request).await?;
-        Ok((connection, response))
+        Ok(Some((connection, response)))
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::inbox::{Filter, Follower};
 use crate::relay::dispatcher::Dispatcher;
+use crate::relay::lease::Lease;
 use crate::relay::runner::Runner;
 use recurring::{Recurring, TICK};
 use work::{Committing, Done};
@@ -22,8 +23,9 @@ use work::{Committing, Done};
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two renewals of the lease, which lasts 15 s.
 const RENEW_INTERVAL: Duration = Duration::from_secs(5);
-/// Without a renewal for this time, another roomkey may soon hold the lease.
-const LEASE_PATIENCE: Duration = Duration::from_secs(10);
+/// Events that the target took and that are not committed as such: after a crash they are sent again. If the inbox cannot commit,
+/// there are no more of them.
+const MOST_UNCOMMITTED: usize = 4096;
 /// How long the end waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks at how far the target lags behind.
@@ -38,8 +40,7 @@ pub(super) struct LeaseLost;
 
 pub(super) struct Session<'a> {
     runner: &'a Runner,
-    epoch: u64,
-    renewed_at: Instant,
+    lease: Lease,
     dispatcher: Dispatcher,
     /// `None` while it reads.
     follower: Option<Box<Follower>>,
@@ -47,6 +48,8 @@ pub(super) struct Session<'a> {
     /// The number of the last request of people that was done.
     steered: u64,
     committed_steered: u64,
+    /// How many events the target took since the last commit.
+    uncommitted: usize,
     reading: Recurring,
     replaying: Recurring,
     committing: Recurring,
@@ -61,20 +64,20 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// A session under the lease with this `epoch`, which was taken at `renewed_at`.
-    pub(super) fn new(runner: &'a Runner, epoch: u64, renewed_at: Instant, dispatcher: Dispatcher) -> Self {
+    /// A session under `lease`.
+    pub(super) fn new(runner: &'a Runner, lease: Lease, dispatcher: Dispatcher) -> Self {
         let follower = runner.inbox.follow(Some(dispatcher.state().cursor), Filter::default());
         let mut renewing = Recurring::new(RENEW_INTERVAL);
         renewing.is_due_in(RENEW_INTERVAL);
         Self {
             runner,
-            epoch,
-            renewed_at,
+            lease,
             dispatcher,
             follower: Some(Box::new(follower)),
             work: JoinSet::new(),
             steered: 0,
             committed_steered: 0,
+            uncommitted: 0,
             reading: Recurring::new(Duration::ZERO),
             replaying: Recurring::new(Duration::ZERO),
             committing: Recurring::new(COMMIT_INTERVAL),
@@ -95,7 +98,7 @@ impl<'a> Session<'a> {
         self.watch_circuit(); // it may have been open before
         let mut stops_at = None;
         loop {
-            if self.renewed_at.elapsed() >= LEASE_PATIENCE {
+            if !self.lease.is_certain() {
                 return Err(LeaseLost);
             }
             let is_stopping = *stop.borrow_and_update();
@@ -129,8 +132,10 @@ impl<'a> Session<'a> {
     fn start(&mut self) {
         let Runner { inbox, settings, sender, clock, .. } = self.runner;
         let target = || Arc::clone(&settings.name);
-        while let Some(start) = self.dispatcher.next(clock.now()) {
-            self.work.spawn(work::attempt(start, Arc::clone(sender), inbox.clone(), clock.clone()));
+        while self.uncommitted < MOST_UNCOMMITTED
+            && let Some(start) = self.dispatcher.next(clock.now())
+        {
+            self.work.spawn(work::attempt(start, Arc::clone(sender), inbox.clone(), clock.clone(), self.lease.clone()));
         }
         if let Some(limit) = self.dispatcher.page_to_read()
             && self.reading.begins()
@@ -166,9 +171,10 @@ impl<'a> Session<'a> {
         }
         self.is_dirty = false;
         let Some(changes) = self.dispatcher.changes(self.steered > self.committed_steered) else {
+            self.uncommitted = 0;
             return self.committing.ends(true);
         };
-        let committing = Committing { epoch: self.epoch, steered: self.steered };
+        let committing = Committing { epoch: self.lease.epoch, steered: self.steered, taken: self.uncommitted };
         let Runner { inbox, settings, .. } = self.runner;
         self.work.spawn(work::commit(inbox.clone(), Arc::clone(&settings.name), changes, committing));
     }

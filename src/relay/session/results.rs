@@ -47,7 +47,11 @@ impl Session<'_> {
         let Runner { settings, clock, counters, .. } = self.runner;
         counters.attempt(&outcome, duration, settings.options.timeout);
         match outcome {
-            Outcome::Delivered => self.dispatcher.succeeded(cursor),
+            Outcome::Delivered => {
+                self.dispatcher.succeeded(cursor);
+                self.uncommitted = self.uncommitted.saturating_add(1);
+            }
+            Outcome::Unsent => self.dispatcher.not_sent(cursor),
             Outcome::Gone => {
                 self.dispatcher.not_sent(cursor);
                 self.dispatcher.pause(true);
@@ -110,7 +114,10 @@ impl Session<'_> {
     fn committed(&mut self, changes: &Changes, committing: Committing, result: Result<(), TargetError>) -> Result<(), LeaseLost> {
         self.committing.ends(result.is_ok());
         match result {
-            Ok(()) => self.committed_steered = committing.steered,
+            Ok(()) => {
+                self.committed_steered = committing.steered;
+                self.uncommitted = self.uncommitted.saturating_sub(committing.taken);
+            }
             Err(TargetError::LeaseLost) => return Err(LeaseLost),
             Err(TargetError::Unavailable) => self.dispatcher.not_committed(changes),
         }
@@ -120,7 +127,7 @@ impl Session<'_> {
     fn renewed(&mut self, at: Instant, result: Result<Option<u64>, TargetError>) -> Result<(), LeaseLost> {
         self.renewing.ends(result.is_ok());
         match result {
-            Ok(Some(epoch)) if epoch == self.epoch => self.renewed_at = at,
+            Ok(Some(epoch)) if epoch == self.lease.epoch => self.lease.renewed(at),
             Ok(_) | Err(TargetError::LeaseLost) => return Err(LeaseLost),
             Err(TargetError::Unavailable) => {}
         }

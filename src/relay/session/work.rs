@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::inbox::target::{Lag, Replay, SteeringRequest, TargetCommit, TargetError};
 use crate::inbox::{Cursor, Entry, Follower, Inbox, Page, PageLimit, ReadError};
 use crate::relay::dispatcher::{Changes, Start};
+use crate::relay::lease::Lease;
 use crate::relay::sender::request::Attempt;
 use crate::relay::sender::{Outcome, Sender};
 
@@ -41,10 +42,12 @@ pub(super) struct Committing {
     pub(super) epoch: u64,
     /// The requests of people up to this number are done.
     pub(super) steered: u64,
+    /// How many events the target took that are committed as such.
+    pub(super) taken: usize,
 }
 
 /// Makes an attempt. The event is read first, if it is not in memory.
-pub(super) async fn attempt(start: Start, sender: Arc<Sender>, inbox: Inbox, clock: Clock) -> Done {
+pub(super) async fn attempt(start: Start, sender: Arc<Sender>, inbox: Inbox, clock: Clock, lease: Lease) -> Done {
     let Start { cursor, entry, attempt, is_late, is_replay } = start;
     let entry = match entry {
         Some(entry) => *entry,
@@ -55,7 +58,7 @@ pub(super) async fn attempt(start: Start, sender: Arc<Sender>, inbox: Inbox, clo
         },
     };
     let begin = Instant::now();
-    let outcome = sender.send(&Attempt { entry, attempt, is_late, is_replay }, clock.now()).await;
+    let outcome = sender.send(&Attempt { entry, attempt, is_late, is_replay }, clock.now(), &lease).await;
     Done::Sent(cursor, outcome, begin.elapsed())
 }
 
@@ -75,7 +78,7 @@ pub(super) async fn replay(inbox: Inbox, replay: Replay, limit: PageLimit) -> Do
 }
 
 pub(super) async fn commit(inbox: Inbox, target: Arc<str>, changes: Changes, committing: Committing) -> Done {
-    let Committing { epoch, steered } = committing;
+    let Committing { epoch, steered, .. } = committing;
     let Changes { state, owed, settled } = changes.clone();
     let commit = TargetCommit { target: target.to_string(), epoch, state, owed, settled, steered };
     let result = inbox.commit_target(commit).await;

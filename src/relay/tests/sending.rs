@@ -1,6 +1,6 @@
 //! What an attempt makes of all that an endpoint can answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -11,6 +11,7 @@ use crate::clock::UnixTime;
 use crate::inbox::Entry;
 use crate::livekit::key::ApiKey;
 use crate::relay::failure::{Failure, FailureKind};
+use crate::relay::lease::Lease;
 use crate::relay::sender::request::Attempt;
 use crate::relay::sender::{Outcome, Sender};
 use crate::relay::settings::{TargetOptions, TargetSettings, Wanted};
@@ -56,8 +57,13 @@ pub(super) fn attempt(id: &str, body: &'static str) -> Attempt {
     Attempt { entry, attempt: 1, is_late: false, is_replay: false }
 }
 
+/// A lease that was renewed this long ago.
+pub(super) fn lease(age: Duration) -> Lease {
+    Lease::new(1, Instant::now().checked_sub(age).unwrap())
+}
+
 async fn send(sender: &Sender) -> Outcome {
-    sender.send(&attempt("EV_1", "{}"), NOW).await
+    sender.send(&attempt("EV_1", "{}"), NOW, &lease(Duration::ZERO)).await
 }
 
 /// What an attempt makes of `reply`.
@@ -75,14 +81,14 @@ async fn outcome_in_a_moment(reply: Reply) -> Outcome {
 fn kind(outcome: &Outcome) -> (Option<FailureKind>, Option<u16>) {
     match outcome {
         Outcome::Failed(Failure { kind, status, .. }) => (Some(*kind), *status),
-        Outcome::Delivered | Outcome::Gone => (None, None),
+        Outcome::Delivered | Outcome::Gone | Outcome::Unsent => (None, None),
     }
 }
 
 fn wait(outcome: Outcome) -> Option<u64> {
     match outcome {
         Outcome::Failed(Failure { retry_after, .. }) => retry_after.map(|wait| wait.as_secs()),
-        Outcome::Delivered | Outcome::Gone => None,
+        Outcome::Delivered | Outcome::Gone | Outcome::Unsent => None,
     }
 }
 
@@ -97,6 +103,18 @@ async fn only_the_status_decides() {
     }
     for status in [300, 304, 400, 401, 404, 422, 500, 501, 504, 599] {
         assert_eq!(kind(&outcome(Reply::Status(status)).await), (Some(FailureKind::Answer), Some(status)));
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_once_the_lease_is_not_certain() {
+    let receiver = Receiver::accepting().await;
+    let sender = Sender::new(&settings(&receiver.url()));
+    // Over a new connection, then over one that was kept.
+    for sent in 0..2 {
+        let outcome = sender.send(&attempt("EV_1", "{}"), NOW, &lease(Duration::from_secs(10))).await;
+        assert_eq!((outcome, receiver.received().len()), (Outcome::Unsent, sent));
+        assert_eq!(send(&sender).await, Outcome::Delivered);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -12,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::sending::{NOW, attempt, settings};
+use super::sending::{NOW, attempt, lease, settings};
 use crate::client::Trust;
 use crate::relay::failure::{Failure, FailureKind};
 use crate::relay::sender::{Outcome, Sender};
@@ -62,11 +63,11 @@ async fn a_target_must_prove_itself() {
     };
     let sender = trusting("localhost", Some("authority.pem"));
     for _ in 0..3 {
-        assert_eq!(sender.send(&attempt("EV_1", "{}"), NOW).await, Outcome::Delivered);
+        assert_eq!(sender.send(&attempt("EV_1", "{}"), NOW, &lease(Duration::ZERO)).await, Outcome::Delivered);
     }
     assert_eq!(connections.load(Relaxed), 1);
     for (host, authority) in [("localhost", None), ("127.0.0.2", Some("authority.pem")), ("localhost", Some("version-1.pem"))] {
-        let outcome = trusting(host, authority).send(&attempt("EV_1", "{}"), NOW).await;
+        let outcome = trusting(host, authority).send(&attempt("EV_1", "{}"), NOW, &lease(Duration::ZERO)).await;
         let is_right = matches!(outcome, Outcome::Failed(Failure { kind: FailureKind::Connect, status: None, .. }));
         assert!(is_right, "{host} {authority:?}: {outcome:?}");
     }

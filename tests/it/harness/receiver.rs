@@ -1,5 +1,6 @@
 //! An application's own HTTP endpoint, which records each request and answers by a script. Does not know what is sent to it.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,8 @@ pub(crate) struct Receiver {
 
 struct Shared {
     answer: Mutex<Answer>,
+    /// Whether the requests are not recorded.
+    forgets: AtomicBool,
     received: watch::Sender<Vec<Received>>,
 }
 
@@ -80,7 +83,8 @@ impl Receiver {
 
     pub(crate) fn listen(listener: TcpListener, answer: impl FnMut(&Received) -> Reply + Send + 'static) -> Self {
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared { answer: Mutex::new(Box::new(answer)), received: watch::Sender::new(Vec::new()) });
+        let (answer, forgets): (Answer, _) = (Box::new(answer), AtomicBool::new(false));
+        let shared = Arc::new(Shared { answer: Mutex::new(answer), forgets, received: watch::Sender::new(Vec::new()) });
         let endpoint = Arc::clone(&shared);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new(); // they end with this task
@@ -104,6 +108,11 @@ impl Receiver {
     /// Answers differently from now on.
     pub(crate) fn answer(&self, answer: impl FnMut(&Received) -> Reply + Send + 'static) {
         *self.shared.answer.lock().unwrap() = Box::new(answer);
+    }
+
+    /// Records no requests from now on, because they would take too much memory.
+    pub(crate) fn forget(&self) {
+        self.shared.forgets.store(true, Relaxed);
     }
 
     /// All requests so far.
@@ -131,7 +140,9 @@ impl Shared {
         while let Some((head, body)) = read_request(&mut stream).await {
             let received = Received { head, body, at: Instant::now(), connection };
             let reply = (self.answer.lock().unwrap())(&received);
-            self.received.send_modify(|all| all.push(received));
+            if !self.forgets.load(Relaxed) {
+                self.received.send_modify(|all| all.push(received));
+            }
             if !send(reply, stream.get_mut()).await {
                 return;
             }

@@ -109,6 +109,11 @@ impl RedisServer {
         self.try_command(command).unwrap()
     }
 
+    /// Has the lease of a relay's target expire now, which takes 15 s otherwise.
+    pub(crate) fn expire_lease(&self, target: &str) {
+        self.command(&["HSET", "{roomkey}:targets", &format!("{target}:until"), "1"]);
+    }
+
     pub(crate) fn number(&self, command: &[&str]) -> i64 {
         redis::from_redis_value(self.command(command)).unwrap()
     }

@@ -1,6 +1,12 @@
 //! Tests of the relay, which sends the inbox's events to the application's own endpoints.
 
+mod arrivals;
+mod faults;
 mod files;
+mod kills;
+mod leases;
+mod outages;
+mod poison;
 mod runs;
 mod site;
 mod steered;

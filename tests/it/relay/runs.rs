@@ -4,12 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use rustix::process::Signal;
-
-use super::site::{Site, id, kill, owed, room, send, status, steer, try_send};
+use super::site::{Site, id, owed, room, send, status, steer};
 use crate::harness::program::Program;
 use crate::harness::receiver::{Receiver, Reply};
-use crate::harness::redis_server::RedisServer;
 use crate::harness::wait::eventually;
 
 /// The ids that arrived for each room, in order.
@@ -113,38 +110,6 @@ async fn a_target_that_was_down_gets_everything_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_when_roomkey_is_killed_again_and_again() {
-    let receiver = Receiver::accepting().await;
-    let site = Site::new(&receiver, "");
-    let mut acknowledged = BTreeSet::new();
-    for run in 0..20 {
-        let program = site.start();
-        let address = program.listens_at();
-        let sender = move |room| {
-            let ids = (0..).map(|count| format!("EV_{run}_{room}_{count}"));
-            let room = format!("room-{room}");
-            ids.take_while(|id| try_send(address, id, &room)).collect::<Vec<_>>()
-        };
-        let senders: Vec<_> = (0..4).map(|room| std::thread::spawn(move || sender(room))).collect();
-        let before = ids(&receiver).len();
-        eventually("the next ones arrive", async || ids(&receiver).len() >= before + 50).await;
-        kill(program);
-        senders.into_iter().for_each(|sender| acknowledged.extend(sender.join().unwrap()));
-    }
-    let program = site.start();
-    eventually("everything arrives", async || ids(&receiver).is_superset(&acknowledged)).await;
-    nothing_is_left(&program).await;
-    let (all, different) = (receiver.received().len(), ids(&receiver).len());
-    eprintln!("{} were acknowledged, {different} arrived, {} of them twice", acknowledged.len(), all - different);
-    for events in by_room(&receiver).into_values() {
-        let mut seen = BTreeSet::new();
-        let firsts: Vec<_> = events.into_iter().filter(|id| seen.insert(id.clone())).collect();
-        let numbers = firsts.iter().map(|id| id.split('_').skip(1).map(|part| part.parse().unwrap()).collect::<Vec<u32>>());
-        assert!(numbers.is_sorted(), "out of order: {firsts:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_target_is_paused_and_resumed_and_gets_events_again() {
     let receiver = Receiver::accepting().await;
     let site = Site::new(&receiver, "");
@@ -177,43 +142,9 @@ async fn a_target_that_answers_410_is_paused() {
     send(&program, "EV_1", "room");
     program.wait_for("410");
     eventually("it is paused", async || status(&program)["paused"] == true).await;
+    send(&program, "EV_2", "room");
     receiver.answer(|_| Reply::Status(200));
     steer(&program, "resume", "");
-    receives(&receiver, 2).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn another_roomkey_goes_on_when_one_ends() {
-    let Some(server) = RedisServer::start() else { return };
-    let receiver = Receiver::accepting().await;
-    let site = Site::new(&receiver, "").with_inbox(server.url());
-    let first = site.start();
-    send(&first, "EV_1", "room");
-    receives(&receiver, 1).await;
-    nothing_is_left(&first).await;
-    let second = site.start();
-    first.signal(Signal::TERM);
-    send(&second, "EV_2", "room");
-    receives(&receiver, 2).await;
-    nothing_is_left(&second).await;
-    drop(first);
-
-    // A crash leaves the lease for 15 s.
-    let third = site.start();
-    kill(second);
-    send(&third, "EV_3", "room");
     receives(&receiver, 3).await;
-    nothing_is_left(&third).await;
-    assert!(receiver.received().iter().map(id).eq(["EV_1", "EV_2", "EV_3"]));
-
-    // A roomkey that was asleep for longer than its lease neither sends nor commits when it wakes up.
-    third.signal(Signal::STOP);
-    let fourth = site.start();
-    send(&fourth, "EV_4", "room");
-    receives(&receiver, 4).await;
-    third.signal(Signal::CONT);
-    send(&third, "EV_5", "room");
-    receives(&receiver, 5).await;
-    nothing_is_left(&fourth).await;
-    assert!(receiver.received().iter().map(id).eq(["EV_1", "EV_2", "EV_3", "EV_4", "EV_5"]));
+    assert!(receiver.received().iter().map(id).eq(["EV_1", "EV_1", "EV_2"]), "in order");
 }
