@@ -35,7 +35,7 @@ impl Progress {
 }
 
 impl Dispatcher {
-    /// The state. Its cursor moves with the commits alone.
+    /// The state. Its cursor moves with the commits, and before a replay.
     pub(crate) fn state(&self) -> &TargetState {
         &self.state
     }
@@ -120,7 +120,8 @@ impl Dispatcher {
         self.events.not_stored(&changes.owed, &changes.settled);
     }
 
-    fn advance(&mut self) {
+    /// Moves the cursor as far as it can be.
+    pub(super) fn advance(&mut self) {
         while let Some(first) = self.events.after(self.state.cursor) {
             if !self.pass(first, self.progress) {
                 self.state.cursor = self.state.cursor.max(first.before());

@@ -41,6 +41,7 @@ impl Dispatcher {
 
     /// Sends the events after one cursor up to another again. `false` if too many replays wait.
     pub(crate) fn replay(&mut self, replay: Replay) -> bool {
+        self.advance(); // what was taken since the last commit belongs to it too
         let replay = Replay { until: replay.until.min(self.state.cursor), ..replay };
         let has_room = self.state.replays.len() < REPLAYS;
         if has_room && replay.after < replay.until {

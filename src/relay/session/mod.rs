@@ -111,6 +111,7 @@ impl<'a> Session<'a> {
             } else {
                 self.start();
             }
+            self.renew();
             self.commit();
             let sleep = if is_stopping { COMMIT_INTERVAL } else { self.sleep() };
             tokio::select! {
@@ -148,9 +149,6 @@ impl<'a> Session<'a> {
         {
             self.work.spawn(work::replay(inbox.clone(), replay, limit));
         }
-        if self.renewing.begins() {
-            self.work.spawn(work::renew(inbox.clone(), target()));
-        }
         if self.steering.begins() {
             self.work.spawn(work::steering(inbox.clone(), target()));
         }
@@ -161,6 +159,14 @@ impl<'a> Session<'a> {
             && self.oldest.begins()
         {
             self.work.spawn(work::oldest(inbox.clone(), first));
+        }
+    }
+
+    /// Renews the lease when that is due, also while the session stops: what is in flight may take longer than the lease is certain.
+    fn renew(&mut self) {
+        if self.renewing.begins() {
+            let Runner { inbox, settings, .. } = self.runner;
+            self.work.spawn(work::renew(inbox.clone(), Arc::clone(&settings.name)));
         }
     }
 

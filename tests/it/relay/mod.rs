@@ -1,6 +1,7 @@
 //! Tests of the relay, which sends the inbox's events to the application's own endpoints.
 
 mod arrivals;
+mod ends;
 mod faults;
 mod files;
 mod kills;
