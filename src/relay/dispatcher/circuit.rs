@@ -1,5 +1,6 @@
 //! Decides whether the target is down, rather than one event poison. Does not know what is sent.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
@@ -24,6 +25,9 @@ pub(super) struct Circuit {
     outage: Option<Outage>,
     /// Since the last success, or the last outage.
     undecided: Vec<UndecidedFailure>,
+    successes: u64,
+    /// How many successes there were before the last failure of each event, even if that failure was undone.
+    last_failures: HashMap<Cursor, u64>,
     generation: u64,
     random: u64,
 }
@@ -33,6 +37,7 @@ struct Outage {
     delay: Duration,
     probe_at: UnixTime,
     is_probing: bool,
+    failed_probes: usize,
 }
 
 /// A failure of which it is not known yet whether the target is down or the event is poison.
@@ -48,7 +53,8 @@ pub(super) struct UndecidedFailure {
 impl Circuit {
     /// `seed` is for the jitter.
     pub(super) fn new(seed: u64) -> Self {
-        Self { outage: None, undecided: Vec::new(), generation: 0, random: seed | 1 }
+        let (undecided, last_failures) = (Vec::new(), HashMap::new());
+        Self { outage: None, undecided, successes: 0, last_failures, generation: 0, random: seed | 1 }
     }
 
     /// Whether the target is down.
@@ -63,6 +69,11 @@ impl Circuit {
 
     pub(super) fn probe_at(&self) -> Option<UnixTime> {
         self.outage.as_ref().filter(|outage| !outage.is_probing).map(|outage| outage.probe_at)
+    }
+
+    /// How many probes have failed in this outage, if there is one.
+    pub(super) fn failed_probes(&self) -> Option<usize> {
+        self.outage.as_ref().map(|outage| outage.failed_probes)
     }
 
     /// Whether a probe is due. If so, it has begun.
@@ -81,17 +92,30 @@ impl Circuit {
     }
 
     pub(super) fn probe_failed(&mut self, now: UnixTime) {
-        let Some(Outage { delay, .. }) = self.outage else { return };
+        let Some(Outage { delay, failed_probes, .. }) = self.outage else { return };
         let (least, span) = JITTER;
         let thousandths = least.saturating_add(self.random().checked_rem(span).unwrap_or(0));
         let delay = delay.saturating_mul(2).min(LONGEST_DELAY);
         let with_jitter = delay.saturating_mul(u32::try_from(thousandths).unwrap_or(1000)).checked_div(1000).unwrap_or(delay);
-        self.outage = Some(Outage { delay, probe_at: now.saturating_add(with_jitter), is_probing: false });
+        let (probe_at, failed_probes) = (now.saturating_add(with_jitter), failed_probes.saturating_add(1));
+        self.outage = Some(Outage { delay, probe_at, is_probing: false, failed_probes });
     }
 
     pub(super) fn succeeded(&mut self) {
         self.undecided.clear();
+        self.successes = self.successes.wrapping_add(1);
         self.outage = None;
+    }
+
+    /// Notes that an event failed. Returns whether others succeeded since it failed before: then it is poison, and says nothing about
+    /// the target.
+    pub(super) fn is_poison(&mut self, event: Cursor) -> bool {
+        self.last_failures.insert(event, self.successes).is_some_and(|successes| successes != self.successes)
+    }
+
+    /// Forgets an event that is not sent any more.
+    pub(super) fn forget(&mut self, event: Cursor) {
+        self.last_failures.remove(&event);
     }
 
     /// Notes a failure while the circuit is closed. Returns whether it has to open now. `is_only`: no other lane has something to send.
@@ -107,7 +131,8 @@ impl Circuit {
     /// Opens the circuit, with the first probe after a second. Returns the failures, the newest first.
     pub(super) fn open(&mut self, now: UnixTime) -> impl Iterator<Item = UndecidedFailure> + use<> {
         self.generation = self.generation.saturating_add(1);
-        self.outage = Some(Outage { delay: FIRST_DELAY, probe_at: now.saturating_add(FIRST_DELAY), is_probing: false });
+        self.outage =
+            Some(Outage { delay: FIRST_DELAY, probe_at: now.saturating_add(FIRST_DELAY), is_probing: false, failed_probes: 0 });
         std::mem::take(&mut self.undecided).into_iter().rev()
     }
 

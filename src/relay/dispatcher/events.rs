@@ -2,7 +2,7 @@
 //! to be stored next. Does not know when events are sent.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 
 use crate::clock::UnixTime;
@@ -77,10 +77,6 @@ impl Events {
             return None;
         }
         self.events.range((Excluded(after), Included(until))).next().map(|(cursor, _)| *cursor)
-    }
-
-    pub(super) fn after(&self, after: Cursor) -> Option<Cursor> {
-        self.events.range((Excluded(after), Unbounded)).next().map(|(cursor, _)| *cursor)
     }
 
     /// The events whose rows have a state that `has` accepts.

@@ -68,6 +68,7 @@ impl Dispatcher {
         }
         let row = event.row.clone().unwrap_or_else(Row::fresh);
         self.leave(cursor);
+        self.circuit.forget(cursor);
         self.events.set_row(cursor, Some(Row { state: OwedState::Expired, next: None, ..row }));
         self.expired = self.expired.saturating_add(1);
     }

@@ -17,6 +17,13 @@ pub(super) enum Lane {
     Event(Cursor),
 }
 
+impl Lane {
+    /// The lane of an event in `room`.
+    pub(super) fn of(is_ordered: bool, event: Cursor, room: &Arc<str>) -> Self {
+        if is_ordered { Self::Room(Arc::clone(room)) } else { Self::Event(event) }
+    }
+}
+
 /// The lanes that have something to send, or send it.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
@@ -90,6 +97,11 @@ impl Lanes {
     /// Whether no other lane has something to send in order.
     pub(super) fn is_only(&self, lane: &Lane) -> bool {
         self.queues.iter().all(|(each, queue)| each == lane || queue.events.is_empty())
+    }
+
+    /// The lanes, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Lane> {
+        self.queues.keys()
     }
 
     /// The lane whose turn it is `now`.

@@ -1,7 +1,8 @@
 //! Decides which event is sent next. It does no I/O and is told the time. Its other methods are in the files beside this one: what an
-//! outcome means (`outcomes`), what is committed (`progress`), what people ask for (`steered`) and what retention deletes (`expiry`). Does
-//! not know how events are read, sent and stored.
+//! outcome means (`outcomes`), what is committed (`progress`), what people ask for (`steered`), what retention deletes (`expiry`), and the
+//! search for other rooms (`ahead`). Does not know how events are read, sent and stored.
 
+mod ahead;
 mod circuit;
 mod events;
 mod expiry;
@@ -18,6 +19,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::clock::UnixTime;
 use crate::inbox::target::{OwedEvent, OwedState, TargetState};
 use crate::inbox::{Cursor, Entry};
+use ahead::Search;
 use circuit::Circuit;
 use events::Events;
 use lanes::{Lane, Lanes};
@@ -46,6 +48,8 @@ pub(crate) struct Dispatcher {
     progress: Progress,
     /// The progress of the first replay.
     replaying: Option<Progress>,
+    /// The search for another lane, while there is one.
+    search: Option<Search>,
     /// The number of events that expired and are not reported yet.
     expired: u64,
 }
@@ -84,6 +88,7 @@ impl Dispatcher {
             busy_until: None,
             progress: Progress::at(cursor),
             replaying: None,
+            search: None,
             committed: Some(state.clone()),
             state,
             expired: 0,
@@ -167,6 +172,7 @@ impl Dispatcher {
             replaying.settle(cursor);
         }
         self.leave(cursor);
+        self.circuit.forget(cursor);
         self.events.remove(cursor);
     }
 
@@ -191,8 +197,7 @@ impl Dispatcher {
 
     /// The lane of an event.
     fn lane(&self, cursor: Cursor) -> Option<Lane> {
-        let event = self.events.get(cursor)?;
-        Some(if self.plan.is_ordered { Lane::Room(event.room.clone()) } else { Lane::Event(cursor) })
+        Some(Lane::of(self.plan.is_ordered, cursor, &self.events.get(cursor)?.room))
     }
 
     /// Lets a new event wait for its turn.

@@ -42,14 +42,12 @@ impl Dispatcher {
         if is_current {
             self.circuit.probe_failed(now);
         }
+        let is_poison = self.circuit.is_poison(cursor) && kind == FailureKind::Answer;
         let Some(event) = self.events.get(cursor).filter(|_| is_current && (!was_open || goes_on_counting(kind, is_only))) else {
             self.wait_again(cursor);
             return self.release(&lane);
         };
         let before = event.row.clone();
-        // If others succeeded since it failed before, it is poison, and another answer to it says nothing about the target.
-        let has_failed = before.as_ref().is_some_and(|row| row.attempts > 0);
-        let is_poison = kind == FailureKind::Answer && has_failed && !self.circuit.is_undecided(cursor);
         self.count(cursor, &lane, failure, now);
         self.release(&lane);
         let failure = UndecidedFailure { event: cursor, lane, kind, before };

@@ -68,7 +68,7 @@ impl Dispatcher {
     /// The inbox was read up to `next`, and has these events there that the target wants.
     pub(crate) fn take(&mut self, entries: impl IntoIterator<Item = Entry>, next: Cursor) {
         for entry in entries {
-            if entry.cursor > self.progress.read_to {
+            if entry.cursor > self.progress.read_to && !self.was_found(entry.cursor) {
                 self.insert(entry, false);
             }
         }
@@ -92,7 +92,7 @@ impl Dispatcher {
         self.replaying = self.replaying.map(|replaying| Progress { read_to, ..replaying });
     }
 
-    fn insert(&mut self, entry: Entry, is_replay: bool) {
+    pub(super) fn insert(&mut self, entry: Entry, is_replay: bool) {
         let (cursor, room) = (entry.cursor, Arc::from(entry.room.as_str()));
         let entry = (!self.circuit.is_open()).then(|| Box::new(entry));
         self.events.insert(cursor, Event { room, entry, is_replay, row: None });
@@ -122,7 +122,7 @@ impl Dispatcher {
 
     /// Moves the cursor as far as it can be.
     pub(super) fn advance(&mut self) {
-        while let Some(first) = self.events.after(self.state.cursor) {
+        while let Some(first) = self.events.first(self.state.cursor, self.progress.read_to) {
             if !self.pass(first, self.progress) {
                 self.state.cursor = self.state.cursor.max(first.before());
                 return;

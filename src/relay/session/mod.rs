@@ -52,6 +52,7 @@ pub(super) struct Session<'a> {
     uncommitted: usize,
     reading: Recurring,
     replaying: Recurring,
+    looking_ahead: Recurring,
     committing: Recurring,
     renewing: Recurring,
     steering: Recurring,
@@ -80,6 +81,7 @@ impl<'a> Session<'a> {
             uncommitted: 0,
             reading: Recurring::new(Duration::ZERO),
             replaying: Recurring::new(Duration::ZERO),
+            looking_ahead: Recurring::new(TICK),
             committing: Recurring::new(COMMIT_INTERVAL),
             renewing,
             steering: Recurring::new(TICK),
@@ -148,6 +150,11 @@ impl<'a> Session<'a> {
             && self.replaying.begins()
         {
             self.work.spawn(work::replay(inbox.clone(), replay, limit));
+        }
+        if let Some((after, limit)) = self.dispatcher.ahead_to_read()
+            && self.looking_ahead.begins()
+        {
+            self.work.spawn(work::ahead(inbox.clone(), after, limit));
         }
         if self.steering.begins() {
             self.work.spawn(work::steering(inbox.clone(), target()));

@@ -29,6 +29,7 @@ impl Session<'_> {
             Done::Unread(cursor) => self.dispatcher.not_read(cursor, self.runner.clock.now()),
             Done::Page(follower, page) => self.read(follower, page),
             Done::Replayed(page) => self.replayed(page),
+            Done::Ahead(page) => self.looked_ahead(page),
             Done::Committed(changes, committing, result) => self.committed(&changes, committing, result)?,
             Done::Renewed(at, result) => self.renewed(at, result)?,
             Done::Steering(requests) => self.asked(requests.unwrap_or_default()),
@@ -107,6 +108,15 @@ impl Session<'_> {
         match page {
             Ok(page) => self.dispatcher.take_replayed(wanted(page.entries, &self.runner.settings.options.wanted), page.next),
             Err(ReadError::Gone { oldest }) => self.dispatcher.skip_replay_gap(oldest),
+            Err(_) => {}
+        }
+    }
+
+    fn looked_ahead(&mut self, page: Result<Page, ReadError>) {
+        self.looking_ahead.ends(true);
+        match page {
+            Ok(page) => self.dispatcher.take_ahead(wanted(page.entries, &self.runner.settings.options.wanted), page.next),
+            Err(ReadError::Gone { oldest }) => self.dispatcher.take_ahead([], oldest),
             Err(_) => {}
         }
     }

@@ -27,6 +27,8 @@ pub(super) enum Done {
     Page(Box<Follower>, Result<Page, ReadError>),
     /// The next page of the first replay.
     Replayed(Result<Page, ReadError>),
+    /// Read to find another lane.
+    Ahead(Result<Page, ReadError>),
     Committed(Changes, Committing, Result<(), TargetError>),
     /// The lease was renewed at this time, for this epoch.
     Renewed(Instant, Result<Option<u64>, TargetError>),
@@ -75,6 +77,10 @@ pub(super) async fn follow(mut follower: Box<Follower>, limit: PageLimit) -> Don
 
 pub(super) async fn replay(inbox: Inbox, replay: Replay, limit: PageLimit) -> Done {
     Done::Replayed(inbox.read(Some(replay.after), &Arc::default(), limit).await)
+}
+
+pub(super) async fn ahead(inbox: Inbox, after: Cursor, limit: PageLimit) -> Done {
+    Done::Ahead(inbox.read(Some(after), &Arc::default(), limit).await)
 }
 
 pub(super) async fn commit(inbox: Inbox, target: Arc<str>, changes: Changes, committing: Committing) -> Done {
