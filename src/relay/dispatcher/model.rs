@@ -407,3 +407,45 @@ fn poison_with_many_events_behind_it_holds_up_no_other_room() {
         world.finish();
     }
 }
+
+#[test]
+fn poison_in_many_rooms_is_set_aside_while_few_others_succeed() {
+    let mut world = World::new(plan(4, (15 * MINUTE, 3 * DAY), (100_000, 1024)));
+    for room in 0..6 {
+        world.append(room, true);
+        world.append(room, false);
+    }
+    let begin = world.now;
+    let are_behind_taken = |world: &World| (1..=6).all(|number| world.model.taken.contains(&(2 * number)));
+    while !are_behind_taken(&world) {
+        if world.last() * 30 < world.now.since(begin).as_secs() {
+            world.append(9, false);
+        }
+        while world.begin() {}
+        (0..world.model.in_flight.len()).for_each(|_| world.end(0));
+        world.commit(true, true);
+        world.now = world.now.saturating_add(Duration::from_secs(1));
+        assert!(world.now.since(begin) < Duration::from_secs(HOUR), "they are never set aside");
+    }
+}
+
+#[test]
+fn an_outage_after_a_single_success_sets_nothing_aside() {
+    let mut world = World::new(plan(4, (15 * MINUTE, 3 * DAY), (100_000, 1024)));
+    (0..12).for_each(|number| world.append(number % 3, false));
+    while world.begin() {}
+    world.down = Some(FailureKind::Answer);
+    world.end(0);
+    world.end(0);
+    world.down = None;
+    world.end(0);
+    world.down = Some(FailureKind::Answer);
+    for _ in 0..DAY / 10 {
+        while world.begin() {}
+        (0..world.model.in_flight.len()).for_each(|_| world.end(0));
+        world.now = world.now.saturating_add(Duration::from_secs(10));
+    }
+    assert!(world.dispatcher.is_down());
+    assert_eq!(world.dispatcher.events.counts().aside, 0);
+    world.finish();
+}

@@ -3,10 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use super::site::{Site, id, send, status, steer};
 use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::wait::eventually;
-use rustix::process::Signal;
 
 /// An answer whose head takes this long.
 fn slow(byte: Duration) -> Reply {
