@@ -7,12 +7,14 @@ use crate::inbox::{Cursor, Entry, PageLimit};
 use crate::relay::dispatcher::Dispatcher;
 use crate::relay::dispatcher::lanes::Lane;
 
-/// How far other lanes were looked for. Whatever is found comes before everything else of its lane that is not in memory.
+/// A search for events of other lanes. What it finds in a lane is the first event of that lane that is not in memory.
 #[derive(Debug)]
 pub(super) struct Search {
+    /// How far it has come.
     read_to: Cursor,
     /// The lanes of all events up to here.
     lanes: HashSet<Lane>,
+    /// The events that it found.
     found: BTreeSet<Cursor>,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Circuit {
     /// Since the last success, or the last outage.
     undecided: Vec<UndecidedFailure>,
     successes: u64,
-    /// How many successes there were before the last failure of each event, even if that failure was undone.
+    /// The number of successes before the last failure of each event, even if that failure was undone.
     last_failures: HashMap<Cursor, u64>,
     generation: u64,
     random: u64,
@@ -107,9 +107,9 @@ impl Circuit {
         self.outage = None;
     }
 
-    /// Notes that an event failed. Returns whether others succeeded since it failed before: then it is poison, and says nothing about
-    /// the target.
-    pub(super) fn is_poison(&mut self, event: Cursor) -> bool {
+    /// Notes that an event failed. Returns whether others succeeded since its last failure: then the event is poison, and the failure
+    /// says nothing about the target.
+    pub(super) fn note_event_failure(&mut self, event: Cursor) -> bool {
         self.last_failures.insert(event, self.successes).is_some_and(|successes| successes != self.successes)
     }
 

@@ -42,7 +42,7 @@ impl Dispatcher {
         if is_current {
             self.circuit.probe_failed(now);
         }
-        let is_poison = self.circuit.is_poison(cursor) && kind == FailureKind::Answer;
+        let is_poison = self.circuit.note_event_failure(cursor) && kind == FailureKind::Answer;
         let Some(event) = self.events.get(cursor).filter(|_| is_current && (!was_open || goes_on_counting(kind, is_only))) else {
             self.wait_again(cursor);
             return self.release(&lane);
@@ -50,10 +50,13 @@ impl Dispatcher {
         let before = event.row.clone();
         self.count(cursor, &lane, failure, now);
         self.release(&lane);
+        if is_poison {
+            return;
+        }
         let failure = UndecidedFailure { event: cursor, lane, kind, before };
-        if was_open && !is_poison {
+        if was_open {
             self.circuit.note_undecided(failure);
-        } else if !is_poison && self.circuit.failed(failure, is_only) {
+        } else if self.circuit.failed(failure, is_only) {
             self.open(is_only, now);
         }
     }

@@ -39,15 +39,16 @@ pub(crate) struct Limits {
     pub(super) replay_window: PageLimit,
 }
 
-/// What all targets together keep in memory, about, and what one of them keeps.
+/// About how much all targets together keep in memory.
 const ALL: PageLimit = PageLimit { entries: 4096, bytes: 4 << 20 };
+/// How much each of them keeps at most, and at least.
 const MOST: PageLimit = PageLimit { entries: 1024, bytes: 2 << 20 };
 const LEAST: PageLimit = PageLimit { entries: 32, bytes: 32 << 10 };
-/// A replay's part of it.
+/// A replay keeps one part in so many of what its target keeps.
 const REPLAY_PART: usize = 8;
 
 impl Limits {
-    /// Those of each of `targets` targets.
+    /// The limits of each target, if there are `targets` of them.
     pub(crate) fn of_one_of(targets: usize) -> Self {
         let part = |all: usize, least, most| all.checked_div(targets).unwrap_or(all).clamp(least, most);
         let window = PageLimit {

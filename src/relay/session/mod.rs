@@ -23,8 +23,8 @@ use work::{Committing, Done};
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two renewals of the lease, which lasts 15 s.
 const RENEW_INTERVAL: Duration = Duration::from_secs(5);
-/// Events that the target took and that are not committed as such: after a crash they are sent again. If the inbox cannot commit,
-/// there are no more of them.
+/// The most events that the target took since the last commit. After a crash they are sent again, so sending stops here while the inbox
+/// cannot commit.
 const MOST_UNCOMMITTED: usize = 4096;
 /// How long the end waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
