@@ -64,10 +64,10 @@ impl Boundaries {
                 break;
             };
             if self.line.is_empty() {
-                self.part = self.part.after(line);
+                self.part.pass(line);
             } else {
                 self.keep(line);
-                self.part = self.part.after(&std::mem::take(&mut self.line));
+                self.part.pass(&std::mem::take(&mut self.line));
             }
             if self.is_ambiguous() {
                 return bytes.len().saturating_sub(rest.len());
@@ -84,39 +84,41 @@ impl Boundaries {
 }
 
 impl MessagePart {
-    /// The part after `line`, which comes without its LF.
-    fn after(self, line: &[u8]) -> Self {
+    /// Enters the part after `line`, which comes without its LF.
+    fn pass(&mut self, line: &[u8]) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match self {
-            Self::Head { is_empty: true, .. } if line.is_empty() => self, // empty lines before a request are skipped
-            Self::Head { is_empty: true, length, is_chunked } => Self::Head { is_empty: false, length, is_chunked },
-            Self::Head { is_chunked: true, .. } if line.is_empty() => Self::ChunkSize,
-            Self::Head { length, .. } if line.is_empty() => match length {
-                Some(length @ 1..) => Self::Body(length),
-                _ => Self::default(),
-            },
-            // Only two headers count. Most others differ in their first letter.
-            Self::Head { is_empty: false, .. } if !matches!(line, [b'C' | b'c' | b'T' | b't', ..]) => self,
-            Self::Head { length, is_chunked, .. } => {
-                let value = |name: &[u8]| {
-                    let (start, value) = line.split_at_checked(name.len())?;
-                    if start.eq_ignore_ascii_case(name) { value.strip_prefix(b":") } else { None }
-                };
-                let length = value(b"content-length").map(|value| number(value.trim_ascii(), 10)).or(length);
-                let is_chunked = is_chunked || value(b"transfer-encoding").is_some();
-                if length.is_some() && is_chunked {
-                    return Self::Ambiguous;
+            Self::Head { is_empty, .. } if *is_empty => *is_empty = line.is_empty(), // empty lines before a request are skipped
+            Self::Head { length, is_chunked, .. } => match line {
+                [] if *is_chunked => *self = Self::ChunkSize,
+                [] => *self = length.filter(|length| *length > 0).map_or_else(Self::default, Self::Body),
+                // Only two headers count. Most others differ in their first letter.
+                [b'C' | b'c' | b'T' | b't', ..] => {
+                    if let Some(value) = value(line, b"content-length") {
+                        *length = Some(number(value.trim_ascii(), 10));
+                    }
+                    *is_chunked |= value(line, b"transfer-encoding").is_some();
+                    if length.is_some() && *is_chunked {
+                        *self = Self::Ambiguous;
+                    }
                 }
-                Self::Head { is_empty: false, length, is_chunked }
-            }
-            Self::ChunkSize => match number(line, 16) {
-                0 => Self::Trailers,
-                size => Self::Chunk(size.saturating_add(2)), // and a line end
+                _ => {}
             },
-            Self::Trailers if line.is_empty() => Self::default(),
-            Self::Trailers | Self::Body(_) | Self::Chunk(_) | Self::Ambiguous => self,
+            Self::ChunkSize => match number(line, 16) {
+                0 => *self = Self::Trailers,
+                size => *self = Self::Chunk(size.saturating_add(2)), // and a line end
+            },
+            Self::Trailers if line.is_empty() => *self = Self::default(),
+            Self::Trailers | Self::Body(_) | Self::Chunk(_) | Self::Ambiguous => {}
         }
     }
+}
+
+/// The value in `line`, if it is a header with this `name`.
+fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (start, value) = line.split_at_checked(name.len())?;
+    let value = value.strip_prefix(b":")?; // the quicker check comes first
+    start.eq_ignore_ascii_case(name).then_some(value)
 }
 
 /// The number with which `text` begins.

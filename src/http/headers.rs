@@ -27,19 +27,32 @@ pub(crate) fn media_type(content_type: &HeaderValue) -> &str {
     content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim()
 }
 
-/// The methods that a path takes, as `Allow` and error messages list them.
+/// The methods that a path takes. Each takes `OPTIONS` too.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Methods(pub(crate) &'static str);
+pub(crate) enum Methods {
+    /// And `HEAD`.
+    Get,
+    Post,
+}
 
 impl Methods {
-    pub(crate) const GET: Self = Self("GET, HEAD, OPTIONS");
-    pub(crate) const POST: Self = Self("POST, OPTIONS");
+    /// As `Allow` and error messages list them.
+    pub(crate) fn list(self) -> &'static str {
+        match self {
+            Self::Get => "GET, HEAD, OPTIONS",
+            Self::Post => "POST, OPTIONS",
+        }
+    }
 
     pub(crate) fn contains(self, method: &Method) -> bool {
-        self.0.split(',').any(|name| name.trim_ascii_start() == method.as_str())
+        match (self, method) {
+            (_, &Method::OPTIONS) => true,
+            (Self::Get, method) => [Method::GET, Method::HEAD].contains(method),
+            (Self::Post, method) => method == Method::POST,
+        }
     }
 
     pub(crate) fn header(self) -> HeaderValue {
-        HeaderValue::from_static(self.0)
+        HeaderValue::from_static(self.list())
     }
 }

@@ -119,7 +119,7 @@ impl Refusal {
             Self::Framing(text) => facts(BAD, "framing", *text).closes(),
             Self::NoSuchPath => facts(Code::NOT_FOUND, "path", "there is nothing at this path"),
             Self::Method(allowed) => {
-                let text = format!("this path takes {} only", allowed.0);
+                let text = format!("this path takes {} only", allowed.list());
                 facts(Code::METHOD_NOT_ALLOWED, "method", text).with(ALLOW, allowed.header())
             }
             Self::HeadTooLarge => facts(Code::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", HEAD_TOO_LARGE).closes(),

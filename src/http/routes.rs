@@ -15,32 +15,32 @@ const TARGET: &str = "{target}";
 
 /// The public routes. In a request's path several leading slashes count as one, and a trailing slash is ignored.
 const PUBLIC: &[Route] = &[
-    Route { path: "/token", methods: Methods::POST, endpoint: Endpoint::Token },
-    Route { path: "/connection-details", methods: Methods::POST, endpoint: Endpoint::ConnectionDetails },
-    Route { path: "/api/v2/sandbox/connection-details", methods: Methods::POST, endpoint: Endpoint::Sandbox },
-    Route { path: WEBHOOK, methods: Methods::POST, endpoint: Endpoint::Webhook },
-    Route { path: "/livekit/webhook", methods: Methods::POST, endpoint: Endpoint::Webhook },
-    Route { path: "/events", methods: Methods::GET, endpoint: Endpoint::Events },
-    Route { path: "/relay", methods: Methods::GET, endpoint: Endpoint::Relay },
-    Route { path: "/relay/{target}/owed", methods: Methods::GET, endpoint: Endpoint::RelayOwed },
-    Route { path: "/relay/{target}/retry", methods: Methods::POST, endpoint: Endpoint::RelaySteering(Verb::Retry) },
-    Route { path: "/relay/{target}/replay", methods: Methods::POST, endpoint: Endpoint::RelaySteering(Verb::Replay) },
-    Route { path: "/relay/{target}/skip", methods: Methods::POST, endpoint: Endpoint::RelaySteering(Verb::Skip) },
-    Route { path: "/relay/{target}/pause", methods: Methods::POST, endpoint: Endpoint::RelaySteering(Verb::Pause) },
-    Route { path: "/relay/{target}/resume", methods: Methods::POST, endpoint: Endpoint::RelaySteering(Verb::Resume) },
-    Route { path: "/healthz", methods: Methods::GET, endpoint: Endpoint::Health },
-    Route { path: "/readyz", methods: Methods::GET, endpoint: Endpoint::Ready },
-    Route { path: "/readyz/tokens", methods: Methods::GET, endpoint: Endpoint::ReadyForTokens },
-    Route { path: "/readyz/webhooks", methods: Methods::GET, endpoint: Endpoint::ReadyForWebhooks },
-    Route { path: "/openapi.json", methods: Methods::GET, endpoint: Endpoint::OpenApi },
+    Route { path: "/token", methods: Methods::Post, endpoint: Endpoint::Token },
+    Route { path: "/connection-details", methods: Methods::Post, endpoint: Endpoint::ConnectionDetails },
+    Route { path: "/api/v2/sandbox/connection-details", methods: Methods::Post, endpoint: Endpoint::Sandbox },
+    Route { path: WEBHOOK, methods: Methods::Post, endpoint: Endpoint::Webhook },
+    Route { path: "/livekit/webhook", methods: Methods::Post, endpoint: Endpoint::Webhook },
+    Route { path: "/events", methods: Methods::Get, endpoint: Endpoint::Events },
+    Route { path: "/relay", methods: Methods::Get, endpoint: Endpoint::Relay },
+    Route { path: "/relay/{target}/owed", methods: Methods::Get, endpoint: Endpoint::RelayOwed },
+    Route { path: "/relay/{target}/retry", methods: Methods::Post, endpoint: Endpoint::RelaySteering(Verb::Retry) },
+    Route { path: "/relay/{target}/replay", methods: Methods::Post, endpoint: Endpoint::RelaySteering(Verb::Replay) },
+    Route { path: "/relay/{target}/skip", methods: Methods::Post, endpoint: Endpoint::RelaySteering(Verb::Skip) },
+    Route { path: "/relay/{target}/pause", methods: Methods::Post, endpoint: Endpoint::RelaySteering(Verb::Pause) },
+    Route { path: "/relay/{target}/resume", methods: Methods::Post, endpoint: Endpoint::RelaySteering(Verb::Resume) },
+    Route { path: "/healthz", methods: Methods::Get, endpoint: Endpoint::Health },
+    Route { path: "/readyz", methods: Methods::Get, endpoint: Endpoint::Ready },
+    Route { path: "/readyz/tokens", methods: Methods::Get, endpoint: Endpoint::ReadyForTokens },
+    Route { path: "/readyz/webhooks", methods: Methods::Get, endpoint: Endpoint::ReadyForWebhooks },
+    Route { path: "/openapi.json", methods: Methods::Get, endpoint: Endpoint::OpenApi },
 ];
 /// The routes of the metrics listener. Probes that cannot send the header of the PROXY protocol come here too.
 const METRICS: &[Route] = &[
-    Route { path: "/metrics", methods: Methods::GET, endpoint: Endpoint::Metrics },
-    Route { path: "/healthz", methods: Methods::GET, endpoint: Endpoint::Health },
-    Route { path: "/readyz", methods: Methods::GET, endpoint: Endpoint::Ready },
-    Route { path: "/readyz/tokens", methods: Methods::GET, endpoint: Endpoint::ReadyForTokens },
-    Route { path: "/readyz/webhooks", methods: Methods::GET, endpoint: Endpoint::ReadyForWebhooks },
+    Route { path: "/metrics", methods: Methods::Get, endpoint: Endpoint::Metrics },
+    Route { path: "/healthz", methods: Methods::Get, endpoint: Endpoint::Health },
+    Route { path: "/readyz", methods: Methods::Get, endpoint: Endpoint::Ready },
+    Route { path: "/readyz/tokens", methods: Methods::Get, endpoint: Endpoint::ReadyForTokens },
+    Route { path: "/readyz/webhooks", methods: Methods::Get, endpoint: Endpoint::ReadyForWebhooks },
 ];
 
 /// The listener that a request came through.
@@ -141,11 +141,15 @@ pub(crate) fn find(listener: Listener, base_path: &str, path: &str) -> Option<&'
     }
     let path = path.trim_start_matches('/');
     let path = path.strip_suffix('/').unwrap_or(path);
-    routes.iter().find(|route| route.path.strip_prefix('/').is_some_and(|pattern| matches(pattern, path)))
+    let find = |matches: fn(&str, &str) -> bool| {
+        routes.iter().find(|route| route.path.strip_prefix('/').is_some_and(|pattern| matches(pattern, path)))
+    };
+    find(|pattern, path| pattern == path).or_else(|| find(has_target)) // the search for a target takes longer
 }
 
-fn matches(pattern: &str, path: &str) -> bool {
-    let Some((before, after)) = pattern.split_once(TARGET) else { return pattern == path };
+/// Whether `path` is one of the paths of `pattern`, which differ in the name of their target.
+fn has_target(pattern: &str, path: &str) -> bool {
+    let Some((before, after)) = pattern.split_once(TARGET) else { return false };
     let target = path.strip_prefix(before).and_then(|path| path.strip_suffix(after));
     target.is_some_and(|target| !target.is_empty() && !target.contains('/'))
 }

@@ -72,9 +72,12 @@ impl RequestId {
     pub(crate) fn next(counter: &AtomicU32) -> Self {
         let number = counter.fetch_add(1, Relaxed).wrapping_mul(0x9E37_79B1);
         // As `{number:08x}`, which takes longer.
-        let digit = |bits| char::from_digit(number.rotate_left(bits) % 16, 16);
-        let digits: String = [4, 8, 12, 16, 20, 24, 28, 32].into_iter().filter_map(digit).collect();
-        Self(HeaderValue::try_from(digits).unwrap_or(HeaderValue::from_static("")))
+        let [a, b, c, d] = number.to_be_bytes();
+        let digits = [a >> 4, a, b >> 4, b, c >> 4, c, d >> 4, d].map(|byte| match byte % 16 {
+            digit @ ..10 => digit.wrapping_add(b'0'),
+            digit => digit.wrapping_add(b'a' - 10),
+        });
+        Self(HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("")))
     }
 
     pub(crate) fn into_header(self) -> HeaderValue {
