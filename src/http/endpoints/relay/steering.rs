@@ -12,7 +12,7 @@ use crate::http::body;
 use crate::http::edge::Edge;
 use crate::http::endpoints::relay::rights::{self, STEER};
 use crate::http::field_error::FieldError;
-use crate::http::query::unknown;
+use crate::http::query::{Parameters, unknown};
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
 use crate::http::rfc3339;
@@ -35,6 +35,7 @@ const SINCE: &str = "since";
 
 /// 200 with `{}` once it is done.
 pub(crate) async fn steer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>, verb: Verb) -> Result<Reply, Refusal> {
+    Parameters::parse(request.uri().query().unwrap_or_default(), &[])?;
     let (relay, key) = rights::check(edge, request.headers(), &STEER)?;
     let target = rights::target(relay, request.uri().path())?;
     if !request.body().is_end_stream() {
