@@ -12,9 +12,9 @@ use crate::caller::settings::SecretSource;
 use crate::client;
 use crate::livekit::event::EVENTS;
 use crate::policy::file::problem::{About, Finding, Mistake, Position, Problem};
-use crate::policy::file::reader::{Reader, Section, sections, text};
+use crate::policy::file::reader::{Reader, Section, sections};
 use crate::policy::file::suggestion::nearest;
-use crate::policy::file::values::duration;
+use crate::policy::file::values::{duration, word};
 use crate::relay::settings::{TargetOptions, Wanted, is_target_name};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -74,10 +74,11 @@ fn target(
     keep: Duration,
     reader: &mut Reader<'_>,
 ) -> Option<TargetSection> {
+    const KEY: &str = "a name without blanks, such as \"APIrelayApp\"";
     let name = name(section, names, reader);
     let endpoint = endpoint(name.as_deref(), section, reader);
     let key = section.required("key", "the name of the key that signs, which is this target's own", reader);
-    let key = key.and_then(|item| reader.read("key", item, "text that is not empty", text));
+    let key = key.and_then(|item| reader.read("key", item, KEY, word));
     let (secret, standard_webhooks_secret) = secrets(section, folder, reader);
     let options = options(section, keep, reader);
     let ca_file = section.file("ca_file", folder, reader);

@@ -13,7 +13,7 @@ use crate::http::headers::Methods;
 use crate::http::limits::QUERY_BYTES;
 use crate::http::metrics::token_label;
 use crate::inbox::target::TargetError;
-use crate::inbox::{AppendError, ReadError, StoreError};
+use crate::inbox::{AppendError, Cursor, ReadError, StoreError};
 use crate::livekit::room_config::RoomConfigurationError;
 use crate::livekit::token_verifier::TokenError;
 use crate::livekit::webhook::WebhookError;
@@ -79,8 +79,12 @@ pub(crate) enum Refusal {
     NotGranted(&'static str),
     NoRelay,
     UnknownTarget,
+    /// These events are not owed.
+    NotOwed(Vec<Cursor>),
     /// What a person asked of a target could not be kept.
     Steer(TargetError),
+    /// Too many requests or replays of a target are not done yet.
+    TooManyAsked(&'static str),
     /// What a person asked of a target is kept, and not done yet.
     NotSteeredYet,
     Read(ReadError),
@@ -162,6 +166,14 @@ impl Refusal {
             }
             Self::NoRelay => facts(Code::NOT_FOUND, "no_relay", NO_RELAY),
             Self::UnknownTarget => facts(Code::NOT_FOUND, "target", "the relay has no target of this name"),
+            Self::NotOwed(cursors) => {
+                let cursors = cursors.iter().map(Cursor::to_string).collect::<Vec<_>>().join(", ");
+                facts(Code::CONFLICT, "not_owed", format!("nothing is done, because the target does not owe {cursors}"))
+            }
+            Self::TooManyAsked(what) => {
+                let text = format!("too many {what} of this target are not done yet: try again once it has done some of them");
+                facts(UNAVAILABLE, "too_many_asked", text)
+            }
             Self::Steer(error) => facts(UNAVAILABLE, "inbox", error.to_string()),
             Self::NotSteeredYet => facts(UNAVAILABLE, "not_steered", NOT_STEERED_YET),
             Self::Read(error) => facts(read_status(error), "read", error.to_string()),

@@ -6,6 +6,8 @@ use crate::http::families::{MICROS_A_SECOND, Typed, counter, family, gauge, hist
 use crate::inbox::target::OwedState;
 use crate::relay::observed::Observed;
 
+const EXPIRED: &str = "Events deleted from the inbox before the target took them. Those that are deleted together before they are read count as one.";
+
 /// The metrics of these targets.
 pub(crate) fn relay_families(targets: &[Observed]) -> Vec<MetricFamily> {
     if targets.is_empty() {
@@ -36,8 +38,6 @@ pub(crate) fn relay_families(targets: &[Observed]) -> Vec<MetricFamily> {
         family("roomkey_relay_owed", "Events up to the target's cursor that it has not taken.", owed),
         each("roomkey_relay_circuit_open", "Whether the target is down.", |target| gauge(target.is_down.into())),
         each("roomkey_relay_lease_held", "Whether this roomkey relays to the target.", |target| gauge(target.holds_lease.into())),
-        each("roomkey_relay_expired_total", "Events deleted from the inbox before the target took them.", |target| {
-            counter(target.expired)
-        }),
+        each("roomkey_relay_expired_total", EXPIRED, |target| counter(target.expired)),
     ]
 }

@@ -39,6 +39,10 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
+    pub(crate) fn has(self, cursor: Cursor) -> bool {
+        self.after < cursor && cursor <= self.until
+    }
+
     /// `replays` in the form in which they are stored.
     pub(super) fn to_text(replays: &[Self]) -> String {
         replays.iter().map(|replay| format!("{} {}\n", replay.after, replay.until)).collect()

@@ -40,6 +40,12 @@ impl Inbox {
         }
     }
 
+    /// What `target` owes of the events at `cursors`, of which there is at least one.
+    pub(crate) async fn owed_at(&self, target: &str, cursors: &[Cursor]) -> Result<Vec<OwedEvent>, ReadError> {
+        let (target, cursors) = (target.to_owned(), cursors.to_vec());
+        self.read_with(move |store| store.owed_at(&target, &cursors)).await
+    }
+
     /// Commits through the inbox's writer, in one transaction with the deliveries that arrive meanwhile.
     pub(crate) async fn commit_target(&self, commit: TargetCommit) -> Result<(), TargetError> {
         for part in TargetWrite::parts(commit) {
@@ -66,10 +72,9 @@ impl Inbox {
         Ok(Lag { entries, seconds: waiting.unwrap_or_default().as_secs() })
     }
 
-    /// Keeps what a person asks `target` to do, until its holder has done it. Returns its number.
-    pub(crate) async fn steer(&self, target: &str, request: String) -> Result<u64, TargetError> {
-        let steered = self.write_target(TargetWrite::new(target, TargetChange::Steer(request))).await?;
-        steered.number().ok_or(TargetError::Unavailable)
+    /// Keeps what a person asks `target` to do, until its holder has done it. Returns its number; `None` if too many wait already.
+    pub(crate) async fn steer(&self, target: &str, request: String) -> Result<Option<u64>, TargetError> {
+        Ok(self.write_target(TargetWrite::new(target, TargetChange::Steer(request))).await?.number())
     }
 
     /// What people asked of `target` and is not done yet, in order.

@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,9 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const PAGE = readFileSync(here('../../src/guide/relay.md'), 'utf8');
 /** Where `.ci/run` installs what `requirements.txt` names. */
 const PYTHON = process.env.RECEIVER_PYTHON ?? here('../../target/receivers/bin/python');
+
+/** What the receiver in Rust needs is built here once. */
+const RUST = here('../../target/receivers/rust');
 
 /** How each language's receiver is written into a folder and run there. */
 const LANGUAGES = {
@@ -42,13 +45,24 @@ const LANGUAGES = {
       return [join(folder, 'receiver')];
     },
   },
+  rust: {
+    isThere: () => spawnSync('cargo', ['--version']).status === 0,
+    run: (folder, code) => {
+      cpSync(here('rust'), folder, { recursive: true });
+      mkdirSync(join(folder, 'src'));
+      writeFileSync(join(folder, 'src/main.rs'), code);
+      const build = spawnSync('cargo', ['build', '--locked', '--quiet', '--target-dir', RUST], { cwd: folder, encoding: 'utf8' });
+      if (build.status !== 0) throw new Error(build.stderr);
+      return [join(RUST, 'debug/receiver')];
+    },
+  },
 };
 
 export const isThere = (language) => LANGUAGES[language].isThere();
 
 /** The page's block of this language. */
 function block(language) {
-  const blocks = [...PAGE.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, 'gms'))];
+  const blocks = [...PAGE.matchAll(new RegExp(`^\`\`\`${language}(?:,ignore)?\n(.*?)^\`\`\``, 'gms'))];
   if (blocks.length !== 1) throw new Error(`the page has ${blocks.length} blocks of ${language}`);
   return blocks[0][1];
 }

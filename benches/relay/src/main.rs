@@ -5,12 +5,13 @@
 //! ```
 //!
 //! It measures, each in rounds: how fast waiting events drain to one target, beside bare hyper clients that post to the same receiver;
-//! how long after a delivery an idle target has its event; what `/webhook` is left with while events are relayed; and the memory of 100
-//! targets, of which 50 are down.
+//! how long after a delivery an idle target has its event, also with a dead and a hanging target beside it; what `/webhook` is left with
+//! while events are relayed; and the memory of 100 targets, of which 50 are down.
 //!
 //! Options, each `NAME=VALUE`: `rounds=5`, `events=50000` (a round), `program=…` (an existing roomkey), `directory=…` (for the inbox).
 
 mod bare;
+mod delay;
 #[path = "../../inbox/src/load.rs"]
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod load;
@@ -20,8 +21,7 @@ mod receiver;
 mod server;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -34,8 +34,6 @@ use server::Server;
 const CONCURRENCY: usize = 64;
 /// Bytes of a body.
 const BODY_BYTES: usize = 1300;
-/// Events that are sent one by one, to an idle target.
-const SINGLE: usize = 300;
 
 struct Bench {
     rounds: usize,
@@ -82,6 +80,7 @@ impl Bench {
         println!("{} rounds, {} events of {BODY_BYTES} bytes a round, all on the same cores; medians", self.rounds, self.events);
         self.drain(&receiver)?;
         self.delay(&receiver)?;
+        self.delay_beside(&receiver)?;
         self.webhook(&receiver)?;
         self.memory(&receiver)
     }
@@ -89,7 +88,7 @@ impl Bench {
     /// Events that wait in the inbox, and are sent as fast as the target takes them.
     fn drain(&self, receiver: &Receiver) -> Result<(), String> {
         let (mut relayed, mut posted) = (Vec::new(), Vec::new());
-        let file = self.targets("drain", (1, 0), receiver.address(), &format!("concurrency = {CONCURRENCY}\nfrom = \"oldest\""))?;
+        let file = self.targets("drain", &[receiver.address()], &format!("concurrency = {CONCURRENCY}\nfrom = \"oldest\""))?;
         for round in 0..self.rounds {
             self.empty();
             let filled = self.start(&[])?;
@@ -116,41 +115,9 @@ impl Bench {
         Ok(())
     }
 
-    /// From the moment when a delivery is sent until an idle target has its event.
-    fn delay(&self, receiver: &Receiver) -> Result<(), String> {
-        self.empty();
-        let file = self.targets("delay", (1, 0), receiver.address(), "")?;
-        let server = self.start(&["--relay", &file])?;
-        sleep(Duration::from_secs(1)); // the target begins
-        let mut stream = TcpStream::connect(server.address()).map_err(|error| error.to_string())?;
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        let (mut from_sending, mut from_commit) = (Vec::new(), Vec::new());
-        for request in load::sign(usize::MAX, 1, SINGLE).remove(0) {
-            let begin = Instant::now();
-            stream.write_all(&request).map_err(|error| error.to_string())?;
-            let mut answer = [0; 1024];
-            let read = stream.read(&mut answer).map_err(|error| error.to_string())?;
-            let committed = Instant::now();
-            if !answer[..read].starts_with(b"HTTP/1.1 200") {
-                return Err(String::from_utf8_lossy(&answer[..read]).into_owned());
-            }
-            let arrived = receiver.next()?;
-            from_sending.push((arrived - begin).as_secs_f64() * 1e3);
-            from_commit.push(arrived.saturating_duration_since(committed).as_secs_f64() * 1e3);
-            sleep(Duration::from_millis(10)); // idle again
-        }
-        server.stop()?;
-        for (name, mut millis) in [("its delivery is sent", from_sending), ("its delivery is answered", from_commit)] {
-            millis.sort_by(f64::total_cmp);
-            let at = |percent: usize| millis[(millis.len() - 1) * percent / 100];
-            println!("an idle target has an event after {name}: p50 {:.2} ms, p99 {:.2} ms", at(50), at(99));
-        }
-        Ok(())
-    }
-
     /// What `/webhook` is left with while its events are relayed.
     fn webhook(&self, receiver: &Receiver) -> Result<(), String> {
-        let file = self.targets("webhook", (1, 0), receiver.address(), "")?;
+        let file = self.targets("webhook", &[receiver.address()], "")?;
         let mut ratios = Vec::new();
         for round in 0..self.rounds {
             let mut rates = Vec::new();
@@ -170,7 +137,7 @@ impl Bench {
 
     /// 100 targets, of which 50 are down, and some events for all.
     fn memory(&self, receiver: &Receiver) -> Result<(), String> {
-        let file = self.targets("memory", (50, 50), receiver.address(), "")?;
+        let file = self.targets("memory", &[[receiver.address(); 50], [nobody()?; 50]].concat(), "")?;
         let mut bytes = Vec::new();
         for flags in [&[][..], &["--relay", &file]] {
             self.empty();
@@ -200,13 +167,11 @@ impl Bench {
         }
     }
 
-    /// A file of targets that are up and down, with these lines beside what each needs.
-    fn targets(&self, name: &str, (up, down): (usize, usize), address: SocketAddr, lines: &str) -> Result<String, String> {
+    /// A file of targets at these addresses, with these lines beside what each needs.
+    fn targets(&self, name: &str, addresses: &[SocketAddr], lines: &str) -> Result<String, String> {
         let secret = self.directory.join("relay.secret");
         write(&secret, "the-secret-of-the-relay-for-the-bench")?;
-        let nobody = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(|error| error.to_string())?;
-        let target = |number: usize| {
-            let address = if number < up { address } else { nobody };
+        let target = |(number, address): (usize, &SocketAddr)| {
             format!(
                 "[[target]]\nname = \"{name}-{number}\"\nurl = \"http://{address}/livekit\"\nkey = \"APIrelay\"\nsecret_file = {:?}\n\
                  {lines}\n",
@@ -214,9 +179,14 @@ impl Bench {
             )
         };
         let file = self.directory.join(name).with_extension("toml");
-        write(&file, &(0..up + down).map(target).collect::<String>())?;
+        write(&file, &addresses.iter().enumerate().map(target).collect::<String>())?;
         Ok(file.display().to_string())
     }
+}
+
+/// An address where nobody listens.
+fn nobody() -> Result<SocketAddr, String> {
+    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).map_err(|error| error.to_string())
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {

@@ -38,16 +38,16 @@ pub(in crate::cli) fn run(arguments: CheckRelay) -> Outcome {
             let line = |Finding { at, about }: Finding| Line::warning(at, about);
             (targets, findings.into_iter().map(line).collect())
         }
-        Err(error) => (0, mistakes(error)?),
+        Err(error) => (0, mistakes(&path, error)?),
     };
     let (mistakes, _) = report(&path, lines, &counted(targets, "target"))?;
     if mistakes > 0 { Err(Failure::answered()) } else { Ok(()) }
 }
 
-/// The mistakes, each with its place.
-fn mistakes(error: RelayError) -> Result<Vec<Line>, Failure> {
+/// The mistakes of the file at `path`, each with its place.
+fn mistakes(path: &str, error: RelayError) -> Result<Vec<Line>, Failure> {
     match error.lines() {
         Some(lines) => Ok(lines.into_iter().map(|(at, text)| Line::mistake(at, text)).collect()),
-        None => Err(Failure::wrong(error)),
+        None => Err(Failure::wrong(format_args!("{path}: {error}"))),
     }
 }

@@ -29,6 +29,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Up to `limit` owed events of `target` after a cursor, in order: those in `state`, or all.
     fn owed(&self, target: &str, state: Option<OwedState>, after: Cursor, limit: usize) -> Result<Vec<OwedEvent>, ReadError>;
 
+    /// What `target` owes of the events at `cursors`.
+    fn owed_at(&self, target: &str, cursors: &[Cursor]) -> Result<Vec<OwedEvent>, ReadError>;
+
     /// The requests that wait for the holder of `target`, in order.
     fn steering(&self, target: &str) -> Result<Vec<SteeringRequest>, ReadError>;
 

@@ -314,10 +314,10 @@ async fn requests_wait_in_their_order_until_the_holder_has_done_them() {
         let inbox = place.open(&clock);
         let epoch = lease(&inbox, "app").await.unwrap();
         for number in 1..=MOST_REQUESTS {
-            assert_eq!(inbox.steer("app", format!(r#"{{"number":"{number}"}}"#)).await, Ok(number));
+            assert_eq!(inbox.steer("app", format!(r#"{{"number":"{number}"}}"#)).await, Ok(Some(number)));
         }
-        assert_eq!(inbox.steer("app", "one too many".into()).await, Err(TargetError::Unavailable));
-        assert_eq!(inbox.steer("other", "pause".into()).await, Ok(1));
+        assert_eq!(inbox.steer("app", "one too many".into()).await, Ok(None));
+        assert_eq!(inbox.steer("other", "pause".into()).await, Ok(Some(1)));
         let requests = inbox.steering("app").await.unwrap();
         let expected = |number| SteeringRequest { number, request: format!(r#"{{"number":"{number}"}}"#) };
         assert_eq!(requests, (1..=MOST_REQUESTS).map(expected).collect::<Vec<_>>());
@@ -325,7 +325,7 @@ async fn requests_wait_in_their_order_until_the_holder_has_done_them() {
         assert_eq!(inbox.steering("app").await.unwrap(), [expected(MOST_REQUESTS)]);
         inbox.commit_target(TargetCommit { steered: MOST_REQUESTS, ..commit(epoch, 1) }).await.unwrap();
         assert_eq!(inbox.steering("app").await.unwrap(), []);
-        assert_eq!(inbox.steer("app", "resume".into()).await, Ok(MOST_REQUESTS + 1), "numbers are not used again");
+        assert_eq!(inbox.steer("app", "resume".into()).await, Ok(Some(MOST_REQUESTS + 1)), "numbers are not used again");
         assert_eq!(inbox.steering("other").await.unwrap(), [SteeringRequest { number: 1, request: "pause".into() }]);
         assert_eq!(inbox.target("other").await.unwrap(), None, "a request alone is no state");
     })
@@ -357,6 +357,9 @@ async fn many_owed_events_are_paged_by_state() {
         let page = inbox.owed("app", None, Some(Cursor::from_number(99 << 20)), 2).await.unwrap();
         assert_eq!(numbers(&page), [100 << 20, 101 << 20], "all states, in their order");
         assert_eq!(inbox.owed("app", Some(OwedState::Aside), None, 9).await.unwrap(), []);
+        let cursors = [100 << 20, 7, 101 << 20].map(Cursor::from_number);
+        assert_eq!(inbox.owed_at("app", &cursors).await.unwrap(), page, "these events");
+        assert_eq!(inbox.owed_at("ap", &cursors).await.unwrap(), []);
 
         let settled = (1..=COUNT).map(|number| Cursor::from_number(number << 20)).collect();
         inbox.commit_target(TargetCommit { settled, ..commit(epoch, COUNT << 20) }).await.unwrap();

@@ -24,7 +24,8 @@ impl Section<'_> {
                 && url.password().is_none()
                 && url.fragment().is_none()
         };
-        self.optional(key, expected, reader, |value| Url::parse(value.as_str()?).ok().filter(is_plain))
+        // The parser would leave out line ends, even within the host.
+        self.optional(key, expected, reader, |value| Url::parse(word(value)?).ok().filter(is_plain))
     }
 
     /// The path of a file. A relative one begins in `folder`.
@@ -65,6 +66,11 @@ impl Section<'_> {
             reader.mistake(&self.span, Problem::Both { first, second });
         }
     }
+}
+
+/// Text that is not empty, and has no blanks, line ends and other control characters.
+pub(crate) fn word<'t>(value: &'t DeValue<'_>) -> Option<&'t str> {
+    text(value).filter(|text| !text.contains(|each: char| each.is_whitespace() || each.is_control()))
 }
 
 pub(crate) fn duration(value: &DeValue<'_>) -> Option<Duration> {

@@ -162,10 +162,13 @@ impl<'a> Session<'a> {
         if self.lag.begins() {
             self.work.spawn(work::lag(inbox.clone(), self.dispatcher.state().cursor));
         }
-        if let Some(first) = self.dispatcher.first_owed()
-            && self.oldest.begins()
-        {
-            self.work.spawn(work::oldest(inbox.clone(), first));
+        if self.oldest.begins() {
+            match self.dispatcher.first_owed() {
+                Some(first) => {
+                    self.work.spawn(work::oldest(inbox.clone(), first));
+                }
+                None => self.oldest.ends(true),
+            }
         }
     }
 

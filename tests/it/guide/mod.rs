@@ -112,7 +112,7 @@ const BLOCKS: [(&str, &str, &str, Use); 55] = [
     ("src/guide/relay.md", "js", "express", Run("tests/providers/relay.test.js")),
     ("src/guide/relay.md", "python", "aiohttp", Run("tests/providers/relay.test.js")),
     ("src/guide/relay.md", "go", "protocol/webhook", Run("tests/providers/relay.test.js")),
-    ("src/guide/relay.md", "rust,ignore", "livekit_api", NotRun("it needs livekit-api; `benches/peers` makes the same calls")),
+    ("src/guide/relay.md", "rust,ignore", "livekit_api", Run("tests/providers/relay.test.js")),
     ("src/guide/settings.md", "sh", "openssl rand", Run("guide::commands::the_key_for_production_reaches_livekit_and_roomkey")),
     (
         "src/guide/settings.md",

@@ -94,10 +94,16 @@ fn a_key_with_the_name_of_one_of_livekits() {
 }
 
 #[test]
-fn a_file_that_is_not_there() {
-    let ended = Start::command(["relay", "check", "relay.toml"]).run();
-    assert_eq!((ended.status, ended.stdout.as_str()), (2, ""));
-    assert!(ended.stderr.contains("cannot read it"), "{ended:?}");
+fn a_file_that_cannot_be_read() {
+    for flags in [&[][..], &["--secrets"]] {
+        let check = || Start::command([&["relay", "check", "relay.toml"], flags].concat());
+        let ended = check().run();
+        assert_eq!((ended.status, ended.stdout.as_str()), (2, ""));
+        assert!(ended.stderr.contains("relay.toml: cannot read it: "), "{ended:?}");
+        let ended = check().file("relay.toml", b"# \n# \xff").run();
+        assert_eq!((ended.status, ended.stdout.as_str()), (2, ""));
+        assert!(ended.stderr.contains("relay.toml: line 2, column 3: it is not UTF-8"), "{ended:?}");
+    }
 }
 
 /// A server with `TARGET`.

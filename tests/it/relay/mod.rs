@@ -8,6 +8,7 @@ mod kills;
 mod leases;
 mod outages;
 mod poison;
+mod possible;
 mod runs;
 mod site;
 mod steered;

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::fixtures::api_key;
-use crate::harness::client::{Client, post, request};
+use crate::harness::client::{Answer, Client, post, request};
 use crate::harness::directory::Directory;
 use crate::harness::disk::failing_disk;
 use crate::harness::program::{Program, Start};
@@ -185,10 +185,14 @@ pub(super) fn owed(program: &Program, state: &str) -> Vec<Value> {
     ask(program, &format!("/relay/app/owed?state={state}"))["owed"].as_array().unwrap().clone()
 }
 
-pub(super) fn steer(program: &Program, verb: &str, body: &str) {
+pub(super) fn try_steer(program: &Program, verb: &str, body: &str) -> Answer {
     let authorization = authorization();
     let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
-    let answer = program.ask(post(&format!("/relay/app/{verb}"), &headers, body));
+    program.ask(post(&format!("/relay/app/{verb}"), &headers, body))
+}
+
+pub(super) fn steer(program: &Program, verb: &str, body: &str) {
+    let answer = try_steer(program, verb, body);
     assert_eq!((answer.status, answer.json()), (200, serde_json::json!({})), "{verb}: {answer:?}");
 }
 

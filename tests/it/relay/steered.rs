@@ -253,7 +253,9 @@ async fn the_commands_do_the_same() {
     let before = receiver.received().len();
     relay(&["replay", "app", "--since", "2026-01-01T00:00:00Z"]).done();
     receiver.has_received(before + 2).await;
-    relay(&["skip", "app", &cursor]).done();
+    eventually_blocking("it is not owed", || relay(&["skip", "app", &cursor]).status == 1);
+    let sentence = relay(&["skip", "app", &cursor]).refused();
+    assert!(sentence.contains("409") && sentence.contains(&cursor), "{sentence}");
 
     let sentence = relay(&["pause", "other"]).refused();
     assert!(sentence.contains("404") && sentence.contains("no target of this name"), "{sentence}");

@@ -49,7 +49,7 @@ fn only_a_livekit_token_with_the_right_grant_opens_the_relay() {
             assert_eq!(answer.error(), "a valid LiveKit token is required, as Authorization: Bearer");
         }
         let in_query = ask(&program, method, &format!("{path}?access_token={}", &reader()["Bearer ".len()..]), &[], "");
-        assert!([400, 401].contains(&in_query.status), "{path}");
+        assert_eq!(in_query.status, 400, "{path}");
         let wrong = if grant == "roomList" { steerer() } else { reader() };
         for token in [wrong, token(all_others.clone())] {
             let answer = with_token(&program, method, &path, &token, "");
@@ -60,6 +60,20 @@ fn only_a_livekit_token_with_the_right_grant_opens_the_relay() {
         let answer = with_token(&program, method, &path, &right, "");
         assert_eq!(answer.status, 404, "{path}");
         assert!(answer.error().contains("--relay"), "{path}");
+    }
+}
+
+#[test]
+fn a_parameter_that_has_no_meaning_is_refused() {
+    let program = Program::start();
+    for (method, path, grant) in paths() {
+        let token = if grant == "roomList" { reader() } else { steerer() };
+        let known = if path.ends_with("/owed") { "state, after, limit" } else { "nothing" };
+        let answer = with_token(&program, method, &format!("{path}?limti=1"), &token, "");
+        let error = format!("the query must not have \"limti\": it can have {known}");
+        assert_eq!((answer.status, answer.error()), (400, error), "{path}");
+        let answer = with_token(&program, method, &format!("{path}?_=1"), &token, "");
+        assert_eq!(answer.status, 404, "{path}: it only keeps caches from answering, and there is no relay");
     }
 }
 

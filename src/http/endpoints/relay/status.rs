@@ -5,6 +5,7 @@ use hyper::body::Incoming;
 
 use crate::http::edge::Edge;
 use crate::http::endpoints::relay::rights::{self, READ};
+use crate::http::query::Parameters;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
 use crate::inbox::target::{Lag, TargetState};
@@ -12,6 +13,7 @@ use crate::json::{ObjectWriter, name};
 
 /// `{"targets":[{"name","cursor","paused","lag","circuit","owed","lastError"},…]}`, in the order of the file.
 pub(crate) async fn status(edge: &Edge, request: &Request<Incoming>) -> Result<Reply, Refusal> {
+    Parameters::parse(request.uri().query().unwrap_or_default(), &[])?;
     let (relay, _) = rights::check(edge, request.headers(), &READ)?;
     let mut json = br#"{"targets":["#.to_vec();
     for (number, target) in relay.names().iter().enumerate() {

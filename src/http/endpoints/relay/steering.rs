@@ -10,9 +10,10 @@ use tracing::info;
 
 use crate::http::body;
 use crate::http::edge::Edge;
+use crate::http::endpoints::relay::possible;
 use crate::http::endpoints::relay::rights::{self, STEER};
 use crate::http::field_error::FieldError;
-use crate::http::query::unknown;
+use crate::http::query::{Parameters, unknown};
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
 use crate::http::rfc3339;
@@ -20,7 +21,7 @@ use crate::http::trace::Trace;
 use crate::inbox::target::OwedState;
 use crate::inbox::{Cursor, ReadError};
 use crate::json::Members;
-use crate::relay::steering::{REPLAYS, Steering, Verb, cursors};
+use crate::relay::steering::{Steering, Verb, cursors};
 
 /// How long the answer waits until the request is done.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,6 +36,7 @@ const SINCE: &str = "since";
 
 /// 200 with `{}` once it is done.
 pub(crate) async fn steer(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>, verb: Verb) -> Result<Reply, Refusal> {
+    Parameters::parse(request.uri().query().unwrap_or_default(), &[])?;
     let (relay, key) = rights::check(edge, request.headers(), &STEER)?;
     let target = rights::target(relay, request.uri().path())?;
     if !request.body().is_end_stream() {
@@ -43,13 +45,9 @@ pub(crate) async fn steer(edge: &Edge, trace: &Trace, request: &mut Request<Inco
     let body = body::read_of_client(edge, trace, request, edge.limits.token_body_bytes).await?;
     let steering = parse(edge, verb, body.as_ref()).await?;
     drop(body);
-    if let Steering::Replay { .. } = steering {
-        let state = edge.inbox.target(&target).await.map_err(Refusal::Read)?;
-        if state.is_some_and(|state| state.replays.len() >= REPLAYS) {
-            return Err(Refusal::Overloaded);
-        }
-    }
+    possible::check(edge, &target, &steering).await?;
     let number = edge.inbox.steer(&target, steering.to_json()).await.map_err(Refusal::Steer)?;
+    let number = number.ok_or(Refusal::TooManyAsked("requests"))?;
     info!(verb = verb.name(), name = &*target, key = &*key, client = %trace.client, request = %trace.request, "relay steered");
     relay.wake(&target);
     let done = async {

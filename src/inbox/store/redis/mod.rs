@@ -126,6 +126,10 @@ impl Store for RedisStore {
         self.read_with(|connection| targets::owed(connection, target, state, after, limit))
     }
 
+    fn owed_at(&self, target: &str, cursors: &[Cursor]) -> Result<Vec<OwedEvent>, ReadError> {
+        self.read_with(|connection| targets::owed_at(connection, target, cursors))
+    }
+
     fn steering(&self, target: &str) -> Result<Vec<SteeringRequest>, ReadError> {
         self.read_with(|connection| targets::steering(connection, target))
     }

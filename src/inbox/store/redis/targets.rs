@@ -123,6 +123,13 @@ pub(super) fn owed(
     Ok(events)
 }
 
+pub(super) fn owed_at(connection: &mut Connection, target: &str, cursors: &[Cursor]) -> Result<Vec<OwedEvent>, ReadError> {
+    let fields: Vec<_> = cursors.iter().map(|cursor| format!("{target}:{cursor}")).collect();
+    let rows: Vec<Option<String>> = redis::cmd("HMGET").arg(OWED).arg(fields).query(connection)?;
+    let event = |(cursor, row): (&Cursor, Option<String>)| Some(StoredOwed::parse(*cursor, &row?));
+    Ok(cursors.iter().zip(rows).filter_map(event).collect::<Result<_, _>>()?)
+}
+
 pub(super) fn steering(connection: &mut Connection, target: &str) -> Result<Vec<SteeringRequest>, ReadError> {
     let found: Vec<String> = invocation_for(&REQUESTS, target).invoke(connection)?;
     let request = |member: &String| {

@@ -73,6 +73,10 @@ impl Store for SqliteStore {
         self.read_with(|connection| Ok(targets::owed(connection, target, state, after, limit)?))
     }
 
+    fn owed_at(&self, target: &str, cursors: &[Cursor]) -> Result<Vec<OwedEvent>, ReadError> {
+        self.read_with(|connection| Ok(targets::owed_at(connection, target, cursors)?))
+    }
+
     fn steering(&self, target: &str) -> Result<Vec<SteeringRequest>, ReadError> {
         self.read_with(|connection| Ok(targets::steering(connection, target)?))
     }

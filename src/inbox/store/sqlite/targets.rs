@@ -149,14 +149,23 @@ pub(super) fn owed(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let of_state = if state.is_some() { "AND state = ?4" } else { "" };
     let mut events = connection.prepare_cached(&format!(
-        "SELECT cursor, lane, state, attempts, first, next, status, error, replay FROM owed
-         WHERE target = ?1 AND cursor > ?2 {of_state} ORDER BY cursor LIMIT ?3"
+        "SELECT {OWED_EVENT} FROM owed WHERE target = ?1 AND cursor > ?2 {of_state} ORDER BY cursor LIMIT ?3"
     ))?;
     match state {
         Some(state) => events.query_map((target, after.number(), limit, state.name()), owed_event)?.collect(),
         None => events.query_map((target, after.number(), limit), owed_event)?.collect(),
     }
 }
+
+pub(super) fn owed_at(connection: &Connection, target: &str, cursors: &[Cursor]) -> rusqlite::Result<Vec<OwedEvent>> {
+    let event = format!("SELECT {OWED_EVENT} FROM owed WHERE target = ? AND cursor = ?");
+    let mut event = connection.prepare_cached(&event)?;
+    let found = cursors.iter().map(|cursor| event.query_row((target, cursor.number()), owed_event).optional().transpose());
+    found.flatten().collect()
+}
+
+/// The columns that [`owed_event`] reads.
+const OWED_EVENT: &str = "cursor, lane, state, attempts, first, next, status, error, replay";
 
 fn owed_event(row: &Row<'_>) -> rusqlite::Result<OwedEvent> {
     Ok(OwedEvent {
