@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use crate::http::limits::LOGGED_PATH_CHARS;
-use crate::http::trace::{RequestId, Trace};
+use crate::http::trace::{InOnePiece, RequestId, Trace};
 
 /// What nginx logs for a request that ends before there is an answer. No client is told.
 const NO_ANSWER: u16 = 499;
@@ -52,7 +52,7 @@ impl Drop for AccessEntry {
             status = self.status,
             bytes = self.bytes,
             took = ?self.begin.elapsed(),
-            client = %self.client,
+            client = %InOnePiece(self.client),
             request = %self.request,
             "access"
         );

@@ -42,10 +42,28 @@ impl Trace {
             caller = by.map(|(caller, _)| &*caller.name),
             subject = by.and_then(|(caller, _)| subject_for_log(caller.subject.as_deref())),
             rule = by.map(|(_, rule)| rule),
-            client = %self.client,
+            client = %InOnePiece(self.client),
             request = %self.request,
             "token"
         );
+    }
+}
+
+/// An address as it shows itself, but written in one piece. A line for each request takes less time this way.
+pub(crate) struct InOnePiece(pub(crate) IpAddr);
+
+impl fmt::Display for InOnePiece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let IpAddr::V4(address) = self.0 else { return self.0.fmt(f) };
+        let mut text = String::with_capacity("255.255.255.255.".len());
+        for octet in address.octets() {
+            let digits = [(octet / 100, 100), (octet / 10 % 10, 10), (octet % 10, 0)];
+            let shown = digits.into_iter().filter(|(_, least)| octet >= *least);
+            text.extend(shown.map(|(digit, _)| char::from(digit.wrapping_add(b'0'))));
+            text.push('.');
+        }
+        text.pop();
+        f.write_str(&text)
     }
 }
 
@@ -88,5 +106,18 @@ impl RequestId {
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.to_str().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_in_one_piece_look_as_always() {
+        let of_octet = (0..=255).flat_map(|octet| [IpAddr::from([octet, 0, 10, 255]), IpAddr::from([192, octet, 1, octet])]);
+        for address in of_octet.chain(["::1", "2001:db8::7"].into_iter().filter_map(|address| address.parse().ok())) {
+            assert_eq!(InOnePiece(address).to_string(), address.to_string());
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::cli::escapes;
 use crate::cli::time_words::END_OF_CALENDAR;
 use crate::clock::UnixTime;
 use crate::config::LogFormat;
+use crate::json::ten_digits;
 
 /// The longest line, with its end: what a pipe writes without mixing it with others (`PIPE_BUF`, pipe(7)).
 pub(super) const MAX_LINE_BYTES: usize = 4096;
@@ -53,9 +54,9 @@ impl Line {
             (self.second, self.second_end) = (Some(second), self.text.len());
         }
         self.text.truncate(self.second_end);
-        let micros = now.subsec_nanos() / 1000;
-        let digit = |unit| char::from_digit(micros.checked_div(unit)? % 10, 10);
-        self.text.extend([100_000, 10_000, 1000, 100, 10, 1].into_iter().filter_map(digit));
+        let micros = u64::from(now.subsec_nanos() / 1000);
+        let digits = ten_digits(micros.saturating_add(1_000_000_000)).unwrap_or_default();
+        self.text.extend(digits.last_chunk::<6>().into_iter().flatten().map(|digit| char::from(*digit)));
         self.text.push_str(match self.format {
             LogFormat::Text if level.as_str().len() < MAX_LEVEL_CHARS => "Z  ",
             LogFormat::Text => "Z ",
