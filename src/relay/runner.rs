@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
@@ -27,6 +28,8 @@ pub(super) struct Runner {
     pub(super) settings: Arc<TargetSettings>,
     pub(super) limits: Limits,
     pub(super) inbox: Inbox,
+    /// The runtime of everything else.
+    pub(super) rest: Handle,
     pub(super) clock: Clock,
     pub(super) sender: Arc<Sender>,
     pub(super) counters: Arc<Counters>,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::inbox::{Filter, Follower};
 use crate::relay::dispatcher::Dispatcher;
@@ -120,7 +120,11 @@ impl<'a> Session<'a> {
                 Some(done) = self.work.join_next(), if !self.work.is_empty() => {
                     let mut next = Some(done);
                     while let Some(done) = next {
-                        self.take(done.unwrap_or_else(|error| resume_unwind(error.into_panic())))?;
+                        match done.map_err(JoinError::try_into_panic) {
+                            Ok(done) => self.take(done)?,
+                            Err(Ok(panic)) => resume_unwind(panic),
+                            Err(Err(_)) => {} // the process ends
+                        }
                         next = self.work.try_join_next();
                     }
                 }
@@ -133,7 +137,7 @@ impl<'a> Session<'a> {
 
     /// Starts everything that is due.
     fn start(&mut self) {
-        let Runner { inbox, settings, sender, clock, .. } = self.runner;
+        let Runner { inbox, settings, sender, clock, rest, .. } = self.runner;
         let target = || Arc::clone(&settings.name);
         while self.uncommitted < MOST_UNCOMMITTED
             && let Some(start) = self.dispatcher.next(clock.now())
@@ -144,7 +148,7 @@ impl<'a> Session<'a> {
             && self.reading.begins()
             && let Some(follower) = self.follower.take()
         {
-            self.work.spawn(work::follow(follower, limit));
+            self.work.spawn_on(work::follow(follower, limit), rest); // those who follow share a lock
         }
         if let Some((replay, limit)) = self.dispatcher.replay_to_read()
             && self.replaying.begins()

@@ -12,3 +12,4 @@ mod runs;
 mod site;
 mod steered;
 mod steering;
+mod thread;
