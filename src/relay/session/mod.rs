@@ -3,6 +3,7 @@
 
 mod recurring;
 mod results;
+mod turns;
 mod work;
 
 use std::panic::resume_unwind;
@@ -17,6 +18,7 @@ use crate::relay::dispatcher::Dispatcher;
 use crate::relay::lease::Lease;
 use crate::relay::runner::Runner;
 use recurring::{Recurring, TICK};
+use turns::{MOMENT, Turns};
 use work::{Committing, Done};
 
 /// Between two commits.
@@ -45,6 +47,7 @@ pub(super) struct Session<'a> {
     /// `None` while it reads.
     follower: Option<Box<Follower>>,
     work: JoinSet<Done>,
+    turns: Turns,
     /// The number of the last request of people that was done.
     steered: u64,
     committed_steered: u64,
@@ -76,6 +79,7 @@ impl<'a> Session<'a> {
             dispatcher,
             follower: Some(Box::new(follower)),
             work: JoinSet::new(),
+            turns: Turns::new(runner.limits.quick),
             steered: 0,
             committed_steered: 0,
             uncommitted: 0,
@@ -96,7 +100,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// If the lease is lost.
-    pub(super) async fn run(mut self, wake: &Notify, stop: &mut watch::Receiver<bool>) -> Result<(), LeaseLost> {
+    pub(super) async fn run(mut self: Box<Self>, wake: &Notify, stop: &mut watch::Receiver<bool>) -> Result<(), LeaseLost> {
         self.watch_circuit(); // it may have been open before
         let mut stops_at = None;
         loop {
@@ -137,47 +141,54 @@ impl<'a> Session<'a> {
 
     /// Starts everything that is due.
     fn start(&mut self) {
-        let Runner { inbox, settings, sender, clock, rest, .. } = self.runner;
+        let Runner { inbox, settings, sender, clock, .. } = self.runner;
         let target = || Arc::clone(&settings.name);
         while self.uncommitted < MOST_UNCOMMITTED
+            && self.turns.is_free()
             && let Some(start) = self.dispatcher.next(clock.now())
         {
-            self.work.spawn(work::attempt(start, Arc::clone(sender), inbox.clone(), clock.clone(), self.lease.clone()));
+            let attempt = work::attempt(start, Arc::clone(sender), inbox.clone(), clock.clone(), self.lease.clone());
+            self.work.spawn(self.turns.during(Box::pin(attempt)));
         }
         if let Some(limit) = self.dispatcher.page_to_read()
             && self.reading.begins()
             && let Some(follower) = self.follower.take()
         {
-            self.work.spawn_on(work::follow(follower, limit), rest); // those who follow share a lock
+            self.ask_inbox(work::follow(follower, limit));
         }
         if let Some((replay, limit)) = self.dispatcher.replay_to_read()
             && self.replaying.begins()
         {
-            self.work.spawn(work::replay(inbox.clone(), replay, limit));
+            self.ask_inbox(work::replay(inbox.clone(), replay, limit));
         }
         if let Some((after, limit)) = self.dispatcher.ahead_to_read()
             && self.looking_ahead.begins()
         {
-            self.work.spawn(work::ahead(inbox.clone(), after, limit));
+            self.ask_inbox(work::ahead(inbox.clone(), after, limit));
         }
         if self.steering.begins() {
-            self.work.spawn(work::steering(inbox.clone(), target()));
+            self.ask_inbox(work::steering(inbox.clone(), target()));
         }
         if self.lag.begins() {
-            self.work.spawn(work::lag(inbox.clone(), self.dispatcher.state().cursor));
+            self.ask_inbox(work::lag(inbox.clone(), self.dispatcher.state().cursor));
         }
         if let Some(first) = self.dispatcher.first_owed()
             && self.oldest.begins()
         {
-            self.work.spawn(work::oldest(inbox.clone(), first));
+            self.ask_inbox(work::oldest(inbox.clone(), first));
         }
+    }
+
+    /// Not on the relay's thread, because everything that uses the inbox takes the same locks.
+    fn ask_inbox(&mut self, work: impl Future<Output = Done> + Send + 'static) {
+        self.work.spawn_on(work, &self.runner.rest);
     }
 
     /// Renews the lease when that is due, also while the session stops: what is in flight may take longer than the lease is certain.
     fn renew(&mut self) {
         if self.renewing.begins() {
             let Runner { inbox, settings, .. } = self.runner;
-            self.work.spawn(work::renew(inbox.clone(), Arc::clone(&settings.name)));
+            self.ask_inbox(work::renew(inbox.clone(), Arc::clone(&settings.name)));
         }
     }
 
@@ -193,11 +204,11 @@ impl<'a> Session<'a> {
         };
         let committing = Committing { epoch: self.lease.epoch, steered: self.steered, taken: self.uncommitted };
         let Runner { inbox, settings, .. } = self.runner;
-        self.work.spawn(work::commit(inbox.clone(), Arc::clone(&settings.name), changes, committing));
+        self.ask_inbox(work::commit(inbox.clone(), Arc::clone(&settings.name), changes, committing));
     }
 
     /// Commits what is left, and waits for that.
-    async fn last_commit(mut self) -> Result<(), LeaseLost> {
+    async fn last_commit(mut self: Box<Self>) -> Result<(), LeaseLost> {
         self.is_dirty = true;
         self.committing.is_due_in(Duration::ZERO);
         self.commit();
@@ -215,6 +226,7 @@ impl<'a> Session<'a> {
         let send = self.dispatcher.wakes_at(now).map_or(TICK, |at| at.since(now));
         let commit = if self.is_dirty { self.committing.sleep() } else { TICK };
         let read = if self.dispatcher.page_to_read().is_some() { self.reading.sleep() } else { TICK };
-        [send, commit, read, self.steering.sleep()].into_iter().fold(TICK, Duration::min)
+        let turn = if self.turns.is_free() { TICK } else { MOMENT };
+        [send, commit, read, turn, self.steering.sleep()].into_iter().fold(TICK, Duration::min)
     }
 }
