@@ -1,5 +1,7 @@
-//! The handle to the relay, through which everything else uses it: one task for each target. Does not know how events are sent.
+//! The handle to the relay, through which everything else uses it: one task for each target, on the relay's thread. Does not know how
+//! events are sent.
 
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,10 +16,9 @@ use crate::relay::observed::{Counters, Observed};
 use crate::relay::runner::Runner;
 use crate::relay::sender::Sender;
 use crate::relay::settings::TargetSettings;
+use crate::relay::thread::{NAME, RelayThread};
 use crate::worker::lock;
 
-/// The name of the tasks in the log.
-const NAME: &str = "relay";
 /// How long the start waits for an inbox that does not answer.
 const BEGIN_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -29,6 +30,7 @@ pub(crate) struct Relay(Arc<Inner>);
 struct Inner {
     inbox: Inbox,
     clock: Clock,
+    thread: RelayThread,
     targets: Mutex<Targets>,
 }
 
@@ -53,8 +55,13 @@ struct Running {
 }
 
 impl Relay {
-    pub(crate) fn new(inbox: Inbox, clock: Clock) -> Self {
-        Self(Arc::new(Inner { inbox, clock, targets: Mutex::default() }))
+    /// A relay without targets.
+    ///
+    /// # Errors
+    /// If its thread cannot be started.
+    pub(crate) fn new(inbox: Inbox, clock: Clock) -> io::Result<Self> {
+        let thread = RelayThread::start(&inbox.workers())?;
+        Ok(Self(Arc::new(Inner { inbox, clock, thread, targets: Mutex::default() })))
     }
 
     /// Relays to these targets from now on, and to no others. Targets with the same settings as before go on undisturbed. The state of
@@ -91,8 +98,9 @@ impl Relay {
         let sender = Arc::new(Sender::new(&settings));
         let (begins, begun) = watch::channel(false);
         let counted = Arc::clone(&counters);
-        let runner = Runner { settings: Arc::clone(&settings), limits, inbox, clock, sender, counters: counted, begins };
-        let task = tokio::spawn({
+        let rest = self.0.thread.rest.clone();
+        let runner = Runner { settings: Arc::clone(&settings), limits, inbox, rest, clock, sender, counters: counted, begins };
+        let task = self.0.thread.tasks.spawn({
             let (wake, workers) = (Arc::clone(&wake), self.0.inbox.workers());
             async move {
                 if let Some(before) = before {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
@@ -27,6 +28,8 @@ pub(super) struct Runner {
     pub(super) settings: Arc<TargetSettings>,
     pub(super) limits: Limits,
     pub(super) inbox: Inbox,
+    /// The runtime of everything else.
+    pub(super) rest: Handle,
     pub(super) clock: Clock,
     pub(super) sender: Arc<Sender>,
     pub(super) counters: Arc<Counters>,
@@ -77,7 +80,7 @@ impl Runner {
     }
 
     /// Takes the lease, and loads what the last holder committed.
-    async fn begin(&self) -> Result<Session<'_>, NoSession> {
+    async fn begin(&self) -> Result<Box<Session<'_>>, NoSession> {
         let (name, begin) = (&*self.settings.name, Instant::now());
         let epoch = self.inbox.take_lease(name).await?.ok_or(NoSession::Held)?;
         let state = match self.inbox.target(name).await? {
@@ -89,7 +92,7 @@ impl Runner {
         let seed = now.as_millis() ^ u64::from(std::process::id()).rotate_left(32);
         let plan = Plan::of(&self.settings.options, self.limits);
         let dispatcher = Dispatcher::new(plan, state, owed, now, seed);
-        Ok(Session::new(self, Lease::new(epoch, begin), dispatcher))
+        Ok(Box::new(Session::new(self, Lease::new(epoch, begin), dispatcher)))
     }
 
     /// Commits where a new target begins.

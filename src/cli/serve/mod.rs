@@ -60,7 +60,8 @@ async fn serve(config: Config, variables: Arc<Variables>) -> Outcome {
     drop(listen_for(SignalKind::from_raw(SIGXFSZ))?);
     let retention = retention(&config);
     let inbox = open_inbox(&config.inbox, retention).map_err(Failure::wrong)?;
-    let relay = config.relay.is_some().then(|| Relay::new(inbox.clone(), Clock::system()));
+    let relay = config.relay.is_some().then(|| Relay::new(inbox.clone(), Clock::system())).transpose();
+    let relay = relay.map_err(|error| Failure::wrong(format_args!("cannot start a thread for the relay: {error}")))?;
     let edge = edge(&config, retention, &inbox, relay.clone(), metrics_listener.is_some())?;
     if let Some(source) = policy(&config, &variables, &edge)? {
         policy_watch::start(source, config.surroundings(), &edge, listen_for(SignalKind::hangup())?);

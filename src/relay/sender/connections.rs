@@ -9,6 +9,9 @@ use crate::worker::lock;
 
 /// How long a connection waits for its next request. Networks forget connections that are silent for minutes.
 const MAX_IDLE: Duration = Duration::from_secs(60);
+/// How many connections wait for that long, and how long the others do.
+const SPARE: usize = 2;
+const MAX_IDLE_BEYOND: Duration = Duration::from_secs(5);
 
 /// Connections that have no request in flight, the most recently used last.
 #[derive(Debug)]
@@ -39,7 +42,11 @@ impl KeptConnections {
 
     /// Closes those that have waited for too long.
     pub(super) fn close_idle(&self) {
-        lock(&self.kept).retain(is_usable);
+        let mut kept = lock(&self.kept);
+        kept.retain(is_usable);
+        while kept.len() > SPARE && kept.front().is_some_and(|(since, _)| since.elapsed() >= MAX_IDLE_BEYOND) {
+            kept.pop_front();
+        }
     }
 
     /// Closes all, because they probably lead nowhere.

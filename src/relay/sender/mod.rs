@@ -122,7 +122,7 @@ impl Sender {
                 Err(_) => *is_connected = false,
             }
         }
-        let mut connection = self.endpoint.connect().await?;
+        let mut connection = Box::pin(self.endpoint.connect()).await?; // most attempts do without its memory
         *is_connected = true;
         if !lease.is_certain() {
             return Ok(None);

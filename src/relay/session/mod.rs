@@ -3,6 +3,7 @@
 
 mod recurring;
 mod results;
+mod turns;
 mod work;
 
 use std::panic::resume_unwind;
@@ -10,13 +11,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::inbox::{Filter, Follower};
 use crate::relay::dispatcher::Dispatcher;
 use crate::relay::lease::Lease;
 use crate::relay::runner::Runner;
 use recurring::{Recurring, TICK};
+use turns::{MOMENT, Turns};
 use work::{Committing, Done};
 
 /// Between two commits.
@@ -45,6 +47,7 @@ pub(super) struct Session<'a> {
     /// `None` while it reads.
     follower: Option<Box<Follower>>,
     work: JoinSet<Done>,
+    turns: Turns,
     /// The number of the last request of people that was done.
     steered: u64,
     committed_steered: u64,
@@ -76,6 +79,7 @@ impl<'a> Session<'a> {
             dispatcher,
             follower: Some(Box::new(follower)),
             work: JoinSet::new(),
+            turns: Turns::new(runner.limits.quick),
             steered: 0,
             committed_steered: 0,
             uncommitted: 0,
@@ -96,7 +100,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// If the lease is lost.
-    pub(super) async fn run(mut self, wake: &Notify, stop: &mut watch::Receiver<bool>) -> Result<(), LeaseLost> {
+    pub(super) async fn run(mut self: Box<Self>, wake: &Notify, stop: &mut watch::Receiver<bool>) -> Result<(), LeaseLost> {
         self.watch_circuit(); // it may have been open before
         let mut stops_at = None;
         loop {
@@ -120,7 +124,11 @@ impl<'a> Session<'a> {
                 Some(done) = self.work.join_next(), if !self.work.is_empty() => {
                     let mut next = Some(done);
                     while let Some(done) = next {
-                        self.take(done.unwrap_or_else(|error| resume_unwind(error.into_panic())))?;
+                        match done.map_err(JoinError::try_into_panic) {
+                            Ok(done) => self.take(done)?,
+                            Err(Ok(panic)) => resume_unwind(panic),
+                            Err(Err(_)) => {} // the process ends
+                        }
                         next = self.work.try_join_next();
                     }
                 }
@@ -136,47 +144,52 @@ impl<'a> Session<'a> {
         let Runner { inbox, settings, sender, clock, .. } = self.runner;
         let target = || Arc::clone(&settings.name);
         while self.uncommitted < MOST_UNCOMMITTED
+            && self.turns.is_free()
             && let Some(start) = self.dispatcher.next(clock.now())
         {
-            self.work.spawn(work::attempt(start, Arc::clone(sender), inbox.clone(), clock.clone(), self.lease.clone()));
+            let attempt = work::attempt(start, Arc::clone(sender), inbox.clone(), clock.clone(), self.lease.clone());
+            self.work.spawn(self.turns.during(Box::pin(attempt)));
         }
         if let Some(limit) = self.dispatcher.page_to_read()
             && self.reading.begins()
             && let Some(follower) = self.follower.take()
         {
-            self.work.spawn(work::follow(follower, limit));
+            self.ask_inbox(work::follow(follower, limit));
         }
         if let Some((replay, limit)) = self.dispatcher.replay_to_read()
             && self.replaying.begins()
         {
-            self.work.spawn(work::replay(inbox.clone(), replay, limit));
+            self.ask_inbox(work::replay(inbox.clone(), replay, limit));
         }
         if let Some((after, limit)) = self.dispatcher.ahead_to_read()
             && self.looking_ahead.begins()
         {
-            self.work.spawn(work::ahead(inbox.clone(), after, limit));
+            self.ask_inbox(work::ahead(inbox.clone(), after, limit));
         }
         if self.steering.begins() {
-            self.work.spawn(work::steering(inbox.clone(), target()));
+            self.ask_inbox(work::steering(inbox.clone(), target()));
         }
         if self.lag.begins() {
-            self.work.spawn(work::lag(inbox.clone(), self.dispatcher.state().cursor));
+            self.ask_inbox(work::lag(inbox.clone(), self.dispatcher.state().cursor));
         }
         if self.oldest.begins() {
             match self.dispatcher.first_owed() {
-                Some(first) => {
-                    self.work.spawn(work::oldest(inbox.clone(), first));
-                }
+                Some(first) => self.ask_inbox(work::oldest(inbox.clone(), first)),
                 None => self.oldest.ends(true),
             }
         }
+    }
+
+    /// Not on the relay's thread, because everything that uses the inbox takes the same locks.
+    fn ask_inbox(&mut self, work: impl Future<Output = Done> + Send + 'static) {
+        self.work.spawn_on(work, &self.runner.rest);
     }
 
     /// Renews the lease when that is due, also while the session stops: what is in flight may take longer than the lease is certain.
     fn renew(&mut self) {
         if self.renewing.begins() {
             let Runner { inbox, settings, .. } = self.runner;
-            self.work.spawn(work::renew(inbox.clone(), Arc::clone(&settings.name)));
+            self.ask_inbox(work::renew(inbox.clone(), Arc::clone(&settings.name)));
         }
     }
 
@@ -192,11 +205,11 @@ impl<'a> Session<'a> {
         };
         let committing = Committing { epoch: self.lease.epoch, steered: self.steered, taken: self.uncommitted };
         let Runner { inbox, settings, .. } = self.runner;
-        self.work.spawn(work::commit(inbox.clone(), Arc::clone(&settings.name), changes, committing));
+        self.ask_inbox(work::commit(inbox.clone(), Arc::clone(&settings.name), changes, committing));
     }
 
     /// Commits what is left, and waits for that.
-    async fn last_commit(mut self) -> Result<(), LeaseLost> {
+    async fn last_commit(mut self: Box<Self>) -> Result<(), LeaseLost> {
         self.is_dirty = true;
         self.committing.is_due_in(Duration::ZERO);
         self.commit();
@@ -214,6 +227,7 @@ impl<'a> Session<'a> {
         let send = self.dispatcher.wakes_at(now).map_or(TICK, |at| at.since(now));
         let commit = if self.is_dirty { self.committing.sleep() } else { TICK };
         let read = if self.dispatcher.page_to_read().is_some() { self.reading.sleep() } else { TICK };
-        [send, commit, read, self.steering.sleep()].into_iter().fold(TICK, Duration::min)
+        let turn = if self.turns.is_free() { TICK } else { MOMENT };
+        [send, commit, read, turn, self.steering.sleep()].into_iter().fold(TICK, Duration::min)
     }
 }

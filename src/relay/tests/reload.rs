@@ -11,7 +11,7 @@ async fn targets_with_the_same_settings_go_on() {
     let target = |name: &str| TargetSettings { name: name.into(), ..settings("http://localhost:1/") };
     let mut changed = target("changed");
     changed.options.concurrency += 1;
-    let relay = Relay::new(Inbox::none(), Clock::system());
+    let relay = Relay::new(Inbox::none(), Clock::system()).unwrap();
     relay.put(vec![target("same"), target("changed"), target("removed")]);
     let before = relay.tasks();
     relay.put(vec![target("new"), changed, target("same")]);

@@ -13,3 +13,4 @@ mod runs;
 mod site;
 mod steered;
 mod steering;
+mod thread;

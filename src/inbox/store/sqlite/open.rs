@@ -18,6 +18,8 @@ use crate::inbox::store::sqlite::schema;
 
 /// Bytes of a page. Several bodies fit into one, and few pages of the index have to be written at a time.
 const PAGE: i32 = 8192;
+/// What a reader caches of the file in memory. Each commit makes its cache useless, and what it reads in order it reads once.
+const READER_CACHE_KIB: i64 = 64;
 /// How long to wait for another process's lock.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the start looks for damage: enough for all of a small file. A large one would take minutes, so only its beginning is
@@ -105,6 +107,7 @@ pub(super) fn read_only(path: &Path) -> rusqlite::Result<Connection> {
 /// A connection that reads, to an inbox.
 pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = read_only(path)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     entries::deleted(&connection)?; // SQLite opens its files at the first read
     Ok(connection)
 }

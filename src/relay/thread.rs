@@ -1,0 +1,46 @@
+//! The thread of the relay: it sends events there, and gives way to the rest of the program. What is committed waits in the inbox, so the
+//! relay can catch up later. Does not know the tasks.
+
+use std::convert::Infallible;
+use std::io;
+
+use rustix::process::setpriority_process;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tracing::debug;
+
+use crate::worker::Workers;
+
+/// The name of the thread, and of the tasks in the log.
+pub(super) const NAME: &str = "relay";
+/// The thread's nice value, the lowest priority. While all processors are busy, it gets a small part of what others get (sched(7)).
+const NICENESS: i32 = 19;
+
+/// Runs until it is dropped.
+#[derive(Debug)]
+pub(super) struct RelayThread {
+    /// Where the relay's tasks are spawned.
+    pub(super) tasks: Handle,
+    /// The runtime of everything else, for what others may have to wait for.
+    pub(super) rest: Handle,
+    _end: oneshot::Sender<Infallible>,
+}
+
+impl RelayThread {
+    /// Starts it, from a task of everything else.
+    ///
+    /// # Errors
+    /// If the system cannot start it.
+    pub(super) fn start(workers: &Workers) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (tasks, (end, mut ended)) = (runtime.handle().clone(), oneshot::channel());
+        let run = move || {
+            if let Err(error) = setpriority_process(None, NICENESS) {
+                debug!(%error, "the relay has the priority of everything else");
+            }
+            let _ = runtime.block_on(&mut ended);
+        };
+        workers.spawn(NAME, run, || true)?;
+        Ok(Self { tasks, rest: Handle::current(), _end: end })
+    }
+}
