@@ -3,7 +3,9 @@
 
 use memchr::memchr;
 
-/// Bytes of a line that are kept when it comes in several reads. No honest length or chunk size is longer.
+use crate::http::limits::CONNECTION_BUFFER_BYTES;
+
+/// Bytes of a line that are kept when it comes in several reads: of most lines the beginning says all that counts.
 const LINE_BYTES: usize = 256;
 
 /// Which part of which request the next byte belongs to.
@@ -78,7 +80,17 @@ impl Boundaries {
     }
 
     fn keep(&mut self, part: &[u8]) {
-        let room = LINE_BYTES.saturating_sub(self.line.len());
+        let zeros = match self.part {
+            MessagePart::ChunkSize if self.line.is_empty() => part.iter().take_while(|byte| **byte == b'0').count(),
+            _ => 0,
+        };
+        let part = part.get(zeros..).unwrap_or_default();
+        let most = match (self.part, self.line.first().or(part.first())) {
+            // A length may come after many zeros or blanks. hyper refuses a longer head.
+            (MessagePart::Head { .. }, Some(first)) if may_count(*first) => CONNECTION_BUFFER_BYTES,
+            _ => LINE_BYTES,
+        };
+        let room = most.saturating_sub(self.line.len());
         self.line.extend_from_slice(part.get(..room).unwrap_or(part));
     }
 }
@@ -92,8 +104,7 @@ impl MessagePart {
             Self::Head { length, is_chunked, .. } => match line {
                 [] if *is_chunked => *self = Self::ChunkSize,
                 [] => *self = length.filter(|length| *length > 0).map_or_else(Self::default, Self::Body),
-                // Only two headers count. Most others differ in their first letter.
-                [b'C' | b'c' | b'T' | b't', ..] => {
+                [first, ..] if may_count(*first) => {
                     if let Some(value) = value(line, b"content-length") {
                         *length = Some(number(value.trim_ascii(), 10));
                     }
@@ -112,6 +123,11 @@ impl MessagePart {
             Self::Trailers | Self::Body(_) | Self::Chunk(_) | Self::Ambiguous => {}
         }
     }
+}
+
+/// Whether a header that begins with `first` may be one of the two that count. Most others differ in their first letter.
+fn may_count(first: u8) -> bool {
+    matches!(first, b'C' | b'c' | b'T' | b't')
 }
 
 /// The value in `line`, if it is a header with this `name`.
@@ -168,6 +184,20 @@ mod tests {
             // A line that comes in pieces may be seen up to its last piece.
             for size in 1..both.len() {
                 assert!(seen(&format!("{good}{both}{good}"), size) < good.len() + both.len() - 1, "{both:?} {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_with_many_zeros_are_read_to_their_end() {
+        let zeros = "0".repeat(300);
+        let length = format!("POST / HTTP/1.1\r\nContent-Length: {zeros}5\r\n\r\nabc\r\n");
+        let chunk = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{zeros}5\r\nabc\r\n\r\n{zeros}\r\n\r\n");
+        for (both, until) in BOTH {
+            let text = format!("{length}{chunk}{both}");
+            for size in 1..text.len() {
+                let seen = seen(&text, size);
+                assert!(seen < text.len() - 1 && seen + both.len() >= text.len() + until - both.len(), "{size}");
             }
         }
     }

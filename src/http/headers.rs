@@ -30,7 +30,7 @@ pub(crate) fn media_type(content_type: &HeaderValue) -> &str {
 /// The methods that a path takes. Each takes `OPTIONS` too.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Methods {
-    /// And `HEAD`.
+    /// `GET` and `HEAD`.
     Get,
     Post,
 }

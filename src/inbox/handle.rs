@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tracing::error;
 
@@ -42,8 +41,6 @@ pub(super) struct Kept {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
     readers: Arc<Semaphore>,
-    /// The runtime that reads, if it was opened in one: other readers wait for a read, whoever asks for it.
-    runtime: Option<Handle>,
     tail: Tail,
     workers: Workers,
 }
@@ -90,8 +87,7 @@ impl Inbox {
         let outage = store.is_remote().then_some(StoreError::Unreached);
         let shared = Arc::new(Shared::new(changed, retention.age, outage));
         writer::start(&workers, Arc::clone(&store), retention, clock.clone(), &shared)?;
-        let (readers, runtime) = (Arc::new(Semaphore::new(READERS)), Handle::try_current().ok());
-        let kept = Kept { retention, store, clock, readers, runtime, tail: Tail::default(), workers };
+        let kept = Kept { retention, store, clock, readers: Arc::new(Semaphore::new(READERS)), tail: Tail::default(), workers };
         Ok(Self(Arc::new(Inner { kept: Some(kept), shared })))
     }
 
@@ -122,8 +118,7 @@ impl Inbox {
         let reading = async {
             let permit = Arc::clone(&kept.readers).acquire_owned().await;
             let store = Arc::clone(&kept.store);
-            let runtime = kept.runtime.clone().unwrap_or_else(Handle::current);
-            let read = runtime.spawn_blocking(move || {
+            let read = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
                 faults::point("inbox-read");
                 read(&*store)

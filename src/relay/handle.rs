@@ -2,6 +2,7 @@
 //! events are sent.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::relay::dispatcher::Limits;
 use crate::relay::observed::{Counters, Observed};
 use crate::relay::runner::Runner;
 use crate::relay::sender::Sender;
+use crate::relay::session::young_requests;
 use crate::relay::settings::TargetSettings;
 use crate::relay::thread::{NAME, RelayThread};
 use crate::worker::lock;
@@ -31,6 +33,8 @@ struct Inner {
     inbox: Inbox,
     clock: Clock,
     thread: RelayThread,
+    /// How many young requests each target may have in flight.
+    young: Arc<AtomicUsize>,
     targets: Mutex<Targets>,
 }
 
@@ -61,7 +65,7 @@ impl Relay {
     /// If its thread cannot be started.
     pub(crate) fn new(inbox: Inbox, clock: Clock) -> io::Result<Self> {
         let thread = RelayThread::start(&inbox.workers())?;
-        Ok(Self(Arc::new(Inner { inbox, clock, thread, targets: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { inbox, clock, thread, young: Arc::default(), targets: Mutex::default() })))
     }
 
     /// Relays to these targets from now on, and to no others. Targets with the same settings as before go on undisturbed. The state of
@@ -72,6 +76,7 @@ impl Relay {
             return;
         }
         let limits = Limits::of_one_of(settings.len());
+        self.0.young.store(young_requests(settings.len()), Relaxed);
         let mut before = std::mem::take(&mut targets.running);
         before.append(&mut targets.stopping);
         targets.running = settings
@@ -98,8 +103,9 @@ impl Relay {
         let sender = Arc::new(Sender::new(&settings));
         let (begins, begun) = watch::channel(false);
         let counted = Arc::clone(&counters);
-        let rest = self.0.thread.rest.clone();
-        let runner = Runner { settings: Arc::clone(&settings), limits, inbox, rest, clock, sender, counters: counted, begins };
+        let (server, young) = (self.0.thread.server.clone(), Arc::clone(&self.0.young));
+        let runner =
+            Runner { settings: Arc::clone(&settings), limits, young, inbox, server, clock, sender, counters: counted, begins };
         let task = self.0.thread.tasks.spawn({
             let (wake, workers) = (Arc::clone(&wake), self.0.inbox.workers());
             async move {

@@ -1,6 +1,7 @@
 //! The task of one target: takes the target's lease and relays while it holds it. Does not know how the session relays.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -8,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
-use crate::inbox::target::{OwedCounts, TargetCommit, TargetError, TargetState};
+use crate::inbox::target::{OwedCounts, OwedEvent, TargetCommit, TargetError, TargetState};
 use crate::inbox::{Cursor, Inbox, PageLimit, ReadError};
 use crate::relay::dispatcher::{Dispatcher, Limits, Plan};
 use crate::relay::lease::Lease;
@@ -16,6 +17,7 @@ use crate::relay::observed::{Counters, Current};
 use crate::relay::sender::Sender;
 use crate::relay::session::Session;
 use crate::relay::settings::TargetSettings;
+use crate::relay::thread::done_by;
 
 /// Between two attempts to take the lease. After a roomkey gives it back, another one has it within a second.
 const LEASE_INTERVAL: Duration = Duration::from_millis(500);
@@ -27,9 +29,11 @@ const GIVE_BACK_PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Runner {
     pub(super) settings: Arc<TargetSettings>,
     pub(super) limits: Limits,
+    /// How many young requests the target may have in flight.
+    pub(super) young: Arc<AtomicUsize>,
     pub(super) inbox: Inbox,
-    /// The runtime of everything else.
-    pub(super) rest: Handle,
+    /// The runtime of everything else, where the inbox is used.
+    pub(super) server: Handle,
     pub(super) clock: Clock,
     pub(super) sender: Arc<Sender>,
     pub(super) counters: Arc<Counters>,
@@ -73,7 +77,8 @@ impl Runner {
                 }
             }
         }
-        let given_back = self.inbox.give_lease_back(name);
+        let (inbox, target) = (self.inbox.clone(), Arc::clone(&self.settings.name));
+        let given_back = done_by(&self.server, async move { inbox.give_lease_back(&target).await });
         if !matches!(tokio::time::timeout(GIVE_BACK_PATIENCE, given_back).await, Ok(Ok(()))) {
             warn!(target = name, "the lease of this target cannot be given back: it ends by itself");
         }
@@ -81,33 +86,48 @@ impl Runner {
 
     /// Takes the lease, and loads what the last holder committed.
     async fn begin(&self) -> Result<Box<Session<'_>>, NoSession> {
-        let (name, begin) = (&*self.settings.name, Instant::now());
-        let epoch = self.inbox.take_lease(name).await?.ok_or(NoSession::Held)?;
-        let state = match self.inbox.target(name).await? {
-            Some(state) => state,
-            None => self.create(epoch).await?,
-        };
-        let owed = self.inbox.owed(name, None, None, usize::MAX).await?;
-        let now = self.clock.now();
+        let Self { settings, limits, inbox, server, clock, .. } = self;
+        let begin = Instant::now();
+        let Held { epoch, state, owed } = done_by(server, Held::take(inbox.clone(), Arc::clone(settings))).await?;
+        let now = clock.now();
         let seed = now.as_millis() ^ u64::from(std::process::id()).rotate_left(32);
-        let plan = Plan::of(&self.settings.options, self.limits);
-        let dispatcher = Dispatcher::new(plan, state, owed, now, seed);
+        let dispatcher = Dispatcher::new(Plan::of(&settings.options, *limits), state, owed, now, seed);
         Ok(Box::new(Session::new(self, Lease::new(epoch, begin), dispatcher)))
     }
+}
 
-    /// Commits where a new target begins.
-    async fn create(&self, epoch: u64) -> Result<TargetState, NoSession> {
-        let cursor: Cursor = if self.settings.options.from_oldest {
-            let limit = PageLimit { entries: 1, bytes: 1 };
-            self.inbox.read(None, &Arc::default(), limit).await?.after
-        } else {
-            self.inbox.latest().await.ok_or(NoSession::NoEnd)?
+/// A target whose lease is taken.
+struct Held {
+    epoch: u64,
+    state: TargetState,
+    owed: Vec<OwedEvent>,
+}
+
+impl Held {
+    async fn take(inbox: Inbox, settings: Arc<TargetSettings>) -> Result<Self, NoSession> {
+        let name = &*settings.name;
+        let epoch = inbox.take_lease(name).await?.ok_or(NoSession::Held)?;
+        let state = match inbox.target(name).await? {
+            Some(state) => state,
+            None => create(&inbox, &settings, epoch).await?,
         };
-        let (owed, last_error) = (OwedCounts::default(), String::new());
-        let state = TargetState { cursor, is_paused: false, is_down: false, last_error, owed, replays: Vec::new() };
-        let target = self.settings.name.to_string();
-        let commit = TargetCommit { target, epoch, state: state.clone(), owed: Vec::new(), settled: Vec::new(), steered: 0 };
-        self.inbox.commit_target(commit).await?;
-        Ok(state)
+        let owed = inbox.owed(name, None, None, usize::MAX).await?;
+        Ok(Self { epoch, state, owed })
     }
+}
+
+/// Commits where a new target begins.
+async fn create(inbox: &Inbox, settings: &TargetSettings, epoch: u64) -> Result<TargetState, NoSession> {
+    let cursor: Cursor = if settings.options.from_oldest {
+        let limit = PageLimit { entries: 1, bytes: 1 };
+        inbox.read(None, &Arc::default(), limit).await?.after
+    } else {
+        inbox.latest().await.ok_or(NoSession::NoEnd)?
+    };
+    let (owed, last_error) = (OwedCounts::default(), String::new());
+    let state = TargetState { cursor, is_paused: false, is_down: false, last_error, owed, replays: Vec::new() };
+    let target = settings.name.to_string();
+    let commit = TargetCommit { target, epoch, state: state.clone(), owed: Vec::new(), settled: Vec::new(), steered: 0 };
+    inbox.commit_target(commit).await?;
+    Ok(state)
 }

@@ -1,12 +1,16 @@
 //! The thread of the relay: it sends events there, and gives way to the rest of the program. What is committed waits in the inbox, so the
-//! relay can catch up later. Does not know the tasks.
+//! relay can catch up later. It uses the inbox on the server's own runtime, because deliveries and readers wait for the same locks and
+//! threads. Does not know the tasks.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
+use std::panic::resume_unwind;
 
 use rustix::process::setpriority_process;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::task::JoinError;
 use tracing::debug;
 
 use crate::worker::Workers;
@@ -21,8 +25,8 @@ const NICENESS: i32 = 19;
 pub(super) struct RelayThread {
     /// Where the relay's tasks are spawned.
     pub(super) tasks: Handle,
-    /// The runtime of everything else, for what others may have to wait for.
-    pub(super) rest: Handle,
+    /// The runtime of everything else.
+    pub(super) server: Handle,
     _end: oneshot::Sender<Infallible>,
 }
 
@@ -41,6 +45,15 @@ impl RelayThread {
             let _ = runtime.block_on(&mut ended);
         };
         workers.spawn(NAME, run, || true)?;
-        Ok(Self { tasks, rest: Handle::current(), _end: end })
+        Ok(Self { tasks, server: Handle::current(), _end: end })
+    }
+}
+
+/// The output of `work`, which `runtime` does. A panic is passed on.
+pub(super) async fn done_by<T: Send + 'static>(runtime: &Handle, work: impl Future<Output = T> + Send + 'static) -> T {
+    match runtime.spawn(work).await.map_err(JoinError::try_into_panic) {
+        Ok(output) => output,
+        Err(Ok(panic)) => resume_unwind(panic),
+        Err(Err(_)) => pending().await, // cancelled, because the server ends
     }
 }

@@ -1,4 +1,4 @@
-//! How long after a delivery an idle target has its event, alone and beside targets that take nothing. Does not know why they do not.
+//! How long after a delivery an idle target has its event, alone and beside a dead and a hanging target.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -356,7 +356,7 @@ impl World {
 
 fn plan(concurrency: usize, (hold, give_up_after): (u64, u64), limits: (u64, usize)) -> Plan {
     let window = PageLimit { entries: limits.1, bytes: 1 << 20 };
-    let limits = Limits { owed: limits.0, window, replay_window: PageLimit { entries: 3, bytes: 1000 }, quick: 1 };
+    let limits = Limits { owed: limits.0, window, replay_window: PageLimit { entries: 3, bytes: 1000 } };
     let [hold, give_up_after] = [hold, give_up_after].map(Duration::from_secs);
     Plan { is_ordered: true, concurrency, hold, give_up_after, limits }
 }

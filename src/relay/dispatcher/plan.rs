@@ -37,8 +37,6 @@ pub(crate) struct Limits {
     pub(super) window: PageLimit,
     /// Those of a replay: only few, so that it does not hold up what is new.
     pub(super) replay_window: PageLimit,
-    /// Requests in flight that began a moment ago.
-    pub(in crate::relay) quick: usize,
 }
 
 /// About how much all targets together keep in memory.
@@ -46,10 +44,6 @@ const ALL: PageLimit = PageLimit { entries: 4096, bytes: 2 << 20 };
 /// How much each of them keeps at most, and at least.
 const MOST: PageLimit = PageLimit { entries: 1024, bytes: 2 << 20 };
 const LEAST: PageLimit = PageLimit { entries: 32, bytes: 16 << 10 };
-/// How many requests that began a moment ago are in flight to all targets together, and at least to each. A single target may have as
-/// many as its `concurrency` can be.
-const ALL_QUICK: usize = 256;
-const LEAST_QUICK: usize = 2;
 /// A replay keeps one part in so many of what its target keeps.
 const REPLAY_PART: usize = 8;
 
@@ -62,8 +56,7 @@ impl Limits {
             bytes: part(ALL.bytes, LEAST.bytes, MOST.bytes),
         };
         let replay_window = PageLimit { entries: window.entries / REPLAY_PART, bytes: window.bytes / REPLAY_PART };
-        let quick = part(ALL_QUICK, LEAST_QUICK, ALL_QUICK);
-        Self { owed: 100_000, window, replay_window, quick }
+        Self { owed: 100_000, window, replay_window }
     }
 }
 
@@ -139,12 +132,6 @@ mod tests {
             now = next;
         }
         tried
-    }
-
-    #[test]
-    fn the_more_targets_there_are_the_fewer_quick_requests_each_may_have() {
-        let quick = [1, 2, 16, 17, 100, 1000].map(|targets| Limits::of_one_of(targets).quick);
-        assert_eq!(quick, [256, 128, 16, 15, 2, 2]);
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl Sender {
                 Err(_) => *is_connected = false,
             }
         }
-        let mut connection = Box::pin(self.endpoint.connect()).await?; // most attempts do without its memory
+        let mut connection = Box::pin(self.endpoint.connect()).await?; // boxed, because most attempts do not connect
         *is_connected = true;
         if !lease.is_certain() {
             return Ok(None);

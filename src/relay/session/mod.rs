@@ -18,6 +18,7 @@ use crate::relay::dispatcher::Dispatcher;
 use crate::relay::lease::Lease;
 use crate::relay::runner::Runner;
 use recurring::{Recurring, TICK};
+pub(super) use turns::young_requests;
 use turns::{MOMENT, Turns};
 use work::{Committing, Done};
 
@@ -79,7 +80,7 @@ impl<'a> Session<'a> {
             dispatcher,
             follower: Some(Box::new(follower)),
             work: JoinSet::new(),
-            turns: Turns::new(runner.limits.quick),
+            turns: Turns::new(Arc::clone(&runner.young)),
             steered: 0,
             committed_steered: 0,
             uncommitted: 0,
@@ -127,7 +128,7 @@ impl<'a> Session<'a> {
                         match done.map_err(JoinError::try_into_panic) {
                             Ok(done) => self.take(done)?,
                             Err(Ok(panic)) => resume_unwind(panic),
-                            Err(Err(_)) => {} // the process ends
+                            Err(Err(_)) => {} // cancelled, because the server ends
                         }
                         next = self.work.try_join_next();
                     }
@@ -141,13 +142,14 @@ impl<'a> Session<'a> {
 
     /// Starts everything that is due.
     fn start(&mut self) {
-        let Runner { inbox, settings, sender, clock, .. } = self.runner;
+        let Runner { inbox, settings, sender, clock, server, .. } = self.runner;
         let target = || Arc::clone(&settings.name);
         while self.uncommitted < MOST_UNCOMMITTED
             && self.turns.is_free()
             && let Some(start) = self.dispatcher.next(clock.now())
         {
-            let attempt = work::attempt(start, Arc::clone(sender), inbox.clone(), clock.clone(), self.lease.clone());
+            let inbox = (inbox.clone(), server.clone());
+            let attempt = work::attempt(start, Arc::clone(sender), inbox, clock.clone(), self.lease.clone());
             self.work.spawn(self.turns.during(Box::pin(attempt)));
         }
         if let Some(limit) = self.dispatcher.page_to_read()
@@ -180,16 +182,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Not on the relay's thread, because everything that uses the inbox takes the same locks.
+    /// Starts `work` that uses the inbox.
     fn ask_inbox(&mut self, work: impl Future<Output = Done> + Send + 'static) {
-        self.work.spawn_on(work, &self.runner.rest);
+        self.work.spawn_on(work, &self.runner.server);
     }
 
     /// Renews the lease when that is due, also while the session stops: what is in flight may take longer than the lease is certain.
     fn renew(&mut self) {
         if self.renewing.begins() {
             let Runner { inbox, settings, .. } = self.runner;
-            self.ask_inbox(work::renew(inbox.clone(), Arc::clone(&settings.name)));
+            self.ask_inbox(work::renew(inbox.clone(), Arc::clone(&settings.name), self.lease.clone()));
         }
     }
 

@@ -31,7 +31,7 @@ impl Session<'_> {
             Done::Replayed(page) => self.replayed(page),
             Done::Ahead(page) => self.looked_ahead(page),
             Done::Committed(changes, committing, result) => self.committed(&changes, committing, result)?,
-            Done::Renewed(at, result) => self.renewed(at, result)?,
+            Done::Renewed(result) => self.renewed(result)?,
             Done::Steering(requests) => self.asked(requests.unwrap_or_default()),
             Done::Lag(lag) => self.lags(lag),
             Done::Oldest(oldest) => {
@@ -134,10 +134,10 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn renewed(&mut self, at: Instant, result: Result<Option<u64>, TargetError>) -> Result<(), LeaseLost> {
+    fn renewed(&mut self, result: Result<Option<u64>, TargetError>) -> Result<(), LeaseLost> {
         self.renewing.ends(result.is_ok());
         match result {
-            Ok(Some(epoch)) if epoch == self.lease.epoch => self.lease.renewed(at),
+            Ok(Some(epoch)) if epoch == self.lease.epoch => {}
             Ok(_) | Err(TargetError::LeaseLost) => return Err(LeaseLost),
             Err(TargetError::Unavailable) => {}
         }
@@ -175,6 +175,7 @@ impl Session<'_> {
     fn lags(&mut self, lag: Result<Lag, ReadError>) {
         self.lag.ends(true);
         self.runner.sender.close_idle();
+        self.turns.rest();
         let owed = self.dispatcher.state().owed;
         self.runner.counters.update(|current| (current.lag, current.owed) = (lag.unwrap_or(current.lag), owed));
     }

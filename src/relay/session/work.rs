@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+
 use crate::clock::Clock;
 use crate::inbox::target::{Lag, Replay, SteeringRequest, TargetCommit, TargetError};
 use crate::inbox::{Cursor, Entry, Follower, Inbox, Page, PageLimit, ReadError};
@@ -11,6 +13,7 @@ use crate::relay::dispatcher::{Changes, Start};
 use crate::relay::lease::Lease;
 use crate::relay::sender::request::Attempt;
 use crate::relay::sender::{Outcome, Sender};
+use crate::relay::thread::done_by;
 
 /// One entry, of any size.
 const ONE: PageLimit = PageLimit { entries: 1, bytes: 1 };
@@ -30,8 +33,8 @@ pub(super) enum Done {
     /// Read to find another lane.
     Ahead(Result<Page, ReadError>),
     Committed(Changes, Committing, Result<(), TargetError>),
-    /// The lease was renewed at this time, for this epoch.
-    Renewed(Instant, Result<Option<u64>, TargetError>),
+    /// The lease was renewed, for this epoch.
+    Renewed(Result<Option<u64>, TargetError>),
     Steering(Result<Vec<SteeringRequest>, ReadError>),
     Lag(Result<Lag, ReadError>),
     /// Everything up to this cursor is deleted, if it is known.
@@ -49,11 +52,17 @@ pub(super) struct Committing {
 }
 
 /// Makes an attempt. The event is read first, if it is not in memory.
-pub(super) async fn attempt(start: Start, sender: Arc<Sender>, inbox: Inbox, clock: Clock, lease: Lease) -> Done {
+pub(super) async fn attempt(
+    start: Start,
+    sender: Arc<Sender>,
+    (inbox, server): (Inbox, Handle),
+    clock: Clock,
+    lease: Lease,
+) -> Done {
     let Start { cursor, entry, attempt, is_late, is_replay } = start;
     let entry = match entry {
         Some(entry) => *entry,
-        None => match read(&inbox, cursor).await {
+        None => match done_by(&server, read(inbox, cursor)).await {
             Ok(Some(entry)) => entry,
             Ok(None) | Err(ReadError::Gone { .. }) => return Done::Missing(cursor),
             Err(_) => return Done::Unread(cursor),
@@ -64,7 +73,7 @@ pub(super) async fn attempt(start: Start, sender: Arc<Sender>, inbox: Inbox, clo
     Done::Sent(cursor, outcome, begin.elapsed())
 }
 
-async fn read(inbox: &Inbox, cursor: Cursor) -> Result<Option<Entry>, ReadError> {
+async fn read(inbox: Inbox, cursor: Cursor) -> Result<Option<Entry>, ReadError> {
     let page = inbox.read(Some(cursor.before()), &Arc::default(), ONE).await?;
     Ok(page.entries.into_iter().find(|entry| entry.cursor == cursor))
 }
@@ -91,9 +100,13 @@ pub(super) async fn commit(inbox: Inbox, target: Arc<str>, changes: Changes, com
     Done::Committed(changes, committing, result)
 }
 
-pub(super) async fn renew(inbox: Inbox, target: Arc<str>) -> Done {
+pub(super) async fn renew(inbox: Inbox, target: Arc<str>, lease: Lease) -> Done {
     let begin = Instant::now();
-    Done::Renewed(begin, inbox.take_lease(&target).await)
+    let renewed = inbox.take_lease(&target).await;
+    if renewed == Ok(Some(lease.epoch)) {
+        lease.renewed(begin); // at once, because the session may have to wait for its turn
+    }
+    Done::Renewed(renewed)
 }
 
 pub(super) async fn steering(inbox: Inbox, target: Arc<str>) -> Done {

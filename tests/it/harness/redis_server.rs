@@ -104,6 +104,13 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// The URL of a user with these ACL rules alone.
+    pub(crate) fn url_of_user(&self, rules: &[String]) -> String {
+        let user = ["ACL", "SETUSER", "roomkey", "reset", "on", ">secret"].into_iter().chain(rules.iter().map(String::as_str));
+        self.command(&user.collect::<Vec<_>>());
+        format!("redis://roomkey:secret@127.0.0.1:{}", self.port)
+    }
+
     /// The answer to a command.
     pub(crate) fn command(&self, command: &[&str]) -> redis::Value {
         self.try_command(command).unwrap()

@@ -186,9 +186,7 @@ async fn connections_that_the_server_closed_and_scripts_that_it_forgot_are_resto
 async fn a_user_with_only_the_needed_permissions_is_enough() {
     let Some(server) = RedisServer::start() else { return };
     let rules = guide_rules("the inbox");
-    let user = ["ACL", "SETUSER", "roomkey", "on", ">secret"].into_iter().chain(rules.iter().map(String::as_str));
-    server.command(&user.collect::<Vec<_>>());
-    let url = format!("redis://roomkey:secret@127.0.0.1:{}", server.port()).parse().unwrap();
+    let url = server.url_of_user(&rules).parse().unwrap();
     let test_clock = TestClock::at(UnixTime::now());
     let inbox =
         Inbox::redis(url, Retention { age: Duration::from_secs(60), ..Retention::default() }, test_clock.clock()).unwrap();

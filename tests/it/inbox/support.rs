@@ -51,7 +51,7 @@ pub(super) fn event(id: &str, name: &str, room: &str) -> String {
 }
 
 /// The ACL rules that the guide gives in the row `what` of its table.
-pub(super) fn guide_rules(what: &str) -> Vec<String> {
+pub(crate) fn guide_rules(what: &str) -> Vec<String> {
     let page = page("src/guide/inbox.md");
     let row = page.lines().find_map(|line| line.strip_prefix(&format!("| {what} | `"))).unwrap();
     let (rules, _) = row.split_once("` |").unwrap();

@@ -10,6 +10,7 @@ use crate::harness::program::{Program, free_address};
 use crate::harness::receiver::{Received, Receiver, Reply};
 use crate::harness::redis_server::RedisServer;
 use crate::harness::wait::eventually_blocking;
+use crate::inbox::support::guide_rules;
 
 /// Later than every event.
 const NEVER: &str = "7fffffffffffffff";
@@ -46,7 +47,9 @@ async fn poisoned(program: &Program, receiver: &Receiver) -> [String; 2] {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_is_owed_can_be_retried_or_skipped() {
     let redis = RedisServer::start();
-    for inbox in [None, redis.as_ref().map(RedisServer::url)] {
+    // The guide's permissions are enough for the relay.
+    let rules = ["the inbox", "the relay"].map(guide_rules).concat();
+    for inbox in [None, redis.as_ref().map(|redis| redis.url_of_user(&rules))] {
         let receiver = Receiver::start(|received| Reply::Status(if id(received) == "bad" { 500 } else { 200 })).await;
         let mut site = Site::new(&receiver, "");
         if let Some(inbox) = inbox {
@@ -64,6 +67,12 @@ async fn only_what_is_owed_can_be_retried_or_skipped() {
         steer(&program, "retry", &named(&[&bad]));
         steer(&program, "skip", &named(&[&bad]));
         assert_not_owed(&try_steer(&program, "skip", &named(&[&bad])), &[&bad]);
+        let before = receiver.received().len();
+        steer(&program, "pause", "");
+        steer(&program, "replay", &json!({"after": "0000000000000000", "until": good}).to_string());
+        assert_eq!(status(&program)["paused"], true);
+        steer(&program, "resume", "");
+        receiver.has_received(before + 2).await;
     }
 }
 

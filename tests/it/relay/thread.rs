@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::site::Site;
+use super::site::{Site, send};
 use crate::harness::program::{Program, Start};
 use crate::harness::receiver::Receiver;
 
@@ -20,7 +20,14 @@ fn threads(program: &Program) -> Vec<(String, i32)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_relay_gives_way_to_everything_else() {
     let receiver = Receiver::accepting().await;
-    let program = Site::new(&receiver, "").start();
+    let mut site = Site::new(&receiver, "");
+    // Many begin at once, and start threads that read the inbox.
+    for target in 0..40 {
+        site = site.with_target(&format!("target-{target}"), receiver.port(), "");
+    }
+    let program = site.start();
+    send(&program, "EV_1", "a");
+    receiver.has_received(41).await;
     let (relay, rest): (Vec<_>, Vec<_>) = threads(&program).into_iter().partition(|(name, _)| name == "relay");
     let own = rest.iter().find(|(name, _)| name == "roomkey").unwrap().1;
     assert_eq!(relay, [("relay".to_owned(), 19)]);

@@ -1,5 +1,5 @@
-//! Refuses what a target certainly cannot do, as far as its last commit shows: another roomkey may relay to it, and has committed no
-//! row of an event that is in flight. Does not know who asks.
+//! Refuses more replays than a target keeps, and to retry or skip events that it does not owe. It looks at the target's last commit, so it
+//! lets through what may be in flight. Does not know who asks.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::inbox::Cursor;
 use crate::inbox::target::{OwedState, TargetState};
 use crate::relay::steering::{REPLAYS, Steering};
 
-/// Refuses more replays than a target keeps, and to retry or skip events that it does not owe.
+/// Refuses what `target` cannot do.
 pub(super) async fn check(edge: &Edge, target: &str, steering: &Steering) -> Result<(), Refusal> {
     let (cursors, can): (_, fn(OwedState) -> bool) = match steering {
         Steering::Retry { cursors } => (cursors, OwedState::can_retry),

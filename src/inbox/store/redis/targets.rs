@@ -124,8 +124,11 @@ pub(super) fn owed(
 }
 
 pub(super) fn owed_at(connection: &mut Connection, target: &str, cursors: &[Cursor]) -> Result<Vec<OwedEvent>, ReadError> {
-    let fields: Vec<_> = cursors.iter().map(|cursor| format!("{target}:{cursor}")).collect();
-    let rows: Vec<Option<String>> = redis::cmd("HMGET").arg(OWED).arg(fields).query(connection)?;
+    let mut rows = redis::pipe();
+    for cursor in cursors {
+        rows.hget(OWED, format!("{target}:{cursor}"));
+    }
+    let rows: Vec<Option<String>> = rows.query(connection)?;
     let event = |(cursor, row): (&Cursor, Option<String>)| Some(StoredOwed::parse(*cursor, &row?));
     Ok(cursors.iter().zip(rows).filter_map(event).collect::<Result<_, _>>()?)
 }
