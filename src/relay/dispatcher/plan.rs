@@ -40,10 +40,10 @@ pub(crate) struct Limits {
 }
 
 /// About how much all targets together keep in memory.
-const ALL: PageLimit = PageLimit { entries: 4096, bytes: 2 << 20 };
+const ALL: PageLimit = PageLimit { entries: 2048, bytes: 1 << 20 };
 /// How much each of them keeps at most, and at least.
-const MOST: PageLimit = PageLimit { entries: 1024, bytes: 2 << 20 };
-const LEAST: PageLimit = PageLimit { entries: 32, bytes: 16 << 10 };
+const MOST: PageLimit = PageLimit { entries: 1024, bytes: 1 << 20 };
+const LEAST: PageLimit = PageLimit { entries: 16, bytes: 8 << 10 };
 /// A replay keeps one part in so many of what its target keeps.
 const REPLAY_PART: usize = 8;
 
