@@ -1,7 +1,7 @@
 //! Finds where JSON values end that are written as usual. Gives up, as `None`, on what is wrong and on what is unusual, as `scanner`
 //! does. Does not know what is done with them.
 
-use super::plain::end_of_plain;
+use super::plain::end_of_short_plain;
 
 /// Nested lists and objects that are skipped. In practice there are four.
 const DEPTH: u32 = 32;
@@ -92,7 +92,7 @@ fn end_of_name(json: &[u8], at: usize) -> Option<usize> {
 #[inline]
 fn end_of_string(json: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at = end_of_plain(json, at);
+        at = end_of_short_plain(json, at);
         match json.get(at..)? {
             [b'"', ..] => return Some(at.wrapping_add(1)),
             [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => at = at.wrapping_add(2),
