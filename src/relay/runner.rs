@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::inbox::target::{OwedCounts, OwedEvent, TargetCommit, TargetError, TargetState};
 use crate::inbox::{Cursor, Inbox, PageLimit, ReadError};
 use crate::relay::dispatcher::{Dispatcher, Limits, Plan};
-use crate::relay::lease::Lease;
+use crate::relay::lease::{Lease, Moment};
 use crate::relay::observed::{Counters, Current};
 use crate::relay::sender::Sender;
 use crate::relay::session::Session;
@@ -87,7 +87,7 @@ impl Runner {
     /// Takes the lease, and loads what the last holder committed.
     async fn begin(&self) -> Result<Box<Session<'_>>, NoSession> {
         let Self { settings, limits, inbox, server, clock, .. } = self;
-        let begin = Instant::now();
+        let begin = Moment::now();
         let Held { epoch, state, owed } = done_by(server, Held::take(inbox.clone(), Arc::clone(settings))).await?;
         let now = clock.now();
         let seed = now.as_millis() ^ u64::from(std::process::id()).rotate_left(32);

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::inbox::target::{Lag, Replay, SteeringRequest, TargetCommit, TargetError};
 use crate::inbox::{Cursor, Entry, Follower, Inbox, Page, PageLimit, ReadError};
 use crate::relay::dispatcher::{Changes, Start};
-use crate::relay::lease::Lease;
+use crate::relay::lease::{Lease, Moment};
 use crate::relay::sender::request::Attempt;
 use crate::relay::sender::{Outcome, Sender};
 use crate::relay::thread::done_by;
@@ -101,7 +101,7 @@ pub(super) async fn commit(inbox: Inbox, target: Arc<str>, changes: Changes, com
 }
 
 pub(super) async fn renew(inbox: Inbox, target: Arc<str>, lease: Lease) -> Done {
-    let begin = Instant::now();
+    let begin = Moment::now();
     let renewed = inbox.take_lease(&target).await;
     if renewed == Ok(Some(lease.epoch)) {
         lease.renewed(begin); // at once, because the session may have to wait for its turn

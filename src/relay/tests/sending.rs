@@ -1,6 +1,6 @@
 //! What an attempt makes of all that an endpoint can answer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -11,7 +11,7 @@ use crate::clock::UnixTime;
 use crate::inbox::Entry;
 use crate::livekit::key::ApiKey;
 use crate::relay::failure::{Failure, FailureKind};
-use crate::relay::lease::Lease;
+use crate::relay::lease::{Lease, Moment};
 use crate::relay::sender::request::Attempt;
 use crate::relay::sender::{Outcome, Sender};
 use crate::relay::settings::{TargetOptions, TargetSettings, Wanted};
@@ -59,7 +59,7 @@ pub(super) fn attempt(id: &str, body: &'static str) -> Attempt {
 
 /// A lease that was renewed this long ago.
 pub(super) fn lease(age: Duration) -> Lease {
-    Lease::new(1, Instant::now().checked_sub(age).unwrap())
+    Lease::new(1, Moment::ago(age))
 }
 
 async fn send(sender: &Sender) -> Outcome {
