@@ -26,11 +26,11 @@ pub(super) struct Turns {
     young: Arc<()>,
     /// How many may be young while the target answers at once.
     most: Arc<AtomicUsize>,
-    /// How many requests took longer than a moment.
+    /// How many requests took longer than a moment, ever. Each lets one more be young.
     slow: Arc<AtomicUsize>,
-    /// Those that let one more be young came after this many.
+    /// As many of them are forgotten: they let none be young any more.
     forgotten: usize,
-    /// How many there were at the last [`rest`](Self::rest).
+    /// `slow` at the last [`rest`](Self::rest).
     before: usize,
 }
 
