@@ -80,6 +80,7 @@ impl Boundaries {
     }
 
     fn keep(&mut self, part: &[u8]) {
+        // A chunk size may begin with any number of zeros, which say nothing.
         let zeros = match self.part {
             MessagePart::ChunkSize if self.line.is_empty() => part.iter().take_while(|byte| **byte == b'0').count(),
             _ => 0,

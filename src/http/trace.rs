@@ -49,7 +49,7 @@ impl Trace {
     }
 }
 
-/// An address as it shows itself, but written in one piece. A line for each request takes less time this way.
+/// Displays an address as its own `Display` does, but writes it in one piece, which takes the log less time.
 pub(crate) struct InOnePiece(pub(crate) IpAddr);
 
 impl fmt::Display for InOnePiece {

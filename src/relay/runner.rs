@@ -32,7 +32,7 @@ pub(super) struct Runner {
     /// How many young requests the target may have in flight.
     pub(super) young: Arc<AtomicUsize>,
     pub(super) inbox: Inbox,
-    /// The runtime of everything else, where the inbox is used.
+    /// The server's own runtime, where the inbox is used.
     pub(super) server: Handle,
     pub(super) clock: Clock,
     pub(super) sender: Arc<Sender>,
@@ -88,7 +88,8 @@ impl Runner {
     async fn begin(&self) -> Result<Box<Session<'_>>, NoSession> {
         let Self { settings, limits, inbox, server, clock, .. } = self;
         let begin = Moment::now();
-        let Held { epoch, state, owed } = done_by(server, Held::take(inbox.clone(), Arc::clone(settings))).await?;
+        let LeasedTarget { epoch, state, owed } =
+            done_by(server, LeasedTarget::take(inbox.clone(), Arc::clone(settings))).await?;
         let now = clock.now();
         let seed = now.as_millis() ^ u64::from(std::process::id()).rotate_left(32);
         let dispatcher = Dispatcher::new(Plan::of(&settings.options, *limits), state, owed, now, seed);
@@ -97,13 +98,13 @@ impl Runner {
 }
 
 /// A target whose lease is taken.
-struct Held {
+struct LeasedTarget {
     epoch: u64,
     state: TargetState,
     owed: Vec<OwedEvent>,
 }
 
-impl Held {
+impl LeasedTarget {
     async fn take(inbox: Inbox, settings: Arc<TargetSettings>) -> Result<Self, NoSession> {
         let name = &*settings.name;
         let epoch = inbox.take_lease(name).await?.ok_or(NoSession::Held)?;

@@ -25,13 +25,13 @@ const NICENESS: i32 = 19;
 pub(super) struct RelayThread {
     /// Where the relay's tasks are spawned.
     pub(super) tasks: Handle,
-    /// The runtime of everything else.
+    /// The server's own runtime.
     pub(super) server: Handle,
     _end: oneshot::Sender<Infallible>,
 }
 
 impl RelayThread {
-    /// Starts it, from a task of everything else.
+    /// Starts it. Call this on the server's own runtime.
     ///
     /// # Errors
     /// If the system cannot start it.
@@ -51,9 +51,17 @@ impl RelayThread {
 
 /// The output of `work`, which `runtime` does. A panic is passed on.
 pub(super) async fn done_by<T: Send + 'static>(runtime: &Handle, work: impl Future<Output = T> + Send + 'static) -> T {
-    match runtime.spawn(work).await.map_err(JoinError::try_into_panic) {
-        Ok(output) => output,
+    match output(runtime.spawn(work).await) {
+        Some(output) => output,
+        None => pending().await,
+    }
+}
+
+/// What a task returned; `None` if it was cancelled, because the server ends. A panic is passed on.
+pub(super) fn output<T>(ended: Result<T, JoinError>) -> Option<T> {
+    match ended.map_err(JoinError::try_into_panic) {
+        Ok(output) => Some(output),
         Err(Ok(panic)) => resume_unwind(panic),
-        Err(Err(_)) => pending().await, // cancelled, because the server ends
+        Err(Err(_)) => None,
     }
 }

@@ -6,20 +6,20 @@ mod results;
 mod turns;
 mod work;
 
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::inbox::{Filter, Follower};
 use crate::relay::dispatcher::Dispatcher;
 use crate::relay::lease::Lease;
 use crate::relay::runner::Runner;
+use crate::relay::thread::output;
 use recurring::{Recurring, TICK};
 pub(super) use turns::young_requests;
-use turns::{MOMENT, Turns};
+use turns::{Turns, YOUNG_FOR};
 use work::{Committing, Done};
 
 /// Between two commits.
@@ -125,10 +125,8 @@ impl<'a> Session<'a> {
                 Some(done) = self.work.join_next(), if !self.work.is_empty() => {
                     let mut next = Some(done);
                     while let Some(done) = next {
-                        match done.map_err(JoinError::try_into_panic) {
-                            Ok(done) => self.take(done)?,
-                            Err(Ok(panic)) => resume_unwind(panic),
-                            Err(Err(_)) => {} // cancelled, because the server ends
+                        if let Some(done) = output(done) {
+                            self.take(done)?;
                         }
                         next = self.work.try_join_next();
                     }
@@ -229,7 +227,7 @@ impl<'a> Session<'a> {
         let send = self.dispatcher.wakes_at(now).map_or(TICK, |at| at.since(now));
         let commit = if self.is_dirty { self.committing.sleep() } else { TICK };
         let read = if self.dispatcher.page_to_read().is_some() { self.reading.sleep() } else { TICK };
-        let turn = if self.turns.is_free() { TICK } else { MOMENT };
+        let turn = if self.turns.is_free() { TICK } else { YOUNG_FOR };
         [send, commit, read, turn, self.steering.sleep()].into_iter().fold(TICK, Duration::min)
     }
 }

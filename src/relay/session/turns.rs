@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long a request is young.
-pub(super) const MOMENT: Duration = Duration::from_millis(50);
+pub(super) const YOUNG_FOR: Duration = Duration::from_millis(50);
 /// How many young requests to all targets may be in flight while they answer at once, and at least to each. A single target may have as
 /// many as its `concurrency` can be.
 const ALL: usize = 256;
@@ -26,9 +26,9 @@ pub(super) struct Turns {
     young: Arc<()>,
     /// How many may be young while the target answers at once.
     most: Arc<AtomicUsize>,
-    /// How many requests took longer than a moment, ever. Each lets one more be young.
+    /// How many requests took longer than [`YOUNG_FOR`], ever.
     slow: Arc<AtomicUsize>,
-    /// As many of them are forgotten: they let none be young any more.
+    /// How many of them are forgotten. Each of the others lets one more request be young.
     forgotten: usize,
     /// `slow` at the last [`rest`](Self::rest).
     before: usize,
@@ -50,7 +50,7 @@ impl Turns {
     pub(super) fn during<F: Future + Unpin>(&self, mut request: F) -> impl Future<Output = F::Output> + use<F> {
         let (turn, slow) = (Arc::clone(&self.young), Arc::clone(&self.slow));
         async move {
-            if let Ok(output) = timeout(MOMENT, &mut request).await {
+            if let Ok(output) = timeout(YOUNG_FOR, &mut request).await {
                 return output;
             }
             slow.fetch_add(1, Relaxed);
@@ -92,7 +92,7 @@ mod tests {
         assert!(!turns.is_free(), "two of two");
         let quick = turns.during(ready(7));
         assert_eq!(quick.await, 7);
-        tokio::time::sleep(MOMENT.saturating_mul(2)).await;
+        tokio::time::sleep(YOUNG_FOR.saturating_mul(2)).await;
 
         let young: Vec<_> = (0..4).map(|_| turns.during(ready(8))).collect();
         assert!(!turns.is_free() && !slow.iter().any(|request| request.is_finished()), "two, and one for each slow one");
