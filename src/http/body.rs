@@ -1,13 +1,13 @@
 //! Reads a request's body: within a number of bytes, a time, and the budget of its class. Does not know what the body means.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::Request;
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, EXPECT, HeaderMap};
 use tokio::time::timeout;
 
@@ -41,26 +41,33 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Reads the body of a request for a token, or to the relay, of at most `limit` bytes.
-pub(crate) async fn read_of_client(
+pub(crate) fn read_of_client(
     edge: &Edge,
     trace: &Trace,
     request: &mut Request<Incoming>,
     limit: usize,
-) -> Result<HeldBody, Refusal> {
-    read(request.body_mut(), limit, edge.limits.body, Share::of(&edge.tokens.budget, trace.client)).await
+) -> impl Future<Output = Result<HeldBody, Refusal>> {
+    read(request.body_mut(), limit, edge.limits.body, Share::of(&edge.tokens.budget, trace.client))
 }
 
 /// Reads all of `body`. Refuses it as soon as it is known to be larger than `limit`, if possible before any of it is read.
-pub(crate) async fn read(body: &mut Incoming, limit: usize, within: Duration, share: Share) -> Result<HeldBody, Refusal> {
-    let least = body.size_hint().lower();
-    if usize::try_from(least).map_or(true, |least| least > limit) {
-        return Err(Refusal::BodyTooLarge(limit));
-    }
-    let mut collected = pin!(collect(body, limit, share));
-    // Most bodies arrive with their head, and need no timer.
-    match poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
-        Poll::Ready(read) => read,
-        Poll::Pending => Box::pin(timeout(within, collected)).await.unwrap_or(Err(Refusal::BodyTooLate)), // boxed, because it is rare
+pub(crate) fn read(
+    body: &mut Incoming,
+    limit: usize,
+    within: Duration,
+    share: Share,
+) -> impl Future<Output = Result<HeldBody, Refusal>> {
+    // Not an `async fn`: its future would hold the arguments twice.
+    let mut reading = Reading { body, limit, share, collected: Collected::Whole(Bytes::new()) };
+    async move {
+        reading.check_announced_length()?;
+        // Most bodies arrive with their head, and need no timer.
+        match poll_fn(|cx| Poll::Ready(reading.poll(cx))).await {
+            Poll::Ready(read) => read?,
+            // Boxed, because it is rare.
+            Poll::Pending => Box::pin(timeout(within, poll_fn(|cx| reading.poll(cx)))).await.or(Err(Refusal::BodyTooLate))??,
+        }
+        Ok(reading.into_body())
     }
 }
 
@@ -87,50 +94,90 @@ pub(crate) fn settle(request: &mut Request<Incoming>, is_refused: bool) -> bool 
     }
 }
 
-/// The next frame of `body`, for which `share` may have to wait.
-async fn next_frame(body: &mut Incoming, share: &mut Share) -> Option<hyper::Result<Frame<Bytes>>> {
-    poll_fn(|cx| {
-        let frame = Pin::new(&mut *body).poll_frame(cx);
-        if frame.is_pending() {
-            share.wait();
-        }
-        frame
-    })
-    .await
+/// A body that is being read.
+struct Reading<'a> {
+    body: &'a mut Incoming,
+    limit: usize,
+    share: Share,
+    collected: Collected,
 }
 
-async fn collect(body: &mut Incoming, limit: usize, mut share: Share) -> Result<HeldBody, Refusal> {
-    // As much as is announced, or allowed.
-    let most = body.size_hint().upper().and_then(|most| usize::try_from(most).ok()).map_or(limit, |most| most.min(limit));
-    let mut whole = Bytes::new();
-    let mut parts = BytesMut::new();
-    let mut large = None;
-    while let Some(frame) = next_frame(body, &mut share).await {
-        let Ok(part) = frame.or(Err(Refusal::BodyBroken))?.into_data() else { continue };
-        share.grow(part.len())?;
-        if share.bytes > limit {
-            return Err(Refusal::BodyTooLarge(limit));
-        }
-        // Most bodies come in one piece, which is kept without a copy.
-        if share.bytes == part.len() {
-            whole = part;
-        } else if share.bytes <= LARGE_BYTES {
-            parts.extend_from_slice(&std::mem::take(&mut whole));
-            parts.extend_from_slice(&part);
-        } else {
-            let large = match &mut large {
-                Some(large) => large,
-                none => none.insert(LargeBytes::with_capacity(most).or(Err(Refusal::Overloaded))?),
-            };
-            for part in [&std::mem::take(&mut whole)[..], &std::mem::take(&mut parts), &part] {
-                large.extend(part).or(Err(Refusal::Overloaded))?;
+/// What has been read of a body.
+enum Collected {
+    /// One piece, as of most bodies. It is kept without a copy.
+    Whole(Bytes),
+    Pieces(BytesMut),
+    Large(LargeBytes),
+}
+
+impl Default for Collected {
+    fn default() -> Self {
+        Self::Whole(Bytes::new())
+    }
+}
+
+impl Reading<'_> {
+    fn check_announced_length(&self) -> Result<(), Refusal> {
+        let least = usize::try_from(self.body.size_hint().lower()).unwrap_or(usize::MAX);
+        if least > self.limit { Err(Refusal::BodyTooLarge(self.limit)) } else { Ok(()) }
+    }
+
+    /// Reads as much as has arrived.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        loop {
+            match Pin::new(&mut *self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Ok(piece) = frame.into_data() {
+                        self.add(piece)?;
+                    }
+                }
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Refusal::BodyBroken)),
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Pending => {
+                    self.share.wait();
+                    return Poll::Pending;
+                }
             }
         }
     }
-    let bytes = match large {
-        Some(large) => Bytes::from_owner(large),
-        None if parts.is_empty() => whole,
-        None => parts.freeze(),
-    };
-    Ok(HeldBody { bytes, share })
+
+    fn add(&mut self, piece: Bytes) -> Result<(), Refusal> {
+        self.share.grow(piece.len())?;
+        if self.share.bytes > self.limit {
+            return Err(Refusal::BodyTooLarge(self.limit));
+        }
+        if self.share.bytes == piece.len() {
+            self.collected = Collected::Whole(piece);
+            return Ok(());
+        }
+        let mut pieces = match std::mem::take(&mut self.collected) {
+            Collected::Whole(first) => BytesMut::from(first),
+            Collected::Pieces(pieces) => pieces,
+            Collected::Large(large) => return self.add_to(large, &[&piece]),
+        };
+        if self.share.bytes > LARGE_BYTES {
+            // As much as is announced, or allowed.
+            let rest = self.body.size_hint().upper().and_then(|rest| usize::try_from(rest).ok());
+            let most = rest.map_or(self.limit, |rest| rest.saturating_add(self.share.bytes).min(self.limit));
+            return self.add_to(LargeBytes::with_capacity(most).or(Err(Refusal::Overloaded))?, &[&pieces, &piece]);
+        }
+        pieces.extend_from_slice(&piece);
+        self.collected = Collected::Pieces(pieces);
+        Ok(())
+    }
+
+    fn add_to(&mut self, mut large: LargeBytes, pieces: &[&[u8]]) -> Result<(), Refusal> {
+        pieces.iter().try_for_each(|piece| large.extend(piece)).or(Err(Refusal::Overloaded))?;
+        self.collected = Collected::Large(large);
+        Ok(())
+    }
+
+    fn into_body(self) -> HeldBody {
+        let bytes = match self.collected {
+            Collected::Whole(bytes) => bytes,
+            Collected::Pieces(pieces) => pieces.freeze(),
+            Collected::Large(large) => Bytes::from_owner(large),
+        };
+        HeldBody { bytes, share: self.share }
+    }
 }

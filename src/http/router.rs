@@ -22,45 +22,53 @@ use crate::http::trace::{REQUEST_ID, RequestId, Trace};
 use crate::http::{body, cors, framing};
 use crate::worker::caught;
 
-/// Answers `request`. Even a panic ends only this request. hyper moves this future, so its large and rare parts are boxed.
-pub(crate) async fn answer(
+/// Answers `request`. Even a panic ends only this request. hyper moves this future, so what is large and rare in it is boxed.
+#[expect(clippy::manual_async_fn, reason = "the future of an async fn would hold the arguments twice")]
+pub(crate) fn answer(
     edge: &Edge,
     peer: Peer,
     mut in_flight: InFlight,
     mut request: Request<Incoming>,
-) -> Result<Response<ReplyBody>, Infallible> {
-    let begin = (edge.metrics.is_some() || edge.has_access_log || tracing::enabled!(Level::DEBUG)).then(Instant::now);
-    let route = find(peer.listener, &edge.base_path, request.uri().path());
-    let trace = trace(edge, peer, route, request.headers());
-    in_flight.access = begin.filter(|_| edge.has_access_log).map(|begin| AccessEntry::new(begin, &request, &trace));
-    let answered = match caught(pin!(dispatch(edge, peer.listener, route, &trace, &mut request))).await {
-        Ok(answered) => answered,
-        Err(_) => {
-            error!(request = %trace.request, "a request panicked and was answered with 500");
-            Err(Refusal::Panic)
+) -> impl Future<Output = Result<Response<ReplyBody>, Infallible>> {
+    async move {
+        let begin = (edge.metrics.is_some() || edge.has_access_log || tracing::enabled!(Level::DEBUG)).then(Instant::now);
+        let route = find(peer.listener, &edge.base_path, request.uri().path());
+        let trace = trace(edge, peer, route, request.headers());
+        in_flight.access = begin.filter(|_| edge.has_access_log).map(|begin| AccessEntry::new(begin, &request, &trace));
+        let answered = match caught(pin!(dispatch(edge, peer.listener, route, &trace, &mut request))).await {
+            Ok(answered) => answered,
+            Err(_) => {
+                error!(request = %trace.request, "a request panicked and was answered with 500");
+                Err(Refusal::Panic)
+            }
+        };
+        let mut reply = answered.unwrap_or_else(|refusal| refused(edge, route, &trace, &request, &refusal));
+        if peer.listener == Listener::Public {
+            edge.admit(request.headers(), &mut reply);
+            if reply.status() == StatusCode::NO_CONTENT && cors::is_preflight(&request) {
+                cors::grant(route.map(|route| route.methods), request.headers(), reply.headers_mut());
+            }
         }
-    };
-    let mut reply = answered.unwrap_or_else(|refusal| refused(edge, route, &trace, &request, &refusal));
-    if peer.listener == Listener::Public {
-        edge.admit(request.headers(), &mut reply);
-        if reply.status() == StatusCode::NO_CONTENT && cors::is_preflight(&request) {
-            cors::grant(route.map(|route| route.methods), request.headers(), reply.headers_mut());
+        if let Some(begin) = begin {
+            observe(edge, &trace, &request, &reply, begin, &mut in_flight);
         }
-    }
-    if let Some(begin) = begin {
-        let (status, took) = (reply.status().as_u16(), begin.elapsed());
-        let (method, path) = (request.method(), request.uri().path());
-        debug!(request = %trace.request, client = %trace.client, %method, path, status, ?took, "answered");
-        edge.metrics.as_ref().inspect(|metrics| metrics.answered(trace.endpoint, status, took));
-        if let Some(access) = &mut in_flight.access {
-            access.status = status;
+        reply.headers_mut().insert(REQUEST_ID, trace.request.into_header());
+        if !body::settle(&mut request, !reply.status().is_success()) || edge.stop.is_announced() {
+            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        Ok(finish(reply, in_flight, &request))
     }
-    reply.headers_mut().insert(REQUEST_ID, trace.request.into_header());
-    if !body::settle(&mut request, !reply.status().is_success()) || edge.stop.is_announced() {
-        reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// Logs and counts an answer to a request that came at `begin`.
+fn observe(edge: &Edge, trace: &Trace, request: &Request<Incoming>, reply: &Reply, begin: Instant, in_flight: &mut InFlight) {
+    let (status, took) = (reply.status().as_u16(), begin.elapsed());
+    let (method, path) = (request.method(), request.uri().path());
+    debug!(request = %trace.request, client = %trace.client, %method, path, status, ?took, "answered");
+    edge.metrics.as_ref().inspect(|metrics| metrics.answered(trace.endpoint, status, took));
+    if let Some(access) = &mut in_flight.access {
+        access.status = status;
     }
-    Ok(finish(reply, in_flight, &request))
 }
 
 fn finish(mut reply: Reply, mut in_flight: InFlight, request: &Request<Incoming>) -> Response<ReplyBody> {
