@@ -132,6 +132,12 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
+    /// The value of a member that may be given only once.
+    #[inline]
+    pub(crate) fn once_only<T: Scan<'a>>(&mut self, member: &mut Option<T>) -> Option<()> {
+        member.replace(T::scan(self)?).is_none().then_some(())
+    }
+
     /// The value of the member `name`, which is not known, and so is none of the `others`. Gives up on a list or an object.
     pub(crate) fn other(&mut self, name: &'a str, others: &mut Vec<&'a str>) -> Option<()> {
         if others.contains(&name) || others.len() > 16 {

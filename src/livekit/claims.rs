@@ -236,20 +236,15 @@ impl<'a> Scan<'a> for Registered<'a> {
         let mut claims = Self { iss: None, exp: None, nbf: None, iat: None, sha256: None };
         let mut others = Vec::new();
         scanner.object(|scanner, name| match name {
-            "iss" => scan_once(scanner, &mut claims.iss),
-            "exp" => scan_once(scanner, &mut claims.exp),
-            "nbf" => scan_once(scanner, &mut claims.nbf),
-            "iat" => scan_once(scanner, &mut claims.iat),
-            "sha256" => scan_once(scanner, &mut claims.sha256),
+            "iss" => scanner.once_only(&mut claims.iss),
+            "exp" => scanner.once_only(&mut claims.exp),
+            "nbf" => scanner.once_only(&mut claims.nbf),
+            "iat" => scanner.once_only(&mut claims.iat),
+            "sha256" => scanner.once_only(&mut claims.sha256),
             _ => scanner.other(name, &mut others),
         })?;
         Some(claims)
     }
-}
-
-#[inline]
-fn scan_once<'a, T: Scan<'a>>(scanner: &mut Scanner<'a>, claim: &mut Option<T>) -> Option<()> {
-    claim.replace(T::scan(scanner)?).is_none().then_some(())
 }
 
 impl<'de> Deserialize<'de> for Registered<'de> {

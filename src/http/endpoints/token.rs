@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use hyper::Request;
 use hyper::body::Incoming;
-use serde::Deserialize;
 
 use crate::caller::Caller;
 use crate::http::admission::{self, BodyReader};
@@ -15,20 +14,29 @@ use crate::http::keyring::KeySet;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
 use crate::http::trace::Trace;
-use crate::json::{self, Members, ObjectWriter, name};
+use crate::json::{self, Members, ObjectWriter, Scan, Scanner, name};
 use crate::livekit::access_token::{Identity, NameError, ParticipantToken, RoomName};
 use crate::policy::asked::Asked;
 
 const ROOM: &str = "roomName";
 const PARTICIPANT: &str = "participantName";
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TutorialFields<'a> {
-    #[serde(borrow)]
-    room_name: Cow<'a, str>,
-    #[serde(borrow)]
-    participant_name: Cow<'a, str>,
+/// What clients usually send, read quickly.
+struct UsualFields<'a> {
+    room: Cow<'a, str>,
+    participant: Cow<'a, str>,
+}
+
+impl<'a> Scan<'a> for UsualFields<'a> {
+    fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
+        let (mut room, mut participant, mut others) = (None, None, Vec::new());
+        scanner.object(|scanner, name| match name {
+            ROOM => scanner.once_only(&mut room),
+            PARTICIPANT => scanner.once_only(&mut participant),
+            _ => scanner.other(name, &mut others),
+        })?;
+        Some(Self { room: room?, participant: participant? })
+    }
 }
 
 /// `{"roomName","participantName"}` in, `{"token"}` out.
@@ -58,9 +66,8 @@ fn reply(edge: &Edge, trace: &Trace, keys: &KeySet, token: &ParticipantToken, by
     reply::json(json)
 }
 
-/// What clients usually send, read quickly.
-fn usual(body: &[u8]) -> Option<TutorialFields<'_>> {
-    body.starts_with(b"{").then(|| json::from_utf8(body).ok()).flatten()
+fn usual(body: &[u8]) -> Option<UsualFields<'_>> {
+    json::scan(str::from_utf8(body).ok()?)
 }
 
 /// Anything else, so that what is wrong gets a precise error.
@@ -72,8 +79,8 @@ fn members(body: &[u8]) -> Result<Members<'_>, Refusal> {
 fn names(body: &[u8]) -> Result<(RoomName, Identity), Refusal> {
     let room = |text| name(ROOM, text, RoomName::new);
     let identity = |text| name(PARTICIPANT, text, Identity::new);
-    if let Some(TutorialFields { room_name, participant_name }) = usual(body) {
-        return Ok((room(room_name)?, identity(participant_name)?));
+    if let Some(usual) = usual(body) {
+        return Ok((room(usual.room)?, identity(usual.participant)?));
     }
     let fields = members(body)?;
     let required = |field| text(&fields, field)?.ok_or(Refusal::MissingField(field));
@@ -83,7 +90,7 @@ fn names(body: &[u8]) -> Result<(RoomName, Identity), Refusal> {
 /// What the policy decides about. A rule that does not use a field does not need it.
 fn asked(body: &[u8]) -> Result<Asked<'_>, Refusal> {
     let (room, participant) = match usual(body) {
-        Some(TutorialFields { room_name, participant_name }) => (Some(room_name), Some(participant_name)),
+        Some(UsualFields { room, participant }) => (Some(room), Some(participant)),
         None => {
             let fields = members(body)?;
             (text(&fields, ROOM)?, text(&fields, PARTICIPANT)?)
