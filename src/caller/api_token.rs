@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use hmac::digest::CtOutput;
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 use crate::caller::Caller;
+use crate::jws;
 
 /// The SHA-256 of a bearer token.
 pub(crate) type TokenHash = [u8; 32];
@@ -15,7 +16,7 @@ pub(crate) type TokenHash = [u8; 32];
 pub(crate) struct ApiTokens(Vec<(Arc<Caller>, CtOutput<Sha256>)>);
 
 pub(crate) fn token_hash(token: &[u8]) -> TokenHash {
-    Sha256::digest(token).into()
+    jws::to_bytes(jws::sha256(token))
 }
 
 impl ApiTokens {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{HeaderMap, HeaderName};
+use memchr::memrchr;
 
 use crate::caller::Caller;
 use crate::caller::answers::Answer;
@@ -219,7 +220,12 @@ fn anonymous() -> Arc<Caller> {
 
 /// Whether `token` names a LiveKit key as its issuer, or a LiveKit secret signed it, whatever its header says.
 fn is_livekits(token: &str, keys: &ApiKeys) -> bool {
-    let Some((signing_input, signature)) = token.rsplit_once('.') else { return false };
+    // Quicker than `rsplit_once`, and most opaque tokens have no dot.
+    let Some((signing_input, dot_and_signature)) = memrchr(b'.', token.as_bytes()).and_then(|dot| token.split_at_checked(dot))
+    else {
+        return false;
+    };
+    let signature = dot_and_signature.trim_start_matches('.');
     let is_signed = |signature: Vec<u8>| all(keys).any(|key| key.key().verifies(signing_input.as_bytes(), &signature));
     jws::decode(signature.trim_end_matches('=')).is_ok_and(is_signed)
         || UnverifiedJwt::parse(token).is_some_and(|jwt| keys.names().any(|name| jwt.is_from(name)))

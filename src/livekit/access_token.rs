@@ -4,6 +4,7 @@
 mod any_claims;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::UnixTime;
@@ -37,17 +38,37 @@ pub struct ParticipantToken {
     identity: Identity,
     name: Option<ParticipantName>,
     ttl: Duration,
-    /// Kept apart because most tokens have none, so that a token is small to move. Never the default.
-    more: Option<Box<More>>,
+    grants: PreparedGrants,
+    /// The claims besides the names and `video`. They are kept apart because most tokens have none, so that a token is small to move.
+    /// Never the default.
+    claims: Option<Box<Claims>>,
 }
 
-/// What a token may have besides the names.
-#[derive(Clone, Default, PartialEq)]
-struct More {
-    /// Without the room and the right to join it.
-    grants: VideoGrants,
-    /// Without the names and `video`.
-    claims: Claims,
+/// What a participant may do besides joining, as JSON, because many tokens have the same. `None` for the default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct PreparedGrants(Option<Arc<(VideoGrants, Vec<u8>)>>);
+
+impl PreparedGrants {
+    /// All of `grants` but the room and the right to join it.
+    pub(crate) fn new(grants: VideoGrants) -> Self {
+        let grants = VideoGrants { room_join: false, room: String::new(), ..grants };
+        if grants == VideoGrants::default() {
+            return Self(None);
+        }
+        let mut members = Vec::new();
+        grants.write_members(&mut ObjectWriter::begin(&mut members));
+        Self(Some(Arc::new((grants, members))))
+    }
+
+    fn grants(&self) -> VideoGrants {
+        self.0.as_deref().map(|(grants, _)| grants.clone()).unwrap_or_default()
+    }
+
+    /// The members, each after its comma.
+    #[inline]
+    fn members(&self) -> &[u8] {
+        self.0.as_deref().map_or(&[], |(_, members)| members)
+    }
 }
 
 impl ParticipantToken {
@@ -55,7 +76,7 @@ impl ParticipantToken {
     #[must_use]
     #[inline]
     pub fn new(room: RoomName, identity: Identity) -> Self {
-        Self { room, identity, name: None, ttl: DEFAULT_TTL, more: None }
+        Self { room, identity, name: None, ttl: DEFAULT_TTL, grants: PreparedGrants::default(), claims: None }
     }
 
     /// The name that the others see.
@@ -68,7 +89,13 @@ impl ParticipantToken {
     /// What the participant may do besides joining. The room and the right to join it do not change.
     #[must_use]
     pub fn with_grants(self, grants: VideoGrants) -> Self {
-        self.with(|more| more.grants = VideoGrants { room_join: false, room: String::new(), ..grants })
+        self.with_prepared_grants(PreparedGrants::new(grants))
+    }
+
+    /// As [`with_grants`](Self::with_grants), with less work for each token.
+    #[inline]
+    pub(crate) fn with_prepared_grants(self, grants: PreparedGrants) -> Self {
+        Self { grants, ..self }
     }
 
     /// The participant's metadata.
@@ -76,7 +103,7 @@ impl ParticipantToken {
     /// # Errors
     /// If it is longer than [`MAX_METADATA_BYTES`].
     pub fn with_metadata(self, metadata: impl Into<String>) -> Result<Self, AccessTokenError> {
-        self.with(|more| more.claims.metadata = metadata.into()).within_limits()
+        self.with(|claims| claims.metadata = metadata.into()).within_limits()
     }
 
     /// The participant's attributes.
@@ -87,13 +114,13 @@ impl ParticipantToken {
         self,
         attributes: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, AccessTokenError> {
-        self.with(|more| more.claims.set_attributes(attributes)).within_limits()
+        self.with(|claims| claims.set_attributes(attributes)).within_limits()
     }
 
     /// How LiveKit sets up the room if this participant creates it by joining.
     #[must_use]
     pub fn with_room_config(self, room_config: RoomConfiguration) -> Self {
-        self.with(|more| more.claims.room_config = Some(room_config))
+        self.with(|claims| claims.room_config = Some(room_config))
     }
 
     /// How long the token is valid, in whole seconds. The default is [`DEFAULT_TTL`].
@@ -129,15 +156,15 @@ impl ParticipantToken {
         json.push(b'"');
     }
 
-    fn with(mut self, set: impl FnOnce(&mut More)) -> Self {
-        let mut more = self.more.take().unwrap_or_default();
-        set(&mut more);
-        self.more = (*more != More::default()).then_some(more);
+    fn with(mut self, set: impl FnOnce(&mut Claims)) -> Self {
+        let mut claims = self.claims.take().unwrap_or_default();
+        set(&mut claims);
+        self.claims = (*claims != Claims::default()).then_some(claims);
         self
     }
 
     fn within_limits(self) -> Result<Self, AccessTokenError> {
-        self.more.as_ref().map_or(Ok(()), |more| check_limits(&more.claims))?;
+        self.claims.as_deref().map_or(Ok(()), check_limits)?;
         Ok(self)
     }
 
@@ -149,13 +176,11 @@ impl ParticipantToken {
             object.non_zero(name!("name"), &self.name);
             object.member(r#","video":{"roomJoin":true,"room":"#, |out| {
                 self.room.write(out);
-                if let Some(more) = &self.more {
-                    more.grants.write_members(&mut ObjectWriter::begin(out));
-                }
+                out.append(self.grants.members());
                 out.append(b"}");
             });
-            if let Some(more) = &self.more {
-                more.claims.write_members(object);
+            if let Some(claims) = &self.claims {
+                claims.write_members(object);
             }
         });
     }
@@ -164,8 +189,8 @@ impl ParticipantToken {
 /// Shows the claims, as far as [`Claims`] shows them.
 impl fmt::Debug for ParticipantToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let More { grants, claims } = self.more.as_deref().cloned().unwrap_or_default();
-        let video = VideoGrants { room_join: true, room: self.room.clone().into(), ..grants };
+        let claims = self.claims.as_deref().cloned().unwrap_or_default();
+        let video = VideoGrants { room_join: true, room: self.room.clone().into(), ..self.grants.grants() };
         let claims = Claims { sub: self.identity.clone().into(), video: Some(video), ..claims };
         f.debug_struct("ParticipantToken").field("claims", &claims).field("ttl", &self.ttl).finish_non_exhaustive()
     }

@@ -1,5 +1,6 @@
 //! What a rule can allow, and the grants that this becomes. Does not know who gets them.
 
+use crate::livekit::access_token::PreparedGrants;
 use crate::livekit::grants::{TrackSource, VideoGrants};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +49,22 @@ pub(crate) const OTHER_NAMES: [(&str, &str); 13] = [
     ("screen_share_audio", "publish.screen_share_audio"),
 ];
 
+/// What a rule allows in the room.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Allowed {
+    pub(crate) permissions: Vec<Permission>,
+    pub(crate) grants: PreparedGrants,
+}
+
+impl From<Vec<Permission>> for Allowed {
+    fn from(permissions: Vec<Permission>) -> Self {
+        Self { grants: PreparedGrants::new(grants(&permissions)), permissions }
+    }
+}
+
 /// The grants of a participant who has these permissions and no others. LiveKit grants some of what a token does not mention, so
 /// those are always written.
-pub(crate) fn grants(permissions: &[Permission]) -> VideoGrants {
+fn grants(permissions: &[Permission]) -> VideoGrants {
     let has = |permission| permissions.contains(&permission);
     let sources = permissions.iter().filter_map(|permission| match permission {
         Permission::PublishSource(source) => Some(*source),

@@ -6,13 +6,12 @@ use crate::caller::matchers::Matchers;
 use crate::livekit::access_token::{
     AccessTokenError, Identity, MAX_NAME_BYTES, NameError, ParticipantName, ParticipantToken, RoomName,
 };
-use crate::livekit::grants::VideoGrants;
 use crate::livekit::room_config::RoomConfiguration;
 use crate::policy::Policy;
 use crate::policy::content::{Attributes, NoRoomConfig, RoomConfig};
 use crate::policy::denial::{Mismatch, Unfit};
 use crate::policy::pattern::{Fit, Pattern};
-use crate::policy::permission::{self, Permission};
+use crate::policy::permission::Allowed;
 use crate::policy::placeholder::Placeholder;
 use crate::policy::rate::Rate;
 use crate::policy::template::{Random, Template};
@@ -31,7 +30,7 @@ pub(crate) struct Rule {
     pub(crate) metadata: Option<Template>,
     pub(crate) attributes: Option<Attributes>,
     pub(crate) room_config: Option<RoomConfig>,
-    pub(crate) allow: Vec<Permission>,
+    pub(crate) allow: Allowed,
     /// At most this; the server may allow less.
     pub(crate) lifetime: Option<Duration>,
     pub(crate) limit: Option<Rate>,
@@ -96,7 +95,7 @@ impl Rule {
         let identity = self.identity.fill_distinctly(values, random).map_err(unfilled("identity"))?;
         let identity = Identity::new(identity).map_err(too_long("identity"))?;
         let lifetime = self.lifetime.map_or(bounds.ttl, |lifetime| lifetime.min(bounds.ttl));
-        let mut token = ParticipantToken::new(room, identity).with_grants(self.grants()).with_ttl(lifetime);
+        let mut token = ParticipantToken::new(room, identity).with_prepared_grants(self.allow.grants.clone()).with_ttl(lifetime);
         if let Some(display) = optional(self.display.as_ref(), "display", values, random)? {
             token = token.with_name(ParticipantName::new(display).map_err(too_long("display"))?);
         }
@@ -155,11 +154,6 @@ impl Rule {
         let attributes = self.attributes.iter().flat_map(Attributes::placeholders).map(|each| ("attributes", each));
         let room_config = self.room_config.iter().flat_map(RoomConfig::placeholders).map(|each| ("room_config", each));
         rooms.chain(texts).chain(placeholders_of("metadata", self.metadata.as_ref())).chain(attributes).chain(room_config)
-    }
-
-    /// What the rule allows in the room.
-    pub(crate) fn grants(&self) -> VideoGrants {
-        permission::grants(&self.allow)
     }
 }
 

@@ -58,7 +58,7 @@ fn rule(section: &mut Section<'_>, callers: &Callers, names: &mut HashMap<String
         metadata,
         attributes,
         room_config,
-        allow,
+        allow: allow.into(),
         lifetime,
         limit,
         events: events.unwrap_or_default(),
