@@ -1,7 +1,7 @@
 //! Finds where JSON values end that are written as usual. Gives up, as `None`, on what is wrong and on what is unusual, as `scanner`
 //! does. Does not know what is done with them.
 
-use super::plain::end_of_short_plain;
+use super::plain::{end_of_plain, end_of_short_plain};
 
 /// Nested lists and objects that are skipped. In practice there are four.
 const DEPTH: u32 = 32;
@@ -54,15 +54,15 @@ pub(super) fn end_of_value(json: &[u8], mut at: usize) -> Option<usize> {
             }
             b't' if json.get(after..)?.starts_with(b"rue") => after.wrapping_add(3),
             b'f' if json.get(after..)?.starts_with(b"alse") => after.wrapping_add(4),
-            _ => integer(json, after.wrapping_sub(1))?.1,
+            _ => end_of_integer(json, after.wrapping_sub(1))?,
         };
         loop {
             if open == 0 {
                 return Some(at);
             }
+            let is_object = objects & 1 == 1;
             let (byte, after) = token(json, at)?;
             at = after;
-            let is_object = objects & 1 == 1;
             match byte {
                 b',' if is_object => {
                     let (b'"', after) = token(json, at)? else { return None };
@@ -88,17 +88,37 @@ fn end_of_name(json: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// The end of a string, after its opening quote. Its escapes are only those of one character.
+/// The end of a string, after its opening quote.
 #[inline]
-fn end_of_string(json: &[u8], mut at: usize) -> Option<usize> {
+fn end_of_string(json: &[u8], at: usize) -> Option<usize> {
+    match end_of_short_plain(json, at) {
+        Some(end) if json.get(end) == Some(&b'"') => Some(end.wrapping_add(1)),
+        _ => end_of_any_string(json, at),
+    }
+}
+
+/// The same for a long one, or one with escapes, but only with those of one character.
+#[inline(never)]
+fn end_of_any_string(json: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at = end_of_short_plain(json, at);
+        at = end_of_plain(json, at);
         match json.get(at..)? {
             [b'"', ..] => return Some(at.wrapping_add(1)),
             [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => at = at.wrapping_add(2),
             _ => return None,
         }
     }
+}
+
+/// Where the integer without a sign ends that begins at `start`.
+#[inline]
+fn end_of_integer(json: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    while json.get(at).is_some_and(u8::is_ascii_digit) {
+        at = at.wrapping_add(1);
+    }
+    let has_zero_before = json.get(start) == Some(&b'0') && at != start.wrapping_add(1);
+    (at != start && !has_zero_before).then_some(at)
 }
 
 /// The integer without a sign that begins at `start`, and where it ends. If it has more than [`DIGITS`], only the end is right.
