@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{HeaderMap, HeaderName};
-use memchr::memrchr;
+use memchr::memchr;
 
 use crate::caller::Caller;
 use crate::caller::answers::Answer;
 use crate::caller::api_token::{ApiTokens, TokenHash, token_hash};
 use crate::caller::application::Question;
-use crate::caller::credentials::{BearerError, Credentials, cookies_named};
+use crate::caller::credentials::{Bearer, BearerError, Credentials, cookies_named};
 use crate::caller::expectations::ClaimsError;
 use crate::caller::forward::ForwardCaller;
 use crate::caller::jwt::{JwtError, UnverifiedJwt};
@@ -145,15 +145,15 @@ impl Callers {
     fn way<'a>(&'a self, credentials: &Credentials<'a>, now: UnixTime) -> Result<Way<'a>, CredentialError> {
         let bearer = credentials.bearer()?;
         if let Some(bearer) = bearer {
-            let hash = token_hash(bearer.token.as_bytes());
+            let hash = token_hash(bearer.token);
             let api_token = self.api_tokens.find(hash);
             // No caller has a LiveKit secret (see `with_secret_of`), so that a LiveKit token is no caller's JWT.
             if api_token.is_none()
-                && let Some(way) = self.way_of_jwt(bearer.token, hash, now)
+                && let Some(way) = self.way_of_jwt(bearer, hash, now)
             {
                 return Ok(way);
             }
-            if is_livekits(bearer.token, credentials.livekit_keys) {
+            if is_livekits(bearer, credentials.livekit_keys) {
                 return Err(CredentialError::LiveKit);
             }
             if let Some(caller) = api_token {
@@ -173,12 +173,12 @@ impl Callers {
         Ok(Way::Identified(proven.map_or_else(anonymous, Arc::new)))
     }
 
-    /// `None` if `token` is not a JWT of a caller's issuer.
-    fn way_of_jwt<'a>(&'a self, token: &'a str, hash: TokenHash, now: UnixTime) -> Option<Way<'a>> {
+    /// `None` if `bearer` is not a JWT of a caller's issuer.
+    fn way_of_jwt<'a>(&'a self, bearer: Bearer<'a>, hash: TokenHash, now: UnixTime) -> Option<Way<'a>> {
         if let Some(caller) = self.jwt.iter().find_map(|caller| caller.known(&hash, now)) {
             return Some(Way::Identified(caller));
         }
-        let jwt = UnverifiedJwt::parse(token)?;
+        let jwt = UnverifiedJwt::parse(bearer.text())?;
         let same_issuer = || self.jwt.iter().filter(|caller| jwt.is_from(&caller.issued.issuer));
         let is_expected = |caller: &&JwtCaller| jwt.claims.as_ref().is_some_and(|claims| caller.expects(claims));
         // If no caller expects it, the first one says why.
@@ -218,14 +218,13 @@ fn anonymous() -> Arc<Caller> {
     Arc::new(Caller::without_claims(ANONYMOUS.into()))
 }
 
-/// Whether `token` names a LiveKit key as its issuer, or a LiveKit secret signed it, whatever its header says.
-fn is_livekits(token: &str, keys: &ApiKeys) -> bool {
-    // Quicker than `rsplit_once`, and most opaque tokens have no dot.
-    let Some((signing_input, dot_and_signature)) = memrchr(b'.', token.as_bytes()).and_then(|dot| token.split_at_checked(dot))
-    else {
-        return false;
-    };
-    let signature = dot_and_signature.trim_start_matches('.');
+/// Whether `bearer` names a LiveKit key as its issuer, or a LiveKit secret signed it, whatever its header says.
+fn is_livekits(bearer: Bearer<'_>, keys: &ApiKeys) -> bool {
+    if memchr(b'.', bearer.token).is_none() {
+        return false; // as most opaque tokens
+    }
+    let token = bearer.text();
+    let Some((signing_input, signature)) = token.rsplit_once('.') else { return false };
     let is_signed = |signature: Vec<u8>| all(keys).any(|key| key.key().verifies(signing_input.as_bytes(), &signature));
     jws::decode(signature.trim_end_matches('=')).is_ok_and(is_signed)
         || UnverifiedJwt::parse(token).is_some_and(|jwt| keys.names().any(|name| jwt.is_from(name)))

@@ -72,17 +72,24 @@ fn without_blanks(mut text: &[u8]) -> &[u8] {
 }
 
 /// The text, unless it is empty or has a character that is not visible.
-fn visible(text: &[u8]) -> Option<&str> {
+fn visible(text: &[u8]) -> Option<&[u8]> {
     // Without a way out of the loop, it looks at many bytes at a time.
     let is_visible = text.iter().fold(!text.is_empty(), |all, byte| all & byte.is_ascii_graphic());
-    str::from_utf8(text).ok().filter(|_| is_visible)
+    is_visible.then_some(text)
 }
 
 /// A bearer token, and the header that it came in.
 #[derive(Clone, Copy)]
 pub(crate) struct Bearer<'a> {
     pub(crate) header: &'a HeaderValue,
-    pub(crate) token: &'a str,
+    /// ASCII, of which each character is visible.
+    pub(crate) token: &'a [u8],
+}
+
+impl<'a> Bearer<'a> {
+    pub(crate) fn text(&self) -> &'a str {
+        str::from_utf8(self.token).unwrap_or_default()
+    }
 }
 
 /// Why an `Authorization` header is not a bearer token.

@@ -15,6 +15,7 @@ use crate::http::policies::ActivePolicy;
 use crate::http::refusal::Refusal;
 use crate::http::trace::{Trace, subject_for_log};
 use crate::livekit::access_token::{MAX_NAME_BYTES, ParticipantToken};
+use crate::livekit::key::ApiKeys;
 use crate::policy::asked::Asked;
 use crate::policy::denial::{Blame, Reason, Unfit};
 use crate::policy::rules::Denial;
@@ -23,8 +24,7 @@ use crate::policy::{PolicyError, random_letters};
 
 /// A token that a rule gives.
 pub(crate) struct Granted<'p> {
-    /// Boxed, because it is large and passed on.
-    pub(crate) token: Box<ParticipantToken>,
+    pub(crate) token: ParticipantToken,
     pub(crate) caller: Arc<Caller>,
     /// The rule's name.
     pub(crate) rule: &'p str,
@@ -49,12 +49,13 @@ pub(crate) struct BodyReader {
 /// Who sends `request`, and its body, which is read after the caller is known, unless an application is to be told the room.
 pub(crate) async fn identify(
     edge: &Edge,
+    keys: &ApiKeys,
     trace: &Trace,
     policy: &ActivePolicy,
     request: &mut Request<Incoming>,
     reader: &BodyReader,
 ) -> Result<(Arc<Caller>, HeldBody), Refusal> {
-    let known = CallerHeaders::new(edge, &policy.callers, trace, request.headers())?.identify_now(edge, trace, policy)?;
+    let known = CallerHeaders::new(edge, &policy.callers, trace, request.headers())?.identify_now(edge, keys, trace, policy)?;
     match known {
         Some(caller) => Ok((caller, body::read_of_client(edge, trace, request, reader.limit).await?)),
         // Boxed, so that other requests do not carry what waiting takes.

@@ -58,9 +58,14 @@ impl<'a> CallerHeaders<'a> {
 
     /// Who sends the request; `None` if that takes [waiting](Self::identify). A request without a credential is refused if it needs
     /// one.
-    pub(crate) fn identify_now(&self, edge: &Edge, trace: &Trace, policy: &ActivePolicy) -> Result<Option<Arc<Caller>>, Refusal> {
-        let (keys, passed_on) = (edge.keyring.current(), HeaderMap::new);
-        let caller = policy.callers.identify_now(&self.credentials(None, &keys.api_keys, &passed_on), edge.clock.now());
+    pub(crate) fn identify_now(
+        &self,
+        edge: &Edge,
+        keys: &ApiKeys,
+        trace: &Trace,
+        policy: &ActivePolicy,
+    ) -> Result<Option<Arc<Caller>>, Refusal> {
+        let caller = policy.callers.identify_now(&self.credentials(None, keys, &HeaderMap::new), edge.clock.now());
         told(
             edge,
             trace,

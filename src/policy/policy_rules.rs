@@ -89,7 +89,7 @@ impl PolicyRules {
             ..Asked::default()
         };
         let decision = self.0.rules.decide(&caller.0, &asked, bounds, &mut || random_letters().map_err(io::Error::other));
-        decision.map(|decision| *decision.token).map_err(|denial| NoToken(denial.to_string()))
+        decision.map(|decision| decision.token).map_err(|denial| NoToken(denial.to_string()))
     }
 }
 

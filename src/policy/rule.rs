@@ -90,7 +90,7 @@ impl Rule {
         values: &Values<'a>,
         bounds: &Policy,
         random: &mut Random<'_>,
-    ) -> Result<Box<ParticipantToken>, Unfit<'a>> {
+    ) -> Result<ParticipantToken, Unfit<'a>> {
         let room = self.room(values, random)?;
         let identity = self.identity.fill_distinctly(values, random).map_err(unfilled("identity"))?;
         let identity = Identity::new(identity).map_err(too_long("identity"))?;
@@ -109,7 +109,7 @@ impl Rule {
         if let Some(config) = self.room_config(values, bounds, random)? {
             token = token.with_room_config(config);
         }
-        Ok(Box::new(token))
+        Ok(token)
     }
 
     /// The room that was asked for, which fits, or else the only one of the rule.

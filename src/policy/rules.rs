@@ -37,8 +37,7 @@ struct Indexed {
 pub(crate) struct Decision<'a> {
     /// The rule that answered. Its limit is still to be counted.
     pub(crate) rule: &'a Rule,
-    /// Boxed, because it is large and passed on.
-    pub(crate) token: Box<ParticipantToken>,
+    pub(crate) token: ParticipantToken,
 }
 
 /// A request that gets no token.

@@ -22,7 +22,7 @@ use tracing::{Event, Level, Metadata, Subscriber, dispatcher, error};
 use crate::clock::UnixTime;
 use crate::config::LogFormat;
 use line::Line;
-use queue::{LineQueue, LineWriter};
+use queue::{FILE_WRITE_BYTES, LineQueue, LineWriter, PIPE_WRITE_BYTES};
 
 /// How long the end of the process waits for the last lines.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
@@ -42,7 +42,8 @@ static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 pub(super) fn start() -> io::Result<()> {
     // The standard library's handle silently drops what cannot be written.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    let writer = LineWriter::new(stderr, lost_lines);
+    let max_bytes = if stderr.metadata()?.is_file() { FILE_WRITE_BYTES } else { PIPE_WRITE_BYTES };
+    let writer = LineWriter::new(stderr, max_bytes, lost_lines);
     thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&QUEUE))?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(())

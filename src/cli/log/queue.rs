@@ -16,7 +16,9 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// How much memory is kept for the next lines.
 const KEPT_BYTES: usize = 64 * 1024;
 /// The most bytes in one write, in whole lines: a pipe does not mix these with the lines of others (`PIPE_BUF`, pipe(7)).
-const MAX_WRITE_BYTES: usize = super::line::MAX_LINE_BYTES;
+pub(super) const PIPE_WRITE_BYTES: usize = super::line::MAX_LINE_BYTES;
+/// The same for a file, which takes each write in one piece. Few large writes take a third of the time of many small ones.
+pub(super) const FILE_WRITE_BYTES: usize = 64 * 1024;
 /// The time between two batches, so that many lines need few writes. The first line after a while is written at once.
 const PAUSE: Duration = Duration::from_millis(10);
 const RETRY: Duration = Duration::from_secs(1);
@@ -110,8 +112,9 @@ pub(super) struct LineWriter<W> {
 }
 
 impl<W: Write> LineWriter<W> {
-    pub(super) fn new(sink: W, report: fn(u64) -> String) -> Self {
-        Self { sink: Sink { sink, works: true, is_torn: false }, report, batch: Vec::new(), unreported: 0 }
+    /// A writer to `sink`, which takes `max_bytes` in one write.
+    pub(super) fn new(sink: W, max_bytes: usize, report: fn(u64) -> String) -> Self {
+        Self { sink: Sink { sink, max_bytes, works: true, is_torn: false }, report, batch: Vec::new(), unreported: 0 }
     }
 
     /// Writes the lines of `queue` forever, also after a panic, which the panic hook logs.
@@ -159,6 +162,7 @@ impl<W: Write> LineWriter<W> {
 
 struct Sink<W> {
     sink: W,
+    max_bytes: usize,
     works: bool,
     /// Whether the last line was written only in part.
     is_torn: bool,
@@ -170,7 +174,7 @@ impl<W: Write> Sink<W> {
         let mut written: usize = 0;
         self.works = true;
         while let Some(rest) = lines.get(written..).filter(|rest| !rest.is_empty() && self.works) {
-            match self.sink.write(if self.is_torn { b"\n" } else { one_write(rest) }) {
+            match self.sink.write(if self.is_torn { b"\n" } else { one_write(rest, self.max_bytes) }) {
                 Ok(0) => self.works = false,
                 Ok(_) if self.is_torn => self.is_torn = false,
                 Ok(count) => written = written.saturating_add(count),
@@ -184,9 +188,9 @@ impl<W: Write> Sink<W> {
     }
 }
 
-/// The whole lines at the start of `lines` that one write may take, or a part of a line that is too long.
-fn one_write(lines: &[u8]) -> &[u8] {
-    let most = lines.get(..MAX_WRITE_BYTES).unwrap_or(lines);
+/// The whole lines at the start of `lines` that one write of `max_bytes` may take, or a part of a line that is too long.
+fn one_write(lines: &[u8], max_bytes: usize) -> &[u8] {
+    let most = lines.get(..max_bytes).unwrap_or(lines);
     let end = most.iter().rposition(|byte| *byte == b'\n').map_or(most.len(), |at| at.saturating_add(1));
     most.get(..end).unwrap_or(most)
 }
@@ -237,7 +241,7 @@ mod tests {
     /// A queue, whose thread lives as long as the process, with the steps and the output of its sink.
     fn start() -> (Arc<LineQueue>, Sender<Step>, Receiver<String>) {
         let (queue, (script, steps), (sender, written)) = (Arc::new(LineQueue::default()), channel(), channel());
-        let writer = LineWriter::new(Scripted { steps, written: sender }, |count| format!("{count} lost\n"));
+        let writer = LineWriter::new(Scripted { steps, written: sender }, PIPE_WRITE_BYTES, |count| format!("{count} lost\n"));
         let of_thread = Arc::clone(&queue);
         thread::spawn(move || writer.run(&of_thread));
         (queue, script, written)
@@ -320,9 +324,9 @@ mod tests {
     #[test]
     fn a_piece_is_whole_lines() {
         let lines = "x".repeat(99) + "\n";
-        assert_eq!(one_write(lines.repeat(100).as_bytes()).len(), 4000);
-        assert_eq!(one_write(lines.as_bytes()).len(), 100);
-        assert_eq!(one_write(b"no end"), b"no end");
-        assert_eq!(one_write(&[b'x'; 5000]).len(), MAX_WRITE_BYTES);
+        assert_eq!(one_write(lines.repeat(100).as_bytes(), PIPE_WRITE_BYTES).len(), 4000);
+        assert_eq!(one_write(lines.as_bytes(), PIPE_WRITE_BYTES).len(), 100);
+        assert_eq!(one_write(b"no end", PIPE_WRITE_BYTES), b"no end");
+        assert_eq!(one_write(&[b'x'; 5000], PIPE_WRITE_BYTES).len(), PIPE_WRITE_BYTES);
     }
 }

@@ -39,7 +39,7 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
         return reply(edge, trace, &keys, body, &token, None);
     };
     let reader = BodyReader { limit, room_field: ROOM[0], read: asked };
-    let (caller, body) = admission::identify(edge, trace, policy, request, &reader).await?;
+    let (caller, body) = admission::identify(edge, &keys.api_keys, trace, policy, request, &reader).await?;
     let granted = admission::grant(edge, trace, policy, caller, body.as_ref(), &reader)?;
     reply(edge, trace, &keys, body, &granted.token, Some(granted.by()))
 }

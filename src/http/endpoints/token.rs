@@ -51,7 +51,7 @@ pub(crate) async fn answer(edge: &Edge, trace: &Trace, request: &mut Request<Inc
         return Ok(reply(edge, trace, &keys, &edge.tokens.policy.tutorial_token(room, identity), None));
     };
     let reader = BodyReader { limit, room_field: ROOM, read: asked };
-    let (caller, body) = admission::identify(edge, trace, policy, request, &reader).await?;
+    let (caller, body) = admission::identify(edge, &keys.api_keys, trace, policy, request, &reader).await?;
     let granted = admission::grant(edge, trace, policy, caller, body.as_ref(), &reader)?;
     Ok(reply(edge, trace, &keys, &granted.token, Some(granted.by())))
 }
