@@ -24,6 +24,9 @@ use crate::worker::Workers;
 /// A batch waits for as many deliveries as the last one had, as long as that took to commit, and at most so long. One large batch
 /// takes much less time than many small ones.
 const GATHER: Duration = Duration::from_millis(1);
+/// If each delivery of a batch takes less time than this, the disk is quick. Then a batch waits for only half as many deliveries as the
+/// last one had: while one half is committed, the senders of the other half get their answers and send again.
+const QUICK: Duration = Duration::from_micros(25);
 /// Between two searches for old entries, and between two probes of a failing store.
 const INTERVAL: Duration = Duration::from_secs(1);
 const THREAD: &str = "inbox";
@@ -48,6 +51,12 @@ pub(crate) fn start(
     };
     let recovering = Arc::clone(shared);
     workers.spawn(THREAD, move || thread.run(), move || recovering.recover()).map(drop)
+}
+
+/// For how many deliveries to wait after a batch of `count`, which took so long to commit.
+fn next_expected(count: usize, took: Duration) -> usize {
+    let is_quick = u32::try_from(count).is_ok_and(|count| took < QUICK.saturating_mul(count));
+    if is_quick { count.div_ceil(2) } else { count }
 }
 
 struct WriterThread {
@@ -76,7 +85,8 @@ impl WriterThread {
                 let (begin, count) = (Instant::now(), taken.deliveries.len());
                 self.commit_all(taken);
                 if count > 0 {
-                    (expected, gather) = (count, begin.elapsed().min(GATHER));
+                    let took = begin.elapsed();
+                    (expected, gather) = (next_expected(count, took), took.min(GATHER));
                 }
             } else if self.shared.health.is_failing() || self.store.is_remote() {
                 self.shared.health.update(self.shared.health.watch(|| self.store.probe()));
@@ -211,6 +221,20 @@ impl WriterThread {
         let advance = |to| health.watch(|| self.store.advance(to));
         if let Err(error) = mark.advance(requested, self.clock.now(), changed, advance) {
             health.update(Err(error));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_where_the_disk_is_quick_does_a_batch_wait_for_half_as_many() {
+        for (count, micros, expected) in
+            [(64, 1000, 32), (33, 500, 17), (64, 1600, 64), (64, 5000, 64), (1, 10, 1), (1, 300, 1), (2, 300, 2)]
+        {
+            assert_eq!(next_expected(count, Duration::from_micros(micros)), expected, "{count} in {micros} µs");
         }
     }
 }
