@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hmac::digest::CtOutput;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::caller::Caller;
 use crate::jws;
@@ -17,6 +17,11 @@ pub(crate) struct ApiTokens(Vec<(Arc<Caller>, CtOutput<Sha256>)>);
 
 pub(crate) fn token_hash(token: &[u8]) -> TokenHash {
     jws::to_bytes(jws::sha256(token))
+}
+
+/// The hash of a secret that stays in no other memory: what is copied to compute it is wiped.
+pub(crate) fn secret_hash(secret: &[u8]) -> TokenHash {
+    Sha256::digest(secret).into()
 }
 
 impl ApiTokens {

@@ -145,7 +145,7 @@ impl Callers {
     fn way<'a>(&'a self, credentials: &Credentials<'a>, now: UnixTime) -> Result<Way<'a>, CredentialError> {
         let bearer = credentials.bearer()?;
         if let Some(bearer) = bearer {
-            let hash = token_hash(bearer.token);
+            let hash = token_hash(bearer.bytes());
             let api_token = self.api_tokens.find(hash);
             // No caller has a LiveKit secret (see `with_secret_of`), so that a LiveKit token is no caller's JWT.
             if api_token.is_none()
@@ -220,8 +220,8 @@ fn anonymous() -> Arc<Caller> {
 
 /// Whether `bearer` names a LiveKit key as its issuer, or a LiveKit secret signed it, whatever its header says.
 fn is_livekits(bearer: Bearer<'_>, keys: &ApiKeys) -> bool {
-    if memchr(b'.', bearer.token).is_none() {
-        return false; // as most opaque tokens
+    if memchr(b'.', bearer.bytes()).is_none() {
+        return false; // most opaque tokens have no dot
     }
     let token = bearer.text();
     let Some((signing_input, signature)) = token.rsplit_once('.') else { return false };

@@ -82,11 +82,15 @@ fn visible(text: &[u8]) -> Option<&[u8]> {
 #[derive(Clone, Copy)]
 pub(crate) struct Bearer<'a> {
     pub(crate) header: &'a HeaderValue,
-    /// ASCII, of which each character is visible.
-    pub(crate) token: &'a [u8],
+    /// Only visible ASCII.
+    token: &'a [u8],
 }
 
 impl<'a> Bearer<'a> {
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.token
+    }
+
     pub(crate) fn text(&self) -> &'a str {
         str::from_utf8(self.token).unwrap_or_default()
     }

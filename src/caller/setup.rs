@@ -7,7 +7,7 @@ use std::{fmt, io};
 use zeroize::Zeroizing;
 
 use crate::caller::answers::QuestionHasher;
-use crate::caller::api_token::token_hash;
+use crate::caller::api_token::secret_hash;
 use crate::caller::application::Application;
 use crate::caller::callers::Callers;
 use crate::caller::expectations::Expectations;
@@ -77,7 +77,7 @@ impl Callers {
                 if token.is_empty() {
                     return Err(SetupProblem::EmptyToken);
                 }
-                self.api_tokens.add(name, token_hash(&token));
+                self.api_tokens.add(name, secret_hash(&token));
             }
             Proof::Forward(forward) => {
                 let target = surroundings.application(&forward, system)?;

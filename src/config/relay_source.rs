@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use zeroize::Zeroizing;
 
-use crate::caller::api_token::{TokenHash, token_hash};
+use crate::caller::api_token::{TokenHash, secret_hash};
 use crate::caller::settings::SecretSource;
 use crate::client::{Trust, TrustError};
 use crate::config::relay_file::{RelayFile, TargetSection};
@@ -109,7 +109,7 @@ impl RelaySource {
         if text.len() < MIN_SECRET_BYTES {
             return Err(TargetProblem::ShortSecret); // no development pair here
         }
-        let key = TargetKey { key: ApiKey::new(&section.key, text)?, hash: token_hash(&secret) };
+        let key = TargetKey { key: ApiKey::new(&section.key, text)?, hash: secret_hash(&secret) };
         if let Some(door) = doors(&key) {
             return Err(TargetProblem::Door(door));
         }

@@ -58,7 +58,7 @@ pub(crate) fn read(
     share: Share,
 ) -> impl Future<Output = Result<HeldBody, Refusal>> {
     // Not an `async fn`: its future would hold the arguments twice.
-    let mut reading = Reading { body, limit, share, collected: Collected::Whole(Bytes::new()) };
+    let mut reading = Reading { body, limit, share, collected: Collected::One(Bytes::new()) };
     async move {
         reading.check_announced_length()?;
         // Most bodies arrive with their head, and need no timer.
@@ -104,15 +104,15 @@ struct Reading<'a> {
 
 /// What has been read of a body.
 enum Collected {
-    /// One piece, as of most bodies. It is kept without a copy.
-    Whole(Bytes),
+    /// One piece, as most bodies are, or nothing. It is kept without a copy.
+    One(Bytes),
     Pieces(BytesMut),
     Large(LargeBytes),
 }
 
 impl Default for Collected {
     fn default() -> Self {
-        Self::Whole(Bytes::new())
+        Self::One(Bytes::new())
     }
 }
 
@@ -147,26 +147,27 @@ impl Reading<'_> {
             return Err(Refusal::BodyTooLarge(self.limit));
         }
         if self.share.bytes == piece.len() {
-            self.collected = Collected::Whole(piece);
+            self.collected = Collected::One(piece);
             return Ok(());
         }
         let mut pieces = match std::mem::take(&mut self.collected) {
-            Collected::Whole(first) => BytesMut::from(first),
+            Collected::One(first) => BytesMut::from(first),
             Collected::Pieces(pieces) => pieces,
-            Collected::Large(large) => return self.add_to(large, &[&piece]),
+            Collected::Large(large) => return self.keep(large, &[&piece]),
         };
         if self.share.bytes > LARGE_BYTES {
             // As much as is announced, or allowed.
             let rest = self.body.size_hint().upper().and_then(|rest| usize::try_from(rest).ok());
             let most = rest.map_or(self.limit, |rest| rest.saturating_add(self.share.bytes).min(self.limit));
-            return self.add_to(LargeBytes::with_capacity(most).or(Err(Refusal::Overloaded))?, &[&pieces, &piece]);
+            return self.keep(LargeBytes::with_capacity(most).or(Err(Refusal::Overloaded))?, &[&pieces, &piece]);
         }
         pieces.extend_from_slice(&piece);
         self.collected = Collected::Pieces(pieces);
         Ok(())
     }
 
-    fn add_to(&mut self, mut large: LargeBytes, pieces: &[&[u8]]) -> Result<(), Refusal> {
+    /// Keeps `large` with `pieces` added to it.
+    fn keep(&mut self, mut large: LargeBytes, pieces: &[&[u8]]) -> Result<(), Refusal> {
         pieces.iter().try_for_each(|piece| large.extend(piece)).or(Err(Refusal::Overloaded))?;
         self.collected = Collected::Large(large);
         Ok(())
@@ -174,7 +175,7 @@ impl Reading<'_> {
 
     fn into_body(self) -> HeldBody {
         let bytes = match self.collected {
-            Collected::Whole(bytes) => bytes,
+            Collected::One(bytes) => bytes,
             Collected::Pieces(pieces) => pieces.freeze(),
             Collected::Large(large) => Bytes::from_owner(large),
         };

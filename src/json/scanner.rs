@@ -132,9 +132,9 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
-    /// The value of a member that may be given only once.
+    /// As [`once`](Self::once), but with a zero too, because `None` says that there was no value yet.
     #[inline]
-    pub(crate) fn once_only<T: Scan<'a>>(&mut self, member: &mut Option<T>) -> Option<()> {
+    pub(crate) fn once_or_zero<T: Scan<'a>>(&mut self, member: &mut Option<T>) -> Option<()> {
         member.replace(T::scan(self)?).is_none().then_some(())
     }
 

@@ -7,8 +7,8 @@
 use std::slice;
 
 use hmac::digest::CtOutput;
-use sha2::Sha256;
 use sha2::block_api::compress256;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// Bytes of a block of SHA-256 (FIPS 180-4, section 1).
@@ -47,7 +47,7 @@ impl Hmac {
         let mut key = Zeroizing::new([0; BLOCK]);
         match key.get_mut(..secret.len()) {
             Some(key) => key.copy_from_slice(secret),
-            None => key.iter_mut().zip(to_bytes(sha256(secret))).for_each(|(key, byte)| *key = byte),
+            None => key.iter_mut().zip(Sha256::digest(secret)).for_each(|(key, byte)| *key = byte),
         }
         let padded = |pad: u8| {
             let mut state = Zeroizing::new(INITIAL);

@@ -44,7 +44,7 @@ pub struct ParticipantToken {
     claims: Option<Box<Claims>>,
 }
 
-/// What a participant may do besides joining, as JSON, because many tokens have the same. `None` for the default.
+/// What a participant may do besides joining, and its JSON, because many tokens have the same. `None` for the default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct PreparedGrants(Option<Arc<(VideoGrants, Vec<u8>)>>);
 

@@ -71,7 +71,7 @@ fn of_anonymous(rule: &Rule) -> impl Iterator<Item = About> {
     let everywhere = is_anonymous && rule.rooms.iter().any(covers_all);
     let everywhere = everywhere.then(|| About::AnonymousEverywhere { rule: rule.name.clone() });
     let powers = [(Permission::Moderate, "moderate"), (Permission::Hidden, "hidden")];
-    let powers = powers.into_iter().filter(move |(power, _)| is_anonymous && rule.allow.permissions.contains(power));
+    let powers = powers.into_iter().filter(move |(power, _)| is_anonymous && rule.allow.has(*power));
     let powers = powers.map(|(_, permission)| About::AnonymousPower { rule: rule.name.clone(), permission });
     everywhere.into_iter().chain(powers)
 }
@@ -105,6 +105,6 @@ fn is_edited_by_users(path: &ClaimPath) -> bool {
 }
 
 fn moderates(rule: &Rule) -> Option<About> {
-    let is_worth_a_note = rule.allow.permissions.contains(&Permission::Moderate) && rule.events == EventsRight::None;
+    let is_worth_a_note = rule.allow.has(Permission::Moderate) && rule.events == EventsRight::None;
     is_worth_a_note.then(|| About::ModeratorReadsEvents { rule: rule.name.clone() })
 }

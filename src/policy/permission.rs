@@ -50,10 +50,20 @@ pub(crate) const OTHER_NAMES: [(&str, &str); 13] = [
 ];
 
 /// What a rule allows in the room.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Allowed {
-    pub(crate) permissions: Vec<Permission>,
-    pub(crate) grants: PreparedGrants,
+    permissions: Vec<Permission>,
+    grants: PreparedGrants,
+}
+
+impl Allowed {
+    pub(crate) fn has(&self, permission: Permission) -> bool {
+        self.permissions.contains(&permission)
+    }
+
+    pub(crate) fn grants(&self) -> PreparedGrants {
+        self.grants.clone()
+    }
 }
 
 impl From<Vec<Permission>> for Allowed {

@@ -95,7 +95,7 @@ impl Rule {
         let identity = self.identity.fill_distinctly(values, random).map_err(unfilled("identity"))?;
         let identity = Identity::new(identity).map_err(too_long("identity"))?;
         let lifetime = self.lifetime.map_or(bounds.ttl, |lifetime| lifetime.min(bounds.ttl));
-        let mut token = ParticipantToken::new(room, identity).with_prepared_grants(self.allow.grants.clone()).with_ttl(lifetime);
+        let mut token = ParticipantToken::new(room, identity).with_prepared_grants(self.allow.grants()).with_ttl(lifetime);
         if let Some(display) = optional(self.display.as_ref(), "display", values, random)? {
             token = token.with_name(ParticipantName::new(display).map_err(too_long("display"))?);
         }

@@ -42,7 +42,7 @@ static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 pub(super) fn start() -> io::Result<()> {
     // The standard library's handle silently drops what cannot be written.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    let max_bytes = if stderr.metadata()?.is_file() { FILE_WRITE_BYTES } else { PIPE_WRITE_BYTES };
+    let max_bytes = if stderr.metadata().is_ok_and(|stderr| stderr.is_file()) { FILE_WRITE_BYTES } else { PIPE_WRITE_BYTES };
     let writer = LineWriter::new(stderr, max_bytes, lost_lines);
     thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&QUEUE))?;
     std::panic::set_hook(Box::new(log_panic));

@@ -17,7 +17,7 @@ const MAX_BYTES: usize = 1024 * 1024;
 const KEPT_BYTES: usize = 64 * 1024;
 /// The most bytes in one write, in whole lines: a pipe does not mix these with the lines of others (`PIPE_BUF`, pipe(7)).
 pub(super) const PIPE_WRITE_BYTES: usize = super::line::MAX_LINE_BYTES;
-/// The same for a file, which takes each write in one piece. Few large writes take a third of the time of many small ones.
+/// The same for a file. Few large writes take a third of the time of many small ones.
 pub(super) const FILE_WRITE_BYTES: usize = 64 * 1024;
 /// The time between two batches, so that many lines need few writes. The first line after a while is written at once.
 const PAUSE: Duration = Duration::from_millis(10);
