@@ -15,11 +15,12 @@ pub(crate) type TokenHash = [u8; 32];
 #[derive(Debug, Default)]
 pub(crate) struct ApiTokens(Vec<(Arc<Caller>, CtOutput<Sha256>)>);
 
+/// The hash of the token in a request.
 pub(crate) fn token_hash(token: &[u8]) -> TokenHash {
     jws::to_bytes(jws::sha256(token))
 }
 
-/// The hash of a secret that stays in no other memory: what is copied to compute it is wiped.
+/// The same hash, of a token that the server keeps no copy of. What hashing copies is wiped, which takes longer.
 pub(crate) fn secret_hash(secret: &[u8]) -> TokenHash {
     Sha256::digest(secret).into()
 }

@@ -58,7 +58,7 @@ pub(crate) fn read(
     share: Share,
 ) -> impl Future<Output = Result<HeldBody, Refusal>> {
     // Not an `async fn`: its future would hold the arguments twice.
-    let mut reading = Reading { body, limit, share, collected: Collected::One(Bytes::new()) };
+    let mut reading = Reading { body, limit, share, collected: Collected::default() };
     async move {
         reading.check_announced_length()?;
         // Most bodies arrive with their head, and need no timer.

@@ -24,8 +24,8 @@ use crate::worker::Workers;
 /// A batch waits for as many deliveries as the last one had, as long as that took to commit, and at most so long. One large batch
 /// takes much less time than many small ones.
 const GATHER: Duration = Duration::from_millis(1);
-/// If each delivery of a batch takes less time than this, the disk is quick. Then a batch waits for only half as many deliveries as the
-/// last one had: while one half is committed, the senders of the other half get their answers and send again.
+/// If a batch took less time for each delivery than this, the store is quick, and the next batch waits for only half as many deliveries.
+/// Then one half is committed while the senders of the other half get their answers and send again.
 const QUICK: Duration = Duration::from_micros(25);
 /// Between two searches for old entries, and between two probes of a failing store.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ pub(crate) fn start(
     workers.spawn(THREAD, move || thread.run(), move || recovering.recover()).map(drop)
 }
 
-/// For how many deliveries to wait after a batch of `count`, which took so long to commit.
+/// How many deliveries the next batch waits for, after one of `count` that took this long to commit.
 fn next_expected(count: usize, took: Duration) -> usize {
     let is_quick = u32::try_from(count).is_ok_and(|count| took < QUICK.saturating_mul(count));
     if is_quick { count.div_ceil(2) } else { count }
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_where_the_disk_is_quick_does_a_batch_wait_for_half_as_many() {
+    fn a_batch_waits_for_half_as_many_if_the_store_is_quick() {
         for (count, micros, expected) in
             [(64, 1000, 32), (33, 500, 17), (64, 1600, 64), (64, 5000, 64), (1, 10, 1), (1, 300, 1), (2, 300, 2)]
         {

@@ -60,9 +60,9 @@ pub(super) fn end_of_value(json: &[u8], mut at: usize) -> Option<usize> {
             if open == 0 {
                 return Some(at);
             }
-            let is_object = objects & 1 == 1;
             let (byte, after) = token(json, at)?;
             at = after;
+            let is_object = objects & 1 == 1;
             match byte {
                 b',' if is_object => {
                     let (b'"', after) = token(json, at)? else { return None };
@@ -97,7 +97,7 @@ fn end_of_string(json: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// The same for a long one, or one with escapes, but only with those of one character.
+/// As [`end_of_string`], also for a long string, and for escapes of one character. Others are unusual.
 #[inline(never)]
 fn end_of_any_string(json: &[u8], mut at: usize) -> Option<usize> {
     loop {
@@ -110,6 +110,14 @@ fn end_of_any_string(json: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
+/// The integer without a sign that begins at `start`, and where it ends. If it has more than [`DIGITS`], only the end is right.
+#[inline]
+pub(super) fn integer(json: &[u8], start: usize) -> Option<(u64, usize)> {
+    let end = end_of_integer(json, start)?;
+    let add = |integer: u64, digit: &u8| integer.wrapping_mul(10).wrapping_add(u64::from(digit & 0xf));
+    Some((json.get(start..end)?.iter().fold(0, add), end))
+}
+
 /// Where the integer without a sign ends that begins at `start`.
 #[inline]
 fn end_of_integer(json: &[u8], start: usize) -> Option<usize> {
@@ -119,20 +127,4 @@ fn end_of_integer(json: &[u8], start: usize) -> Option<usize> {
     }
     let has_zero_before = json.get(start) == Some(&b'0') && at != start.wrapping_add(1);
     (at != start && !has_zero_before).then_some(at)
-}
-
-/// The integer without a sign that begins at `start`, and where it ends. If it has more than [`DIGITS`], only the end is right.
-#[inline]
-pub(super) fn integer(json: &[u8], start: usize) -> Option<(u64, usize)> {
-    let (mut integer, mut at) = (0_u64, start);
-    while let Some(digit @ b'0'..=b'9') = json.get(at) {
-        integer = integer.wrapping_mul(10).wrapping_add(u64::from(digit & 0xf));
-        at = at.wrapping_add(1);
-    }
-    let is_integer = match at.wrapping_sub(start) {
-        0 => false,
-        1 => true,
-        _ => json.get(start) != Some(&b'0'),
-    };
-    is_integer.then_some((integer, at))
 }

@@ -7,8 +7,8 @@ const LIMITS: u64 = u64::from_ne_bytes([0x21; 8]);
 const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
 const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
 
-/// As [`end_of_plain`], but `None` if the next two whole words have no such byte. Most names and values end within them. It takes no call,
-/// but more code where it is used.
+/// As [`end_of_plain`], but looks only at the next two whole words, which is enough for most names and values. It takes no call, but more
+/// code where it is used.
 #[inline]
 pub(super) fn end_of_short_plain(bytes: &[u8], mut at: usize) -> Option<usize> {
     for _ in 0..2 {

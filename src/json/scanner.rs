@@ -132,9 +132,9 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
-    /// As [`once`](Self::once), but with a zero too, because `None` says that there was no value yet.
+    /// As [`once`](Self::once), but takes a zero too: a `member` without a value is `None`.
     #[inline]
-    pub(crate) fn once_or_zero<T: Scan<'a>>(&mut self, member: &mut Option<T>) -> Option<()> {
+    pub(crate) fn once_optional<T: Scan<'a>>(&mut self, member: &mut Option<T>) -> Option<()> {
         member.replace(T::scan(self)?).is_none().then_some(())
     }
 

@@ -47,6 +47,7 @@ impl Hmac {
         let mut key = Zeroizing::new([0; BLOCK]);
         match key.get_mut(..secret.len()) {
             Some(key) => key.copy_from_slice(secret),
+            // Not `sha256`, because this wipes what it copies.
             None => key.iter_mut().zip(Sha256::digest(secret)).for_each(|(key, byte)| *key = byte),
         }
         let padded = |pad: u8| {

@@ -236,11 +236,11 @@ impl<'a> Scan<'a> for Registered<'a> {
         let mut claims = Self { iss: None, exp: None, nbf: None, iat: None, sha256: None };
         let mut others = Vec::new();
         scanner.object(|scanner, name| match name {
-            "iss" => scanner.once_or_zero(&mut claims.iss),
-            "exp" => scanner.once_or_zero(&mut claims.exp),
-            "nbf" => scanner.once_or_zero(&mut claims.nbf),
-            "iat" => scanner.once_or_zero(&mut claims.iat),
-            "sha256" => scanner.once_or_zero(&mut claims.sha256),
+            "iss" => scanner.once_optional(&mut claims.iss),
+            "exp" => scanner.once_optional(&mut claims.exp),
+            "nbf" => scanner.once_optional(&mut claims.nbf),
+            "iat" => scanner.once_optional(&mut claims.iat),
+            "sha256" => scanner.once_optional(&mut claims.sha256),
             _ => scanner.other(name, &mut others),
         })?;
         Some(claims)

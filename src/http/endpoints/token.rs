@@ -31,8 +31,8 @@ impl<'a> Scan<'a> for UsualFields<'a> {
     fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
         let (mut room, mut participant, mut others) = (None, None, Vec::new());
         scanner.object(|scanner, name| match name {
-            ROOM => scanner.once_or_zero(&mut room),
-            PARTICIPANT => scanner.once_or_zero(&mut participant),
+            ROOM => scanner.once_optional(&mut room),
+            PARTICIPANT => scanner.once_optional(&mut participant),
             _ => scanner.other(name, &mut others),
         })?;
         Some(Self { room: room?, participant: participant? })
