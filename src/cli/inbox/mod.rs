@@ -15,6 +15,7 @@ use crate::cli::serve::open_inbox;
 use crate::inbox::Why;
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum InboxCommand {
     /// Write all events, to import them into another inbox
     Export(export::ExportInbox),

@@ -23,6 +23,7 @@ use crate::policy::file::problem::Mistake;
 use crate::worker::Workers;
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum PolicyCommand {
     /// Report every mistake in a policy file, and what is perhaps not meant
     Check(check::CheckPolicy),

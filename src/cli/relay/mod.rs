@@ -20,6 +20,7 @@ use crate::relay::settings::is_target_name;
 use client::{OwedPage, RelayClient, StatusPage};
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum RelayCommand {
     /// Report every mistake in a file of targets, and what is perhaps not meant
     Check(check::CheckRelay),

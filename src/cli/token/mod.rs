@@ -8,6 +8,7 @@ mod permissions;
 pub(super) mod verify;
 
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub(super) enum TokenCommand {
     /// Mint an access token, with the flags of `lk token create`
     Create(Box<create::CreateToken>),

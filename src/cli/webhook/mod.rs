@@ -6,6 +6,7 @@ pub(super) mod send;
 pub(super) mod verify;
 
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub(super) enum WebhookCommand {
     /// Verify a delivery; if its body was changed on the way, find out how
     Verify(verify::VerifyWebhook),
