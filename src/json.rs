@@ -23,6 +23,8 @@ mod writer;
 
 pub(crate) use bounds::{Bounds, Excess};
 pub(crate) use digits::ten_digits;
+#[cfg(feature = "server")]
+pub(crate) use plain::is_plain_ascii;
 pub(crate) use plain::plain_words;
 pub(crate) use scanner::{Scan, Scanner, scan};
 #[cfg(feature = "server")]

@@ -50,17 +50,27 @@ pub(super) fn end_of_plain(bytes: &[u8], mut at: usize) -> usize {
 /// Whether all `bytes` are plain.
 #[inline]
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    is_free_of(special, bytes)
+}
+
+/// Whether all `bytes` are plain and printable ASCII.
+#[cfg(any(feature = "server", test))]
+#[inline]
+pub(crate) fn is_plain_ascii(bytes: &[u8]) -> bool {
+    // Adding one sets the highest bit of DEL. A carry comes only from a byte that is not ASCII.
+    is_free_of(|word| special(word) | (word | word.wrapping_add(ONES)) & HIGH_BITS, bytes)
+}
+
+/// Whether `find`, which finds something in a word, finds nothing in `bytes`.
+#[inline]
+fn is_free_of(find: impl Fn(u64) -> u64, bytes: &[u8]) -> bool {
+    let word = |word: &[u8; 8]| find(u64::from_le_bytes(*word));
+    let half = |half: &[u8; 4]| u64::from(u32::from_le_bytes(*half));
     // The last word of a long text may overlap the one before it.
     match (bytes.last_chunk(), bytes.first_chunk(), bytes.last_chunk()) {
-        (Some(end), ..) => {
-            let word = |word: &[u8; 8]| special(u64::from_le_bytes(*word));
-            bytes.as_chunks().0.iter().fold(word(end), |found, next| found | word(next)) == 0
-        }
-        (None, Some(start), Some(end)) => {
-            let half = |half: &[u8; 4]| u64::from(u32::from_le_bytes(*half));
-            special(half(start) | half(end) << 32) == 0
-        }
-        _ => !bytes.iter().any(|byte| is_special(*byte)),
+        (Some(end), ..) => bytes.as_chunks().0.iter().fold(word(end), |found, next| found | word(next)) == 0,
+        (None, Some(start), Some(end)) => find(half(start) | half(end) << 32) == 0,
+        _ => find(bytes.iter().fold(SPACES, |word, byte| word << 8 | u64::from(*byte))) == 0,
     }
 }
 
@@ -105,13 +115,13 @@ fn special(word: u64) -> u64 {
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, reason = "a test that breaks says so by panicking")]
 mod tests {
-    use super::{end_of_plain, end_of_short_plain, is_plain, is_special, plain_words};
+    use super::{end_of_plain, end_of_short_plain, is_plain, is_plain_ascii, is_special, plain_words};
 
     #[test]
     fn the_first_special_byte_is_found_wherever_it_is() {
         for length in 0..100 {
             assert_eq!(end_of_plain(&vec![b'x'; length], 0), length);
-            assert!(is_plain(&vec![b'x'; length]));
+            assert!(is_plain(&vec![b'x'; length]) && is_plain_ascii(&vec![b' '; length]));
             for at in 0..length {
                 for byte in 0..=255 {
                     let mut bytes = vec![b'!'; length];
@@ -122,6 +132,8 @@ mod tests {
                     assert_eq!(short.is_some(), end < (length & !7).min(16), "{byte} at {at} of {length}");
                     assert!(short.is_none_or(|short| short == end), "{byte} at {at} of {length}");
                     assert_eq!(is_plain(&bytes), !is_special(byte), "{byte} at {at} of {length}");
+                    let is_printable = matches!(byte, b' '..=b'~');
+                    assert_eq!(is_plain_ascii(&bytes), is_printable && !is_special(byte), "{byte} at {at} of {length}");
                     let words = plain_words(&bytes);
                     assert_eq!(words.is_some(), length < 32 && !is_special(byte), "{byte} at {at} of {length}");
                     bytes.resize(32, b' ');

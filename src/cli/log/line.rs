@@ -10,7 +10,7 @@ use crate::cli::escapes;
 use crate::cli::time_words::END_OF_CALENDAR;
 use crate::clock::UnixTime;
 use crate::config::LogFormat;
-use crate::json::ten_digits;
+use crate::json::{is_plain_ascii, ten_digits};
 
 /// The longest line, with its end: what a pipe writes without mixing it with others (`PIPE_BUF`, pipe(7)).
 pub(super) const MAX_LINE_BYTES: usize = 4096;
@@ -56,7 +56,7 @@ impl Line {
         self.text.truncate(self.second_end);
         let micros = u64::from(now.subsec_nanos() / 1000);
         let digits = ten_digits(micros.saturating_add(1_000_000_000)).unwrap_or_default();
-        self.text.extend(digits.last_chunk::<6>().into_iter().flatten().map(|digit| char::from(*digit)));
+        self.text.push_str(digits.get(4..).and_then(|six| str::from_utf8(six).ok()).unwrap_or_default());
         self.text.push_str(match self.format {
             LogFormat::Text if level.as_str().len() < MAX_LEVEL_CHARS => "Z  ",
             LogFormat::Text => "Z ",
@@ -215,11 +215,11 @@ impl Write for FieldValue<'_> {
         loop {
             let room = self.end.saturating_sub(self.text.len());
             // Most values are entirely plain and copied in one step.
-            if rest.len() <= room && is_plain(rest.as_bytes()) {
+            if rest.len() <= room && is_plain_ascii(rest.as_bytes()) {
                 self.text.push_str(rest);
                 return Ok(());
             }
-            let (plain, after) = rest.split_at(rest.bytes().position(|byte| !is_plain_byte(byte)).unwrap_or(rest.len()));
+            let (plain, after) = rest.split_at(rest.bytes().position(|byte| !is_plain_ascii(&[byte])).unwrap_or(rest.len()));
             self.text.push_str(plain.get(..room).unwrap_or(plain));
             if plain.len() > room {
                 return Err(fmt::Error);
@@ -230,20 +230,6 @@ impl Write for FieldValue<'_> {
             rest = characters.as_str();
         }
     }
-}
-
-/// Whether `text` has nothing to escape. Looks at eight bytes at once, of which the last ones may be looked at twice.
-fn is_plain(text: &[u8]) -> bool {
-    let are_plain = |bytes: &[u8; 8]| bytes.iter().fold(true, |all, byte| all & is_plain_byte(*byte));
-    let (chunks, rest) = text.as_chunks();
-    match text.last_chunk() {
-        Some(last) => chunks.iter().all(are_plain) && are_plain(last),
-        None => rest.iter().copied().all(is_plain_byte),
-    }
-}
-
-fn is_plain_byte(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
 #[cfg(test)]
@@ -301,20 +287,6 @@ mod tests {
                 assert!(new.end().contains(&time.to_string()), "{time}");
             }
         }
-    }
-
-    #[test]
-    fn what_is_plain() {
-        for bytes in 1..20 {
-            for at in 0..bytes {
-                for byte in 0..=u8::MAX {
-                    let mut text = vec![b'x'; bytes];
-                    text[at] = byte;
-                    assert_eq!(is_plain(&text), is_plain_byte(byte), "{text:?}");
-                }
-            }
-        }
-        assert!(is_plain(b""));
     }
 
     #[test]
