@@ -1,6 +1,7 @@
 //! What a rule puts into a token beside names and grants: attributes and the room's configuration, whose templates keep JSON types.
 //! Does not know how a template is written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -92,7 +93,7 @@ fn text<'a>(template: &'a Template, values: &Values<'a>, random: &mut Random<'_>
             return Err(Unfilled::WrongType { placeholder, found, expected: "a string, as all attributes" });
         }
     }
-    template.fill(values, random)
+    template.fill(values, random).map(Cow::into_owned)
 }
 
 impl RoomConfig {
@@ -160,7 +161,7 @@ impl Json {
                     let members = sent.ok_or(Unfilled::Missing(placeholder))?.iter();
                     Value::Object(members.map(|(name, value)| (name.clone(), value.as_str().into())).collect())
                 }
-                _ => Value::String(template.fill(values, random)?),
+                _ => Value::String(template.fill(values, random)?.into_owned()),
             },
             Self::List(items) => Value::Array(items.iter().map(|item| item.fill(values, random)).collect::<Result<_, _>>()?),
             Self::Object(members) => Value::Object(object(members, values, random)?),

@@ -1,5 +1,6 @@
 //! Room patterns: which rooms a rule is about. Does not know rules.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -90,7 +91,7 @@ impl Pattern {
     }
 
     /// The only room that fits, if there is no star.
-    pub(crate) fn room<'a>(&'a self, values: &Values<'a>, random: &mut Random<'_>) -> Option<Result<String, Unfilled<'a>>> {
+    pub(crate) fn room<'a>(&'a self, values: &Values<'a>, random: &mut Random<'_>) -> Option<Result<Cow<'a, str>, Unfilled<'a>>> {
         match &self.parts[..] {
             [only] => Some(only.fill_distinctly(values, random)),
             _ => None,

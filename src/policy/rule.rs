@@ -1,5 +1,6 @@
 //! One rule of a policy: whom it is for, which rooms, and what it gives. Does not know the other rules.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::caller::matchers::Matchers;
@@ -115,7 +116,7 @@ impl Rule {
     /// The room that was asked for, which fits, or else the only one of the rule.
     fn room<'a>(&'a self, values: &Values<'a>, random: &mut Random<'_>) -> Result<RoomName, Unfit<'a>> {
         let room = match (values.asked.room(), &self.rooms[..]) {
-            (Some(asked), _) => asked.to_owned(),
+            (Some(asked), _) => Cow::Borrowed(asked),
             (None, [only]) => {
                 let room = only.room(values, random).ok_or(Unfit::RoomNeeded)?;
                 room.map_err(unfilled("room"))?
@@ -171,7 +172,7 @@ fn optional<'a>(
     key: &'static str,
     values: &Values<'a>,
     random: &mut Random<'_>,
-) -> Result<Option<String>, Unfit<'a>> {
+) -> Result<Option<Cow<'a, str>>, Unfit<'a>> {
     let is_sent = |template: &&Template| template.only_placeholder().is_none_or(|only| !values.is_not_sent(only));
     template.filter(is_sent).map(|template| template.fill(values, random).map_err(unfilled(key))).transpose()
 }

@@ -95,12 +95,16 @@ impl Template {
     }
 
     /// The text with `values` in place of the placeholders.
-    pub(crate) fn fill<'a>(&'a self, values: &Values<'a>, random: &mut Random<'_>) -> Result<String, Unfilled<'a>> {
+    pub(crate) fn fill<'a>(&'a self, values: &Values<'a>, random: &mut Random<'_>) -> Result<Cow<'a, str>, Unfilled<'a>> {
         self.fill_with(random, |_, placeholder| values.text(placeholder))
     }
 
     /// Like [`fill`](Self::fill), but no two different rows of values give one text.
-    pub(crate) fn fill_distinctly<'a>(&'a self, values: &Values<'a>, random: &mut Random<'_>) -> Result<String, Unfilled<'a>> {
+    pub(crate) fn fill_distinctly<'a>(
+        &'a self,
+        values: &Values<'a>,
+        random: &mut Random<'_>,
+    ) -> Result<Cow<'a, str>, Unfilled<'a>> {
         self.fill_with(random, |index, placeholder| self.distinct_value(index, placeholder, values))
     }
 
@@ -108,18 +112,19 @@ impl Template {
         &'a self,
         random: &mut Random<'_>,
         value: impl Fn(usize, &'a Placeholder) -> Result<Cow<'a, str>, Unfilled<'a>>,
-    ) -> Result<String, Unfilled<'a>> {
+    ) -> Result<Cow<'a, str>, Unfilled<'a>> {
         if let Some(only) = self.only_placeholder().filter(|only| **only != Placeholder::Random) {
-            return value(0, only).map(Cow::into_owned);
+            return value(0, only);
         }
-        self.0.iter().enumerate().try_fold(String::new(), |mut filled, (index, piece)| {
+        let filled = self.0.iter().enumerate().try_fold(String::new(), |mut filled, (index, piece)| {
             match piece {
                 Piece::Text(text) => filled.push_str(text),
                 Piece::Placeholder(Placeholder::Random) => filled.push_str(&random().map_err(Unfilled::NoRandomness)?),
                 Piece::Placeholder(placeholder) => filled.push_str(&value(index, placeholder)?),
             }
             Ok(filled)
-        })
+        });
+        filled.map(Cow::Owned)
     }
 
     /// The text of each piece, as far as it can be filled distinctly. `{random}` cannot.
