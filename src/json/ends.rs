@@ -1,6 +1,11 @@
 //! Finds where JSON values end that are written as usual. Gives up, as `None`, on what is wrong and on what is unusual, as `scanner`
 //! does. Does not know what is done with them.
 
+#[cfg(feature = "server")]
+use memchr::memchr3;
+
+#[cfg(feature = "server")]
+use super::plain::has_odd_quotes;
 use super::plain::{end_of_plain, end_of_short_plain};
 
 /// Nested lists and objects that are skipped. In practice there are four.
@@ -75,6 +80,37 @@ pub(super) fn end_of_value(json: &[u8], mut at: usize) -> Option<usize> {
                 _ => return None,
             }
             (open, objects) = (open.wrapping_sub(1), objects >> 1);
+        }
+    }
+}
+
+/// As [`end_of_value`] for a valid value, with less work for a list or an object: looks only for the bracket that closes it.
+#[cfg(feature = "server")]
+pub(super) fn end_of_valid_value(json: &[u8], at: usize) -> Option<usize> {
+    match token(json, at)? {
+        (b'{', after) => closing(b'{', b'}', json, after),
+        (b'[', after) => closing(b'[', b']', json, after),
+        _ => end_of_value(json, at),
+    }
+}
+
+/// Where the bracket closes that was opened before `at`. Brackets in strings do not count.
+#[cfg(feature = "server")]
+fn closing(open: u8, close: u8, json: &[u8], mut at: usize) -> Option<usize> {
+    let (mut depth, mut is_in_string) = (1_usize, false);
+    loop {
+        let rest = json.get(at..)?;
+        let (before, found) = rest.split_at(memchr3(open, close, b'\\', rest)?);
+        is_in_string ^= has_odd_quotes(before);
+        let byte = *found.first()?;
+        at = at.wrapping_add(before.len()).wrapping_add(1);
+        if byte == b'\\' {
+            at = at.wrapping_add(1); // what is escaped is no quote
+        } else if !is_in_string {
+            depth = if byte == open { depth.wrapping_add(1) } else { depth.wrapping_sub(1) };
+            if depth == 0 {
+                return Some(at);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TWOS: u64 = u64::from_ne_bytes([2; 8]);
 const LIMITS: u64 = u64::from_ne_bytes([0x21; 8]);
+const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
 const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
 const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
 
@@ -74,6 +75,20 @@ fn is_free_of(find: impl Fn(u64) -> u64, bytes: &[u8]) -> bool {
     }
 }
 
+/// Whether the number of quotes in `bytes` is odd.
+#[cfg(any(feature = "server", test))]
+pub(super) fn has_odd_quotes(bytes: &[u8]) -> bool {
+    // The highest bit of each byte that is a quote, and of no other.
+    let quotes = |word: u64| {
+        let differences = word ^ QUOTES;
+        !((differences & !HIGH_BITS).wrapping_add(!HIGH_BITS) | differences) & HIGH_BITS
+    };
+    let (words, rest) = bytes.as_chunks();
+    let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let odd = words.iter().fold(quotes(rest), |odd, word| odd ^ quotes(u64::from_le_bytes(*word)));
+    !odd.count_ones().is_multiple_of(2)
+}
+
 /// `text` and spaces after it, if it is plain and shorter than 32 bytes. It is read in words, so that it is never in memory byte by byte.
 #[inline]
 pub(crate) fn plain_words(text: &[u8]) -> Option<[[u8; 8]; 4]> {
@@ -115,7 +130,7 @@ fn special(word: u64) -> u64 {
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, reason = "a test that breaks says so by panicking")]
 mod tests {
-    use super::{end_of_plain, end_of_short_plain, is_plain, is_plain_ascii, is_special, plain_words};
+    use super::{end_of_plain, end_of_short_plain, has_odd_quotes, is_plain, is_plain_ascii, is_special, plain_words};
 
     #[test]
     fn the_first_special_byte_is_found_wherever_it_is() {
@@ -134,6 +149,8 @@ mod tests {
                     assert_eq!(is_plain(&bytes), !is_special(byte), "{byte} at {at} of {length}");
                     let is_printable = matches!(byte, b' '..=b'~');
                     assert_eq!(is_plain_ascii(&bytes), is_printable && !is_special(byte), "{byte} at {at} of {length}");
+                    let quotes = bytes.iter().filter(|byte| **byte == b'"').count();
+                    assert_eq!(has_odd_quotes(&bytes), quotes % 2 == 1, "{byte} at {at} of {length}");
                     let words = plain_words(&bytes);
                     assert_eq!(words.is_some(), length < 32 && !is_special(byte), "{byte} at {at} of {length}");
                     bytes.resize(32, b' ');

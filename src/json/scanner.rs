@@ -11,6 +11,8 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 
+#[cfg(feature = "server")]
+use super::ends::end_of_valid_value;
 use super::ends::{DIGITS, end_of_value, integer, is_white_space, token};
 use super::plain::end_of_plain;
 use super::writer::Written;
@@ -112,6 +114,13 @@ impl<'a> Scanner<'a> {
     /// Skips any value.
     pub(crate) fn skip(&mut self) -> Option<()> {
         self.at = end_of_value(self.text.as_bytes(), self.at)?;
+        Some(())
+    }
+
+    /// Skips a value as [`skip`](Self::skip) does if it is valid. Does not notice if it is not.
+    #[cfg(feature = "server")]
+    pub(crate) fn skip_valid(&mut self) -> Option<()> {
+        self.at = end_of_valid_value(self.text.as_bytes(), self.at)?;
         Some(())
     }
 
