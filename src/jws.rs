@@ -8,21 +8,20 @@ mod base64url;
 mod digest_base64;
 mod mac;
 mod payload;
+mod unverified;
 
 use std::fmt;
 
-use base64::Engine;
-
-use crate::json::{Members, Unambiguous};
 #[cfg(feature = "server")]
 pub(crate) use base64url::decode;
-use base64url::{BASE64URL, encode, encoded};
+use base64url::{encode, encoded};
 pub(crate) use digest_base64::encode as encode_digest;
 #[cfg(feature = "server")]
 use mac::DIGEST_BYTES;
 use mac::{BLOCK, Hmac, Mac};
 pub(crate) use mac::{sha256, to_bytes};
 pub use payload::Payload;
+pub use unverified::Unverified;
 
 /// `{"alg":"HS256","typ":"JWT"}` in base64url, and the dot after it: the only header that is written, and the one that most tokens
 /// have.
@@ -158,89 +157,6 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// A token with the right form and header, whose signature has not been checked.
-pub struct Unverified<'a> {
-    signing_input: &'a str,
-    payload: Vec<u8>,
-    mac: Mac,
-}
-
-impl<'a> Unverified<'a> {
-    /// Checks the form and the header.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] if it is not three non-empty parts of base64url; any other error except [`Error::Signature`].
-    pub fn parse(token: &'a str) -> Result<Self, Error> {
-        Self::read(token).map_err(|error| if has_form(token) { error } else { Error::Malformed })
-    }
-
-    fn read(token: &'a str) -> Result<Self, Error> {
-        let (signing_input, signature) = token.rsplit_once('.').ok_or(Error::Malformed)?;
-        let payload = match signing_input.strip_prefix(HEAD) {
-            Some(payload) => payload,
-            None => {
-                let (header, payload) = signing_input.split_once('.').ok_or(Error::Malformed)?;
-                check_header(&BASE64URL.decode(header).or(Err(Error::Encoding))?)?;
-                payload
-            }
-        };
-        if payload.is_empty() {
-            return Err(Error::Malformed); // the only part that may decode although it is empty
-        }
-        let mut bytes = Vec::with_capacity(payload.len());
-        BASE64URL.decode_vec(payload, &mut bytes).or(Err(Error::Encoding))?;
-        let mac = signature.as_bytes().try_into().ok().and_then(digest_base64::decode).ok_or(Error::Encoding)?;
-        Ok(Self { signing_input, payload: bytes, mac: Mac::new(to_bytes(mac).into()) })
-    }
-
-    /// The payload, which anyone may have written. Use it only to choose a key.
-    #[must_use]
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
-    }
-
-    /// The payload, if `key` signed it. Compares in constant time.
-    ///
-    /// # Errors
-    /// [`Error::Signature`] if another key signed it, or the token was changed.
-    pub fn verify(&self, key: &Key) -> Result<&[u8], Error> {
-        self.has(&key.0.mac(self.signing_input.as_bytes()))
-    }
-
-    /// Like [`verify`](Self::verify), with the key of `signer`.
-    pub(crate) fn verify_by(&self, signer: &Signer) -> Result<&[u8], Error> {
-        self.has(&signer.mac(self.signing_input.as_bytes()))
-    }
-
-    fn has(&self, mac: &Mac) -> Result<&[u8], Error> {
-        if *mac == self.mac { Ok(&self.payload) } else { Err(Error::Signature) }
-    }
-}
-
-impl fmt::Debug for Unverified<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Unverified(<redacted>)")
-    }
-}
-
-/// Whether `token` is three non-empty parts in the alphabet of base64url (RFC 7515, section 7.1).
-fn has_form(token: &str) -> bool {
-    let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let is_well_formed = |part: &str| !part.is_empty() && part.bytes().all(is_base64url);
-    token.split('.').count() == 3 && token.split('.').all(is_well_formed)
-}
-
-/// Refuses every header that does not ask for HS256, or that has critical parameters
-/// ([RFC 7515, section 4.1.11](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11)).
-fn check_header(header: &[u8]) -> Result<(), Error> {
-    serde_json::from_slice::<Unambiguous>(header).or(Err(Error::Header))?;
-    let header = Members::parse(header).or(Err(Error::Header))?;
-    if header.value("crit").is_some() {
-        return Err(Error::Critical);
-    }
-    if header.text("alg").as_deref() == Some("HS256") { Ok(()) } else { Err(Error::Algorithm) }
-}
-
 /// Why a token is not a JWS that its key made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -268,7 +184,10 @@ pub enum Error {
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
 mod tests {
+    use base64::Engine;
+
     use super::*;
+    use crate::jws::base64url::BASE64URL;
 
     #[test]
     fn the_header_constant_says_what_it_should() {
