@@ -24,6 +24,7 @@ mod pace;
 mod pem;
 mod proxy;
 mod public_key;
+pub(crate) mod refused;
 mod sessions;
 pub(crate) mod settings;
 pub(crate) mod setup;

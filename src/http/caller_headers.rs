@@ -9,8 +9,9 @@ use tracing::info;
 use url::Url;
 
 use crate::caller::Caller;
-use crate::caller::callers::{Callers, Refused};
+use crate::caller::callers::Callers;
 use crate::caller::credentials::Credentials;
+use crate::caller::refused::Refused;
 use crate::caller::settings::ANONYMOUS;
 use crate::clock::UnixTime;
 use crate::http::edge::Edge;

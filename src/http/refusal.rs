@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::header::ALLOW;
 
-use crate::caller::callers as caller;
+use crate::caller::refused as caller;
 use crate::http::facts::{Facts, facts};
 use crate::http::field_error::FieldError;
 use crate::http::headers::Methods;

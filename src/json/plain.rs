@@ -4,7 +4,6 @@ const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TWOS: u64 = u64::from_ne_bytes([2; 8]);
 const LIMITS: u64 = u64::from_ne_bytes([0x21; 8]);
-const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
 const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
 const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
 
@@ -78,6 +77,7 @@ fn is_free_of(find: impl Fn(u64) -> u64, bytes: &[u8]) -> bool {
 /// Whether the number of quotes in `bytes` is odd.
 #[cfg(any(feature = "server", test))]
 pub(super) fn has_odd_quotes(bytes: &[u8]) -> bool {
+    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
     // The highest bit of each byte that is a quote, and of no other.
     let quotes = |word: u64| {
         let differences = word ^ QUOTES;

@@ -13,6 +13,7 @@ pub mod names;
 mod protobuf_json;
 #[cfg(feature = "server")]
 pub(crate) mod redaction;
+mod registered_claims;
 pub mod room_config;
 mod room_config_error;
 mod room_fields;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::clock::UnixTime;
 use crate::json;
 use crate::jws;
-use crate::livekit::claims::{Claims, Registered};
+use crate::livekit::claims::Claims;
 use crate::livekit::key::{ApiKey, ApiKeys, KeyError};
+use crate::livekit::registered_claims::Registered;
 
 /// How far clocks may differ, in both directions (livekit/protocol `auth/verifier.go` takes go-jose's default leeway).
 pub const LEEWAY: Duration = Duration::from_secs(60);

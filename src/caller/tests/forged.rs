@@ -7,8 +7,8 @@ use super::fake_server::{FakeServer, reply};
 use super::request::{Asks, LIVEKIT_SECRET, SECRET, api_token, callers, file_jwt, jwks, named, oidc, secret_jwt, who};
 use super::signing::{ISSUER, Signer, base64url, claims, ed25519, p256, rsa};
 use super::{NOW, fixture};
-use crate::caller::callers::Refused;
 use crate::caller::matchers::{Matcher, Matchers};
+use crate::caller::refused::Refused;
 
 const OTHER: &str = "https://other.example";
 const SESSIONS: &str = "https://sessions.example";

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use super::NOW;
 use super::fake_server::{FakeServer, Reply, raw, reply};
 use super::request::{Asks, Subject, application, caller, callers, named, path, who};
-use crate::caller::callers::Refused;
 use crate::caller::matchers::{Matcher, Matchers};
 use crate::caller::observer::ForwardOutcome::{Busy, Failed, Forbidden, NotSignedIn, SignedIn, Suspended};
+use crate::caller::refused::Refused;
 use crate::caller::settings::{Forward, Proof};
 
 const ALICE: &str = r#"{"sub":"alice","plan":"gold"}"#;

@@ -9,8 +9,8 @@ use super::NOW;
 use super::fake_server::{FakeServer, Reply, raw, reply};
 use super::request::{Asks, at, callers, issued, jwks, named, oidc, reach, set_up, who};
 use super::signing::{ISSUER, Signer, claims, p256, rsa};
-use crate::caller::callers::Refused;
 use crate::caller::observer::KeyFetchOutcome::{Failed, Fetched};
+use crate::caller::refused::Refused;
 use crate::caller::settings::{Algorithm, CallerSettings, Oidc, Proof};
 
 fn token(key: &Signer, kid: &str) -> Asks {

@@ -12,11 +12,12 @@ use zeroize::Zeroizing;
 use super::signing::ISSUER;
 use super::{NOW, fixture};
 use crate::caller::Caller;
-use crate::caller::callers::{Callers, Refused};
+use crate::caller::callers::Callers;
 use crate::caller::claim_path::ClaimPath;
 use crate::caller::credentials::Credentials;
 use crate::caller::matchers::Matchers;
 use crate::caller::observer::{ForwardOutcome, KeyFetchOutcome, Observer};
+use crate::caller::refused::Refused;
 use crate::caller::settings::{
     Algorithm, ApiToken, CallerSettings, Forward, Issued, Jwt, JwtKey, Oidc, Proof, Proxy, Reach, SecretSource,
 };

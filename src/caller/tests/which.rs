@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use super::fake_server::{FakeServer, reply};
 use super::request::{Asks, api_token, application, caller, callers, named, path, proxy, secret_jwt, who};
 use super::signing::{ISSUER, Signer, claims};
-use crate::caller::callers::{CredentialError, Refused};
 use crate::caller::matchers::{Matcher, Matchers};
+use crate::caller::refused::{CredentialError, Refused};
 use crate::caller::settings::{ApiToken, Forward, Proof};
 
 const TOKEN: &str = "opaque-token-of-the-backend";

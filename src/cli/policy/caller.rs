@@ -8,8 +8,9 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::Map;
 
 use crate::caller::Caller;
-use crate::caller::callers::{Callers, Refused};
+use crate::caller::callers::Callers;
 use crate::caller::credentials::Credentials;
+use crate::caller::refused::Refused;
 use crate::caller::settings::{ANONYMOUS, SecretSource};
 use crate::cli::policy::surroundings;
 use crate::cli::{Failure, input, remote};

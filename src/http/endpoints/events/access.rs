@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
-use crate::caller::callers::Refused;
+use crate::caller::refused::Refused;
 use crate::caller::settings::ANONYMOUS;
 use crate::clock::UnixTime;
 use crate::http::caller_headers::CallerHeaders;

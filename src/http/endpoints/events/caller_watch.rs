@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::caller::Caller;
-use crate::caller::callers::Refused;
+use crate::caller::refused::Refused;
 use crate::clock::Clock;
 use crate::http::caller_headers::CallerHeaders;
 use crate::http::keyring::Keyring;
