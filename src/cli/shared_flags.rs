@@ -7,7 +7,7 @@ use crate::clock::UnixTime;
 use crate::config::{ConfigError, KeyFlags, Variables};
 use crate::livekit::key::ApiKeys;
 
-/// The flags of the commands that verify a token or a delivery.
+// The flags of the commands that verify a token or a delivery. (Why this is no doc comment, `Flags` says.)
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyFlags {
     /// Verify it as if it were this time, in seconds since 1970 [default: now]
@@ -20,7 +20,7 @@ pub(super) struct VerifyFlags {
     pub(super) keys: KeyFlags,
 }
 
-/// The flags of the commands that send requests.
+// The flags of the commands that send requests.
 #[derive(Debug, clap::Args)]
 pub(super) struct ClientFlags {
     /// Print one line of JSON for each result

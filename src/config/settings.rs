@@ -29,7 +29,8 @@ pub(crate) const DEFAULT_LIVEKIT_URL: &str = "ws://localhost:7880";
 macro_rules! settings {
     ($($name:ident: $flag:ty => $type:ty, ($($attribute:ident = $setting:expr),*) [$variable:literal $($usage:literal)?, $default:expr] $help:literal, $parse:expr;)*
      [without a flag] $($secret:ident: $secret_type:ty, [$secret_variable:literal], $parse_secret:expr;)*) => {
-        /// The flags. Each has the name of its variable in lower case, without `ROOMKEY_`.
+        // The flags. Each has the name of its variable in lower case, without `ROOMKEY_`. This and other structs of flags have no doc
+        // comment, because it would become the description of each command that has the flags.
         #[derive(Clone, Default, clap::Args)]
         pub(crate) struct Flags {
             $(#[arg(long, $($attribute = $setting,)* help = format!("{} [default: {}] [env: {}]", $help, $default, concat!($variable $(, $usage)?)))]

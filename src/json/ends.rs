@@ -1,5 +1,5 @@
 //! Finds where JSON values end that are written as usual. Gives up, as `None`, on what is wrong and on what is unusual, as `scanner`
-//! does. Does not know what is done with them.
+//! does, except where a value stays unread. Does not know what is done with them.
 
 #[cfg(feature = "server")]
 use memchr::memchr3;
@@ -84,9 +84,10 @@ pub(super) fn end_of_value(json: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// As [`end_of_value`] for a valid value, with less work for a list or an object: looks only for the bracket that closes it.
+/// Where the value ends that is next from `at` on, and that is taken to be valid: of a list or an object, this looks only for the bracket
+/// that closes it, whatever is in it.
 #[cfg(feature = "server")]
-pub(super) fn end_of_valid_value(json: &[u8], at: usize) -> Option<usize> {
+pub(super) fn end_of_unread_value(json: &[u8], at: usize) -> Option<usize> {
     match token(json, at)? {
         (b'{', after) => closing(b'{', b'}', json, after),
         (b'[', after) => closing(b'[', b']', json, after),

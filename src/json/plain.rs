@@ -1,4 +1,4 @@
-//! Finds the first byte of a string that is not plain, eight bytes at a time. Does not know what is made of it.
+//! Looks for bytes of strings that are not plain, eight bytes at a time. Does not know what is made of them.
 
 const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
@@ -61,7 +61,8 @@ pub(crate) fn is_plain_ascii(bytes: &[u8]) -> bool {
     is_free_of(|word| special(word) | (word | word.wrapping_add(ONES)) & HIGH_BITS, bytes)
 }
 
-/// Whether `find`, which finds something in a word, finds nothing in `bytes`.
+/// Whether `find` returns zero for all of `bytes`, in words. A text of less than four bytes is filled up with spaces, which `find` must
+/// not find.
 #[inline]
 fn is_free_of(find: impl Fn(u64) -> u64, bytes: &[u8]) -> bool {
     let word = |word: &[u8; 8]| find(u64::from_le_bytes(*word));

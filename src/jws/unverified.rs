@@ -26,9 +26,9 @@ impl<'a> Unverified<'a> {
     }
 
     fn read(token: &'a str) -> Result<Self, Error> {
-        // A MAC always has the same length, so that its dot need not be searched for.
+        // A MAC always has the same length, so that the dot before it need not be searched for.
         let usual = token.len().checked_sub(MAC_PART).and_then(|at| token.split_at_checked(at));
-        let usual = usual.and_then(|(input, mac)| Some((input, mac.strip_prefix('.')?)));
+        let usual = usual.and_then(|(input, mac)| Some((input, mac.strip_prefix('.').filter(|mac| !mac.contains('.'))?)));
         let (signing_input, signature) = usual.or_else(|| token.rsplit_once('.')).ok_or(Error::Malformed)?;
         let payload = match signing_input.strip_prefix(HEAD) {
             Some(payload) => payload,

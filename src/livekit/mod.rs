@@ -6,6 +6,8 @@ pub mod claims;
 pub mod danger;
 pub mod event;
 pub mod event_details;
+#[cfg(feature = "server")]
+pub(crate) mod event_summary;
 pub mod grants;
 pub mod inspection;
 pub mod key;

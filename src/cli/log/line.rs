@@ -212,13 +212,14 @@ impl FieldValue<'_> {
 
 impl Write for FieldValue<'_> {
     fn write_str(&mut self, mut rest: &str) -> fmt::Result {
+        let room = |value: &Self| value.end.saturating_sub(value.text.len());
+        // Most values are entirely plain and copied in one step.
+        if rest.len() <= room(self) && is_plain_ascii(rest.as_bytes()) {
+            self.text.push_str(rest);
+            return Ok(());
+        }
         loop {
-            let room = self.end.saturating_sub(self.text.len());
-            // Most values are entirely plain and copied in one step.
-            if rest.len() <= room && is_plain_ascii(rest.as_bytes()) {
-                self.text.push_str(rest);
-                return Ok(());
-            }
+            let room = room(self);
             let (plain, after) = rest.split_at(rest.bytes().position(|byte| !is_plain_ascii(&[byte])).unwrap_or(rest.len()));
             self.text.push_str(plain.get(..room).unwrap_or(plain));
             if plain.len() > room {

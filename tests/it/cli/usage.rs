@@ -193,6 +193,30 @@ fn help_shows_examples() {
 }
 
 #[test]
+fn every_command_has_one_description() {
+    let mut commands = vec![Vec::new()];
+    let mut described = 0;
+    while let Some(command) = commands.pop() {
+        let help = |command: &[String]| Start::command(command.iter().map(String::as_str).chain(["--help"])).run().done();
+        let help_of_all = help(&command);
+        let list = help_of_all.split("Commands:\n").nth(1).unwrap_or_default().lines();
+        for line in list.take_while(|line| !line.is_empty()) {
+            let (name, description) = line.trim().split_once("  ").unwrap();
+            if name == "help" {
+                continue;
+            }
+            let command = [&command[..], &[name.to_owned()]].concat();
+            assert_eq!(help(&command).lines().next(), Some(description.trim()), "{command:?}");
+            let man = Start::command(["man"].into_iter().chain(command.iter().map(String::as_str))).run().done();
+            assert_says(&man.replace('\\', ""), &[description.trim()]);
+            described += 1;
+            commands.push(command);
+        }
+    }
+    assert!(described > 20, "{described}");
+}
+
+#[test]
 fn completions_of_every_shell() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         assert_says(&Start::command(["completions", shell]).run().done(), &["roomkey", "inspect", "valid-for", "healthcheck"]);
