@@ -85,20 +85,32 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// The keys that a program trusts, at least one. The first one mints, all verify.
+/// The keys that a program trusts, at least one. The first one mints, all verify. Clones share them.
 #[derive(Clone)]
-pub struct ApiKeys {
+pub struct ApiKeys(Arc<KeyList>);
+
+struct KeyList {
     keys: Vec<ApiKey>,
     /// The place of each key, by its name: finding one takes about as long among a hundred.
     places: BTreeMap<Arc<str>, usize>,
+}
+
+impl KeyList {
+    fn new(keys: Vec<ApiKey>) -> Self {
+        let places = keys.iter().enumerate().map(|(place, key)| (key.shared_name(), place)).collect();
+        Self { keys, places }
+    }
+
+    fn find(&self, name: &str) -> Option<&ApiKey> {
+        self.keys.get(*self.places.get(name)?)
+    }
 }
 
 impl ApiKeys {
     /// Only `key`.
     #[must_use]
     pub fn single(key: ApiKey) -> Self {
-        let places = BTreeMap::from([(key.shared_name(), 0)]);
-        Self { keys: vec![key], places }
+        Self(Arc::new(KeyList::new(vec![key])))
     }
 
     /// `first`, which mints, and `others`, which only verify.
@@ -106,43 +118,43 @@ impl ApiKeys {
     /// # Errors
     /// If two keys of one name have different secrets. A key that is given twice is kept once.
     pub fn new(first: ApiKey, others: impl IntoIterator<Item = ApiKey>) -> Result<Self, KeyError> {
-        let mut keys = Self::single(first);
+        let mut list = KeyList::new(vec![first]);
         for key in others {
-            match keys.find(key.name()) {
+            match list.find(key.name()) {
                 None => {
-                    keys.places.insert(key.shared_name(), keys.keys.len());
-                    keys.keys.push(key);
+                    list.places.insert(key.shared_name(), list.keys.len());
+                    list.keys.push(key);
                 }
                 Some(same) if *same == key => {}
                 Some(_) => return Err(KeyError::Contradiction { name: key.name().to_owned() }),
             }
         }
-        Ok(keys)
+        Ok(Self(Arc::new(list)))
     }
 
     /// The same keys, but the one called `name` mints.
     ///
     /// # Errors
     /// If there is none.
-    pub fn minting_with(mut self, name: &str) -> Result<Self, KeyError> {
-        let place = self.places.get(name).ok_or_else(|| KeyError::Unknown { name: name.to_owned() })?;
-        let key = self.keys.remove(*place);
-        self.keys.insert(0, key);
-        self.places = self.keys.iter().enumerate().map(|(place, key)| (key.shared_name(), place)).collect();
-        Ok(self)
+    pub fn minting_with(self, name: &str) -> Result<Self, KeyError> {
+        let place = *self.0.places.get(name).ok_or_else(|| KeyError::Unknown { name: name.to_owned() })?;
+        let mut keys = self.0.keys.clone();
+        let key = keys.remove(place);
+        keys.insert(0, key);
+        Ok(Self(Arc::new(KeyList::new(keys))))
     }
 
     /// The key that mints.
     #[must_use]
     pub fn minting(&self) -> &ApiKey {
         #[expect(clippy::indexing_slicing, reason = "both constructors put in a first key, and no method removes it")]
-        &self.keys[0]
+        &self.0.keys[0]
     }
 
     /// The key called `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&ApiKey> {
-        self.keys.get(*self.places.get(name)?)
+        self.0.find(name)
     }
 
     /// Whether LiveKit's [`DEVELOPMENT_PAIR`] is among them, so that everyone can sign.
@@ -153,13 +165,13 @@ impl ApiKeys {
 
     /// The names of all keys. The one that mints comes first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().map(ApiKey::name)
+        self.0.keys.iter().map(ApiKey::name)
     }
 }
 
 impl fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ApiKeys").field(&self.keys).finish()
+        f.debug_tuple("ApiKeys").field(&self.0.keys).finish()
     }
 }
 
