@@ -140,7 +140,7 @@ impl Command {
         }
     }
 
-    /// Runs any command that is not the server. Alone, because the server would keep its 40 kB of stack for as long as it runs.
+    /// Runs a command that is not the server. If this were inlined, the server would keep 40 kB more of stack as long as it runs.
     #[inline(never)]
     fn run_and_end(self) -> Outcome {
         match self {

@@ -7,7 +7,7 @@ use crate::clock::UnixTime;
 use crate::config::{ConfigError, KeyFlags, Variables};
 use crate::livekit::key::ApiKeys;
 
-// The flags of the commands that verify a token or a delivery. (Why this is no doc comment, `Flags` says.)
+// The flags of the commands that verify a token or a delivery. (`Flags` says why this is not a doc comment.)
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyFlags {
     /// Verify it as if it were this time, in seconds since 1970 [default: now]

@@ -9,7 +9,7 @@ use crate::config::lookup::Setting;
 use crate::config::settings::DEFAULT_INBOX;
 use crate::config::{ConfigError, InboxPlace, Variables, values};
 
-// The flags of the same names as the server's. (Why this is no doc comment, `Flags` says.)
+// The flags of the same names as the server's. (`Flags` says why this is not a doc comment.)
 #[derive(Clone, Default, clap::Args)]
 pub(crate) struct InboxFlags {
     /// Where the inbox is, as for the server; put a URL with a password into the variable [default: sqlite:roomkey.db] [env: ROOMKEY_INBOX]

@@ -6,7 +6,7 @@ use crate::config::lookup::{Setting, pasted};
 use crate::config::{ConfigError, Variables, key_list};
 use crate::livekit::key::{ApiKey, ApiKeys, DEVELOPMENT_PAIR};
 
-// The settings of the keys that have a flag; secrets have none. (Why this is no doc comment, `Flags` says.)
+// The settings of the keys that have a flag; secrets have none. (`Flags` says why this is not a doc comment.)
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct KeyFlags {
     /// The API key that mints; its secret is the variable LIVEKIT_API_SECRET [default: devkey, LiveKit's for development] [env: LIVEKIT_API_KEY]

@@ -1,9 +1,9 @@
-//! Reads of an event only what tells it from others. Does not know what that is used for.
+//! Reads only the names in an event: what happened, in which room, and to which participant. Does not know what they are used for.
 
 use crate::json::{self, Scan, Scanner};
 use crate::livekit::event::{BOUNDS, WebhookEvent};
 
-/// A longer body is read as a whole, which has [`BOUNDS`]. A body of this length cannot exceed them.
+/// A longer body is read as a whole event, which [`BOUNDS`] limit. A body of this length cannot exceed them.
 const QUICK_BYTES: usize = 16 * 1024;
 const _: () = assert!(QUICK_BYTES <= BOUNDS.values);
 
