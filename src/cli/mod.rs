@@ -70,7 +70,7 @@ Exit status: 0 done, 1 the answer is no, 2 wrong use, or input or output that fa
 const PANICKED: u8 = 101;
 
 #[derive(Debug, Subcommand)]
-#[command(defer = true)] // here and below: the flags of a command are set up only if it is given
+#[command(defer = true)] // in each enum of commands: the flags of a command are set up only if it is given
 enum Command {
     /// Serve tokens and receive webhooks; the same as no command
     #[command(after_help = config::HELP_ON_SECRETS)]

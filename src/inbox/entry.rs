@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::UnixTime;
 use crate::inbox::cursor::Cursor;
 use crate::livekit::event::WebhookEvent;
+use crate::livekit::event_summary::EventSummary;
 use crate::livekit::webhook::Delivery;
 
 /// Identifies an event by its id, or by its body if it has no id. SHA-256 cut to 128 bits: a collision takes an API key and 2^64
@@ -81,14 +82,12 @@ impl Arrival {
     }
 
     fn of(body: Bytes, key: Arc<str>, digest: [u8; 32], received: UnixTime) -> Self {
-        let parsed = WebhookEvent::parse(&body).ok();
-        let is_event = parsed.is_some();
-        let fields = parsed.map(|event| {
-            let room = event.room_name().unwrap_or_default().to_owned();
-            let participant = event.participant.map(|participant| participant.identity.into_owned()).unwrap_or_default();
-            (event.id.into_owned(), event.event.into_owned(), room, participant)
+        let names = WebhookEvent::parse(&body).ok().map(|event| {
+            let EventSummary { event, id, room, participant } = EventSummary::from(&event);
+            [event, id, room, participant].map(str::to_owned)
         });
-        let (id, event, room, participant) = fields.unwrap_or_default();
+        let is_event = names.is_some();
+        let [event, id, room, participant] = names.unwrap_or_default();
         let fingerprint = Fingerprint::of(&id, &digest);
         Self { cursor: None, fingerprint, received, key, digest, is_event, id, event, room, participant, body }
     }

@@ -7,7 +7,7 @@ use base64::Engine;
 use crate::json::{Members, Unambiguous};
 use crate::jws::base64url::BASE64URL;
 use crate::jws::mac::Mac;
-use crate::jws::{Error, HEAD, Key, MAC_PART, Signer, digest_base64, to_bytes};
+use crate::jws::{Error, HEAD, Key, Signer, digest_base64, to_bytes};
 
 /// A token with the right form and header, whose signature has not been checked.
 pub struct Unverified<'a> {
@@ -26,10 +26,7 @@ impl<'a> Unverified<'a> {
     }
 
     fn read(token: &'a str) -> Result<Self, Error> {
-        // A MAC always has the same length, so that the dot before it need not be searched for.
-        let usual = token.len().checked_sub(MAC_PART).and_then(|at| token.split_at_checked(at));
-        let usual = usual.and_then(|(input, mac)| Some((input, mac.strip_prefix('.').filter(|mac| !mac.contains('.'))?)));
-        let (signing_input, signature) = usual.or_else(|| token.rsplit_once('.')).ok_or(Error::Malformed)?;
+        let (signing_input, signature) = token.rsplit_once('.').ok_or(Error::Malformed)?;
         let payload = match signing_input.strip_prefix(HEAD) {
             Some(payload) => payload,
             None => {

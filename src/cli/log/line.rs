@@ -194,6 +194,11 @@ struct FieldValue<'a> {
 }
 
 impl FieldValue<'_> {
+    /// Bytes that still fit.
+    fn room(&self) -> usize {
+        self.end.saturating_sub(self.text.len())
+    }
+
     fn push(&mut self, character: char) -> fmt::Result {
         let before = self.text.len();
         match (character, self.escape) {
@@ -212,14 +217,13 @@ impl FieldValue<'_> {
 
 impl Write for FieldValue<'_> {
     fn write_str(&mut self, mut rest: &str) -> fmt::Result {
-        let room = |value: &Self| value.end.saturating_sub(value.text.len());
         // Most values are entirely plain and copied in one step.
-        if rest.len() <= room(self) && is_plain_ascii(rest.as_bytes()) {
+        if rest.len() <= self.room() && is_plain_ascii(rest.as_bytes()) {
             self.text.push_str(rest);
             return Ok(());
         }
         loop {
-            let room = room(self);
+            let room = self.room();
             let (plain, after) = rest.split_at(rest.bytes().position(|byte| !is_plain_ascii(&[byte])).unwrap_or(rest.len()));
             self.text.push_str(plain.get(..room).unwrap_or(plain));
             if plain.len() > room {
