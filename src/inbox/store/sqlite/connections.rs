@@ -21,7 +21,7 @@ use crate::inbox::store::{StoreError, Usage, random_holder};
 use crate::worker::{Workers, lock};
 
 /// What the writer caches of the file in memory.
-const CACHE_KIB: i64 = 4096;
+const CACHE_KIB: i64 = 8192;
 
 /// An open file. Fields are dropped in order: closing any descriptor of a file releases SQLite's locks on it (a rule of POSIX), so
 /// `locked` comes last.

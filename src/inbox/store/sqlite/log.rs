@@ -27,9 +27,10 @@ const TRANSACTION_BYTES: u64 = 56 << 20;
 /// A longer log has to restart before the next write.
 pub(super) const FULL_BYTES: u64 = MOST_BYTES - TRANSACTION_BYTES;
 /// Bytes of bodies between two passes.
-const PASS_BYTES: usize = 8 << 20;
-/// If the log has more bytes after a pass, the writer moves the rest.
-const LONG_BYTES: i64 = 48 << 20;
+const PASS_BYTES: usize = 1 << 20;
+/// If the log has more bytes after a pass, the writer moves the rest. A commit to a log that has restarted is quicker than to one that
+/// grows, because a growing file changes its inode too.
+const LONG_BYTES: i64 = 4 << 20;
 
 /// The files beside the inbox, as they were when it was opened. Commits to a log that was removed or replaced are lost in the next
 /// crash.
