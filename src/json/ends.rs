@@ -59,7 +59,7 @@ pub(super) fn end_of_value(json: &[u8], mut at: usize) -> Option<usize> {
             }
             b't' if json.get(after..)?.starts_with(b"rue") => after.wrapping_add(3),
             b'f' if json.get(after..)?.starts_with(b"alse") => after.wrapping_add(4),
-            _ => end_of_integer(json, after.wrapping_sub(1))?,
+            _ => integer(json, after.wrapping_sub(1))?.1,
         };
         loop {
             if open == 0 {
@@ -150,18 +150,11 @@ fn end_of_any_string(json: &[u8], mut at: usize) -> Option<usize> {
 /// The integer without a sign that begins at `start`, and where it ends. If it has more than [`DIGITS`], only the end is right.
 #[inline]
 pub(super) fn integer(json: &[u8], start: usize) -> Option<(u64, usize)> {
-    let end = end_of_integer(json, start)?;
-    let add = |integer: u64, digit: &u8| integer.wrapping_mul(10).wrapping_add(u64::from(digit & 0xf));
-    Some((json.get(start..end)?.iter().fold(0, add), end))
-}
-
-/// Where the integer without a sign ends that begins at `start`.
-#[inline]
-fn end_of_integer(json: &[u8], start: usize) -> Option<usize> {
-    let mut at = start;
-    while json.get(at).is_some_and(u8::is_ascii_digit) {
+    let (mut integer, mut at) = (0_u64, start);
+    while let Some(digit @ b'0'..=b'9') = json.get(at) {
+        integer = integer.wrapping_mul(10).wrapping_add(u64::from(digit & 0xf));
         at = at.wrapping_add(1);
     }
     let has_zero_before = json.get(start) == Some(&b'0') && at != start.wrapping_add(1);
-    (at != start && !has_zero_before).then_some(at)
+    (at != start && !has_zero_before).then_some((integer, at))
 }
