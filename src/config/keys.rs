@@ -35,6 +35,9 @@ impl KeyFlags {
     /// Reads the keys; if none is set, LiveKit's development key.
     pub(crate) fn read(&self, variables: &Variables) -> Result<Keys, ConfigError> {
         let name = Setting::filled("LIVEKIT_API_KEY", self.livekit_api_key.clone(), variables)?;
+        if name.text().is_some_and(|name| name.contains(char::is_control)) {
+            return Err(ConfigError::NotOneKey { setting: name.name });
+        }
         let secret_file = Setting::of("LIVEKIT_API_SECRET_FILE", "", self.livekit_api_secret_file.clone(), variables)?;
         let keys_file = Setting::filled("LIVEKIT_KEYS_FILE", self.keys_file.clone(), variables)?;
         let signing_key = Setting::of("LIVEKIT_SIGNING_KEY", "", self.signing_key.clone(), variables)?.text();

@@ -9,7 +9,7 @@ use crate::harness::sender::{authorization, request_of};
 const TOKEN_LIMIT: usize = 65_536;
 const WEBHOOK_LIMIT: usize = 8 * 1024 * 1024;
 
-/// A request for a token, padded with spaces to `length` bytes.
+/// A request for a token, padded with spaces to `length` bytes. To a webhook it is an event without a name.
 fn padded(length: usize) -> Vec<u8> {
     let mut body = br#"{"roomName":"daily","participantName":"alice"}"#.to_vec();
     body.resize(length, b' ');
@@ -204,6 +204,19 @@ fn a_delivery_in_chunks_or_byte_by_byte() {
         client.send([byte]);
     }
     assert_eq!(client.answer().status, 200);
+    client.assert_usable();
+}
+
+#[test]
+fn a_large_delivery_in_chunks() {
+    let server = Server::start();
+    let mut client = server.connect();
+    for length in [65_537, 300_000, WEBHOOK_LIMIT] {
+        let body = padded(length);
+        client.send(chunked_head("/webhook", &[("Authorization", &authorization(&body))]));
+        send_chunks(&mut client, &body);
+        assert_eq!(client.ask(chunk("")).status, 200, "{length} bytes");
+    }
     client.assert_usable();
 }
 

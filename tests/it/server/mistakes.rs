@@ -136,6 +136,16 @@ fn half_a_pair() {
 }
 
 #[test]
+fn a_key_of_several_lines() {
+    for name in ["APIone\nAPItwo", "API\tone", "API\u{7f}"] {
+        for secret in [("LIVEKIT_API_SECRET", SERVER_KEY.1), ("LIVEKIT_API_SECRET_FILE", "secret.txt")] {
+            let start = environment(&[("LIVEKIT_API_KEY", name), secret]).file("secret.txt", SERVER_KEY.1);
+            assert_mistake(start, &["LIVEKIT_API_KEY has a line end or another control character", "the one key that mints"]);
+        }
+    }
+}
+
+#[test]
 fn a_secret_and_a_file_of_it() {
     let pair = [("LIVEKIT_API_KEY", SERVER_KEY.0), ("LIVEKIT_API_SECRET", SERVER_KEY.1)];
     let start = environment(&pair).file("secret.txt", SERVER_KEY.1).env("LIVEKIT_API_SECRET_FILE", "secret.txt");

@@ -137,6 +137,19 @@ fn a_stderr_whose_reader_is_gone_stops_nothing() {
 }
 
 #[test]
+fn a_file_under_stderr_has_every_line_whole() {
+    let directory = Directory::new();
+    let path = directory.file("log");
+    let mut server = Server::start("json", File::create(&path).unwrap());
+    server.deliver(300, &"x".repeat(1000));
+    assert!(server.stop().success());
+    let log = fs::read_to_string(path).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let delivered = lines.iter().filter(|line| line["message"] == "delivery").map(|line| line["id"].as_str().unwrap());
+    assert!(delivered.eq((0..300).map(|id| id.to_string())));
+}
+
+#[test]
 fn a_full_disk_under_stderr_stops_nothing() {
     let mut server = Server::start("text", File::options().write(true).open("/dev/full").unwrap());
     server.deliver(300, "room_started");
