@@ -42,9 +42,12 @@ pub(crate) struct Question {
 impl Question {
     /// All that makes it another question.
     pub(crate) fn parts(&self) -> [Option<&[u8]>; 3] {
-        let Self { authorization, cookies, room } = self;
-        let [authorization, cookies] = [authorization, cookies].map(|value| value.as_ref().map(HeaderValue::as_bytes));
-        [authorization, cookies, room.as_deref().map(str::as_bytes)]
+        let [authorization, cookies] = self.credentials();
+        [authorization, cookies, self.room.as_deref().map(str::as_bytes)]
+    }
+
+    pub(crate) fn credentials(&self) -> [Option<&[u8]>; 2] {
+        [&self.authorization, &self.cookies].map(|value| value.as_ref().map(HeaderValue::as_bytes))
     }
 }
 
@@ -67,14 +70,14 @@ impl Application {
     }
 
     /// The request that asks `question`, with the headers that tell the application about the client's request.
-    pub(crate) fn request(&self, question: Question, passed_on: HeaderMap) -> Builder {
+    pub(crate) fn request(&self, question: &Question, passed_on: HeaderMap) -> Builder {
         let mut path = self.target.path().to_owned();
         if let Some(room) = &question.room {
             path.push_str(if self.target.has_query() { "&room=" } else { "?room=" });
             path.push_str(&byte_serialize(room.as_bytes()).collect::<String>().replace('+', "%20"));
         }
         let mut request = self.target.request(Method::GET, &path).header(ACCEPT, "application/json");
-        let credentials = [(AUTHORIZATION, question.authorization), (COOKIE, question.cookies)];
+        let credentials = [(AUTHORIZATION, question.authorization.clone()), (COOKIE, question.cookies.clone())];
         let passed_on = passed_on.into_iter().filter_map(|(name, value)| Some((name?, Some(value))));
         for (name, value) in credentials.into_iter().chain(passed_on) {
             request = value.into_iter().fold(request, |request, value| request.header(name.clone(), value));

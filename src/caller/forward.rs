@@ -1,5 +1,5 @@
-//! Asks the application who is calling, no more often than needed: its answers are kept for a while, the same question is asked once
-//! at a time, and an application that fails is left alone. Does not know what is asked.
+//! Asks the application who is calling, no more often than needed: its answers are kept for a while, it is asked one question at a time
+//! about the same credentials, and an application that fails is left alone. Does not know what is asked.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use hyper::header::HeaderMap;
 use hyper::http::request::Builder;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::caller::answers::{Answer, KeptAnswers, QuestionHasher, QuestionKey};
@@ -35,10 +36,17 @@ pub(crate) struct ForwardCaller {
 #[derive(Debug, Default)]
 pub(crate) struct ForwardState {
     kept: KeptAnswers,
-    /// The questions in flight. Whoever asks the same waits for the same answer.
-    asked: HashMap<QuestionKey, watch::Receiver<Option<Answered>>>,
+    /// The questions in flight, by their credentials.
+    asked: HashMap<QuestionKey, InFlight>,
     failures: u32,
     probe: Pace,
+}
+
+/// A question in flight. Whoever asks the same waits for the same answer.
+#[derive(Clone, Debug)]
+struct InFlight {
+    question: QuestionKey,
+    answered: watch::Receiver<Option<Answered>>,
 }
 
 /// The application's answer to everyone who waits for it; `None` if it says nothing.
@@ -49,24 +57,35 @@ type Answered = Option<Answer>;
 pub(crate) struct NoAnswer;
 
 impl ForwardCaller {
-    /// What the application says to `question`. Only one request with the same credentials is in flight.
+    /// What the application says to `question`. Only one request with the same credentials is in flight, so that nobody takes the places
+    /// of all others by asking for many rooms. A question about another room waits for its turn, as long as the application may take.
     pub(crate) async fn ask(
         self: &Arc<Self>,
         question: Question,
         passed_on: &(dyn Fn() -> HeaderMap + Sync),
         now: UnixTime,
     ) -> Result<Answer, NoAnswer> {
-        let mut answered = match self.begin(question, passed_on, now)? {
-            Begun::Kept(answer) => return Ok(answer),
-            Begun::Asked(answered) => answered,
-        };
-        let answer = answered.wait_for(Option::is_some).await.map_err(|_| NoAnswer)?;
-        answer.clone().flatten().ok_or(NoAnswer)
+        let (begin, mut waited) = (Instant::now(), Duration::ZERO);
+        loop {
+            match self.begin(&question, passed_on, now.saturating_add(waited))? {
+                Begun::Kept(answer) => return Ok(answer),
+                Begun::Asked(mut answered) => {
+                    let answer = answered.wait_for(Option::is_some).await.map_err(|_| NoAnswer)?;
+                    return answer.clone().flatten().ok_or(NoAnswer);
+                }
+                Begun::AfterAnother(mut other) => {
+                    let left = self.application.forward.timeout.saturating_sub(waited);
+                    // That one may have no answer; this one is asked nevertheless.
+                    drop(timeout(left, other.wait_for(Option::is_some)).await.map_err(|_| self.not_asked(ForwardOutcome::Busy))?);
+                }
+            }
+            waited = begin.elapsed();
+        }
     }
 
     fn begin(
         self: &Arc<Self>,
-        question: Question,
+        question: &Question,
         passed_on: &(dyn Fn() -> HeaderMap + Sync),
         now: UnixTime,
     ) -> Result<Begun, NoAnswer> {
@@ -76,27 +95,29 @@ impl ForwardCaller {
             self.observer.answer_reused(self.name());
             return Ok(Begun::Kept(answer.clone()));
         }
-        if let Some(answered) = state.asked.get(&key) {
-            return Ok(Begun::Asked(answered.clone()));
+        let credentials = self.hasher.key(question.credentials());
+        if let Some(InFlight { question, answered }) = state.asked.get(&credentials).cloned() {
+            return Ok(if question == key { Begun::Asked(answered) } else { Begun::AfterAnother(answered) });
         }
-        let not_asked = |outcome| {
-            self.observer.application_asked(self.name(), outcome, None);
-            NoAnswer
-        };
         if state.failures >= FAILURES && !state.probe.allows(now, PROBE_INTERVAL) {
-            return Err(not_asked(ForwardOutcome::Suspended));
+            return Err(self.not_asked(ForwardOutcome::Suspended));
         }
         if state.asked.len() >= IN_FLIGHT {
-            return Err(not_asked(ForwardOutcome::Busy));
+            return Err(self.not_asked(ForwardOutcome::Busy));
         }
         let (sender, answered) = watch::channel(None);
-        state.asked.insert(key, answered.clone());
+        state.asked.insert(credentials, InFlight { question: key, answered: answered.clone() });
         drop(state);
-        let asking = Asking { caller: Arc::clone(self), key };
+        let asking = Asking { caller: Arc::clone(self), key, credentials };
         let request = self.application.request(question, passed_on());
         // On its own, because whoever asked first may hang up while others wait for the same answer.
         tokio::spawn(async move { sender.send_replace(Some(asking.ask(request, now).await)) });
         Ok(Begun::Asked(answered))
+    }
+
+    fn not_asked(&self, outcome: ForwardOutcome) -> NoAnswer {
+        self.observer.application_asked(self.name(), outcome, None);
+        NoAnswer
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -112,12 +133,15 @@ impl ForwardCaller {
 enum Begun {
     Kept(Answer),
     Asked(watch::Receiver<Option<Answered>>),
+    /// Not yet, because another question with the same credentials is in flight, which is answered here.
+    AfterAnother(watch::Receiver<Option<Answered>>),
 }
 
 /// A question in flight. It is over when this is dropped.
 struct Asking {
     caller: Arc<ForwardCaller>,
     key: QuestionKey,
+    credentials: QuestionKey,
 }
 
 impl Asking {
@@ -154,7 +178,7 @@ impl Asking {
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        self.caller.lock().asked.remove(&self.key);
+        self.caller.lock().asked.remove(&self.credentials);
     }
 }
 

@@ -251,6 +251,45 @@ async fn one_question_at_a_time_for_the_same_session_even_if_the_first_who_asked
 }
 
 #[tokio::test]
+async fn one_question_at_a_time_for_the_same_session_also_about_different_rooms() {
+    let (open, gate) = watch::channel(false);
+    let answer = raw("200 OK", "", ALICE);
+    let server = FakeServer::start(move |_| Reply::After(gate.clone(), answer.clone())).await;
+    let subject = app(&server, |forward| forward.ask_room = true);
+    let rooms: Vec<_> = (0..70).map(|room| session("in").room(&room.to_string())).collect();
+    let all = futures_util::future::join_all(rooms.iter().map(|asks| asks.of(&subject.callers)));
+    let other = session("other").room("0");
+    let other = async {
+        server.has_requests(1).await;
+        let asked = async {
+            server.has_requests(2).await;
+            tokio::time::sleep(Duration::from_millis(50)).await; // a third would have come by now
+            open.send_replace(true);
+            server.requests().len()
+        };
+        tokio::join!(other.of(&subject.callers), asked)
+    };
+    let (answers, (other, in_flight)) = tokio::join!(all, other);
+    assert_eq!((who(&other), in_flight), (named("app", "alice"), 2));
+    assert!(answers.iter().all(|answer| who(answer) == named("app", "alice")));
+    assert_eq!(server.requests().len(), 71);
+}
+
+#[tokio::test]
+async fn a_question_about_another_room_waits_only_as_long_as_the_application_may_take() {
+    let server = FakeServer::start(|_| Reply::Hang).await;
+    let subject = app(&server, |forward| (forward.ask_room, forward.timeout) = (true, Duration::from_millis(100)));
+    let rooms: Vec<_> = (0..10).map(|room| session("in").room(&room.to_string())).collect();
+    let begin = std::time::Instant::now();
+    let answers = futures_util::future::join_all(rooms.iter().map(|asks| asks.of(&subject.callers))).await;
+    assert!(answers.iter().all(is_unknown));
+    assert!(server.requests().len() < 10, "each would have had to wait for those before it: {:?}", begin.elapsed());
+    let questions = subject.reports.questions.lock().unwrap();
+    assert_eq!(questions.len(), 10);
+    assert!(questions.contains(&Busy));
+}
+
+#[tokio::test]
 async fn at_most_64_questions_are_in_flight() {
     let (open, gate) = watch::channel(false);
     let answer = raw("200 OK", "", ALICE);
