@@ -54,6 +54,15 @@ pub(crate) struct Oidc {
     pub(crate) reach: Reach,
 }
 
+impl Oidc {
+    /// Whether `http://` to a host that is not loopback is possible. Discovery can lead there from an `https://` issuer.
+    pub(crate) fn may_be_asked_in_plaintext(&self) -> bool {
+        let begins = self.jwks_url.clone().or_else(|| Url::parse(&self.issued.issuer).ok());
+        let is_found_there = |url: &Url| self.jwks_url.is_none() && url.scheme() == "https";
+        self.reach.plaintext && begins.is_some_and(|url| is_open_on_the_way_to(&url) || is_found_there(&url))
+    }
+}
+
 /// The signature algorithms of JWTs that are verified with a public key (RFC 7518, section 3.1; RFC 8037, section 3.1; RFC 9864).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Algorithm {
@@ -153,6 +162,11 @@ impl Reach {
             _ => false,
         }
     }
+}
+
+/// Whether others on the way to `url` can read and forge what is said.
+pub(crate) fn is_open_on_the_way_to(url: &Url) -> bool {
+    url.scheme() == "http" && !is_loopback(url)
 }
 
 /// Whether the host of `url` can only be this machine.

@@ -2,7 +2,7 @@
 //! how the file is written, nor the settings of the server.
 
 use crate::caller::claim_path::ClaimPath;
-use crate::caller::settings::{ANONYMOUS, CallerSettings, Proof};
+use crate::caller::settings::{ANONYMOUS, CallerSettings, Proof, is_open_on_the_way_to};
 use crate::policy::compare::compared;
 use crate::policy::file::PolicyFile;
 use crate::policy::file::problem::{About, Finding, Mistake, Position, Problem};
@@ -54,8 +54,8 @@ pub(crate) fn findings(file: &PolicyFile, Surroundings { takes_any_origin, .. }:
 fn of_caller(caller: &CallerSettings, file: &PolicyFile, takes_any_origin: bool) -> impl Iterator<Item = About> {
     let name = || caller.name.clone();
     let (plaintext, cookies) = match &caller.proof {
-        Proof::Oidc(oidc) => (oidc.reach.plaintext, false),
-        Proof::Forward(forward) => (forward.reach.plaintext, !forward.cookies.is_empty()),
+        Proof::Oidc(oidc) => (oidc.may_be_asked_in_plaintext(), false),
+        Proof::Forward(forward) => (is_open_on_the_way_to(&forward.url), !forward.cookies.is_empty()),
         Proof::Jwt(_) | Proof::ApiToken(_) | Proof::Proxy(_) => (false, false),
     };
     let paths = caller.require.0.iter().map(|(path, _)| path).chain([&caller.subject]);
@@ -73,7 +73,9 @@ fn of_anonymous(rule: &Rule) -> impl Iterator<Item = About> {
     let powers = [(Permission::Moderate, "moderate"), (Permission::Hidden, "hidden")];
     let powers = powers.into_iter().filter(move |(power, _)| is_anonymous && rule.allow.has(*power));
     let powers = powers.map(|(_, permission)| About::AnonymousPower { rule: rule.name.clone(), permission });
-    everywhere.into_iter().chain(powers)
+    let events = is_anonymous && rule.events != EventsRight::None;
+    let events = events.then(|| About::AnonymousEvents { rule: rule.name.clone() });
+    everywhere.into_iter().chain(powers).chain(events)
 }
 
 /// Whether a pattern fits every room, because only stars and what the client chooses are in it.

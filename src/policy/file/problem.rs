@@ -138,6 +138,8 @@ pub(crate) enum About {
     AnonymousEverywhere { rule: String },
     #[error("the rule {rule:?} allows {permission:?} to anyone, without a credential")]
     AnonymousPower { rule: String, permission: &'static str },
+    #[error("the rule {rule:?} lets anyone read events, without a credential")]
+    AnonymousEvents { rule: String },
     #[error("the rule {rule:?} is also for {caller:?}, which has no claims, so {{{placeholder}}} denies")]
     NoClaims { rule: String, caller: String, placeholder: String },
     #[error(
