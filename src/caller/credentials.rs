@@ -72,7 +72,7 @@ fn without_blanks(mut text: &[u8]) -> &[u8] {
 }
 
 /// The text, unless it is empty or has a character that is not visible.
-fn visible(text: &[u8]) -> Option<&[u8]> {
+pub(super) fn visible(text: &[u8]) -> Option<&[u8]> {
     // Without a way out of the loop, it looks at many bytes at a time.
     let is_visible = text.iter().fold(!text.is_empty(), |all, byte| all & byte.is_ascii_graphic());
     is_visible.then_some(text)

@@ -10,6 +10,7 @@ use crate::caller::answers::QuestionHasher;
 use crate::caller::api_token::secret_hash;
 use crate::caller::application::Application;
 use crate::caller::callers::Callers;
+use crate::caller::credentials::visible;
 use crate::caller::expectations::Expectations;
 use crate::caller::forward::{ForwardCaller, ForwardState};
 use crate::caller::jwk::{KeySet, KeySetError};
@@ -74,10 +75,8 @@ impl Callers {
             }
             Proof::ApiToken(ApiToken::Secret(source)) => {
                 let token = surroundings.read(&source)?;
-                if token.is_empty() {
-                    return Err(SetupProblem::EmptyToken);
-                }
-                self.api_tokens.add(name, secret_hash(&token));
+                let token = visible(&token).ok_or(SetupProblem::Token)?;
+                self.api_tokens.add(name, secret_hash(token));
             }
             Proof::Forward(forward) => {
                 let target = surroundings.application(&forward, system)?;
@@ -164,8 +163,10 @@ pub(crate) enum SetupProblem {
     Unreadable(SecretSource, #[source] io::Error),
     #[error("the secret is shorter than {MIN_SECRET_BYTES} bytes: make one of random bytes")]
     ShortSecret,
-    #[error("the token is empty")]
-    EmptyToken,
+    #[error(
+        "the token is empty, or has a blank or another character that no Authorization header can have: make one with `openssl rand -hex 32`"
+    )]
+    Token,
     #[error("public_key_file: {path} {1}", path = .0.display())]
     Keys(PathBuf, #[source] KeySetError),
     #[error("ca_file: {path} {1}", path = .0.display())]

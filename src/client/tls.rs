@@ -78,7 +78,7 @@ fn system_config() -> io::Result<Arc<ClientConfig>> {
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         return Err(io::Error::other(
-            "this machine has no certificates of authorities: install ca-certificates, or set SSL_CERT_FILE or --ca-file",
+            "this machine has no certificates of authorities: install ca-certificates, or set SSL_CERT_FILE, --ca-file or ca_file",
         ));
     }
     config(roots)
@@ -113,7 +113,7 @@ fn advice(error: &rustls::Error) -> Option<&'static str> {
     };
     Some(match refused {
         Refused::UnknownIssuer | Refused::BadSignature => {
-            "no authority that is trusted here signed the server's certificate: pass the certificate of its authority with --ca-file"
+            "no authority that is trusted here signed the server's certificate: name a file with the certificate of its authority, with --ca-file for a command, or as ca_file in a policy or relay file"
         }
         Refused::Expired | Refused::ExpiredContext { .. } => {
             "the server's certificate has expired: renew it there, or set this machine's clock if that is wrong"

@@ -13,7 +13,7 @@ use crate::caller::settings::SecretSource;
 use crate::config::Variables;
 use crate::config::key_file::read_all;
 use crate::config::lookup::pasted;
-use crate::policy::file::problem::{Mistake, Position};
+use crate::policy::file::problem::Mistake;
 use crate::worker::lock;
 
 /// A file that may be read again.
@@ -51,10 +51,7 @@ impl FileSource {
         let bytes = last.read(&self.path);
         *lock(&self.last) = last;
         let bytes = bytes.map_err(FileError::Unreadable)?;
-        let text = str::from_utf8(&bytes).map_err(|error| {
-            let valid = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
-            FileError::NotUtf8(Position::of(&valid, valid.len()))
-        })?;
+        let text = str::from_utf8(&bytes).map_err(|error| FileError::Mistakes(vec![Mistake::not_utf8(&bytes, error)]))?;
         let folder = self.path.parent().unwrap_or(Path::new(""));
         parse(text, folder).map_err(FileError::Mistakes)
     }
@@ -117,8 +114,6 @@ fn read_file(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 pub(crate) enum FileError {
     #[error("cannot read it: {0}")]
     Unreadable(#[source] io::Error),
-    #[error("{0}: it is not UTF-8: save it as UTF-8")]
-    NotUtf8(Position),
     #[error("{}", .0.iter().map(Mistake::to_string).collect::<Vec<_>>().join("; "))]
     Mistakes(Vec<Mistake>),
 }

@@ -23,11 +23,14 @@ pub(crate) struct Surroundings {
     pub(crate) trusts_proxies: bool,
 }
 
-/// What cannot be used with these settings, in the order of the file.
-pub(crate) fn mistakes(file: &PolicyFile, surroundings: Surroundings) -> Vec<Mistake> {
+/// Which of the callers cannot be used with these settings.
+pub(crate) fn mistakes<'c>(
+    callers: impl Iterator<Item = (&'c CallerSettings, Position)>,
+    surroundings: Surroundings,
+) -> Vec<Mistake> {
     let needs_proxies = |caller: &CallerSettings| matches!(caller.proof, Proof::Proxy(_)) && !surroundings.trusts_proxies;
-    let callers = file.callers.iter().zip(&file.places.0).filter(|(caller, _)| needs_proxies(caller));
-    callers.map(|(caller, at)| Mistake { at: *at, problem: Problem::NoTrustedProxies { caller: caller.name.clone() } }).collect()
+    let callers = callers.filter(|(caller, _)| needs_proxies(caller));
+    callers.map(|(caller, at)| Mistake { at, problem: Problem::NoTrustedProxies { caller: caller.name.clone() } }).collect()
 }
 
 /// Everything that is worth a look, in the order of the file.
@@ -37,8 +40,8 @@ pub(crate) fn findings(file: &PolicyFile, Surroundings { takes_any_origin, .. }:
     if rules.is_empty() {
         findings.push(Finding { at: Position::START, about: About::NoRules });
     }
-    for (caller, at) in file.callers.iter().zip(&file.places.0) {
-        findings.extend(of_caller(caller, file, takes_any_origin).map(|about| Finding { at: *at, about }));
+    for (caller, at) in file.placed_callers() {
+        findings.extend(of_caller(caller, file, takes_any_origin).map(|about| Finding { at, about }));
     }
     for (index, (rule, at)) in file.rules.iter().zip(&file.places.1).enumerate() {
         let alone = of_anonymous(rule).chain(open_ends(rule)).chain(claims_of_users(rule)).chain(moderates(rule));

@@ -61,7 +61,7 @@ impl PolicyRules {
     /// # Errors
     /// If there are mistakes in it: all of them, with their places.
     pub fn parse(text: &str) -> Result<Self, PolicyMistakes> {
-        PolicyFile::parse(text, Path::new("")).map(Self).map_err(PolicyMistakes)
+        PolicyFile::parse(text, Path::new("")).map(Self).map_err(|broken| PolicyMistakes(broken.mistakes))
     }
 
     /// The caller `name` with these claims, which the program has verified.

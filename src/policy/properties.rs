@@ -16,8 +16,8 @@ use crate::livekit::key::ApiKey;
 use crate::policy::Policy;
 use crate::policy::asked::Asked;
 use crate::policy::check::{Surroundings, findings};
-use crate::policy::file::PolicyFile;
 use crate::policy::file::problem::About;
+use crate::policy::file::{BrokenFile, PolicyFile};
 use crate::policy::rules::Decision;
 
 const CALLERS: &str = r#"
@@ -364,7 +364,7 @@ proptest! {
         let text: String = letters.into_iter().collect();
         match PolicyFile::parse(&text, Path::new("")) {
             Ok(file) => drop(findings(&file, Surroundings { takes_any_origin: true, trusts_proxies: true })),
-            Err(mistakes) => {
+            Err(BrokenFile { mistakes, .. }) => {
                 let lines = text.lines().count().max(1);
                 prop_assert!(!mistakes.is_empty() && mistakes.iter().all(|mistake| (1..=lines + 1).contains(&mistake.at.line)));
             }

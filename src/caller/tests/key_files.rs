@@ -145,7 +145,10 @@ async fn callers_that_cannot_be_set_up_say_why() {
     let cases: [(CallerSettings, &str); 13] = [
         (secret("SHORT"), "callers.app: the secret is shorter than 32 bytes: make one of random bytes"),
         (secret("MISSING"), "callers.app: cannot read the variable MISSING: it is not set"),
-        (api_token("app", "EMPTY"), "callers.app: the token is empty"),
+        (
+            api_token("app", "EMPTY"),
+            "callers.app: the token is empty, or has a blank or another character that no Authorization header can have: make one with `openssl rand -hex 32`",
+        ),
         (
             file_jwt("app", "rsa-ours.pem"),
             "callers.app: public_key_file: rsa-ours.pem contains a private key: give roomkey the public one alone",

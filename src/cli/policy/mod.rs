@@ -14,12 +14,12 @@ use zeroize::Zeroizing;
 
 use crate::caller::settings::SecretSource;
 use crate::caller::setup::Surroundings;
-use crate::cli::report::{Line, report};
-use crate::cli::{Failure, Outcome, input};
+use crate::cli::report::Line;
+use crate::cli::{Failure, input};
 use crate::clock::Clock;
 use crate::config::{Config, Flags, Variables};
-use crate::policy::file::PolicyFile;
 use crate::policy::file::problem::Mistake;
+use crate::policy::file::{BrokenFile, PolicyFile};
 use crate::worker::Workers;
 
 #[derive(Debug, Subcommand)]
@@ -40,17 +40,18 @@ fn settings() -> Result<Config, Failure> {
 ///
 /// # Errors
 /// Only if there is nothing to read. Mistakes are a result.
-fn read(path: &str) -> Result<Result<PolicyFile, Vec<Mistake>>, Failure> {
+fn read(path: &str) -> Result<Result<PolicyFile, BrokenFile>, Failure> {
     let bytes = input::read(path)?;
-    let text = str::from_utf8(&bytes).or(Err(Failure::wrong(format_args!("{path} is not UTF-8: save it as UTF-8"))))?;
     let folder = Path::new(path).parent().unwrap_or(Path::new(""));
-    Ok(PolicyFile::parse(text, folder))
+    Ok(match str::from_utf8(&bytes) {
+        Ok(text) => PolicyFile::parse(text, folder),
+        Err(error) => Err(BrokenFile { mistakes: vec![Mistake::not_utf8(&bytes, error)], callers: Vec::new() }),
+    })
 }
 
-/// Prints the mistakes of the file at `path`.
-fn print_mistakes(path: &str, mistakes: Vec<Mistake>) -> Outcome {
-    let line = |Mistake { at, problem }| Line::mistake(at, problem);
-    report(path, mistakes.into_iter().map(line).collect(), "").map(drop)
+/// A line of the report for each of `mistakes`.
+fn lines(mistakes: Vec<Mistake>) -> impl Iterator<Item = Line> {
+    mistakes.into_iter().map(|Mistake { at, problem }| Line::mistake(at, problem))
 }
 
 /// What callers are set up with outside of the server.

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::caller::Caller;
 use crate::cli::policy::caller::CallerFlags;
 use crate::cli::policy::request::RequestFlags;
-use crate::cli::policy::{print_mistakes, read, settings};
+use crate::cli::policy::{lines, read, settings};
+use crate::cli::report::report;
 use crate::cli::{Failure, Outcome, input, print, print_json};
 use crate::clock::UnixTime;
 use crate::config::Config;
@@ -40,8 +41,8 @@ pub(in crate::cli) fn run(arguments: TestPolicy) -> Outcome {
     let settings = settings()?;
     let file = match read(&arguments.file)? {
         Ok(file) => file,
-        Err(mistakes) => {
-            print_mistakes(&arguments.file, mistakes)?;
+        Err(broken) => {
+            report(&arguments.file, lines(broken.mistakes).collect(), "")?;
             return Err(Failure { status: 2, reason: None });
         }
     };

@@ -36,13 +36,13 @@ pub(super) fn start(source: FileSource, surroundings: Surroundings, edge: &Edge,
 /// # Errors
 /// If it cannot be used.
 pub(super) fn load(source: &FileSource, surroundings: Surroundings, switch: &PolicySwitch) -> Result<(), Unusable> {
-    let file = source.read(PolicyFile::parse)?;
-    let mistakes = check::mistakes(&file, surroundings);
+    let file = source.read(|text, folder| PolicyFile::parse(text, folder).map_err(Vec::from))?;
+    let mistakes = check::mistakes(file.placed_callers(), surroundings);
     if !mistakes.is_empty() {
         return Err(FileError::Mistakes(mistakes).into());
     }
     let findings = check::findings(&file, surroundings);
-    let places: Vec<_> = file.callers.iter().map(|caller| (caller.name.clone(), file.place_of_caller(&caller.name))).collect();
+    let places: Vec<_> = file.placed_callers().map(|(caller, at)| (caller.name.clone(), at)).collect();
     switch.put(file, &|secret| source.secret(secret)).map_err(|error| {
         let place = places.iter().find(|(name, _)| name == error.caller());
         Unusable::Caller { at: place.map(|(_, at)| *at).unwrap_or_default(), error }

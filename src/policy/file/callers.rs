@@ -67,10 +67,18 @@ impl Callers {
         let mut section = Section::new(format!("the caller {name:?}"), span.clone(), table);
         let kind = section.required("kind", KIND, reader).and_then(|item| reader.one_of("kind", item, "kind", &KINDS, &[]));
         self.names.push((name.to_owned(), kind != Some(Kind::ApiToken)));
-        let Some(kind) = kind else { return }; // the other keys depend on it
+        let Some(kind) = kind else {
+            // The other keys depend on it, but some are those of no kind.
+            for (_, kind) in KINDS {
+                settings(name, kind, &mut section, folder, &mut reader.apart());
+            }
+            return section.finish(reader);
+        };
+        let mistakes = reader.mistakes.len();
         let settings = settings(name, kind, &mut section, folder, reader);
         section.finish(reader);
-        self.read.extend(settings.map(|settings| (settings, reader.position(&span))));
+        let is_right = reader.mistakes.len() == mistakes;
+        self.read.extend(settings.filter(|_| is_right).map(|settings| (settings, reader.position(&span))));
     }
 
     /// Whether a rule may name this caller. If not, which ones it may name.

@@ -31,26 +31,47 @@ pub(crate) struct PolicyFile {
     pub(super) places: (Vec<Position>, Vec<Position>),
 }
 
+/// A policy file that cannot be used.
+#[derive(Debug)]
+pub(crate) struct BrokenFile {
+    /// In the order of the file.
+    pub(crate) mistakes: Vec<Mistake>,
+    /// Those without a mistake, with their places. None if parts of the file are not TOML, because settings could be missing.
+    pub(crate) callers: Vec<(CallerSettings, Position)>,
+}
+
 impl PolicyFile {
-    /// Where the section of this caller is.
-    pub(crate) fn place_of_caller(&self, name: &str) -> Position {
-        let mut callers = self.callers.iter().zip(&self.places.0);
-        callers.find(|(caller, _)| caller.name == name).map(|(_, at)| *at).unwrap_or_default()
+    /// The callers with the places of their sections.
+    pub(crate) fn placed_callers(&self) -> impl Iterator<Item = (&CallerSettings, Position)> {
+        self.callers.iter().zip(self.places.0.iter().copied())
     }
 
     /// Reads `text`. Relative paths in it begin in `folder`.
     ///
     /// # Errors
-    /// All mistakes, in the order of the file.
-    pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self, Vec<Mistake>> {
+    /// All mistakes.
+    pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self, BrokenFile> {
         let (mut reader, document) = Reader::begin(text, "[[rule]]");
         let mut section = Section::new("the file".to_owned(), 0..0, document.get_ref());
         let callers = Callers::read(section.item("callers"), folder, &mut reader);
         let rules = rules::rules(section.item("rule"), &callers, &mut reader);
         section.finish(&mut reader);
-        let findings = reader.finish()?;
+        let is_complete = !reader.has_syntax_errors();
+        let findings = match reader.finish() {
+            Ok(findings) => findings,
+            Err(mistakes) => {
+                let callers = if is_complete { callers.read } else { Vec::new() };
+                return Err(BrokenFile { mistakes, callers });
+            }
+        };
         let (callers, caller_places) = callers.read.into_iter().unzip();
         let (rules, rule_places) = rules.into_iter().unzip();
         Ok(Self { callers, rules: Rules::new(rules), findings, places: (caller_places, rule_places) })
+    }
+}
+
+impl From<BrokenFile> for Vec<Mistake> {
+    fn from(broken: BrokenFile) -> Self {
+        broken.mistakes
     }
 }

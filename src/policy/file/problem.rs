@@ -2,6 +2,7 @@
 //! secret.
 
 use std::fmt;
+use std::str::Utf8Error;
 use std::time::Duration;
 
 use crate::livekit::room_config::RoomConfigurationError;
@@ -41,9 +42,19 @@ pub(crate) struct Mistake {
     pub(crate) problem: Problem,
 }
 
+impl Mistake {
+    /// `bytes` are not UTF-8.
+    pub(crate) fn not_utf8(bytes: &[u8], error: Utf8Error) -> Self {
+        let valid = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
+        Self { at: Position::of(&valid, valid.len()), problem: Problem::NotUtf8 }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum Problem {
+    #[error("it is not UTF-8: save it as UTF-8")]
+    NotUtf8,
     /// The message is that of the TOML parser.
     #[error("this is not TOML: {message}")]
     Syntax { message: String },

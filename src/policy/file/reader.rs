@@ -41,6 +41,21 @@ impl<'s> Reader<'s> {
         (reader, document)
     }
 
+    /// A reader of the same file. What it finds does not count.
+    pub(super) fn apart(&self) -> Self {
+        Self {
+            source: self.source,
+            lines: self.lines.clone(),
+            has_syntax_errors: false,
+            mistakes: Vec::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    pub(crate) fn has_syntax_errors(&self) -> bool {
+        self.has_syntax_errors
+    }
+
     /// What was found, if there is no mistake.
     ///
     /// # Errors

@@ -102,12 +102,16 @@ fn bad_input_is_not_a_denial() {
     }
     let sentence = Start::command(["policy", "check", "none.toml"]).run().wrong();
     assert!(sentence.contains("none.toml"), "{sentence}");
-    let sentence = Start::command(["policy", "check", "x"]).file("x", b"\xff").run().wrong();
-    assert!(sentence.contains("UTF-8"), "{sentence}");
     // A policy with mistakes can decide nothing.
     let ended = Start::command(["policy", "test", "x", "--caller", "a"]).file("x", "[rules]").run();
     assert_eq!(ended.status, 2, "{ended:?}");
     assert!(ended.stdout.contains("x:1:2: mistake: "), "{ended:?}");
+}
+
+#[test]
+fn what_is_not_utf8_is_a_mistake_with_its_place() {
+    let ended = Start::command(["policy", "check", "x"]).file("x", b"# \n# \xff").run();
+    assert_eq!((ended.status, ended.stdout.as_str()), (1, "x:2:3: mistake: it is not UTF-8: save it as UTF-8\n1 mistake\n"));
 }
 
 #[test]

@@ -44,6 +44,13 @@ identity = "{subject}"
     }
     let unset = check("secret_env = \"UNSET\"");
     assert_eq!((unset.status, unset.stdout.contains("2:10: note: ")), (0, true), "{unset:?}");
+    let token = |value: &str| {
+        let policy = "[callers.a]\nkind = \"api-token\"\ntoken_env = \"TOKEN\"\n[[rule]]\nname = \"a\"\ncaller = \"a\"\nroom = \"a\"\nidentity = \"a\"";
+        Start::command(["policy", "check", "policy.toml"]).file("policy.toml", policy).env("TOKEN", value).run()
+    };
+    for (value, status) in [("an-opaque-token", 0), ("an opaque token", 1), ("tokën", 1)] {
+        assert_eq!(token(value).status, status, "{value}");
+    }
     for key in ["secret_env = \"SHORT\"", "secret_file = \"short\"", "secret_file = \"missing\"", "public_key_file = \"short\""] {
         let wrong = check(key);
         assert_eq!((wrong.status, wrong.stdout.contains("2:10: mistake: ")), (1, true), "{key}: {wrong:?}");

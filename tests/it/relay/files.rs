@@ -101,8 +101,8 @@ fn a_file_that_cannot_be_read() {
         assert_eq!((ended.status, ended.stdout.as_str()), (2, ""));
         assert!(ended.stderr.contains("relay.toml: cannot read it: "), "{ended:?}");
         let ended = check().file("relay.toml", b"# \n# \xff").run();
-        assert_eq!((ended.status, ended.stdout.as_str()), (2, ""));
-        assert!(ended.stderr.contains("relay.toml: line 2, column 3: it is not UTF-8"), "{ended:?}");
+        assert_eq!((ended.status, ended.stderr.as_str()), (1, ""));
+        assert!(ended.stdout.contains("relay.toml:2:3: mistake: it is not UTF-8"), "{ended:?}");
     }
 }
 
