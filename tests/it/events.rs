@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use roomkey::WebhookEvent;
+use roomkey::{EventDetails, WebhookEvent};
 use roomkey::livekit::event::{EVENTS, NotAnEvent};
 use serde_json::{Map, Value};
 
@@ -220,6 +220,21 @@ fn the_list_of_events_has_every_recorded_one_and_none_twice() {
     }
     let names = std::collections::BTreeSet::from(EVENTS);
     assert_eq!(names.len(), EVENTS.len());
+}
+
+#[test]
+fn an_event_with_the_most_that_a_room_and_a_participant_may_hold_is_read() {
+    for metadata in [r#"\""#, r"\u0001"].map(|escape| escape.repeat(512 * 1024)) {
+        let attributes: Vec<_> = (0..22_000).map(|name| format!(r#""{name:x}":"""#)).collect();
+        let participant = format!(r#"{{"identity":"alice","metadata":"{metadata}","attributes":{{{}}}}}"#, attributes.join(","));
+        let body = format!(
+            r#"{{"event":"participant_left","room":{{"metadata":"{metadata}","name":"daily"}},"participant":{participant},"id":"EV"}}"#
+        );
+        let event = WebhookEvent::parse(body.as_bytes()).unwrap();
+        assert_eq!((&*event.id, event.room_name()), ("EV", Some("daily")));
+        assert_eq!(event.participant.unwrap().identity, "alice");
+        assert!(EventDetails::parse(body.as_bytes()).is_ok());
+    }
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn log(request: &RequestId, Logged { key, body, digest, event }: &Logged<'_>) {
         }
         None => {
             let (bytes, sha256) = (body.len(), hex(*digest));
-            info!(%request, bytes, sha256, key, "undecodable delivery: authentic, but not a JSON object");
+            info!(%request, bytes, sha256, key, "undecodable delivery: authentic, but not a JSON object that can be an event");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A failed start ends with a status and one sentence that names the file, and leaves the file unchanged.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +13,7 @@ use super::sender::{Sender, failed_start, place, serve, start, start_by_script};
 use super::support::{append, append_all, event, open_sqlite};
 use crate::harness::directory::Directory;
 use crate::harness::disk::SmallDisk;
+use crate::harness::program::Start;
 
 /// A user without files.
 const NOBODY: u32 = 65534;
@@ -47,6 +48,31 @@ async fn a_file_that_is_no_database() {
     let file = scratch.file("inbox.db");
     fs::write(&file, "notes\n".repeat(1000)).unwrap();
     assert_refused(&file, "damaged or not an inbox", None, None);
+}
+
+#[test]
+fn what_is_no_regular_file_stays_as_it_is() {
+    let scratch = Directory::new();
+    let (directory, pipe) = (scratch.file("directory"), scratch.file("pipe"));
+    fs::create_dir(&directory).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // `/dev/full` stands for all devices: if it were taken for an empty file, it would be replaced.
+    let device = scratch.file("device");
+    symlink("/dev/full", &device).unwrap();
+    for path in [&directory, &pipe, &device] {
+        let kind = fs::metadata(path).unwrap().file_type();
+        let why = format!("the inbox {} cannot be used: it is not a regular file", path.display());
+        let (status, said) = failed_start(start(&place(path)));
+        assert!((status, said.contains(&why)) == (Some(2), true), "{said}");
+        let (copy, inbox, new) = (path.to_str().unwrap(), place(path), place(&scratch.file("new.db")));
+        for command in
+            [&["export", "--inbox", &inbox][..], &["restore", "x", "--inbox", &inbox], &["restore", copy, "--inbox", &new]]
+        {
+            let ended = Start::command(["inbox"].iter().chain(command).copied()).run();
+            assert!(ended.status != 0 && ended.stderr.contains("not a regular file"), "{ended:?}");
+        }
+        assert_eq!(fs::metadata(path).unwrap().file_type(), kind);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,9 @@ pub enum Why {
     /// The operating system refuses.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// It is a directory, a device or a pipe.
+    #[error("it is not a regular file")]
+    NotRegular,
     /// Another roomkey uses it.
     #[error("another roomkey uses it")]
     InUse,

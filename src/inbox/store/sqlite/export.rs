@@ -21,6 +21,7 @@ impl ExportedFile {
         // SQLite treats some names specially, such as `:memory:`, but no absolute path, and does not say why it cannot open one.
         let path = std::path::absolute(path)?;
         fs::metadata(&path)?;
+        open::check_kind(&path)?;
         let connection = open::read_only(&path)?;
         if schema::is_empty(&connection)? { Err(Why::Damaged) } else { Ok(Self(connection)) }
     }

@@ -48,6 +48,7 @@ pub(super) fn open<T>(path: &Path, now: UnixTime, start: impl FnOnce(File, Conne
 /// The file, locked as long as it is open against other processes that would use it as an inbox. It may hold secrets; SQLite gives
 /// the same permissions to the files that it creates beside it.
 pub(super) fn lock_file(path: &Path) -> Result<File, Why> {
+    check_kind(path)?;
     let mut options = File::options();
     let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     match file.try_lock() {
@@ -57,6 +58,11 @@ pub(super) fn lock_file(path: &Path) -> Result<File, Why> {
         Err(TryLockError::WouldBlock) => Err(Why::InUse),
         Err(TryLockError::Error(error)) => Err(Why::Io(error)),
     }
+}
+
+/// Refuses what is there, if it is not a regular file. A device would be replaced, and a pipe waited for, if it were opened.
+pub(super) fn check_kind(path: &Path) -> Result<(), Why> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) { Err(Why::NotRegular) } else { Ok(()) }
 }
 
 pub(super) fn remove(path: &Path, suffixes: &[&str]) {

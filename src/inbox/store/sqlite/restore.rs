@@ -107,6 +107,7 @@ fn put_aside(from: &Path, to: &Path) -> io::Result<()> {
 /// Copies `copy` to the file `new`, which gets the owner of the `old` one, and checks it. Returns the file, locked, with its number of
 /// entries and its end.
 fn fill(new: &Path, old: Option<&File>, copy: &Path) -> Result<(File, u64, Cursor), RestoreError> {
+    open::check_kind(copy).map_err(RestoreError::Copy)?;
     let mut source = File::open(copy).map_err(RestoreError::Unreadable)?;
     let metadata = source.metadata().map_err(RestoreError::Unreadable)?;
     let old = old.map(File::metadata).transpose()?;
