@@ -140,7 +140,8 @@ impl SqliteStore {
         }
         if writer.is_unsure {
             writer.known = Known::load(&writer.connection)?;
-            writer.known.fingerprints.hold(&writer.connection)?;
+            // Through another connection, because what this one has read would stay in its cache.
+            writer.known.fingerprints.hold(&open::reader(&self.path)?)?;
             writer.is_unsure = false;
         }
         if lock(&self.usage).log_bytes > Some(log::FULL_BYTES) {
@@ -165,11 +166,11 @@ impl SqliteStore {
         self.checkpointer.use_connection(None);
         slot.writer = None;
         let writer = slot.writer.insert(SqliteWriter::open(&self.path, open::writer(&self.path)?)?);
-        self.checkpointer.use_connection(Some(open::writer(&self.path)?));
         drop(readers);
         if log::restart(&writer.connection)?.is_some() {
             return Err(StoreError::Locked("the log cannot restart while another process uses the inbox".into()));
         }
+        self.checkpointer.use_connection(Some(open::writer(&self.path)?));
         slot.is_doubtful = false;
         *lock(&self.usage) = writer.usage()?;
         Ok(())
@@ -177,6 +178,7 @@ impl SqliteStore {
 
     /// Makes room in the log, so that it never exceeds its limit.
     fn shorten_log(&self, writer: &SqliteWriter) -> Result<(), StoreError> {
+        let _no_pass = self.checkpointer.pause(); // SQLite does not wait for another one who moves data
         let page: u32 = writer.connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
         // First without waiting, because a log can be long on the disk and yet not full.
         for timeout in [Duration::ZERO, open::LOCK_TIMEOUT] {

@@ -119,6 +119,11 @@ impl Checkpointer {
         self.state.has_failed.swap(false, Relaxed)
     }
 
+    /// Ends the present pass, and allows no other as long as the result lives.
+    pub(super) fn pause(&self) -> impl Drop {
+        lock(&self.state.connection)
+    }
+
     /// Closes the connection, and uses another one if given.
     pub(super) fn use_connection(&self, connection: Option<Connection>) {
         *lock(&self.state.connection) = connection;
@@ -185,5 +190,31 @@ pub(super) fn finish(connection: &Connection) {
         restart(connection).and_then(|_| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop));
     if let Err(error) = finished {
         debug!(%error, "the inbox's log (-wal) stays beside it");
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that breaks says so by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_restarts_although_the_thread_moves_data_at_the_same_time() {
+        let path = std::env::temp_dir().join(format!("roomkey-log-{}.db", std::process::id()));
+        let connect = || Connection::open(&path).unwrap();
+        let writer = connect();
+        writer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE x (y BLOB)").unwrap();
+        let checkpointer = Checkpointer::start(connect(), &Workers::default()).unwrap();
+        for _ in 0..200 {
+            writer.execute("INSERT INTO x VALUES (zeroblob(300000))", []).unwrap();
+            checkpointer.written(PASS_BYTES, &writer);
+            thread::yield_now();
+            let _no_pass = checkpointer.pause();
+            assert_eq!(restart(&writer).unwrap(), None);
+        }
+        drop((checkpointer, writer));
+        for name in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(beside(&path, name)); // SQLite has removed what it made beside the file
+        }
     }
 }
