@@ -72,7 +72,10 @@ settings! {
         |setting| setting.parse("a port from 0 to 65535", |port| port.parse().ok());
     server_bind: Option<String> => Bind, (value_name = "HOST") ["SERVER_BIND", "all interfaces"]
         "The address or host name to listen on",
-        |setting| Ok(setting.text().map_or(Bind::All, Bind::Host));
+        |setting| {
+            let host = setting.optional("an address such as 127.0.0.1 or ::1, or a host name, without a port", values::bind)?;
+            Ok(host.map_or(Bind::All, Bind::Host))
+        };
     livekit_url: Option<String> => String, (value_name = "URL") ["LIVEKIT_URL", DEFAULT_LIVEKIT_URL]
         "Where clients find LiveKit Server",
         |setting| setting.parse(

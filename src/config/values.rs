@@ -1,9 +1,11 @@
 //! What the text of each setting means: it becomes a type that cannot hold an invalid value. Does not know where the text is from.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::Level;
+use url::Host;
 
 use crate::config::ConfigError;
 use crate::config::lookup::Setting;
@@ -38,6 +40,14 @@ impl InboxPlace {
 pub(crate) enum LogFormat {
     Text,
     Json,
+}
+
+/// An address, perhaps with the zone of an IPv6 address (RFC 4007, section 11), or a host name.
+pub(super) fn bind(text: &str) -> Option<String> {
+    let is_address = text.parse::<IpAddr>().is_ok();
+    let has_zone = text.split_once('%').is_some_and(|(address, zone)| address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty());
+    let is_name = || matches!(Host::parse(text), Ok(Host::Domain(_)));
+    (is_address || has_zone || is_name()).then(|| text.to_owned())
 }
 
 /// The address of LiveKit Server, exactly as it was written, because clients get it.

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use roomkey::{EventDetails, WebhookEvent};
 use roomkey::livekit::event::{EVENTS, NotAnEvent};
+use roomkey::{EventDetails, WebhookEvent};
 use serde_json::{Map, Value};
 
 use crate::fixtures::{digest, forge_with, nested_lists, nested_objects, now, receiver, recorded};

@@ -41,8 +41,8 @@ const LAST_WRITE: Duration = Duration::from_secs(1);
   roomkey events --follow --after 0001d2a0b3c40000 --url http://localhost:6080/x
 
 With --json each line is {\"cursor\",\"receivedAt\",\"event\"}, with the event as it arrived, including any secrets in it.
-Status 1 if roomkey cannot be reached, refuses, or has deleted the events after --after. With --follow, outages are waited
-out once roomkey was reached.")]
+Status 1 if roomkey cannot be reached, refuses, or has deleted the events after --after. With --follow, once roomkey has been
+reached, the command waits out outages.")]
 pub(super) struct ReadEvents {
     /// Continue with new events, until Ctrl-C
     #[arg(short, long)]

@@ -9,7 +9,7 @@ use crate::inbox::{self, RestoreError, Restored};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  sqlite3 roomkey.db \".backup copy.db\"
+  sqlite3 roomkey.db \"VACUUM INTO 'copy.db'\"
       Back up the inbox, also while roomkey uses it
   roomkey inbox restore copy.db
       Stop roomkey first

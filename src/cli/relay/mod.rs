@@ -24,7 +24,7 @@ use client::{OwedPage, RelayClient, StatusPage};
 pub(super) enum RelayCommand {
     /// Report every mistake in a file of targets, and what is perhaps not meant
     Check(check::CheckRelay),
-    /// Show how far each target is, and how it is
+    /// Show the position and the condition of each target
     #[command(after_help = "Examples:
   roomkey relay status
   roomkey relay status app --json

@@ -113,7 +113,7 @@ fn edge(config: &Config, retention: Retention, inbox: &Inbox, relay: Option<Rela
         .map(|metrics| metrics.with_inbox(inbox.clone()).with_relay(relay.clone()).with_log_lines_dropped(log::lines_dropped));
     let defaults = Limits::default();
     let limits = Limits {
-        connections: config.max_connections.unwrap_or_else(affordable_connections),
+        connections: connections(config.max_connections),
         idle: config.idle_timeout,
         farewell: config.shutdown_delay,
         // A follower without events must learn a newer cursor before its own is deleted.
@@ -172,6 +172,20 @@ fn targets(config: &Config, variables: &Arc<Variables>, edge: &Edge) -> Result<O
 /// What the log calls a file that may not be set.
 fn file(path: &Option<PathBuf>) -> Cow<'_, str> {
     path.as_deref().map_or("none".into(), Path::to_string_lossy)
+}
+
+/// The most connections: as many as are `wanted`, if the limit of descriptors allows them.
+fn connections(wanted: Option<usize>) -> usize {
+    let affordable = affordable_connections();
+    let wanted = wanted.unwrap_or(affordable);
+    if wanted > affordable {
+        warn!(
+            MAX_CONNECTIONS = wanted,
+            affordable,
+            "the limit of descriptors allows fewer connections than MAX_CONNECTIONS: raise it (ulimit -n), or lower MAX_CONNECTIONS"
+        );
+    }
+    wanted.min(affordable)
 }
 
 /// The connections that the limit of descriptors allows, once it is raised as far as possible, less what the program itself needs.

@@ -41,7 +41,12 @@ pub(in crate::cli) fn cannot_open(path: &Path, why: &Why) -> String {
     let directory = path.parent().filter(|_| matches!(why, Why::Io(_) | Why::NoLog | Why::Store(_)));
     let directory = directory.map(|directory| format!("; {}", describe(directory))).unwrap_or_default();
     let path = path.display();
-    format!("the inbox {path} cannot be used: {why}{directory}: make it usable, or set ROOMKEY_INBOX to another place")
+    let remedy = match why {
+        Why::InUse => "stop that one, or ",
+        Why::NotRegular => "",
+        _ => "make it usable, or ",
+    };
+    format!("the inbox {path} cannot be used: {why}{directory}: {remedy}set ROOMKEY_INBOX to another place")
 }
 
 /// The permissions and the owner of `directory`.

@@ -15,7 +15,7 @@ use crate::livekit::token_verifier::{TokenError, TokenVerifier};
   roomkey token inspect eyJhbGciOi...
   roomkey token create --join --token-only | roomkey token inspect -
 
-Status 1 if it is not a token, or not a valid one of a known key. The signature is checked only if the key is known.")]
+Status 1 if it is not a token, or if its key is known and it is not valid. The signature is checked only if the key is known.")]
 pub(in crate::cli) struct InspectToken {
     /// The token, bare or after `Bearer `; - is stdin
     token: String,

@@ -142,7 +142,7 @@ pub(crate) enum About {
     #[error("the rule {rule:?} never answers, because {earlier:?} before it matches all of its requests")]
     Covered { rule: String, earlier: String },
     #[error(
-        "{rule:?} for {caller:?} and {other_rule:?} for {other:?} can give one identity in one room, and LiveKit then puts the first participant out: begin their identities with different text"
+        "{rule:?} for {caller:?} and {other_rule:?} for {other:?} can give one identity in one room, and LiveKit then disconnects the first participant: begin their identities with different text"
     )]
     SameIdentity { rule: String, caller: String, other_rule: String, other: String },
     #[error("the rule {rule:?} lets anyone join every room, without a credential")]

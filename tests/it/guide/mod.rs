@@ -104,7 +104,7 @@ const BLOCKS: [(&str, &str, &str, Use); 55] = [
     ("src/guide/operating.md", "sh", "podman build", NotRun("it needs an engine for containers")),
     ("src/guide/operating.md", "sh", "prometheus-rules.yaml", Run("deploy::files::every_file_is_listed_and_printed_as_it_is")),
     ("src/guide/operating.md", "sh", "try-restart", Run(".ci/deploy")),
-    ("src/guide/operating.md", "sh", ".backup", Run(".ci/deploy")),
+    ("src/guide/operating.md", "sh", "VACUUM INTO", Run(".ci/deploy")),
     ("src/guide/operating.md", "sh", "inbox restore", Run(".ci/deploy")),
     ("src/guide/policy.md", "console", "policy check", Run("guide::policy::what_the_commands_print_is_what_the_page_shows")),
     ("src/guide/policy.md", "console", "policy test", Run("guide::policy::what_the_commands_print_is_what_the_page_shows")),

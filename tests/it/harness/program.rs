@@ -96,6 +96,13 @@ impl Program {
         self.stdout = None;
     }
 
+    /// Reads in the log where it listens.
+    pub(crate) fn wait_until_it_listens(&mut self) {
+        let line = self.wait_for("listening");
+        let address = line.split("http://").nth(1).unwrap_or_else(|| panic!("no address: {line}"));
+        self.listens_at = Some(address.split(['"', ' ']).next().unwrap().parse().unwrap());
+    }
+
     /// Waits for a line of the log that contains `text`.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, text: &str) -> String {

@@ -144,9 +144,7 @@ impl Start {
     /// Starts it, and waits until its log says that it listens.
     pub(crate) fn serve(self) -> Program {
         let mut program = self.spawn();
-        let line = program.wait_for("listening");
-        let address = line.split("http://").nth(1).unwrap_or_else(|| panic!("no address: {line}"));
-        program.listens_at = Some(address.split(['"', ' ']).next().unwrap().parse().unwrap());
+        program.wait_until_it_listens();
         program
     }
 

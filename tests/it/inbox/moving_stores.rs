@@ -384,7 +384,7 @@ async fn what_cannot_be_moved_is_refused() {
     for (place, why) in [
         ("none", "keeps nothing"),
         ("sqlite:/nowhere/inbox.db", "No such file"),
-        ("sqlite:/dev/null", "not an inbox"),
+        ("sqlite:/dev/null", "not a regular file"),
         ("file:x", "ROOMKEY_INBOX is"),
     ] {
         let said = run(place, &["export"]).run().wrong();

@@ -291,7 +291,9 @@ fn what_is_not_utf_8() {
 #[test]
 fn an_inbox_that_cannot_be_made() {
     let start = || Start::new().directory("data");
-    for file in ["data", "data/none/inbox.db", "/proc/inbox.db", ".env/inbox.db"] {
+    let place = start().env("ROOMKEY_INBOX", "sqlite:data");
+    assert_mistake(place, &["data cannot be used: it is not a regular file: set ROOMKEY_INBOX to another place"]);
+    for file in ["data/none/inbox.db", "/proc/inbox.db", ".env/inbox.db"] {
         let start = start().file(".env", "").env("ROOMKEY_INBOX", format!("sqlite:{file}"));
         let path = start.path(file).display().to_string();
         let directory = Path::new(&path).parent().unwrap().display().to_string();

@@ -178,3 +178,15 @@ fn a_port_that_was_just_given_back() {
     let second = Start::bare().env("SERVER_BIND", "127.0.0.1").env("SERVER_PORT", port).serve();
     second.connect().assert_usable();
 }
+
+#[test]
+fn more_connections_than_descriptors_are_refused_and_not_left_to_wait() {
+    let start = Start::by_script(r#"ulimit -n 64; exec "$0""#).env("SERVER_BIND", "127.0.0.1").env("SERVER_PORT", "0");
+    let mut program = start.env("MAX_CONNECTIONS", "1000").env("ROOMKEY_INBOX", "none").spawn();
+    let warning = program.wait_for("the limit of descriptors allows fewer connections than MAX_CONNECTIONS");
+    assert!(warning.contains("affordable=32"), "{warning}");
+    program.wait_until_it_listens();
+    let mut kept: Vec<_> = (0..32).map(|_| program.connect()).collect();
+    assert!(kept.iter_mut().all(|client| client.ask(get("/healthz")).status == 200));
+    assert_eq!(program.ask(get("/healthz")).status, 503);
+}

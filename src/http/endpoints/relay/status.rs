@@ -1,4 +1,4 @@
-//! `GET /relay`: how far each target is, and how it is. Reads it from the inbox, because another roomkey may relay to the target.
+//! `GET /relay`: the position and the condition of each target. Reads it from the inbox, because another roomkey may relay to the target.
 
 use hyper::Request;
 use hyper::body::Incoming;
