@@ -18,7 +18,7 @@ pub(crate) mod redaction;
 mod registered_claims;
 pub mod room_config;
 mod room_config_error;
-mod room_fields;
+pub(crate) mod room_fields;
 mod secret_fields;
 mod secret_urls;
 pub mod token_verifier;

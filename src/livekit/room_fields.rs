@@ -29,7 +29,7 @@ pub(crate) enum Type {
 }
 
 /// A field's name in lowerCamelCase, and its type.
-type Field = (&'static str, Type);
+pub(super) type Field = (&'static str, Type);
 
 const TEXT: Type = Type::Scalar("a string", is_text);
 const FLAG: Type = Type::Scalar("true or false", |value| matches!(value.get(), "true" | "false"));
@@ -160,6 +160,19 @@ impl Type {
             Self::List(_) => "a list of objects",
         };
         RoomConfigurationError::WrongType { path: String::new(), expected }
+    }
+
+    /// The fields of an object.
+    #[cfg(feature = "server")]
+    pub(crate) fn fields(self) -> impl Iterator<Item = Field> {
+        let lists: &[&[Field]] = if let Self::Object(lists) = self { lists } else { &[] };
+        lists.iter().copied().flatten().copied()
+    }
+
+    /// The type of the field `name` of an object, in either casing.
+    #[cfg(feature = "server")]
+    pub(crate) fn field(self, name: &str) -> Option<Self> {
+        self.fields().find(|(camel, _)| is_field(name, camel)).map(|(_, of)| of)
     }
 
     /// Appends `value`, which must have this type, to `out`. Known fields get their names in lowerCamelCase, the rest is unchanged.

@@ -6,10 +6,12 @@ use serde_json::{Number, Value};
 use toml::de::DeValue;
 
 use crate::livekit::access_token::MAX_NAME_BYTES;
+use crate::livekit::room_fields::{ROOM_CONFIGURATION, Type};
 use crate::policy::content::{Attributes, Json, RoomConfig};
 use crate::policy::file::matchers::integer;
 use crate::policy::file::problem::Problem;
 use crate::policy::file::reader::{Item, Reader, Section, text};
+use crate::policy::file::suggestion::Suggestion;
 use crate::policy::pattern::Pattern;
 use crate::policy::placeholder::{Field, Placeholder};
 use crate::policy::template::{Piece, Template, TemplateError};
@@ -72,6 +74,7 @@ pub(super) fn room_config(section: &mut Section<'_>, reader: &mut Reader<'_>) ->
     let DeValue::Table(_) = item.get_ref() else {
         return whole("room_config", item, EXPECTED, Field::RoomConfig, reader).map(RoomConfig::Whole);
     };
+    misspelt_fields(item, ROOM_CONFIGURATION, reader);
     let mistakes = reader.mistakes.len();
     let Some(Json::Object(members)) = json("room_config", item, reader) else { return None };
     let config = RoomConfig::Table(members);
@@ -79,6 +82,27 @@ pub(super) fn room_config(section: &mut Section<'_>, reader: &mut Reader<'_>) ->
         reader.mistake(&item.span(), Problem::RoomConfig { key: "room_config", error });
     }
     Some(config)
+}
+
+/// Reports the fields that are nearly some of `known`. Others may be new ones of LiveKit.
+fn misspelt_fields(item: &Item<'_>, known: Type, reader: &mut Reader<'_>) {
+    match (item.get_ref(), known) {
+        (DeValue::Table(table), Type::Object(_)) => {
+            for (name, value) in table {
+                if let Some(of) = known.field(name.get_ref()) {
+                    misspelt_fields(value, of, reader);
+                    continue;
+                }
+                let suggestion = Suggestion::of(name.get_ref(), known.fields().map(|(camel, _)| camel), &[]);
+                if let Suggestion::Near(_) = suggestion {
+                    let (span, name) = (name.span(), name.get_ref().to_string());
+                    reader.mistake(&span, Problem::UnknownName { what: "field", name, suggestion });
+                }
+            }
+        }
+        (DeValue::Array(items), Type::List(of)) => items.iter().for_each(|item| misspelt_fields(item, *of, reader)),
+        _ => {}
+    }
 }
 
 /// The placeholder that is the whole of `item`: the request's `field`, or a claim.
