@@ -20,6 +20,8 @@ use crate::worker::lock;
 
 /// Requests to the application at once.
 const IN_FLIGHT: usize = 64;
+/// Questions with the same credentials that wait for their turn.
+const WAITING: usize = 64;
 /// After so many failures in a row the application gets only one request each interval, until one succeeds.
 const FAILURES: u32 = 5;
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -47,6 +49,23 @@ pub(crate) struct ForwardState {
 struct InFlight {
     question: QuestionKey,
     answered: watch::Receiver<Option<Answered>>,
+    /// Each question that waits for its turn holds a copy.
+    waiting: Arc<()>,
+}
+
+/// The keys of a question.
+#[derive(Clone, Copy)]
+struct QuestionKeys {
+    question: QuestionKey,
+    /// The same for all questions with the same credentials.
+    credentials: QuestionKey,
+}
+
+impl QuestionKeys {
+    fn of(question: &Question, hasher: &QuestionHasher) -> Self {
+        let key = hasher.key(question.parts());
+        Self { question: key, credentials: if question.has_room() { hasher.key(question.credentials()) } else { key } }
+    }
 }
 
 /// The application's answer to everyone who waits for it; `None` if it says nothing.
@@ -57,26 +76,28 @@ type Answered = Option<Answer>;
 pub(crate) struct NoAnswer;
 
 impl ForwardCaller {
-    /// What the application says to `question`. Only one request with the same credentials is in flight, so that nobody takes the places
-    /// of all others by asking for many rooms. A question about another room waits for its turn, as long as the application may take.
+    /// What the application says to `question`. Only one request with the same credentials is in flight, so that one client cannot fill all
+    /// places by asking about many rooms. A question about another room waits for its turn, up to `timeout`.
     pub(crate) async fn ask(
         self: &Arc<Self>,
         question: Question,
         passed_on: &(dyn Fn() -> HeaderMap + Sync),
         now: UnixTime,
     ) -> Result<Answer, NoAnswer> {
+        let keys = QuestionKeys::of(&question, &self.hasher);
         let (begin, mut waited) = (Instant::now(), Duration::ZERO);
         loop {
-            match self.begin(&question, passed_on, now.saturating_add(waited))? {
+            match self.begin(&question, keys, passed_on, now.saturating_add(waited))? {
                 Begun::Kept(answer) => return Ok(answer),
                 Begun::Asked(mut answered) => {
                     let answer = answered.wait_for(Option::is_some).await.map_err(|_| NoAnswer)?;
                     return answer.clone().flatten().ok_or(NoAnswer);
                 }
-                Begun::AfterAnother(mut other) => {
+                Begun::AfterAnother(InFlight { answered: mut other, waiting, .. }) => {
                     let left = self.application.forward.timeout.saturating_sub(waited);
                     // That one may have no answer; this one is asked nevertheless.
                     drop(timeout(left, other.wait_for(Option::is_some)).await.map_err(|_| self.not_asked(ForwardOutcome::Busy))?);
+                    drop(waiting);
                 }
             }
             waited = begin.elapsed();
@@ -86,29 +107,34 @@ impl ForwardCaller {
     fn begin(
         self: &Arc<Self>,
         question: &Question,
+        keys: QuestionKeys,
         passed_on: &(dyn Fn() -> HeaderMap + Sync),
         now: UnixTime,
     ) -> Result<Begun, NoAnswer> {
-        let key = self.hasher.key(question.parts());
         let mut state = self.lock();
-        if let Some(answer) = state.kept.find(&key, now) {
+        if let Some(answer) = state.kept.find(&keys.question, now) {
             self.observer.answer_reused(self.name());
             return Ok(Begun::Kept(answer.clone()));
         }
-        let credentials = self.hasher.key(question.credentials());
-        if let Some(InFlight { question, answered }) = state.asked.get(&credentials).cloned() {
-            return Ok(if question == key { Begun::Asked(answered) } else { Begun::AfterAnother(answered) });
-        }
-        if state.failures >= FAILURES && !state.probe.allows(now, PROBE_INTERVAL) {
+        let other = match state.asked.get(&keys.credentials) {
+            Some(asked) if asked.question == keys.question => return Ok(Begun::Asked(asked.answered.clone())),
+            other => other.cloned(),
+        };
+        if state.failures >= FAILURES && (other.is_some() || !state.probe.allows(now, PROBE_INTERVAL)) {
             return Err(self.not_asked(ForwardOutcome::Suspended));
+        }
+        if let Some(other) = other {
+            let is_full = Arc::strong_count(&other.waiting) >= WAITING.saturating_add(2); // with the first copy, and that of this request
+            return if is_full { Err(self.not_asked(ForwardOutcome::Busy)) } else { Ok(Begun::AfterAnother(other)) };
         }
         if state.asked.len() >= IN_FLIGHT {
             return Err(self.not_asked(ForwardOutcome::Busy));
         }
         let (sender, answered) = watch::channel(None);
-        state.asked.insert(credentials, InFlight { question: key, answered: answered.clone() });
+        let asked = InFlight { question: keys.question, answered: answered.clone(), waiting: Arc::default() };
+        state.asked.insert(keys.credentials, asked);
         drop(state);
-        let asking = Asking { caller: Arc::clone(self), key, credentials };
+        let asking = Asking { caller: Arc::clone(self), keys };
         let request = self.application.request(question, passed_on());
         // On its own, because whoever asked first may hang up while others wait for the same answer.
         tokio::spawn(async move { sender.send_replace(Some(asking.ask(request, now).await)) });
@@ -133,15 +159,14 @@ impl ForwardCaller {
 enum Begun {
     Kept(Answer),
     Asked(watch::Receiver<Option<Answered>>),
-    /// Not yet, because another question with the same credentials is in flight, which is answered here.
-    AfterAnother(watch::Receiver<Option<Answered>>),
+    /// Not asked yet, because another question with the same credentials is in flight.
+    AfterAnother(InFlight),
 }
 
 /// A question in flight. It is over when this is dropped.
 struct Asking {
     caller: Arc<ForwardCaller>,
-    key: QuestionKey,
-    credentials: QuestionKey,
+    keys: QuestionKeys,
 }
 
 impl Asking {
@@ -158,7 +183,7 @@ impl Asking {
         match answer {
             Ok((answer, lifetime)) => {
                 state.failures = 0;
-                state.kept.keep(self.key, answer.clone(), now, lifetime);
+                state.kept.keep(self.keys.question, answer.clone(), now, lifetime);
                 if was_suspended {
                     info!(caller = name, "the application answers again");
                 }
@@ -178,7 +203,7 @@ impl Asking {
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        self.caller.lock().asked.remove(&self.credentials);
+        self.caller.lock().asked.remove(&self.keys.credentials);
     }
 }
 

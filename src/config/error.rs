@@ -13,7 +13,7 @@ pub(crate) enum ConfigError {
     Invalid { setting: &'static str, value: String, expected: &'static str },
     #[error("{setting} is empty: give it a value, or unset it")]
     Empty { setting: &'static str },
-    #[error("{setting} has a line end or another control character in it: give the one key that mints")]
+    #[error("{setting} has a line end or another control character in it: give only the key that mints tokens")]
     NotOneKey { setting: &'static str },
     #[error("{setting} contains no key: write one `key: secret` per line")]
     NoKey { setting: &'static str },

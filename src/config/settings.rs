@@ -96,7 +96,7 @@ settings! {
         |setting| Ok(setting.optional("a path such as /x", values::base_path)?.unwrap_or_default());
     max_connections: Option<String> => Option<usize>, (value_name = "NUMBER", allow_hyphen_values = true)
         ["MAX_CONNECTIONS", "what the descriptor limit allows, less 32, at most 100000"]
-        "The most connections at once; further ones get a 503",
+        "The most connections at once, never more than the default; further ones get a 503",
         |setting| setting.optional("a number from 1 to 100000", values::connections);
     idle_timeout: Option<String> => Duration, (value_name = "DURATION", allow_hyphen_values = true) ["IDLE_TIMEOUT", "75s"]
         "How long a connection may be silent before a request, from 5s to 1h: longer than the proxy in front keeps it",

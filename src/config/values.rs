@@ -46,7 +46,7 @@ pub(crate) enum LogFormat {
 pub(super) fn bind(text: &str) -> Option<String> {
     let is_address = text.parse::<IpAddr>().is_ok();
     let has_zone = text.split_once('%').is_some_and(|(address, zone)| address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty());
-    let is_name = || matches!(Host::parse(text), Ok(Host::Domain(_)));
+    let is_name = || matches!(Host::parse(text), Ok(Host::Domain(_) | Host::Ipv4(_))); // also a short form, such as 127.1
     (is_address || has_zone || is_name()).then(|| text.to_owned())
 }
 

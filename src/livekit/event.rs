@@ -21,9 +21,9 @@ pub const EVENTS: [&str; 15] = [
     "agent_job_pending", "agent_job_started", "agent_job_ended",
 ];
 
-/// Keeps reading within some 15 ms, whatever a body holds. Metadata of 512 KiB has as many escapes if it is all quotes, and an event may
-/// have that of a room and of a participant. Attributes of 64 KiB have up to 22,000 values. Nested values are skipped, not built, so their
-/// depth needs no bound.
+/// Keeps reading within some 15 ms, whatever a body holds. Metadata may have 512 KiB, and each byte may be a quote, which is an escape. An
+/// event may have the metadata of a room and of a participant, and 64 KiB of attributes, which are up to 22,000 values. Nested values are
+/// skipped, not built, so their depth needs no bound.
 pub(super) const BOUNDS: Bounds = Bounds { values: 40_000, depth: usize::MAX, steps: 5_000_000 };
 
 /// Declares the parts of an event. Each has two readers: [`Scan`] is quick and gives up on what it cannot read, [`Part`] leaves it out.

@@ -240,11 +240,11 @@ fn an_event_with_the_most_that_a_room_and_a_participant_may_hold_is_read() {
 #[test]
 fn a_body_of_more_values_than_any_event_has_is_no_event() {
     let many = |count: usize| format!(r#"{{"event":"room_started","x":[{}]}}"#, vec!["1"; count].join(","));
-    assert_eq!(WebhookEvent::parse(many(10_000).as_bytes()).unwrap().event, "room_started");
-    assert!(WebhookEvent::parse(many(1_000_000).as_bytes()).is_err());
+    assert_eq!(WebhookEvent::parse(many(39_000).as_bytes()).unwrap().event, "room_started");
+    assert!(WebhookEvent::parse(many(41_000).as_bytes()).is_err());
     let long = |count: usize| format!(r#"{{"event":"{}"}}"#, r"\n".repeat(count));
     assert_eq!(WebhookEvent::parse(long(300_000).as_bytes()).unwrap().event.len(), 300_000);
-    assert!(WebhookEvent::parse(long(4_000_000).as_bytes()).is_err());
+    assert!(WebhookEvent::parse(long(1_300_000).as_bytes()).is_err());
     // Long texts without escapes, commas and brackets in them included, take no time.
     let text = ",[{".repeat(2_000_000);
     assert_eq!(WebhookEvent::parse(format!(r#"{{"event":"{text}"}}"#).as_bytes()).unwrap().event, text);

@@ -255,8 +255,8 @@ async fn one_question_at_a_time_for_the_same_session_also_about_different_rooms(
     let (open, gate) = watch::channel(false);
     let answer = raw("200 OK", "", ALICE);
     let server = FakeServer::start(move |_| Reply::After(gate.clone(), answer.clone())).await;
-    let subject = app(&server, |forward| forward.ask_room = true);
-    let rooms: Vec<_> = (0..70).map(|room| session("in").room(&room.to_string())).collect();
+    let subject = app(&server, |forward| (forward.ask_room, forward.timeout) = (true, Duration::from_secs(10)));
+    let rooms: Vec<_> = (0..10).map(|room| session("in").room(&room.to_string())).collect();
     let all = futures_util::future::join_all(rooms.iter().map(|asks| asks.of(&subject.callers)));
     let other = session("other").room("0");
     let other = async {
@@ -272,21 +272,20 @@ async fn one_question_at_a_time_for_the_same_session_also_about_different_rooms(
     let (answers, (other, in_flight)) = tokio::join!(all, other);
     assert_eq!((who(&other), in_flight), (named("app", "alice"), 2));
     assert!(answers.iter().all(|answer| who(answer) == named("app", "alice")));
-    assert_eq!(server.requests().len(), 71);
+    assert_eq!(server.requests().len(), 11);
 }
 
 #[tokio::test]
 async fn a_question_about_another_room_waits_only_as_long_as_the_application_may_take() {
     let server = FakeServer::start(|_| Reply::Hang).await;
     let subject = app(&server, |forward| (forward.ask_room, forward.timeout) = (true, Duration::from_millis(100)));
-    let rooms: Vec<_> = (0..10).map(|room| session("in").room(&room.to_string())).collect();
-    let begin = std::time::Instant::now();
+    let rooms: Vec<_> = (0..100).map(|room| session("in").room(&room.to_string())).collect();
     let answers = futures_util::future::join_all(rooms.iter().map(|asks| asks.of(&subject.callers))).await;
     assert!(answers.iter().all(is_unknown));
-    assert!(server.requests().len() < 10, "each would have had to wait for those before it: {:?}", begin.elapsed());
+    assert!(server.requests().len() < 10, "most could not wait for those before them");
     let questions = subject.reports.questions.lock().unwrap();
-    assert_eq!(questions.len(), 10);
-    assert!(questions.contains(&Busy));
+    assert_eq!(questions.len(), 100);
+    assert!(questions.iter().filter(|outcome| **outcome == Busy).count() > 35, "at most 64 wait");
 }
 
 #[tokio::test]

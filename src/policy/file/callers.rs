@@ -68,7 +68,7 @@ impl Callers {
         let kind = section.required("kind", KIND, reader).and_then(|item| reader.one_of("kind", item, "kind", &KINDS, &[]));
         self.names.push((name.to_owned(), kind != Some(Kind::ApiToken)));
         let Some(kind) = kind else {
-            // The other keys depend on it, but some are those of no kind.
+            // Which keys are allowed depends on the kind, but a key that no kind has is a mistake anyway.
             for (_, kind) in KINDS {
                 settings(name, kind, &mut section, folder, &mut reader.apart());
             }

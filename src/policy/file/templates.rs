@@ -84,7 +84,7 @@ pub(super) fn room_config(section: &mut Section<'_>, reader: &mut Reader<'_>) ->
     Some(config)
 }
 
-/// Reports the fields that are nearly some of `known`. Others may be new ones of LiveKit.
+/// Reports each field whose name is close to a known one. Other unknown fields may be new ones of LiveKit.
 fn misspelt_fields(item: &Item<'_>, known: Type, reader: &mut Reader<'_>) {
     match (item.get_ref(), known) {
         (DeValue::Table(table), Type::Object(_)) => {

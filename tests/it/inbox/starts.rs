@@ -1,7 +1,8 @@
 //! A failed start ends with a status and one sentence that names the file, and leaves the file unchanged.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -53,13 +54,11 @@ async fn a_file_that_is_no_database() {
 #[test]
 fn what_is_no_regular_file_stays_as_it_is() {
     let scratch = Directory::new();
-    let (directory, pipe) = (scratch.file("directory"), scratch.file("pipe"));
+    let [directory, pipe, socket] = ["directory", "pipe", "socket"].map(|name| scratch.file(name));
     fs::create_dir(&directory).unwrap();
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // `/dev/full` stands for all devices: if it were taken for an empty file, it would be replaced.
-    let device = scratch.file("device");
-    symlink("/dev/full", &device).unwrap();
-    for path in [&directory, &pipe, &device] {
+    let _listener = UnixListener::bind(&socket).unwrap();
+    for path in [&directory, &pipe, &socket] {
         let kind = fs::metadata(path).unwrap().file_type();
         let why = format!("the inbox {} cannot be used: it is not a regular file", path.display());
         let (status, said) = failed_start(start(&place(path)));

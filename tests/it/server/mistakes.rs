@@ -140,7 +140,7 @@ fn a_key_of_several_lines() {
     for name in ["APIone\nAPItwo", "API\tone", "API\u{7f}"] {
         for secret in [("LIVEKIT_API_SECRET", SERVER_KEY.1), ("LIVEKIT_API_SECRET_FILE", "secret.txt")] {
             let start = environment(&[("LIVEKIT_API_KEY", name), secret]).file("secret.txt", SERVER_KEY.1);
-            assert_mistake(start, &["LIVEKIT_API_KEY has a line end or another control character", "the one key that mints"]);
+            assert_mistake(start, &["LIVEKIT_API_KEY has a line end or another control character", "the key that mints tokens"]);
         }
     }
 }

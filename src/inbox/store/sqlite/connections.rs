@@ -17,7 +17,7 @@ use crate::inbox::store::sqlite::log::{self, Checkpointer, LogFiles};
 use crate::inbox::store::sqlite::open;
 use crate::inbox::store::sqlite::prune::Pruning;
 use crate::inbox::store::sqlite::schema;
-use crate::inbox::store::{StoreError, Usage, random_holder};
+use crate::inbox::store::{ReadError, StoreError, Usage, random_holder};
 use crate::worker::{Workers, lock};
 
 /// What the writer caches of the file in memory.
@@ -140,8 +140,9 @@ impl SqliteStore {
         }
         if writer.is_unsure {
             writer.known = Known::load(&writer.connection)?;
-            // Through another connection, because what this one has read would stay in its cache.
-            writer.known.fingerprints.hold(&open::reader(&self.path)?)?;
+            // Through a reader, because what the writer has read would stay in its cache.
+            let held = self.read_with(|reader| Ok(writer.known.fingerprints.hold(reader)?));
+            held.map_err(|error| if let ReadError::Store(error) = error { error } else { StoreError::Stalled })?;
             writer.is_unsure = false;
         }
         if lock(&self.usage).log_bytes > Some(log::FULL_BYTES) {
@@ -178,7 +179,7 @@ impl SqliteStore {
 
     /// Makes room in the log, so that it never exceeds its limit.
     fn shorten_log(&self, writer: &SqliteWriter) -> Result<(), StoreError> {
-        let _no_pass = self.checkpointer.pause(); // SQLite does not wait for another one who moves data
+        let _no_pass = self.checkpointer.pause(); // SQLite does not wait for another connection that moves data
         let page: u32 = writer.connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
         // First without waiting, because a log can be long on the disk and yet not full.
         for timeout in [Duration::ZERO, open::LOCK_TIMEOUT] {

@@ -119,7 +119,7 @@ impl Checkpointer {
         self.state.has_failed.swap(false, Relaxed)
     }
 
-    /// Ends the present pass, and allows no other as long as the result lives.
+    /// Waits until the present pass is over, and allows no other while the result lives.
     pub(super) fn pause(&self) -> impl Drop {
         lock(&self.state.connection)
     }
@@ -201,6 +201,8 @@ mod tests {
     #[test]
     fn the_log_restarts_although_the_thread_moves_data_at_the_same_time() {
         let path = std::env::temp_dir().join(format!("roomkey-log-{}.db", std::process::id()));
+        let remove = || ["", "-wal", "-shm"].map(|name| fs::remove_file(beside(&path, name)));
+        let _ = remove(); // of an earlier run that failed
         let connect = || Connection::open(&path).unwrap();
         let writer = connect();
         writer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE x (y BLOB)").unwrap();
@@ -213,8 +215,6 @@ mod tests {
             assert_eq!(restart(&writer).unwrap(), None);
         }
         drop((checkpointer, writer));
-        for name in ["", "-wal", "-shm"] {
-            let _ = fs::remove_file(beside(&path, name)); // SQLite has removed what it made beside the file
-        }
+        let _ = remove(); // SQLite has removed what it made beside the file
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn lock_file(path: &Path) -> Result<File, Why> {
     }
 }
 
-/// Refuses what is there, if it is not a regular file. A device would be replaced, and a pipe waited for, if it were opened.
+/// Refuses what is there, if it is not a regular file. If it were opened, a device would be replaced, and a pipe would block.
 pub(super) fn check_kind(path: &Path) -> Result<(), Why> {
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) { Err(Why::NotRegular) } else { Ok(()) }
 }
