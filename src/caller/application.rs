@@ -46,10 +46,6 @@ impl Question {
         [authorization, cookies, self.room.as_deref().map(str::as_bytes)]
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.room.is_some()
-    }
-
     pub(crate) fn credentials(&self) -> [Option<&[u8]>; 2] {
         [&self.authorization, &self.cookies].map(|value| value.as_ref().map(HeaderValue::as_bytes))
     }

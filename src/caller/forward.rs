@@ -57,14 +57,15 @@ struct InFlight {
 #[derive(Clone, Copy)]
 struct QuestionKeys {
     question: QuestionKey,
-    /// The same for all questions with the same credentials.
+    /// The same for all questions with the same credentials, which differ only in their rooms.
     credentials: QuestionKey,
 }
 
 impl QuestionKeys {
-    fn of(question: &Question, hasher: &QuestionHasher) -> Self {
+    fn of(question: &Question, ForwardCaller { application, hasher, .. }: &ForwardCaller) -> Self {
         let key = hasher.key(question.parts());
-        Self { question: key, credentials: if question.has_room() { hasher.key(question.credentials()) } else { key } }
+        let credentials = if application.forward.ask_room { hasher.key(question.credentials()) } else { key };
+        Self { question: key, credentials }
     }
 }
 
@@ -84,7 +85,7 @@ impl ForwardCaller {
         passed_on: &(dyn Fn() -> HeaderMap + Sync),
         now: UnixTime,
     ) -> Result<Answer, NoAnswer> {
-        let keys = QuestionKeys::of(&question, &self.hasher);
+        let keys = QuestionKeys::of(&question, self);
         let (begin, mut waited) = (Instant::now(), Duration::ZERO);
         loop {
             match self.begin(&question, keys, passed_on, now.saturating_add(waited))? {
