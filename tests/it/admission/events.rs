@@ -50,7 +50,7 @@ fn rooms(page: &Answer) -> Vec<Value> {
 
 #[test]
 fn each_caller_reads_what_its_rule_says() {
-    let program = start(&policy()).serve();
+    let mut program = start(&policy()).serve();
     deliver(&program, "course-1");
     deliver(&program, "course-2");
     assert_eq!(rooms(&read(&program, BACKEND_TOKEN, "")), ["course-1", "course-2"]);
@@ -63,7 +63,9 @@ fn each_caller_reads_what_its_rule_says() {
     for query in ["", "?room=course-2", "?room=*", "?room="] {
         assert_eq!(read(&program, &pupil, query).status, 403, "{query}");
     }
-    assert_eq!(read(&program, &school_jwt(json!({"role": "teacher"})), "?room=course-1").status, 403);
+    assert_eq!(read(&program, &school_jwt(json!({"role": "teacher"})), "?room=course-9").status, 403);
+    let line = program.wait_for("course-9");
+    assert!(line.contains("denied") && line.contains(r#""caller":"school""#) && line.contains("the right to read"), "{line}");
     // As for LiveKit tokens.
     assert_eq!(rooms(&program.ask(get(&format!("/events?room=course-1&access_token={pupil}")))), ["course-1"]);
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use tracing::info;
 
 use crate::caller::refused::Refused;
 use crate::caller::settings::ANONYMOUS;
@@ -119,7 +120,19 @@ impl Access {
             EventsRight::All => None,
             EventsRight::Room => Some(asked_room.clone().ok_or(Refusal::NotAllowedToRead)?),
             EventsRight::None if &*caller.name == ANONYMOUS => return Err(Refusal::Reader(None)),
-            EventsRight::None => return Err(Refusal::NotAllowedToRead),
+            EventsRight::None => {
+                info!(
+                    endpoint = trace.endpoint,
+                    caller = &*caller.name,
+                    subject = subject_for_log(caller.subject.as_deref()),
+                    room,
+                    reason = "the rule that matches does not give the right to read these events, or none matches",
+                    client = %trace.client,
+                    request = %trace.request,
+                    "denied"
+                );
+                return Err(Refusal::NotAllowedToRead);
+            }
         };
         let until = caller.ends.map_or(UnixTime::from_secs(u64::MAX), |expiry| last_moment(expiry, now));
         let allowance = edge.large_bodies.allowance((&caller.name, &caller.subject), &room);
