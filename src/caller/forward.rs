@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hyper::header::HeaderMap;
 use hyper::http::request::Builder;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -49,8 +49,8 @@ pub(crate) struct ForwardState {
 struct InFlight {
     question: QuestionKey,
     answered: watch::Receiver<Option<Answered>>,
-    /// Each question that waits for its turn holds a copy.
-    waiting: Arc<()>,
+    /// A permit for each other question that may wait for its turn.
+    places: Arc<Semaphore>,
 }
 
 /// The keys of a question.
@@ -94,11 +94,10 @@ impl ForwardCaller {
                     let answer = answered.wait_for(Option::is_some).await.map_err(|_| NoAnswer)?;
                     return answer.clone().flatten().ok_or(NoAnswer);
                 }
-                Begun::AfterAnother(InFlight { answered: mut other, waiting, .. }) => {
+                Begun::AfterAnother(mut other, _place) => {
                     let left = self.application.forward.timeout.saturating_sub(waited);
                     // That one may have no answer; this one is asked nevertheless.
                     drop(timeout(left, other.wait_for(Option::is_some)).await.map_err(|_| self.not_asked(ForwardOutcome::Busy))?);
-                    drop(waiting);
                 }
             }
             waited = begin.elapsed();
@@ -124,15 +123,16 @@ impl ForwardCaller {
         if state.failures >= FAILURES && (other.is_some() || !state.probe.allows(now, PROBE_INTERVAL)) {
             return Err(self.not_asked(ForwardOutcome::Suspended));
         }
-        if let Some(other) = other {
-            let is_full = Arc::strong_count(&other.waiting) >= WAITING.saturating_add(2); // with the first copy, and that of this request
-            return if is_full { Err(self.not_asked(ForwardOutcome::Busy)) } else { Ok(Begun::AfterAnother(other)) };
+        if let Some(InFlight { answered, places, .. }) = other {
+            let place = places.try_acquire_owned().map_err(|_| self.not_asked(ForwardOutcome::Busy))?;
+            return Ok(Begun::AfterAnother(answered, place));
         }
         if state.asked.len() >= IN_FLIGHT {
             return Err(self.not_asked(ForwardOutcome::Busy));
         }
         let (sender, answered) = watch::channel(None);
-        let asked = InFlight { question: keys.question, answered: answered.clone(), waiting: Arc::default() };
+        let places = Arc::new(Semaphore::new(WAITING));
+        let asked = InFlight { question: keys.question, answered: answered.clone(), places };
         state.asked.insert(keys.credentials, asked);
         drop(state);
         let asking = Asking { caller: Arc::clone(self), keys };
@@ -160,8 +160,8 @@ impl ForwardCaller {
 enum Begun {
     Kept(Answer),
     Asked(watch::Receiver<Option<Answered>>),
-    /// Not asked yet, because another question with the same credentials is in flight.
-    AfterAnother(InFlight),
+    /// Not asked yet: another question with the same credentials is in flight, whose answer comes here. The permit is this one's place.
+    AfterAnother(watch::Receiver<Option<Answered>>, OwnedSemaphorePermit),
 }
 
 /// A question in flight. It is over when this is dropped.

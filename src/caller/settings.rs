@@ -57,9 +57,11 @@ pub(crate) struct Oidc {
 impl Oidc {
     /// Whether `http://` to a host that is not loopback is possible. Discovery can lead there from an `https://` issuer.
     pub(crate) fn may_be_asked_in_plaintext(&self) -> bool {
-        let begins = self.jwks_url.clone().or_else(|| Url::parse(&self.issued.issuer).ok());
-        let is_found_there = |url: &Url| self.jwks_url.is_none() && url.scheme() == "https";
-        self.reach.plaintext && begins.is_some_and(|url| is_open_on_the_way_to(&url) || is_found_there(&url))
+        self.reach.plaintext
+            && match &self.jwks_url {
+                Some(url) => is_open_on_the_way_to(url),
+                None => Url::parse(&self.issued.issuer).is_ok_and(|url| url.scheme() == "https" || is_open_on_the_way_to(&url)),
+            }
     }
 }
 

@@ -75,7 +75,7 @@ impl Callers {
             }
             Proof::ApiToken(ApiToken::Secret(source)) => {
                 let token = surroundings.read(&source)?;
-                let token = visible(&token).ok_or(SetupProblem::Token)?;
+                let token = visible(&token).ok_or(SetupProblem::UnusableToken)?;
                 self.api_tokens.add(name, secret_hash(token));
             }
             Proof::Forward(forward) => {
@@ -166,7 +166,7 @@ pub(crate) enum SetupProblem {
     #[error(
         "the token is empty, or has a blank or another character that no Authorization header can have: make one with `openssl rand -hex 32`"
     )]
-    Token,
+    UnusableToken,
     #[error("public_key_file: {path} {1}", path = .0.display())]
     Keys(PathBuf, #[source] KeySetError),
     #[error("ca_file: {path} {1}", path = .0.display())]

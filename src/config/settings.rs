@@ -73,8 +73,8 @@ settings! {
     server_bind: Option<String> => Bind, (value_name = "HOST") ["SERVER_BIND", "all interfaces"]
         "The address or host name to listen on",
         |setting| {
-            let host = setting.optional("an address such as 127.0.0.1 or ::1, or a host name, without a port", values::bind)?;
-            Ok(host.map_or(Bind::All, Bind::Host))
+            let expected = "an address such as 127.0.0.1 or ::1, or a host name, without a port";
+            Ok(setting.optional(expected, values::bind)?.unwrap_or_default())
         };
     livekit_url: Option<String> => String, (value_name = "URL") ["LIVEKIT_URL", DEFAULT_LIVEKIT_URL]
         "Where clients find LiveKit Server",

@@ -1,6 +1,6 @@
 //! What the text of each setting means: it becomes a type that cannot hold an invalid value. Does not know where the text is from.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use url::Host;
 
 use crate::config::ConfigError;
 use crate::config::lookup::Setting;
-use crate::http::{Cors, ProxyNetwork, parse_url};
+use crate::http::{Bind, Cors, ProxyNetwork, parse_url};
 use crate::inbox::RedisUrl;
 
 pub(crate) const MAX_CONNECTIONS: usize = 100_000;
@@ -43,11 +43,11 @@ pub(crate) enum LogFormat {
 }
 
 /// An address, perhaps with the zone of an IPv6 address (RFC 4007, section 11), or a host name.
-pub(super) fn bind(text: &str) -> Option<String> {
-    let is_address = text.parse::<IpAddr>().is_ok();
-    let has_zone = text.split_once('%').is_some_and(|(address, zone)| address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty());
-    let is_name = || matches!(Host::parse(text), Ok(Host::Domain(_) | Host::Ipv4(_))); // also a short form, such as 127.1
-    (is_address || has_zone || is_name()).then(|| text.to_owned())
+pub(super) fn bind(text: &str) -> Option<Bind> {
+    let (address, zone) = text.split_once('%').map_or((text, None), |(address, zone)| (address, Some(zone)));
+    let is_ipv6 = address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(|zone| !zone.is_empty());
+    let is_other = || matches!(Host::parse(text), Ok(Host::Domain(_) | Host::Ipv4(_))); // also a short form, such as 127.1
+    (is_ipv6 || is_other()).then(|| Bind::Host(text.to_owned()))
 }
 
 /// The address of LiveKit Server, exactly as it was written, because clients get it.

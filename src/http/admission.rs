@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use hyper::Request;
 use hyper::body::Incoming;
-use tracing::info;
 
 use crate::caller::Caller;
 use crate::http::body::{self, HeldBody};
@@ -13,7 +12,7 @@ use crate::http::caller_headers::CallerHeaders;
 use crate::http::edge::Edge;
 use crate::http::policies::ActivePolicy;
 use crate::http::refusal::Refusal;
-use crate::http::trace::{Trace, subject_for_log};
+use crate::http::trace::Trace;
 use crate::livekit::access_token::{MAX_NAME_BYTES, ParticipantToken};
 use crate::livekit::key::ApiKeys;
 use crate::policy::asked::Asked;
@@ -116,16 +115,7 @@ pub(crate) fn grant<'p>(
         }
         Err(denial) => {
             count(denial.reason.rule().unwrap_or_default(), "denied");
-            info!(
-                endpoint = trace.endpoint,
-                caller = &*caller.name,
-                subject = subject_for_log(caller.subject.as_deref()),
-                room = asked.room(),
-                reason = %denial,
-                client = %trace.client,
-                request = %trace.request,
-                "denied"
-            );
+            trace.denied(&caller, asked.room(), &denial);
             Err(refusal(denial, reader.room_field))
         }
     }

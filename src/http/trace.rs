@@ -47,6 +47,20 @@ impl Trace {
             "token"
         );
     }
+
+    /// Logs that `caller` does not get what it asks for.
+    pub(crate) fn denied(&self, caller: &Caller, room: Option<&str>, reason: impl fmt::Display) {
+        info!(
+            endpoint = self.endpoint,
+            caller = &*caller.name,
+            subject = subject_for_log(caller.subject.as_deref()),
+            room,
+            %reason,
+            client = %self.client,
+            request = %self.request,
+            "denied"
+        );
+    }
 }
 
 /// Displays an address as its own `Display` does, but writes it in one piece, which takes the log less time.

@@ -36,7 +36,7 @@ pub(super) fn start(source: FileSource, surroundings: Surroundings, edge: &Edge,
 /// # Errors
 /// If it cannot be used.
 pub(super) fn load(source: &FileSource, surroundings: Surroundings, switch: &PolicySwitch) -> Result<(), Unusable> {
-    let file = source.read(|text, folder| PolicyFile::parse(text, folder).map_err(Vec::from))?;
+    let file = source.read(|text, folder| PolicyFile::parse(text, folder).map_err(|broken| broken.mistakes))?;
     let mistakes = check::mistakes(file.placed_callers(), surroundings);
     if !mistakes.is_empty() {
         return Err(FileError::Mistakes(mistakes).into());

@@ -105,7 +105,7 @@ fn asked(body: &[u8]) -> Result<Asked<'_>, Refusal> {
 
 /// The same, but requires one of the sandbox ids, if there are any.
 pub(crate) async fn answer_sandbox(edge: &Edge, trace: &Trace, request: &mut Request<Incoming>) -> Result<Reply, Refusal> {
-    body::require_json(request.headers())?;
+    body::require_json(request.headers())?; // first, as on the other paths
     // With a policy, the path has one answer to everything that is no valid credential.
     let closed = |refusal| if edge.policies.current().is_some() { Refusal::NoCredential } else { refusal };
     edge.tokens.sandbox_ids.require(request.headers()).map_err(closed)?;

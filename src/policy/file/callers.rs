@@ -69,8 +69,9 @@ impl Callers {
         self.names.push((name.to_owned(), kind != Some(Kind::ApiToken)));
         let Some(kind) = kind else {
             // Which keys are allowed depends on the kind, but a key that no kind has is a mistake anyway.
+            let mut apart = reader.apart();
             for (_, kind) in KINDS {
-                settings(name, kind, &mut section, folder, &mut reader.apart());
+                settings(name, kind, &mut section, folder, &mut apart);
             }
             return section.finish(reader);
         };

@@ -49,7 +49,7 @@ impl PolicyFile {
     /// Reads `text`. Relative paths in it begin in `folder`.
     ///
     /// # Errors
-    /// All mistakes.
+    /// All mistakes, and the callers that have none.
     pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self, BrokenFile> {
         let (mut reader, document) = Reader::begin(text, "[[rule]]");
         let mut section = Section::new("the file".to_owned(), 0..0, document.get_ref());
@@ -67,11 +67,5 @@ impl PolicyFile {
         let (callers, caller_places) = callers.read.into_iter().unzip();
         let (rules, rule_places) = rules.into_iter().unzip();
         Ok(Self { callers, rules: Rules::new(rules), findings, places: (caller_places, rule_places) })
-    }
-}
-
-impl From<BrokenFile> for Vec<Mistake> {
-    fn from(broken: BrokenFile) -> Self {
-        broken.mistakes
     }
 }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use tracing::info;
 
 use crate::caller::refused::Refused;
 use crate::caller::settings::ANONYMOUS;
@@ -121,16 +120,7 @@ impl Access {
             EventsRight::Room => Some(asked_room.clone().ok_or(Refusal::NotAllowedToRead)?),
             EventsRight::None if &*caller.name == ANONYMOUS => return Err(Refusal::Reader(None)),
             EventsRight::None => {
-                info!(
-                    endpoint = trace.endpoint,
-                    caller = &*caller.name,
-                    subject = subject_for_log(caller.subject.as_deref()),
-                    room,
-                    reason = "the rule that matches does not give the right to read these events, or none matches",
-                    client = %trace.client,
-                    request = %trace.request,
-                    "denied"
-                );
+                trace.denied(&caller, room, "no rule that matches gives the right to read these events");
                 return Err(Refusal::NotAllowedToRead);
             }
         };
